@@ -1,0 +1,46 @@
+"""Declarations: pure values that import without a server and without side effects."""
+
+from jetmesh.declare.delivery import Delivery, Record
+from jetmesh.declare.duration import Duration
+from jetmesh.declare.event import EventSpec, event, key_of, matches, spec_of
+from jetmesh.declare.key import escape_key, unescape_key
+from jetmesh.declare.policy import Policy
+from jetmesh.declare.service import Handler, ReadModel, Resource, Service, Web
+from jetmesh.declare.system import Sandbox, System
+from jetmesh.declare.topology import (
+    DEADLETTERS,
+    REFUSALS,
+    DurableSpec,
+    StreamSpec,
+    StreamTuning,
+    Topology,
+    derive,
+)
+
+__all__ = [
+    "DEADLETTERS",
+    "REFUSALS",
+    "Delivery",
+    "DurableSpec",
+    "Duration",
+    "EventSpec",
+    "Handler",
+    "Policy",
+    "ReadModel",
+    "Record",
+    "Resource",
+    "Sandbox",
+    "Service",
+    "StreamSpec",
+    "StreamTuning",
+    "System",
+    "Topology",
+    "Web",
+    "derive",
+    "escape_key",
+    "event",
+    "key_of",
+    "matches",
+    "spec_of",
+    "unescape_key",
+]

@@ -1,0 +1,154 @@
+"""Contradictions between declarations, each as one sentence that names the line to change."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+
+from jetmesh.declare.event import matches
+from jetmesh.declare.policy import problems_of
+from jetmesh.declare.service import Handler
+from jetmesh.declare.topology import DEADLETTERS, REFUSALS, StreamTuning, Topology
+from jetmesh.errors import TopologyError
+
+
+
+def check(topology: Topology, tunings: Mapping[str, StreamTuning]) -> None:
+    """Refuse a topology that cannot work.
+
+    Raises:
+        TopologyError: with every problem found.
+    """
+    problems = [
+        *_names(topology),
+        *_subjects(topology),
+        *_owners(topology),
+        *_decisions(topology),
+        *_cycles(topology),
+        *_needs(topology),
+        *_policies(topology),
+        *_tunings(topology, tunings),
+    ]
+    if problems:
+        raise TopologyError(problems)
+
+
+def _names(topology: Topology) -> Iterator[str]:
+    counts = Counter(service.name for service in topology.services)
+    for service in topology.services:
+        if counts[service.name] > 1:
+            yield f"{service.where}: {counts[service.name]} services are named {service.name!r}."
+    durables = Counter((d.stream, d.name) for d in topology.durables)
+    for handler in topology.handlers:
+        if durables[handler.input.stream, handler.durable] > 1 and counts[handler.service] == 1:
+            yield (
+                f"{handler.where}: another handler's durable on {handler.input.stream} is also "
+                f"named {handler.durable!r}; rename this one."
+            )
+
+
+def _subjects(topology: Topology) -> Iterator[str]:
+    for spec in topology.events:
+        if spec.stream in (DEADLETTERS, REFUSALS):
+            yield f"{spec.where}: the domain of {spec.subject!r} belongs to the mesh; use another."
+        for other in topology.events:
+            if spec is not other and spec.subject == other.subject:
+                yield (
+                    f"{spec.where}: {spec.name} has the subject {spec.subject!r}, "
+                    f"which {other.name} ({other.where}) has too."
+                )
+            elif other.key and matches(f"{other.subject}.*", spec.subject):
+                yield (
+                    f"{spec.where}: {spec.subject!r} reads like {other.subject!r} "
+                    f"with a key; rename one."
+                )
+
+
+def _owners(topology: Topology) -> Iterator[str]:
+    for spec in topology.events:
+        publishers = [h for h in topology.handlers if spec in h.outputs]
+        if len({h.service for h in publishers}) > 1:
+            for handler in publishers:
+                others = sorted({h.service for h in publishers} - {handler.service})
+                yield (
+                    f"{handler.where}: {handler.service} publishes {spec.subject!r}, which "
+                    f"{', '.join(others)} publishes too; an event has one owner."
+                )
+
+
+def _decisions(topology: Topology) -> Iterator[str]:
+    """One canonical filter per decision, every writer guarded: else two outcomes can be stored."""
+    for spec in topology.events:
+        for other in topology.events:
+            if spec.decision is None or not matches(spec.decision, other.subject):
+                continue
+            if other.decision != spec.decision:
+                yield (
+                    f"{other.where}: {other.subject!r} is matched by the decision "
+                    f"{spec.decision!r} of {spec.name} ({spec.where}) but does not take part in "
+                    f"it; add decision={spec.decision!r}, or move it to another domain."
+                )
+            elif topology.owners.get(spec, "") < topology.owners.get(other, ""):
+                yield (
+                    f"{spec.where}: the decision {spec.decision!r} of "
+                    f"{topology.owners.get(spec, 'nobody')} also matches {other.subject!r} of "
+                    f"{topology.owners[other]}; one service makes a decision."
+                )
+
+
+def _cycles(topology: Topology) -> Iterator[str]:
+    for handler in topology.handlers:
+        path = _way_back(topology, handler)
+        if path and not any(h.cycle for h in path):
+            steps = " → ".join(f"{h.input.subject} → {h.service}.{h.name}" for h in path)
+            yield (
+                f"{handler.where}: its outputs lead back to its input ({steps}); "
+                "pass cycle=True to one of the handlers if that is meant."
+            )
+
+
+def _way_back(topology: Topology, start: Handler) -> list[Handler]:
+    """The shortest chain of handlers by which an output of `start` becomes its input."""
+    queue, seen = [[start]], {start.where}
+    while queue:
+        path = queue.pop(0)
+        if start.input in path[-1].outputs:
+            return path
+        for following in topology.handlers:
+            if following.input in path[-1].outputs and following.where not in seen:
+                seen.add(following.where)
+                queue.append([*path, following])
+    return []
+
+
+def _needs(topology: Topology) -> Iterator[str]:
+    for service in topology.services:
+        supplied = {r.type for r in service.resources} | {m.type for m in service.read_models}
+        supplied |= {service.settings} if service.settings else set()
+        for user in (*service.handlers, *service.resources, *service.pages):
+            for name, kind in user.needs.items():
+                if kind not in supplied:
+                    yield (
+                        f"{user.where}: parameter {name!r} asks for "
+                        f"{getattr(kind, '__name__', kind)}, which {service.name} does not supply; "
+                        "declare a resource, a read model or settings of that type."
+                    )
+
+
+def _policies(topology: Topology) -> Iterator[str]:
+    for handler, durable in zip(topology.handlers, topology.durables, strict=True):
+        for problem in problems_of(durable.policy):
+            yield f"{handler.where}: {handler.service}.{handler.name}: {problem}."
+
+
+def _tunings(topology: Topology, tunings: Mapping[str, StreamTuning]) -> Iterator[str]:
+    names = {stream.name for stream in topology.streams}
+    for name, tuning in tunings.items():
+        if name not in names:
+            yield f"settings: streams.{name} names no stream; there are {', '.join(sorted(names))}."
+        if 0 < tuning.max_age < tuning.duplicate_window:
+            yield (
+                f"settings: streams.{name}.max_age {tuning.max_age} is below its "
+                f"duplicate_window {tuning.duplicate_window}, which the server refuses."
+            )
+

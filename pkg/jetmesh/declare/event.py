@@ -1,0 +1,137 @@
+"""Events: one fact each, an immutable msgspec Struct with a subject."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar, cast
+
+from msgspec import Struct
+from msgspec.structs import fields
+
+from jetmesh.declare.line import calling_line
+from jetmesh.errors import DeclarationError
+
+_E = TypeVar("_E", bound=Struct)
+_MARK: Final = "__jetmesh_event__"
+_subject = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)+")
+_pattern = re.compile(r"[a-z0-9_-]+(\.([a-z0-9_-]+|\*))+")
+
+
+@dataclass(frozen=True, slots=True)
+class EventSpec:
+    """What `@event` declares, as a value."""
+
+    type: type[Struct]
+    subject: str
+    """`orders.validated`; a keyed event is published on `orders.validated.<key>`."""
+    key: str | None
+    """The field that identifies what the event is about; the last token of the subject."""
+    decision: str | None
+    """A pattern of subjects, `orders.*`, of which a key may have only one, ever."""
+    where: str
+    """`file:line` of the declaration, for errors."""
+
+    @property
+    def name(self) -> str:
+        return self.type.__name__
+
+    @property
+    def summary(self) -> str:
+        """The first sentence of the docstring."""
+        return (self.type.__doc__ or "").strip().partition("\n")[0]
+
+    @property
+    def stream(self) -> str:
+        """The first token of the subject in capitals; renaming it orphans the stored events."""
+        return self.subject.partition(".")[0].upper().replace("-", "_")
+
+    @property
+    def filters(self) -> tuple[str, ...]:
+        """What a consumer of the event takes: as typed by a person, and as published keyed."""
+        return (self.subject, f"{self.subject}.*") if self.key else (self.subject,)
+
+
+def event(
+    subject: str, *, key: str | None = None, decision: str | None = None
+) -> Callable[[type[_E]], type[_E]]:
+    """Declare a frozen Struct as the event of `subject`.
+
+    `key` names the field that says what the event is about. Events that share a `decision`
+    exclude one another: a key gets one of them, ever, and the server enforces it (ADR-0002).
+
+    Raises:
+        DeclarationError: the type is no frozen Struct, the subject no legal one, the key no
+            string field of the type, or a decision does not match its own subject.
+    """
+
+    where = calling_line()
+
+    def declare(cls: type[_E]) -> type[_E]:
+        spec = EventSpec(cls, subject, key, decision, where)
+        _check(spec)
+        setattr(cls, _MARK, spec)
+        return cls
+
+    return declare
+
+
+def spec_of(cls: object) -> EventSpec | None:
+    """The declaration of an event type, None for anything else (a subclass of one too)."""
+    spec = vars(cls).get(_MARK) if isinstance(cls, type) else None
+    return cast("EventSpec | None", spec)
+
+
+def key_of(spec: EventSpec, value: Struct) -> str:
+    """The key that `value` carries, unescaped; empty for an event without one."""
+    return str(getattr(value, spec.key)) if spec.key else ""
+
+
+def matches(pattern: str, subject: str) -> bool:
+    """Whether `pattern` (tokens and `*`) matches `subject`, token by token."""
+    wanted, given = pattern.split("."), subject.split(".")
+    return len(wanted) == len(given) and all(
+        w in ("*", g) for w, g in zip(wanted, given, strict=True)
+    )
+
+
+def _check(spec: EventSpec) -> None:
+    cls = spec.type
+    if not (isinstance(cls, type) and issubclass(cls, Struct)):
+        raise _wrong(spec, "is no msgspec Struct", "Write class Name(Struct, frozen=True).")
+    if not cls.__struct_config__.frozen:
+        raise _wrong(spec, "can be changed after it happened", "Add frozen=True.")
+    if _subject.fullmatch(spec.subject) is None:
+        raise _wrong(
+            spec, f"has the subject {spec.subject!r}", "Use <domain>.<what happened> in lower case."
+        )
+    if spec.key is not None:
+        _check_key(spec, spec.key)
+    if spec.decision is not None:
+        _check_decision(spec, spec.decision)
+
+
+def _check_key(spec: EventSpec, key: str) -> None:
+    names: dict[str, Any] = {f.name: f for f in fields(spec.type)}
+    if key not in names:
+        raise _wrong(spec, f"has no field {key!r}", f"Its fields are {', '.join(names)}.")
+    if not names[key].required:
+        raise _wrong(spec, f"may lack its key {key!r}", "Remove the field's default.")
+
+
+def _check_decision(spec: EventSpec, decision: str) -> None:
+    if spec.key is None:
+        raise _wrong(spec, "takes part in a decision without a key", "Add key=…")
+    if _pattern.fullmatch(decision) is None or not matches(decision, spec.subject):
+        raise _wrong(
+            spec,
+            f"has the decision {decision!r}, which does not match its subject {spec.subject!r}",
+            f"Write decision={spec.subject.partition('.')[0] + '.*'!r}.",
+        )
+
+
+def _wrong(spec: EventSpec, what: str, remedy: str) -> DeclarationError:
+    name = getattr(spec.type, "__qualname__", spec.type)
+    return DeclarationError(f"{spec.where}: event {name} {what}.", remedy=remedy)
+

