@@ -7,10 +7,9 @@ from collections.abc import Iterator, Mapping
 
 from jetmesh.declare.event import matches
 from jetmesh.declare.policy import problems_of
-from jetmesh.declare.service import Handler
+from jetmesh.declare.service import Handler, Resource, Web
 from jetmesh.declare.topology import DEADLETTERS, REFUSALS, StreamTuning, Topology
 from jetmesh.errors import TopologyError
-
 
 
 def check(topology: Topology, tunings: Mapping[str, StreamTuning]) -> None:
@@ -22,6 +21,7 @@ def check(topology: Topology, tunings: Mapping[str, StreamTuning]) -> None:
     problems = [
         *_names(topology),
         *_subjects(topology),
+        *_domains(topology),
         *_owners(topology),
         *_decisions(topology),
         *_cycles(topology),
@@ -64,6 +64,19 @@ def _subjects(topology: Topology) -> Iterator[str]:
                 )
 
 
+def _domains(topology: Topology) -> Iterator[str]:
+    """A stream takes one domain; events of another in it would be stored nowhere."""
+    for spec in topology.events:
+        domain = spec.subject.partition(".")[0]
+        for stream in topology.streams:
+            taken = stream.subjects[0].partition(".")[0]
+            if stream.name == spec.stream and taken != domain:
+                yield (
+                    f"{spec.where}: the domain {domain!r} would share the stream {stream.name} "
+                    f"with {taken!r}; write both alike."
+                )
+
+
 def _owners(topology: Topology) -> Iterator[str]:
     for spec in topology.events:
         publishers = [h for h in topology.handlers if spec in h.outputs]
@@ -80,7 +93,14 @@ def _decisions(topology: Topology) -> Iterator[str]:
     """One canonical filter per decision, every writer guarded: else two outcomes can be stored."""
     for spec in topology.events:
         for other in topology.events:
-            if spec.decision is None or not matches(spec.decision, other.subject):
+            if spec.decision is None:
+                continue
+            if other.key is None and matches(f"{spec.decision}.*", other.subject):
+                yield (
+                    f"{other.where}: {other.subject!r} reads like an outcome of the decision "
+                    f"{spec.decision!r} of {spec.name} ({spec.where}) with a key; rename it."
+                )
+            if not matches(spec.decision, other.subject):
                 continue
             if other.decision != spec.decision:
                 yield (
@@ -90,9 +110,9 @@ def _decisions(topology: Topology) -> Iterator[str]:
                 )
             elif topology.owners.get(spec, "") < topology.owners.get(other, ""):
                 yield (
-                    f"{spec.where}: the decision {spec.decision!r} of "
-                    f"{topology.owners.get(spec, 'nobody')} also matches {other.subject!r} of "
-                    f"{topology.owners[other]}; one service makes a decision."
+                    f"{spec.where}: {topology.owners.get(spec, 'nobody here')} publishes "
+                    f"{spec.subject!r}, but its decision {spec.decision!r} also matches "
+                    f"{other.subject!r} of {topology.owners[other]}; one service makes a decision."
                 )
 
 
@@ -109,14 +129,14 @@ def _cycles(topology: Topology) -> Iterator[str]:
 
 def _way_back(topology: Topology, start: Handler) -> list[Handler]:
     """The shortest chain of handlers by which an output of `start` becomes its input."""
-    queue, seen = [[start]], {start.where}
+    queue, seen = [[start]], {id(start)}  # not its line: one line may declare several
     while queue:
         path = queue.pop(0)
         if start.input in path[-1].outputs:
             return path
         for following in topology.handlers:
-            if following.input in path[-1].outputs and following.where not in seen:
-                seen.add(following.where)
+            if following.input in path[-1].outputs and id(following) not in seen:
+                seen.add(id(following))
                 queue.append([*path, following])
     return []
 
@@ -125,7 +145,9 @@ def _needs(topology: Topology) -> Iterator[str]:
     for service in topology.services:
         supplied = {r.type for r in service.resources} | {m.type for m in service.read_models}
         supplied |= {service.settings} if service.settings else set()
-        for user in (*service.handlers, *service.resources, *service.pages):
+        users: list[Handler | Resource | Web]
+        users = [*service.handlers, *service.resources, *service.pages]
+        for user in users:
             for name, kind in user.needs.items():
                 if kind not in supplied:
                     yield (
@@ -151,4 +173,3 @@ def _tunings(topology: Topology, tunings: Mapping[str, StreamTuning]) -> Iterato
                 f"settings: streams.{name}.max_age {tuning.max_age} is below its "
                 f"duplicate_window {tuning.duplicate_window}, which the server refuses."
             )
-

@@ -8,6 +8,7 @@ from typing import Final
 from jetmesh.errors import SettingsError
 
 _UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_LONGEST: Final = 2**63 / 1e9  # seconds: the server counts nanoseconds in 64 bits
 _text = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 
 
@@ -21,14 +22,21 @@ class Duration(float):
         """Read `45s`. A number without a unit is refused: nobody can tell what it meant.
 
         Raises:
-            SettingsError: not a number followed by one of ms, s, m, h, d.
+            SettingsError: not a number followed by one of ms, s, m, h, d, or beyond 292 years.
         """
         match = _text.fullmatch(text.strip())
         if match is None:
             raise SettingsError(
-                f"{text!r} is no duration.", remedy="Write a number and a unit, such as 45s or 250ms."
+                f"{text!r} is no duration.",
+                remedy="Write a number and a unit, such as 45s or 250ms.",
             )
-        return cls(float(match[1]) * _UNITS[match[2]])
+        seconds = float(match[1]) * _UNITS[match[2]]
+        if seconds >= _LONGEST:
+            raise SettingsError(
+                f"{text[:40]!r} is longer than the server can count.",
+                remedy="Stay below 292 years.",
+            )
+        return cls(seconds)
 
     @property
     def ns(self) -> int:
@@ -37,10 +45,10 @@ class Duration(float):
 
     def __str__(self) -> str:
         for unit in ("d", "h", "m", "s", "ms"):
-            count = self / _UNITS[unit]
-            if self and abs(count - round(count)) < 1e-9:  # noqa: PLR2004 - below a nanosecond
-                return f"{round(count)}{unit}"
-        return f"{float(self):g}s"
+            count, rest = divmod(self.ns, Duration(_UNITS[unit]).ns)
+            if count and not rest:
+                return f"{count}{unit}"
+        return f"{self:.9f}".rstrip("0").rstrip(".") + "s"
 
     def __repr__(self) -> str:
         return f"Duration({self})"

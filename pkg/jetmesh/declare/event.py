@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeVar, cast
 
 from msgspec import Struct
+from msgspec.inspect import Metadata, StrType, type_info
 from msgspec.structs import fields
 
 from jetmesh.declare.line import calling_line
@@ -39,7 +40,7 @@ class EventSpec:
 
     @property
     def summary(self) -> str:
-        """The first sentence of the docstring."""
+        """The first line of the docstring."""
         return (self.type.__doc__ or "").strip().partition("\n")[0]
 
     @property
@@ -65,7 +66,6 @@ def event(
         DeclarationError: the type is no frozen Struct, the subject no legal one, the key no
             string field of the type, or a decision does not match its own subject.
     """
-
     where = calling_line()
 
     def declare(cls: type[_E]) -> type[_E]:
@@ -97,7 +97,7 @@ def matches(pattern: str, subject: str) -> bool:
 
 
 def _check(spec: EventSpec) -> None:
-    cls = spec.type
+    cls: Any = spec.type  # whatever the decorator was put on
     if not (isinstance(cls, type) and issubclass(cls, Struct)):
         raise _wrong(spec, "is no msgspec Struct", "Write class Name(Struct, frozen=True).")
     if not cls.__struct_config__.frozen:
@@ -113,11 +113,21 @@ def _check(spec: EventSpec) -> None:
 
 
 def _check_key(spec: EventSpec, key: str) -> None:
-    names: dict[str, Any] = {f.name: f for f in fields(spec.type)}
-    if key not in names:
-        raise _wrong(spec, f"has no field {key!r}", f"Its fields are {', '.join(names)}.")
-    if not names[key].required:
+    try:
+        found = {field.name: field for field in fields(spec.type)}
+    except NameError as error:
+        raise _wrong(
+            spec,
+            f"is annotated with {error.name!r}, which is not defined there",
+            "Define it above the event, and import it at run time, not under TYPE_CHECKING.",
+        ) from error
+    if key not in found:
+        raise _wrong(spec, f"has no field {key!r}", f"Its fields are {', '.join(found)}.")
+    if not found[key].required:
         raise _wrong(spec, f"may lack its key {key!r}", "Remove the field's default.")
+    kind = type_info(found[key].type)
+    if not isinstance(kind.type if isinstance(kind, Metadata) else kind, StrType):
+        raise _wrong(spec, f"has a key {key!r} that is no string", "Annotate the field as str.")
 
 
 def _check_decision(spec: EventSpec, decision: str) -> None:
@@ -134,4 +144,3 @@ def _check_decision(spec: EventSpec, decision: str) -> None:
 def _wrong(spec: EventSpec, what: str, remedy: str) -> DeclarationError:
     name = getattr(spec.type, "__qualname__", spec.type)
     return DeclarationError(f"{spec.where}: event {name} {what}.", remedy=remedy)
-

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar, get_args, get_origin
+from typing import Any, Literal, TypeAlias, TypeVar, get_args, get_origin
 
 from msgspec import Struct
 
@@ -17,6 +17,9 @@ from jetmesh.declare.signature import Signature, read_signature
 from jetmesh.errors import DeclarationError
 
 _F = TypeVar("_F", bound=Callable[..., Any])
+Needs: TypeAlias = dict[str, type]
+"""Parameters that are supplied by their type."""
+
 _name = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 
 
@@ -33,7 +36,7 @@ class Handler:
     is_async: bool
     delivery: str | None
     """The parameter that receives the `Delivery`, if there is one."""
-    needs: dict[str, type]
+    needs: Needs
     """Parameters that receive the service's settings or a resource, by type."""
     policy: Policy
     start: Literal["all", "new"]
@@ -59,7 +62,7 @@ class Resource:
 
     type: type
     open: Callable[..., AsyncIterator[Any]]
-    needs: dict[str, type]
+    needs: Needs
     where: str
 
 
@@ -77,7 +80,7 @@ class Web:
     """Pages that a service shows: a function that returns Starlette routes."""
 
     function: Callable[..., Sequence[Any]]
-    needs: dict[str, type]
+    needs: Needs
     where: str
 
 
@@ -132,7 +135,7 @@ class Service:
             signature = read_signature(function)
             handler = Handler(
                 service=self.name,
-                name=name or getattr(function, "__name__", "?"),
+                name=name or signature.name,
                 function=function,
                 input=_input(event_type, signature),
                 outputs=_outputs(signature),

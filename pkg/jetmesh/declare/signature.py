@@ -52,7 +52,7 @@ def read_signature(function: Callable[..., Any]) -> Signature:
     name = getattr(function, "__name__", "?")
     try:
         hints = get_type_hints(function, localns=_callers_names())
-    except NameError as error:
+    except (NameError, AttributeError) as error:
         raise DeclarationError(
             f"{where}: {name} is annotated with {error.name!r}, which is not defined there.",
             remedy="Import it at run time, not under TYPE_CHECKING.",
@@ -85,10 +85,10 @@ def _members(annotation: Any) -> Iterator[Any]:
 
 def _callers_names() -> dict[str, Any]:
     """Local names where the declaration is written, for handlers declared inside a function."""
-    frame = sys._getframe(1)  # noqa: SLF001 - the only way to the declaring scope
+    frame: types.FrameType | None = sys._getframe(1)  # noqa: SLF001 - the only way to that scope
     names: dict[str, Any] = {}
     while frame is not None and frame.f_globals.get("__name__", "").startswith("jetmesh.declare"):
-        frame = frame.f_back  # type: ignore[assignment] # reason: the loop ends on None
+        frame = frame.f_back
     if frame is not None:
         names.update(frame.f_locals)
     return names

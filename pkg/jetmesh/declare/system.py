@@ -29,6 +29,8 @@ class System:
     name: str
     services: tuple[str, ...]
     sandboxes: tuple[Sandbox, ...] = ()
+    version: str = "1.0.0"
+    """Of the contracts as a whole, as the AsyncAPI document says it."""
 
     def load(self) -> tuple[Service, ...]:
         """Import every module and return its `service`.

@@ -36,7 +36,7 @@ class StreamSpec:
     name: str
     subjects: tuple[str, ...]
     description: str
-    tuning: StreamTuning = StreamTuning()
+    tuning: StreamTuning = StreamTuning()  # noqa: RUF009 - frozen, so it can be shared
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +76,9 @@ class Topology:
         """The event published on `subject`, keyed or not."""
         for spec in self.events:
             if subject == spec.subject or (
-                spec.key and subject.startswith(spec.subject + ".") and "." not in
-                subject[len(spec.subject) + 1 :]
+                spec.key
+                and subject.startswith(spec.subject + ".")
+                and "." not in subject[len(spec.subject) + 1 :]
             ):
                 return spec
         return None

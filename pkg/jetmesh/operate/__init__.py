@@ -1,0 +1,1 @@
+"""Plan, supervise, trace, draw and publish: what people and deploys use."""

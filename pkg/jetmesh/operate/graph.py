@@ -1,0 +1,196 @@
+"""The topology as people look at it: text for a terminal, a Mermaid picture, JSON for programs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any, Final, Literal
+
+from jetmesh.declare.event import EventSpec
+from jetmesh.declare.policy import Policy
+from jetmesh.declare.service import Handler, Service
+from jetmesh.declare.topology import StreamSpec, StreamTuning, Topology
+
+Format = Literal["text", "mermaid", "json"]
+
+_OUTSIDE: Final = "outside"
+
+
+def render(topology: Topology, format: Format = "text") -> str:  # noqa: A002 - the CLI's own word
+    """Render `topology`; the same declarations give the same bytes."""
+    if format == "json":
+        return json.dumps(as_data(topology), indent=2, ensure_ascii=False)
+    lines = _mermaid(topology) if format == "mermaid" else _text(topology)
+    return "\n".join(lines)
+
+
+def as_data(topology: Topology) -> dict[str, Any]:
+    """The topology as JSON-compatible values, each list in the order of its names."""
+    return {
+        "services": [_service_data(s, topology) for s in _services(topology)],
+        "events": [_event_data(spec, topology) for spec in topology.events],
+        "streams": [_stream_data(stream) for stream in _streams(topology)],
+    }
+
+
+def _services(topology: Topology) -> list[Service]:
+    return sorted(topology.services, key=lambda service: service.name)
+
+
+def _streams(topology: Topology) -> list[StreamSpec]:
+    return sorted(topology.streams, key=lambda stream: stream.name)
+
+
+def _policy_of(handler: Handler, topology: Topology) -> Policy:
+    """The policy in effect: settings may have changed the declared one."""
+    return next(
+        durable.policy
+        for durable in topology.durables
+        if (durable.stream, durable.name) == (handler.input.stream, handler.durable)
+    )
+
+
+def _changed(value: Policy | StreamTuning) -> dict[str, str]:
+    """What differs from the defaults, as people write it in settings."""
+    default = type(value)()
+    return {
+        name: str(getattr(value, name))
+        for name in value.__struct_fields__
+        if getattr(value, name) != getattr(default, name)
+    }
+
+
+# ---- JSON
+
+
+def _service_data(service: Service, topology: Topology) -> dict[str, Any]:
+    return {
+        "name": service.name,
+        "version": service.version,
+        "description": service.description,
+        "handlers": [_handler_data(handler, topology) for handler in service.handlers],
+        "read_models": [
+            {"name": model.type.__name__, "inputs": [spec.subject for spec in model.events]}
+            for model in service.read_models
+        ],
+        "web": bool(service.pages),
+    }
+
+
+def _handler_data(handler: Handler, topology: Topology) -> dict[str, Any]:
+    policy = _policy_of(handler, topology)
+    return {
+        "name": handler.name,
+        "kind": "async" if handler.is_async else "inline",
+        "input": handler.input.subject,
+        "outputs": [spec.subject for spec in handler.outputs],
+        "stream": handler.input.stream,
+        "durable": handler.durable,
+        "filters": list(handler.input.filters),
+        "decision": handler.decision,
+        "start": handler.start,
+        "cycle": handler.cycle,
+        "policy": {name: _plain(getattr(policy, name)) for name in policy.__struct_fields__},
+    }
+
+
+def _event_data(spec: EventSpec, topology: Topology) -> dict[str, Any]:
+    return {
+        "subject": spec.subject,
+        "name": spec.name,
+        "summary": spec.summary,
+        "key": spec.key,
+        "decision": spec.decision,
+        "stream": spec.stream,
+        "owner": topology.owners.get(spec),
+        "readers": topology.readers(spec),
+    }
+
+
+def _stream_data(stream: StreamSpec) -> dict[str, Any]:
+    tuning = stream.tuning
+    return {
+        "name": stream.name,
+        "subjects": list(stream.subjects),
+        "description": stream.description,
+        **{name: _plain(getattr(tuning, name)) for name in tuning.__struct_fields__},
+    }
+
+
+def _plain(value: object) -> object:
+    """Durations as people write them: a bare number would leave its unit open."""
+    return str(value) if isinstance(value, float) else value
+
+
+# ---- text
+
+
+def _text(topology: Topology) -> Iterator[str]:
+    yield "Services"
+    for service in _services(topology):
+        yield from _service_text(service, topology)
+    yield ""
+    yield "Events"
+    for spec in topology.events:
+        yield from _event_text(spec, topology)
+    yield ""
+    yield "Streams"
+    width = max((len(stream.name) for stream in topology.streams), default=0)
+    for stream in _streams(topology):
+        tuning = "".join(f"  {name}={value}" for name, value in _changed(stream.tuning).items())
+        yield f"  {stream.name:<{width}}  {', '.join(stream.subjects)}{tuning}"
+
+
+def _service_text(service: Service, topology: Topology) -> Iterator[str]:
+    yield f"  {service.name} {service.version}"
+    for handler in service.handlers:
+        yield f"    {handler.name} ({'async' if handler.is_async else 'inline'})"
+        yield f"      takes     {handler.input.subject}"
+        outputs = " | ".join(spec.subject for spec in handler.outputs)
+        yield f"      publishes {outputs or 'nothing'}"
+        yield f"      durable   {handler.durable} on {handler.input.stream}"
+        if handler.decision:
+            yield f"      decides   {handler.decision}, once per key"
+        changed = _changed(_policy_of(handler, topology))
+        if changed:
+            yield f"      policy    {', '.join(f'{n}={v}' for n, v in changed.items())}"
+    for model in service.read_models:
+        yield f"    {model.type.__name__} (read model)"
+        yield f"      folds     {', '.join(spec.subject for spec in model.events)}"
+    if service.pages:
+        yield "    shows web pages"
+
+
+def _event_text(spec: EventSpec, topology: Topology) -> Iterator[str]:
+    key = f".<{spec.key}>" if spec.key else ""
+    yield f"  {spec.subject}{key}"
+    yield f"    from {topology.owners.get(spec, _OUTSIDE)}"
+    yield f"    to   {', '.join(topology.readers(spec)) or 'nobody'}"
+
+
+# ---- Mermaid
+
+
+def _mermaid(topology: Topology) -> Iterator[str]:
+    """Services are boxes, events are arrows; what nobody here publishes comes from outside."""
+    services = _services(topology)
+    boxes = {service.name: f"service{number}" for number, service in enumerate(services)}
+    yield "flowchart LR"
+    if any(spec not in topology.owners for spec in topology.events):
+        yield f"    {_OUTSIDE}(({_quoted(_OUTSIDE)}))"
+    for service in services:
+        yield f"    {boxes[service.name]}[{_quoted(service.name)}]"
+    for number, spec in enumerate(topology.events):
+        source = boxes.get(topology.owners.get(spec, ""), _OUTSIDE)
+        readers = sorted({reader.partition(".")[0] for reader in topology.readers(spec)})
+        if not readers:
+            yield f'    unread{number}[" "]:::unread'
+        for target in [boxes[reader] for reader in readers] or [f"unread{number}"]:
+            yield f"    {source} -->|{_quoted(spec.subject)}| {target}"
+    yield "    classDef unread fill:none,stroke:none"
+
+
+def _quoted(text: str) -> str:
+    """A Mermaid label: quoted, and every character that means something as its code."""
+    legal = (c if c.isalnum() or c in " .-_" else f"#{ord(c)};" for c in text)
+    return '"' + "".join(legal) + '"'

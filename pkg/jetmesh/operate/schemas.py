@@ -1,0 +1,183 @@
+"""JSON Schema of events, for publishing: what a client may send and what a listener will read."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import textwrap
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import pairwise
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct
+from msgspec.inspect import EnumType, Field, Metadata, StructType, Type, type_info
+
+from jetmesh.declare.event import EventSpec
+from jetmesh.declare.key import MAX_KEY_BYTES
+
+DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
+
+# What Decimal reads and writes; whether NaN is sound is for the contract's words to say.
+_decimal: Final = r"^[+-]?(([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?|s?NaN[0-9]*|Infinity)$"
+# Keywords whose values are schemas by name, so that a field called "discriminator" stays.
+_BY_NAME: Final = ("properties", "$defs", "patternProperties")
+# Keywords whose values are data: what looks like a schema in there is an example of something.
+_DATA: Final = ("default", "examples", "enum", "const")
+
+
+def json_schema(spec: EventSpec) -> dict[str, Any]:
+    """The JSON Schema 2020-12 document of one event, complete in itself."""
+    names, schemas = component_schemas([spec], "#/$defs/{name}")
+    name = names[spec.type]
+    root = schemas[name]
+    others = schemas if _refers_to(schemas, f"#/$defs/{name}") else {**schemas}
+    if others is not schemas:
+        del others[name]
+    published = {"$schema": DIALECT, **root, "x-subject": spec.subject, "x-stream": spec.stream}
+    published |= {"x-key": spec.key} if spec.key else {}
+    published |= {"x-decision": spec.decision} if spec.decision else {}
+    return published | ({"$defs": others} if others else {})
+
+
+def component_schemas(
+    specs: Iterable[EventSpec], ref_template: str
+) -> tuple[dict[type, str], dict[str, dict[str, Any]]]:
+    """The schemas of `specs` and of every type in them: the name of each type, each by its name."""
+    specs = list(specs)
+    structs, enums = _types_in([spec.type for spec in specs])
+    types = [*structs, *enums]
+    refs, found = msgspec.json.schema_components(types, ref_template=ref_template)
+    names = {cls: str(ref["$ref"]).rpartition("/")[2] for cls, ref in zip(types, refs, strict=True)}
+    schemas = {name: _published(found[name]) for name in sorted(found)}
+    for cls, info in structs.items():
+        _document(schemas[names[cls]], cls, info)
+    for spec in specs:
+        _limit_key(schemas[names[spec.type]], spec)
+    for enum in enums:
+        if _reads_unknown_values(enum):
+            known = schemas[names[enum]].pop("enum")
+            schemas[names[enum]]["anyOf"] = [{"enum": known}, {"type": "string"}]
+    return names, schemas
+
+
+def description_of(declared: object) -> str:
+    """A docstring without its indentation; empty if there is none."""
+    return inspect.cleandoc(getattr(declared, "__doc__", None) or "")
+
+
+def _types_in(types: Iterable[type]) -> tuple[dict[type[Struct], StructType], list[type]]:
+    structs: dict[type[Struct], StructType] = {}
+    enums: dict[type, None] = {}
+    for cls in types:
+        for node in _walk(type_info(cls)):
+            if isinstance(node, StructType):
+                structs[node.cls] = node
+            elif isinstance(node, EnumType):
+                enums[node.cls] = None
+    return structs, list(enums)
+
+
+def _walk(start: Type | Field, *, into_structs: bool = True) -> Iterator[Type | Field]:
+    """`start` and every type inside it, each once: types may contain themselves."""
+    waiting, seen = [start], {id(start)}
+    while waiting:
+        node = waiting.pop()
+        yield node
+        if isinstance(node, StructType) and not into_structs:
+            continue
+        for name in node.__struct_fields__:
+            value = getattr(node, name)
+            for child in value if isinstance(value, tuple) else (value,):
+                if isinstance(child, (Type, Field)) and id(child) not in seen:
+                    seen.add(id(child))
+                    waiting.append(child)
+
+
+def _published(schema: Any) -> Any:
+    """`schema` as other tools read it: no OpenAPI keyword, and numbers for decimals too."""
+    if isinstance(schema, list):
+        return [_published(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    changed = {
+        keyword: value
+        if keyword in _DATA
+        else {name: _published(item) for name, item in value.items()}
+        if keyword in _BY_NAME
+        else _published(value)
+        for keyword, value in schema.items()
+        if keyword != "discriminator"
+    }
+    if changed.get("format") == "decimal":
+        changed |= {"type": ["string", "number"], "pattern": _decimal}
+    return changed
+
+
+def _document(schema: dict[str, Any], cls: type[Struct], info: StructType) -> None:
+    """Describe a type and its fields, and mark the fields that are nobody else's business."""
+    if "description" in schema:
+        schema["description"] = inspect.cleandoc(schema["description"])
+    written = _attribute_docstrings(cls)
+    for field in info.fields:
+        published = schema["properties"][field.encode_name]
+        if field.name in written:
+            published.setdefault("description", written[field.name])
+        if _is_sensitive(field):
+            published["x-sensitive"] = True
+
+
+def _is_sensitive(field: Field) -> bool:
+    return any(
+        isinstance(node, Metadata) and bool((node.extra or {}).get("sensitive"))
+        for node in _walk(field, into_structs=False)
+    )
+
+
+def _attribute_docstrings(cls: type[Struct]) -> dict[str, str]:
+    """The strings below the fields of `cls`; msgspec knows only `Meta(description=…)`."""
+    found: dict[str, str] = {}
+    for base in reversed(cls.__mro__):
+        try:
+            source = textwrap.dedent(inspect.getsource(base))
+        except (OSError, TypeError):  # built in, or without a source file
+            continue
+        (declaration,) = ast.parse(source).body
+        body = declaration.body if isinstance(declaration, ast.ClassDef) else []
+        for field, below in pairwise(body):
+            text = _string(below)
+            if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and text:
+                found[field.target.id] = inspect.cleandoc(text)
+    return found
+
+
+def _string(statement: ast.stmt) -> str | None:
+    if not isinstance(statement, ast.Expr) or not isinstance(statement.value, ast.Constant):
+        return None
+    return statement.value.value if isinstance(statement.value.value, str) else None
+
+
+def _limit_key(schema: dict[str, Any], spec: EventSpec) -> None:
+    """A key is a token of the subject, so that the mesh refuses an empty or a very long one."""
+    if spec.key is None:
+        return
+    fields = msgspec.structs.fields(spec.type)
+    published = schema["properties"][next(f.encode_name for f in fields if f.name == spec.key)]
+    if published.get("type") == "string":
+        published.setdefault("minLength", 1)
+        published.setdefault("maxLength", MAX_KEY_BYTES)
+
+
+def _reads_unknown_values(enum: type) -> bool:
+    """Whether the decoder takes values that the enum does not list, by `_missing_`."""
+    try:
+        msgspec.convert("a value that nobody declared", enum)
+    except msgspec.ValidationError:
+        return False
+    return True
+
+
+def _refers_to(schema: object, ref: str) -> bool:
+    if isinstance(schema, Mapping):
+        return schema.get("$ref") == ref or any(_refers_to(v, ref) for v in schema.values())
+    return isinstance(schema, list) and any(_refers_to(item, ref) for item in schema)

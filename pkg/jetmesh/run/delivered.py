@@ -1,0 +1,148 @@
+"""One delivery between its arrival and its verdict."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+
+from jetmesh import wire
+from jetmesh.declare import Delivery, escape_key, key_of
+from jetmesh.errors import ContractViolation
+
+if TYPE_CHECKING:
+    from jetmesh.run.consumer import Consumer
+
+_PLAIN_TOKENS: Final = 9
+"""$JS.ACK.stream.durable.delivered.sequence.consumer sequence.time.pending; ADR-15 puts the
+domain and a hash of the account before the stream."""
+
+
+class Delivered:
+    """A delivery in flight; it waits for its outputs to be stored (`seam.Waiter`)."""
+
+    __slots__ = (
+        "consumer",
+        "event",
+        "headers",
+        "meta",
+        "payload",
+        "pending",
+        "published",
+        "received",
+        "reply",
+        "rest",
+        "sequence",
+        "subject",
+        "task",
+    )
+
+    def __init__(
+        self,
+        consumer: Consumer,
+        subject: bytes,
+        reply: bytes,
+        headers: bytes,
+        payload: bytes,
+        received: float,
+    ) -> None:
+        self.consumer = consumer
+        self.subject = subject
+        self.reply = reply
+        self.headers = headers
+        self.payload = payload
+        self.received = received
+        meta = reply.split(b".")
+        self.meta = meta if len(meta) == _PLAIN_TOKENS else meta[2:]
+        self.sequence = self.meta[5]
+        self.event: Any = None
+        self.published: Any = None
+        """The decision that is on its way, to be sent again should it turn out undecided."""
+        self.rest: list[Any] | None = None
+        """Outputs to publish once the decision is stored."""
+        self.pending = 0
+        """Outputs on their way."""
+        self.task: Any = None
+
+    @property
+    def attempt(self) -> int:
+        return int(self.meta[4])
+
+    @property
+    def cause(self) -> str:
+        return f"{self.meta[2].decode()}:{self.sequence.decode()}"
+
+    @property
+    def stored_at(self) -> datetime:
+        return datetime.fromtimestamp(int(self.meta[7]) / 1e9, UTC)
+
+    @property
+    def key(self) -> str:
+        """The event's key; empty when it has none or could not be read."""
+        return key_of(self.consumer.handler.input, self.event) if self.event is not None else ""
+
+    @property
+    def key_token(self) -> str:
+        """The key as a token of a subject, `_` when there is none."""
+        try:
+            return escape_key(self.key)
+        except ContractViolation:
+            return "_"
+
+    # seam.Waiter
+
+    def on_stored(self) -> None:
+        self.consumer.on_stored(self)
+
+    def on_decided(self) -> None:
+        self.consumer.on_decided(self)
+
+    def on_impossible(self, reason: str) -> None:
+        self.consumer.on_impossible(self, reason)
+
+
+class LiveDelivery(Delivery):
+    """The `Delivery` of a running handler; nothing of it is computed before it is asked for."""
+
+    def __init__(self, delivered: Delivered) -> None:
+        self.__dict__["_delivered"] = delivered
+
+    @cached_property
+    def attempt(self) -> int:
+        return self._from.attempt
+
+    @property
+    def _from(self) -> Delivered:
+        delivered: Delivered = self.__dict__["_delivered"]
+        return delivered
+
+    @cached_property
+    def key(self) -> str:
+        return self._from.key
+
+    @cached_property
+    def cause(self) -> str:
+        return self._from.cause
+
+    @cached_property
+    def correlation(self) -> str:
+        headers = self._from.headers
+        given = wire.parse(headers).values.get("Correlation-Id", "") if headers else ""
+        return given or self._from.key
+
+    @cached_property
+    def stored_at(self) -> datetime:
+        return self._from.stored_at
+
+    @cached_property
+    def deadline(self) -> datetime:
+        return datetime.now(UTC) + timedelta(seconds=self._from.consumer.policy.timeout)
+
+    @cached_property
+    def log(self) -> Any:
+        handler = self._from.consumer.handler
+        return structlog.get_logger().bind(
+            handler=handler.name, key=self.key, cause=self.cause, attempt=self.attempt
+        )

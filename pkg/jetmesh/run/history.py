@@ -1,0 +1,165 @@
+"""Read models: state folded from the events of a stream, from the first one on.
+
+The consumer is ephemeral and acknowledges nothing. A gap in its numbering, its loss or a new
+connection only means to ask for everything behind the last event that was folded.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import msgspec
+import structlog
+
+from jetmesh import wire
+from jetmesh.declare import EventSpec, Record
+from jetmesh.errors import BrokerError
+from jetmesh.run.mask import masked
+from jetmesh.transport.control import ControlPlane
+from jetmesh.transport.dataplane import DataPlane
+from jetmesh.transport.pull import Pull
+
+_BATCH: Final = 1024
+_RETRY_SECONDS: Final = 0.5
+_INACTIVE_NS: Final = 60_000_000_000
+
+Apply = Callable[[Any, Record], None]
+
+log = structlog.get_logger()
+
+
+class History:
+    """Feeds one read model from one stream."""
+
+    def __init__(
+        self,
+        stream: str,
+        events: Sequence[EventSpec],
+        apply: Apply,
+        *,
+        plane: DataPlane,
+        control: ControlPlane,
+    ) -> None:
+        self.stream = stream
+        self.caught_up = False
+        """Everything that was stored when reading began has been folded."""
+        self.folded = 0
+        self.skipped = 0
+        """Events that could not be read; a read model passes over them."""
+        self._filters = [text for spec in events for text in spec.filters]
+        self._decoders = {
+            spec.subject.encode(): msgspec.json.Decoder(spec.type).decode for spec in events
+        }
+        self._apply = apply
+        self._plane = plane
+        self._control = control
+        self._last = 0
+        self._expected = 0
+        self._pull: Pull | None = None
+        self._starting: asyncio.Task[None] | None = None
+
+    @property
+    def problem(self) -> str:
+        """Why the read model is not up to date, in words; empty when it is."""
+        if not self.caught_up:
+            return f"reading the history of {self.stream}, {self.folded} events so far"
+        return ""
+
+    def start(self) -> None:
+        """Ask for everything behind the last event folded."""
+        if self._starting is None or self._starting.done():
+            self._starting = asyncio.create_task(self._begin())
+
+    def stop(self) -> None:
+        if self._starting is not None:
+            self._starting.cancel()
+        if self._pull is not None:
+            self._plane.drop(self._pull)
+
+    async def _begin(self) -> None:
+        if self._pull is not None:
+            self._plane.drop(self._pull)
+            self._pull = None
+        while self._pull is None:
+            try:
+                created = await self._control.api(f"CONSUMER.CREATE.{self.stream}", self._config())
+            except BrokerError as error:
+                log.warning("history not readable", stream=self.stream, error=str(error))
+                await asyncio.sleep(_RETRY_SECONDS)
+                continue
+            self._expected = 0
+            self._pull = self._plane.inflow(
+                self.stream,
+                created["name"],
+                limit=_BATCH,
+                on_delivery=self._fold,
+                on_gone=lambda _: self.start(),
+            )
+            self._pull.start()
+            if not created["num_pending"]:
+                self.caught_up = True
+
+    def _config(self) -> dict[str, Any]:
+        begin: dict[str, Any] = {"deliver_policy": "all"}
+        if self._last:
+            begin = {"deliver_policy": "by_start_sequence", "opt_start_seq": self._last + 1}
+        return {
+            "stream_name": self.stream,
+            "config": {
+                **begin,
+                "ack_policy": "none",
+                "filter_subjects": self._filters,
+                "mem_storage": True,
+                "num_replicas": 1,
+                "inactive_threshold": _INACTIVE_NS,
+            },
+        }
+
+    def _fold(self, subject: bytes, reply: bytes, headers: bytes, payload: bytes) -> None:
+        meta = reply.split(b".")[-5:] if reply.count(b".") == 8 else reply.split(b".")[-6:]  # noqa: PLR2004 - ADR-15, see delivered.py
+        sequence, number, pending = int(meta[1]), int(meta[2]), meta[4]
+        if self._pull is not None:
+            self._pull.settled()
+        self._expected += 1
+        if number != self._expected:
+            self.start()  # something was lost on the way: once more, behind what was folded
+            return
+        self._last = sequence
+        self._apply_one(subject, headers, payload, sequence, int(meta[3]))
+        if pending == b"0":
+            self.caught_up = True
+
+    def _apply_one(
+        self, subject: bytes, headers: bytes, payload: bytes, sequence: int, nanoseconds: int
+    ) -> None:
+        decode = self._decoders.get(subject) or self._decoders[subject.rpartition(b".")[0]]
+        try:
+            event = decode(payload)
+        except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+            self.skipped += 1
+            log.info(
+                "unreadable event", cause=f"{self.stream}:{sequence}", error=masked(str(error))
+            )
+            return
+        record = Record(
+            stream=self.stream,
+            sequence=sequence,
+            subject=subject.decode(errors="replace"),
+            stored_at=datetime.fromtimestamp(nanoseconds / 1e9, UTC),
+            message_id=wire.parse(headers).values.get("Nats-Msg-Id", "") if headers else "",
+        )
+        try:
+            self._apply(event, record)
+        except Exception as error:  # noqa: BLE001 - one event must not stop a dashboard
+            self.skipped += 1
+            log.error(  # noqa: TRY400 - a traceback would quote personal data
+                "the read model failed",
+                cause=f"{self.stream}:{sequence}",
+                error=type(error).__name__,
+                message=masked(str(error), event),
+            )
+        else:
+            self.folded += 1

@@ -1,0 +1,55 @@
+"""What a handler did, as plain counters that a collector reads: a message costs no method call."""
+
+from __future__ import annotations
+
+BUCKETS = 32
+"""Bucket i counts durations below 2**i microseconds; the last holds everything longer."""
+
+
+class HandlerStats:
+    """Counters of one handler in this process, since it started."""
+
+    __slots__ = (
+        "acked",
+        "buckets",
+        "dead",
+        "delivered",
+        "failed",
+        "last_error",
+        "lag",
+        "published",
+        "refused",
+        "repeated",
+        "retried",
+        "seconds",
+    )
+
+    def __init__(self) -> None:
+        self.delivered = 0
+        """Deliveries received."""
+        self.acked = 0
+        """Verdicts: handled."""
+        self.retried = 0
+        """Verdicts: again later."""
+        self.dead = 0
+        """Verdicts: dead-lettered."""
+        self.failed = 0
+        """Attempts that raised; each ends as retried or dead."""
+        self.published = 0
+        """Outputs stored."""
+        self.repeated = 0
+        """Outcomes found stored already by the same cause, in an attempt before."""
+        self.refused = 0
+        """Outcomes refused because another cause had decided the key."""
+        self.lag = 0
+        """Messages waiting on the server, as of the last look."""
+        self.last_error = ""
+        self.seconds = 0.0
+        """From delivery to verdict, all deliveries together."""
+        self.buckets = [0] * BUCKETS
+
+    def observe(self, seconds: float) -> None:
+        """Count one duration from delivery to verdict."""
+        self.seconds += seconds
+        index = int(seconds * 1e6).bit_length()
+        self.buckets[index if index < BUCKETS else BUCKETS - 1] += 1

@@ -1,0 +1,95 @@
+"""/metrics: the counters of every handler, read when somebody asks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Final
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
+from prometheus_client.registry import Collector
+
+from jetmesh.run.consumer import Consumer
+from jetmesh.run.metrics import BUCKETS
+
+_COUNTERS: Final = {
+    "delivered": "Deliveries received",
+    "acked": "Deliveries handled",
+    "retried": "Deliveries given back to be tried again",
+    "dead": "Deliveries dead-lettered",
+    "failed": "Attempts that raised",
+    "published": "Outputs stored",
+    "repeated": "Outcomes found stored already by the same cause",
+    "refused": "Outcomes refused because another cause had decided the key",
+}
+
+
+class ServiceCollector(Collector):
+    """Turns plain counters into metrics, labelled with service and handler, nothing personal."""
+
+    def __init__(
+        self, service: str, consumers: Sequence[Consumer], plane: Any, ready: Callable[[], bool]
+    ) -> None:
+        self._service = service
+        self._consumers = consumers
+        self._plane = plane
+        self._ready = ready
+
+    def collect(self) -> Iterator[Metric]:
+        yield from self._counters()
+        yield self._durations()
+        yield self._gauge("in_flight", "Deliveries without a verdict", lambda c: len(c.in_flight))
+        yield self._gauge("lag", "Messages waiting on the server", lambda c: c.stats.lag)
+        yield GaugeMetricFamily("jetmesh_ready", "1 when ready", value=float(self._ready()))
+        yield GaugeMetricFamily(
+            "jetmesh_publishes_pending", "Outputs without a PubAck", len(self._plane.publishes)
+        )
+        yield CounterMetricFamily(
+            "jetmesh_publishes_resent", "Outputs sent again", self._plane.publishes.resent
+        )
+        yield CounterMetricFamily(
+            "jetmesh_reconnects", "Connections lost and rebuilt", self._plane.reconnects
+        )
+
+    def _counters(self) -> Iterator[Metric]:
+        for name, text in _COUNTERS.items():
+            family = CounterMetricFamily(f"jetmesh_{name}", text, labels=("service", "handler"))
+            for consumer in self._consumers:
+                family.add_metric(self._labels(consumer), getattr(consumer.stats, name))
+            yield family
+
+    def _durations(self) -> Metric:
+        family = HistogramMetricFamily(
+            "jetmesh_handling_seconds",
+            "From delivery to verdict",
+            labels=("service", "handler"),
+        )
+        for consumer in self._consumers:
+            stats, total, buckets = consumer.stats, 0, []
+            for index, count in enumerate(stats.buckets):
+                total += count
+                bound = "+Inf" if index == BUCKETS - 1 else f"{2**index / 1e6:g}"
+                buckets.append((bound, float(total)))
+            family.add_metric(self._labels(consumer), buckets, stats.seconds)
+        return family
+
+    def _gauge(self, name: str, text: str, value: Callable[[Consumer], int]) -> Metric:
+        family = GaugeMetricFamily(f"jetmesh_{name}", text, labels=("service", "handler"))
+        for consumer in self._consumers:
+            family.add_metric(self._labels(consumer), value(consumer))
+        return family
+
+    def _labels(self, consumer: Consumer) -> tuple[str, str]:
+        return self._service, consumer.handler.name
+
+
+def exposition(collector: Collector) -> bytes:
+    """The text that Prometheus scrapes."""
+    registry = CollectorRegistry()
+    registry.register(collector)
+    return generate_latest(registry)

@@ -1,0 +1,108 @@
+"""Settings: one typed tree, from defaults in code, then a TOML file, then the environment."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from jetmesh.declare.service import Service
+from jetmesh.errors import SettingsError
+from jetmesh.settings.loaded import Effective, Loaded, leaves
+from jetmesh.settings.names import names_for
+from jetmesh.settings.sources import Given, decode, from_environment, from_file, variable
+from jetmesh.settings.tree import (
+    HttpSettings,
+    LogSettings,
+    NatsSettings,
+    PolicyOverride,
+    ServiceSettings,
+    Settings,
+    StreamOverride,
+    without_userinfo,
+)
+
+__all__ = [
+    "Effective",
+    "HttpSettings",
+    "Loaded",
+    "LogSettings",
+    "NatsSettings",
+    "PolicyOverride",
+    "ServiceSettings",
+    "Settings",
+    "StreamOverride",
+    "load_settings",
+    "variable",
+    "without_userinfo",
+]
+
+_FILE: Final = Path("jetmesh.toml")
+_SCHEMES: Final = ("nats", "tls")
+
+
+def load_settings(
+    services: Sequence[Service],
+    *,
+    file: Path | None = None,
+    environ: Mapping[str, str] = os.environ,
+    whole: bool = False,
+) -> Loaded:
+    """Read the settings in effect for `services`.
+
+    The file is `file`, else `$JETMESH_SETTINGS`, else `jetmesh.toml` if there is one. `whole`
+    says that there are no other services, so that a section for another one is a mistake; the
+    process of one service cannot know, and passes over sections of services and streams that
+    are not its own.
+
+    Raises:
+        SettingsError: a name is unknown or a value is wrong; it says which and what exists.
+    """
+    names = names_for(services)
+    found = _file(file, environ)
+    given = [*from_file(found, names, whole=whole)] if found else []
+    given += from_environment(environ, names, whole=whole)
+    origins = {".".join(path): "default" for path, _ in leaves(names)}
+    origins.update({".".join(each.path): each.origin for each in given})
+    settings = decode(_tree(given), Settings)
+    _check_url(settings.nats.url, origins["nats.url"])
+    loaded = Loaded(settings, origins, names)
+    loaded.policies(services)
+    return loaded
+
+
+def _file(file: Path | None, environ: Mapping[str, str]) -> Path | None:
+    if file is None and environ.get("JETMESH_SETTINGS"):
+        file = Path(environ["JETMESH_SETTINGS"])
+    if file is None and _FILE.exists():
+        file = _FILE
+    return file
+
+
+def _tree(given: Iterable[Given]) -> dict[str, Any]:
+    """Later values win over earlier ones."""
+    tree: dict[str, Any] = {}
+    for each in given:
+        *tables, name = each.path
+        table = tree
+        for step in tables:
+            table = table.setdefault(step, {})
+        table[name] = each.value
+    return tree
+
+
+def _check_url(url: str, origin: str) -> None:
+    for each in url.split(","):
+        text = each.strip() if "://" in each else f"nats://{each.strip()}"
+        try:
+            parts = urlsplit(text)
+            usable = parts.scheme in _SCHEMES and parts.hostname and (parts.port or 4222)
+        except ValueError:
+            usable = False
+        if not usable:
+            raise SettingsError(
+                f"{origin}: nats.url holds {without_userinfo(each)!r}, which is no address.",
+                remedy="Write nats://host:4222 or tls://host:4222, several separated by commas.",
+            )

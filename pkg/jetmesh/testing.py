@@ -1,0 +1,248 @@
+"""What a test of a service imports: handlers without a server, and a real mesh for one test.
+
+outputs(service, decide, purchase)               # what a `def` handler returns, checked
+await aoutputs(service, charge, order, gateway=fake)
+
+async with mesh(validation, payments) as m:      # a real broker, the services in this process
+    await m.publish(purchase)
+    captured = await m.expect(PaymentCaptured, "p-1")
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import tempfile
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from time import monotonic
+from typing import Any, Final, TypeVar
+
+import msgspec
+import structlog
+from msgspec import Struct
+
+from jetmesh.declare import Delivery, Handler, Service, derive, escape_key, key_of, spec_of
+from jetmesh.errors import UsageError
+from jetmesh.operate.broker import Broker
+from jetmesh.run.outputs import Outputs
+from jetmesh.run.running import Running
+from jetmesh.settings import Loaded, load_settings
+from jetmesh.transport.control import ControlPlane, PubAck, StoredMessage
+
+__all__ = ["Mesh", "aoutputs", "delivery", "eventually", "mesh", "outputs"]
+
+_E = TypeVar("_E", bound=Struct)
+_LOOK_SECONDS: Final = 0.02
+
+
+def outputs(
+    service: Service, function: Callable[..., Any], event: Struct, **supplied: Any
+) -> list[Any]:
+    """Call a `def` handler as the mesh would and return its outputs, decisions first.
+
+    Input and outputs go through their encoding and back, so a value that does not keep its
+    contract fails here. A `Delivery` and default settings are supplied unless given by name.
+
+    Raises:
+        UsageError: `function` is no handler of `service`.
+        ContractViolation, msgspec.ValidationError: a value does not keep its contract.
+        Exception: whatever the handler raises.
+    """
+    handler = _handler(service, function)
+    arguments = _arguments(service, handler, event, supplied)
+    return _checked(handler, function(_through(event), **arguments))
+
+
+async def aoutputs(
+    service: Service, function: Callable[..., Any], event: Struct, **supplied: Any
+) -> list[Any]:
+    """`outputs` of an `async def` handler."""
+    handler = _handler(service, function)
+    arguments = _arguments(service, handler, event, supplied)
+    return _checked(handler, await function(_through(event), **arguments))
+
+
+def delivery(event: Struct, *, attempt: int = 1, sequence: int = 1) -> Delivery:
+    """The `Delivery` of `event`, as if stored at noon of the first day of 2026."""
+    spec = spec_of(type(event))
+    if spec is None:
+        raise UsageError(f"{type(event).__name__} is no event.", remedy="Declare it with @event.")
+    stored_at = datetime(2026, 1, 1, 12, tzinfo=UTC)
+    key = key_of(spec, event)
+    return Delivery(
+        attempt=attempt,
+        key=key,
+        cause=f"{spec.stream}:{sequence}",
+        correlation=key,
+        stored_at=stored_at,
+        deadline=stored_at + timedelta(seconds=20),
+        log=structlog.get_logger(),
+    )
+
+
+async def eventually(
+    condition: Callable[[], Any], *, within: float = 10.0, what: str = "the condition"
+) -> Any:
+    """Wait until `condition()` is true and return it; awaits it when it is a coroutine.
+
+    Raises:
+        AssertionError: it is not true after `within` seconds.
+    """
+    deadline = monotonic() + within
+    while True:
+        result = condition()
+        if asyncio.iscoroutine(result):
+            result = await result
+        if result:
+            return result
+        if monotonic() > deadline:
+            raise AssertionError(f"{what} did not come true within {within} s")
+        await asyncio.sleep(_LOOK_SECONDS)
+
+
+class Mesh:
+    """A broker with services on it, for one test."""
+
+    def __init__(self, url: str, control: ControlPlane, running: dict[str, Running]) -> None:
+        self.url = url
+        self.control = control
+        self.running = running
+        """By the service's name."""
+
+    async def publish(
+        self,
+        event: Struct | str,
+        payload: bytes | str = b"",
+        headers: dict[str, str] | None = None,
+    ) -> PubAck:
+        """Store an event on its keyed subject, or raw bytes on a subject given as text."""
+        if isinstance(event, str):
+            data = payload.encode() if isinstance(payload, str) else payload
+            return await self.control.publish(event, data, headers)
+        subject = subject_of(event)
+        return await self.control.publish(subject, msgspec.json.encode(event), headers)
+
+    async def expect(self, event_type: type[_E], key: str = "", *, within: float = 10.0) -> _E:
+        """The newest event of this type and key, as soon as it is stored.
+
+        Raises:
+            AssertionError: none is stored after `within` seconds.
+        """
+        spec = spec_of(event_type)
+        if spec is None:
+            raise UsageError(f"{event_type.__name__} is no event.", remedy="Use @event.")
+        subject = f"{spec.subject}.{escape_key(key)}" if spec.key else spec.subject
+        found = await eventually(
+            lambda: self.control.last(spec.stream, subject), within=within, what=subject
+        )
+        return msgspec.json.decode(found.payload, type=event_type)
+
+    async def stored(self, stream: str, subject: str = ">") -> list[StoredMessage]:
+        """Everything stored in `stream` now whose subject matches."""
+        return [message async for message in self.control.history(stream, [subject])]
+
+    async def settled(self, *, within: float = 10.0) -> None:
+        """Wait until every durable has handled all there is."""
+        await eventually(self._is_settled, within=within, what="an empty mesh")
+
+    async def _is_settled(self) -> bool:
+        for running in self.running.values():
+            for consumer in running.consumers:
+                handler = consumer.handler
+                subject = f"CONSUMER.INFO.{handler.input.stream}.{handler.durable}"
+                info = await self.control.api(subject)
+                if info["num_pending"] or info["num_ack_pending"]:
+                    return False
+        return True
+
+
+@asynccontextmanager
+async def mesh(
+    *services: Service,
+    settings: Mapping[str, str] | None = None,
+    url: str = "",
+    within: float = 10.0,
+) -> AsyncIterator[Mesh]:
+    """A real nats-server of its own (or the one at `url`) with `services`, ready to be used.
+
+    `settings` are environment variables as in production, such as
+    `JETMESH__SERVICES__PAYMENTS__SETTINGS__GATEWAY_URL`.
+    """
+    async with AsyncExitStack() as stack:
+        if not url:
+            store = stack.enter_context(tempfile.TemporaryDirectory(prefix="jetmesh-"))
+            url = stack.enter_context(Broker(Path(store))).url
+        loaded = _load(services, url, settings or {})
+        running = {}
+        for service in services:
+            running[service.name] = await stack.enter_async_context(Running(service, loaded))
+        control = await ControlPlane.connect(loaded.settings.nats, name="test")
+        stack.push_async_callback(control.close)
+        for each in running.values():
+            await each.started
+        await eventually(lambda: _all_ready(running), within=within, what="a ready mesh")
+        yield Mesh(url, control, running)
+
+
+def _all_ready(running: dict[str, Running]) -> bool:
+    return not any(each.health.problems() for each in running.values())
+
+
+def subject_of(event: Struct) -> str:
+    """The subject that `event` is published on."""
+    spec = spec_of(type(event))
+    if spec is None:
+        raise UsageError(f"{type(event).__name__} is no event.", remedy="Declare it with @event.")
+    return f"{spec.subject}.{escape_key(key_of(spec, event))}" if spec.key else spec.subject
+
+
+def _load(services: Sequence[Service], url: str, variables: Mapping[str, str]) -> Loaded:
+    environ = {"JETMESH__HTTP__PORT": "0", "JETMESH__NATS__URL": url, **variables}
+    with contextlib.chdir(tempfile.gettempdir()):  # no jetmesh.toml of the project
+        return load_settings(services, environ=environ)
+
+
+def _handler(service: Service, function: Callable[..., Any]) -> Handler:
+    derive([service])
+    for handler in service.handlers:
+        if handler.function is function:
+            return handler
+    raise UsageError(f"{function} is no handler of {service.name}.", remedy="Declare it with on().")
+
+
+def _through(event: Struct) -> Struct:
+    decoded: Struct = msgspec.json.decode(msgspec.json.encode(event), type=type(event))
+    return decoded
+
+
+def _arguments(
+    service: Service, handler: Handler, event: Struct, supplied: dict[str, Any]
+) -> dict[str, Any]:
+    arguments: dict[str, Any] = {}
+    if handler.delivery:
+        arguments[handler.delivery] = delivery(event)
+    if service.settings in handler.needs.values():
+        name = next(n for n, kind in handler.needs.items() if kind is service.settings)
+        arguments[name] = service.settings and service.settings()
+    arguments.update(supplied)
+    expected = {handler.delivery, *handler.needs} - {None}
+    if wrong := expected ^ set(arguments):
+        raise UsageError(
+            f"{handler.name} takes {sorted(map(str, expected))}, given were {sorted(arguments)}.",
+            remedy=f"Correct {', '.join(sorted(map(str, wrong)))}.",
+        )
+    return arguments
+
+
+def _checked(handler: Handler, result: Any) -> list[Any]:
+    if result is None:
+        return []
+    made = Outputs(handler)
+    values = made.ordered(result)
+    for value in values:
+        made.by_type[type(value)].message(value, b"1")
+        _through(value)
+    return values

@@ -1,0 +1,1 @@
+"""The only place that touches a network: the data plane, the control plane, provisioning."""

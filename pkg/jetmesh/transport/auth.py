@@ -1,0 +1,89 @@
+"""Who we are: the part of CONNECT that proves it, and the TLS context."""
+
+from __future__ import annotations
+
+import base64
+import ssl
+from pathlib import Path
+from typing import Any
+
+import nkeys
+
+from jetmesh.errors import SettingsError
+from jetmesh.settings import NatsSettings
+
+
+def credentials(nats: NatsSettings, nonce: str) -> dict[str, Any]:
+    """The fields of CONNECT for one attempt; files are read anew, they may have been renewed.
+
+    Raises:
+        SettingsError: a file cannot be read, or holds no credentials.
+    """
+    if nats.creds_file:
+        token, seed = _creds(nats.creds_file)
+        return {"jwt": token, "sig": _sign(seed, nonce, nats.creds_file)}
+    if nats.nkey_seed_file:
+        seed = _read(nats.nkey_seed_file).strip()
+        public = _key_pair(seed, nats.nkey_seed_file).public_key.decode()
+        return {"nkey": public, "sig": _sign(seed, nonce, nats.nkey_seed_file)}
+    if nats.token:
+        return {"auth_token": nats.token}
+    return {"user": nats.user, "pass": nats.password} if nats.user else {}
+
+
+def tls_context(nats: NatsSettings) -> ssl.SSLContext:
+    """TLS as settings say; the system's authorities when no CA is named.
+
+    Raises:
+        SettingsError: a certificate cannot be read.
+    """
+    try:
+        context = ssl.create_default_context(cafile=nats.tls_ca_file or None)
+        if nats.tls_cert_file:
+            context.load_cert_chain(nats.tls_cert_file, nats.tls_key_file or None)
+    except OSError as error:
+        raise SettingsError(
+            f"A TLS file cannot be used: {error.strerror or error}.",
+            remedy="Check nats.tls_ca_file, tls_cert_file and tls_key_file.",
+        ) from error
+    return context
+
+
+def wants_tls(nats: NatsSettings) -> bool:
+    """Whether settings ask for TLS, whatever the server says."""
+    return bool(nats.tls_ca_file or nats.tls_cert_file) or "tls://" in nats.url
+
+
+def _creds(file: str) -> tuple[str, str]:
+    """The JWT and the seed: each the line between dashed lines."""
+    lines = [line.strip() for line in _read(file).splitlines()]
+    found = [
+        lines[i + 1]
+        for i, line in enumerate(lines[:-1])
+        if line.startswith("-----BEGIN ") and lines[i + 1]
+    ]
+    if len(found) < 2:  # noqa: PLR2004 - a JWT and a seed
+        raise SettingsError(f"{file} holds no JWT and seed.", remedy="Check nats.creds_file.")
+    return found[0], found[1]
+
+
+def _sign(seed: str, nonce: str, file: str) -> str:
+    signature = _key_pair(seed, file).sign(nonce.encode())
+    return base64.b64encode(signature).decode()
+
+
+def _key_pair(seed: str, file: str) -> Any:
+    try:
+        return nkeys.from_seed(bytearray(seed.encode()))
+    except Exception as error:  # nkeys raises its own and binascii's
+        raise SettingsError(f"{file} holds no nkey seed.", remedy="It begins with SU.") from error
+
+
+def _read(file: str) -> str:
+    try:
+        return Path(file).read_text()
+    except OSError as error:
+        raise SettingsError(
+            f"The credentials file {file} cannot be read: {error.strerror}.",
+            remedy="Check nats.creds_file or nats.nkey_seed_file.",
+        ) from error

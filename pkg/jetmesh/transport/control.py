@@ -1,0 +1,359 @@
+"""The control plane: streams, durables, look-ups and discovery, on a nats-py connection of its own.
+
+It is separate so that health and look-ups never wait behind a flood of deliveries.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final, Self
+
+import nats
+import nats.errors
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+
+from jetmesh import wire
+from jetmesh.errors import BrokerError, BrokerUnreachable
+from jetmesh.settings import NatsSettings
+from jetmesh.transport.auth import tls_context, wants_tls
+from jetmesh.transport.servers import Servers, delays
+
+_PAGE: Final = 500
+_CONNECT_SECONDS: Final = 2
+_NOT_FOUND: Final = 404
+_NEEDED_API: Final = 2
+"""`api.level` of nats-server 2.12: the guard of decisions needs it."""
+
+
+class ApiError(BrokerError):
+    """The JetStream API refused a request."""
+
+    def __init__(self, subject: str, code: int, err_code: int, description: str) -> None:
+        super().__init__(f"{subject}: {description} ({err_code or code}).")
+        self.code = code
+        self.err_code = err_code
+        self.description = description
+
+
+@dataclass(frozen=True, slots=True)
+class PubAck:
+    """Where the server stored a message."""
+
+    stream: str
+    sequence: int
+    duplicate: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StoredMessage:
+    """One message as a stream keeps it."""
+
+    stream: str
+    sequence: int
+    subject: str
+    headers: dict[str, str]
+    payload: bytes
+    stored_at: datetime
+
+    @property
+    def message_id(self) -> str:
+        return self.headers.get("Nats-Msg-Id", "")
+
+
+class ControlPlane:
+    """What people, deploys and start-up ask the broker."""
+
+    def __init__(self, nats_settings: NatsSettings, name: str) -> None:
+        self._nats = nats_settings
+        self._name = name
+        self._client = Client()
+        self._closing = False
+        self._rebuild: asyncio.Task[None] | None = None
+        self._subscriptions: list[tuple[str, Callable[[Msg], Awaitable[None]]]] = []
+
+    @classmethod
+    async def connect(
+        cls, nats_settings: NatsSettings, *, name: str, patient: bool = False
+    ) -> ControlPlane:
+        """Connect; `patient` waits for the broker as long as it takes.
+
+        Raises:
+            BrokerUnreachable: no server answers within two seconds each, and not patient.
+            BrokerError: the server refuses us.
+        """
+        plane = cls(nats_settings, name)
+        waits = delays()
+        while True:
+            try:
+                await plane._connect()
+            except BrokerUnreachable:
+                if not patient:
+                    raise
+                await asyncio.sleep(next(waits))
+            else:
+                return plane
+
+    async def close(self) -> None:
+        """End the connection."""
+        self._closing = True
+        if self._rebuild is not None:
+            self._rebuild.cancel()
+        await self._client.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def api(
+        self, subject: str, body: Mapping[str, Any] | None = None, *, timeout: float = 5.0
+    ) -> dict[str, Any]:
+        """Ask `$JS.API.<subject>`.
+
+        Raises:
+            ApiError: the server refused; `err_code` says why.
+            BrokerError: no answer in `timeout` seconds.
+        """
+        payload = json.dumps(body).encode() if body is not None else b""
+        try:
+            message = await self._client.request(f"$JS.API.{subject}", payload, timeout=timeout)
+        except nats.errors.NoRespondersError as error:
+            raise BrokerError(
+                f"{subject}: JetStream does not answer.", remedy="Start nats-server with -js."
+            ) from error
+        except (nats.errors.Error, TimeoutError, OSError) as error:
+            raise BrokerError(f"{subject}: no answer ({type(error).__name__}).") from error
+        answer: dict[str, Any] = json.loads(message.data)
+        if "error" in answer:
+            problem = answer["error"]
+            raise ApiError(
+                subject,
+                problem.get("code", 0),
+                problem.get("err_code", 0),
+                problem.get("description", ""),
+            )
+        return answer
+
+    async def check_server(self) -> None:
+        """Refuse a server that lacks what decisions need.
+
+        Raises:
+            BrokerError: JetStream is off, or nats-server is older than 2.12.
+        """
+        account = await self.api("INFO")
+        level = int(account.get("api", {}).get("level", 0))
+        if level < _NEEDED_API:
+            version = self._client.connected_server_version
+            raise BrokerError(
+                f"nats-server {version} is too old: JetStream API level {level}, "
+                f"jetmesh needs {_NEEDED_API}.",
+                remedy="Run nats-server 2.12 or newer.",
+            )
+
+    async def publish(
+        self, subject: str, payload: bytes, headers: dict[str, str] | None = None
+    ) -> PubAck:
+        """Store one message.
+
+        Raises:
+            ApiError: the stream refused it.
+            BrokerError: no stream takes the subject, or no answer.
+        """
+        try:
+            answer = await self._client.request(
+                subject, payload, timeout=5.0, headers=dict(headers) if headers else None
+            )
+        except nats.errors.NoRespondersError as error:
+            raise BrokerError(
+                f"No stream takes {subject!r}.", remedy="Run jetmesh apply, or check the subject."
+            ) from error
+        except (nats.errors.Error, TimeoutError, OSError) as error:
+            raise BrokerError(f"{subject}: no PubAck ({type(error).__name__}).") from error
+        stored = json.loads(answer.data)
+        if problem := stored.get("error"):
+            raise ApiError(
+                subject, problem["code"], problem.get("err_code", 0), problem["description"]
+            )
+        return PubAck(stored["stream"], stored["seq"], stored.get("duplicate", False))
+
+    async def last(self, stream: str, subject: str) -> StoredMessage | None:
+        """The newest message whose subject matches, read from the stream's leader."""
+        return await self._get(stream, {"last_by_subj": subject})
+
+    async def message(self, stream: str, sequence: int) -> StoredMessage | None:
+        """One message by its sequence, None when it is not there (any more)."""
+        return await self._get(stream, {"seq": sequence})
+
+    async def history(self, stream: str, subjects: Sequence[str]) -> AsyncIterator[StoredMessage]:
+        """Everything stored now that matches, in order; then it ends.
+
+        Raises:
+            ApiError: no such stream.
+        """
+        created = await self.api(
+            f"CONSUMER.CREATE.{stream}",
+            {
+                "stream_name": stream,
+                "config": {
+                    "ack_policy": "none",
+                    "deliver_policy": "all",
+                    "filter_subjects": list(subjects),
+                    "mem_storage": True,
+                    "inactive_threshold": 30_000_000_000,
+                    "num_replicas": 1,
+                },
+            },
+        )
+        left, name = created["num_pending"], created["name"]
+        inbox = self._client.new_inbox()
+        subscription = await self._client.subscribe(inbox)
+        try:
+            while left:
+                batch = min(left, _PAGE)
+                body = json.dumps({"batch": batch, "no_wait": True}).encode()
+                await self._client.publish(
+                    f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{name}", body, reply=inbox
+                )
+                for _ in range(batch):
+                    message = await subscription.next_msg(timeout=5.0)
+                    if not message.reply:
+                        return  # a status: what is left was purged meanwhile
+                    left -= 1
+                    yield _from_delivery(stream, message)
+        finally:
+            await subscription.unsubscribe()
+            with contextlib.suppress(BrokerError):
+                await self.api(f"CONSUMER.DELETE.{stream}.{name}")
+
+    async def subscribe(self, subject: str, answer: Callable[[str], Awaitable[bytes]]) -> None:
+        """Answer every request on `subject`; the callback gets the subject."""
+
+        async def respond(message: Msg) -> None:
+            if message.reply:
+                await message.respond(await answer(message.subject))
+
+        self._subscriptions.append((subject, respond))
+        await self._client.subscribe(subject, cb=respond)
+
+    async def _get(self, stream: str, body: dict[str, Any]) -> StoredMessage | None:
+        try:
+            answer = await self.api(f"STREAM.MSG.GET.{stream}", body)
+        except ApiError as error:
+            if error.code == _NOT_FOUND:
+                return None
+            raise
+        found = answer["message"]
+        headers = wire.parse(base64.b64decode(found.get("hdrs", ""))).values
+        return StoredMessage(
+            stream,
+            found["seq"],
+            found["subject"],
+            headers,
+            base64.b64decode(found.get("data", "")),
+            _time(found["time"]),
+        )
+
+    # connection
+
+    async def _connect(self) -> None:
+        options: dict[str, Any] = {
+            "servers": [f"nats://{server}" for server in Servers(self._nats.url)],
+            "name": self._name,
+            "max_reconnect_attempts": -1,
+            "reconnect_time_wait": 0.5,
+            "connect_timeout": _CONNECT_SECONDS,
+            "allow_reconnect": True,
+            "error_cb": _ignore,
+            "closed_cb": self._on_closed,
+            **_authentication(self._nats),
+        }
+        self._client = Client()
+        try:
+            await asyncio.wait_for(self._try_once(options), _CONNECT_SECONDS * 2)
+        except (nats.errors.NoServersError, OSError, TimeoutError) as error:
+            await self._abandon()
+            raise BrokerUnreachable(
+                f"No broker answers at {Servers(self._nats.url)}.",
+                remedy="Start one with `jetmesh up`, or set NATS_URL.",
+            ) from error
+        except nats.errors.Error as error:
+            await self._abandon()
+            raise BrokerError(f"The broker refuses {self._name}: {error}.") from error
+        for subject, respond in self._subscriptions:
+            await self._client.subscribe(subject, cb=respond)
+
+    async def _try_once(self, options: dict[str, Any]) -> None:
+        """nats-py tries for ever when it may reconnect, so reach a server first."""
+        last: Exception = OSError("no server")
+        for server in Servers(self._nats.url):
+            try:
+                _, writer = await asyncio.open_connection(server.host, server.port)
+            except OSError as error:
+                last = error
+            else:
+                writer.close()
+                await self._client.connect(**options)
+                return
+        raise last
+
+    async def _abandon(self) -> None:
+        self._client._closed_cb = None  # noqa: SLF001 - it was never open, nothing to rebuild
+        await self._client.close()
+
+    async def _on_closed(self) -> None:
+        """nats-py gives up for good on expired credentials: begin anew, they are read again."""
+        if not self._closing:
+            self._rebuild = asyncio.create_task(self._connect_again())
+
+    async def _connect_again(self) -> None:
+        for wait in delays():
+            await asyncio.sleep(wait)
+            with contextlib.suppress(BrokerError):
+                await self._connect()
+                return
+
+
+def _authentication(settings: NatsSettings) -> dict[str, Any]:
+    given: dict[str, Any] = {
+        "user": settings.user,
+        "password": settings.password,
+        "token": settings.token,
+        "nkeys_seed": settings.nkey_seed_file,
+        "user_credentials": settings.creds_file,
+    }
+    options = {name: value for name, value in given.items() if value}
+    if wants_tls(settings):
+        options["tls"] = tls_context(settings)
+    return options
+
+
+def _from_delivery(stream: str, message: Msg) -> StoredMessage:
+    tokens = message.reply.split(".")
+    # $JS.ACK.stream.consumer.delivered.sseq.cseq.time.pending, or with domain and account before
+    first = 5 if len(tokens) == 9 else 7  # noqa: PLR2004 - ADR-15
+    stored_at = datetime.fromtimestamp(int(tokens[first + 2]) / 1e9, UTC)
+    return StoredMessage(
+        stream,
+        int(tokens[first]),
+        message.subject,
+        dict(message.headers or {}),
+        message.data,
+        stored_at,
+    )
+
+
+def _time(text: str) -> datetime:
+    # nanoseconds, which fromisoformat reads only to microseconds
+    return datetime.fromisoformat(text[:26].rstrip("Z")).replace(tzinfo=UTC)
+
+
+async def _ignore(_: Exception) -> None:
+    """nats-py's read loop dies of an error callback that raises, so this one does nothing."""

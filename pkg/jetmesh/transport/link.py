@@ -1,0 +1,193 @@
+"""One connection to one server: an `asyncio.Protocol` on the sans-io codec."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from jetmesh import wire
+from jetmesh.errors import BrokerError
+from jetmesh.settings import NatsSettings
+from jetmesh.transport.auth import credentials, tls_context, wants_tls
+from jetmesh.transport.servers import Server
+
+_HANDSHAKE_SECONDS: Final = 5.0
+_HIGH_WATER: Final = 4 * 1024 * 1024
+
+
+class Link(asyncio.Protocol):
+    """Bytes in to callbacks, frames out in one write per turn of the event loop.
+
+    Frames are appended to `out` while a chunk of input is read, and leave together when it is
+    done; `send` does the same for everything that happens at another time.
+    """
+
+    def __init__(
+        self,
+        routes: Mapping[bytes, wire.OnMessage],
+        *,
+        on_lost: Callable[[str], None],
+        on_info: Callable[[dict[str, Any]], None],
+        on_error: Callable[[str], None],
+        on_writable: Callable[[], None],
+    ) -> None:
+        self.out: list[bytes] = []
+        self.info: dict[str, Any] = {}
+        self.congested = False
+        """The socket takes no more for now: pull nothing new."""
+        self.heard = False
+        """Something arrived since it was last set to False."""
+        self._decoder = wire.Decoder(routes, self._on_control)
+        self._on_lost = on_lost
+        self._on_info = on_info
+        self._on_error = on_error
+        self._on_writable = on_writable
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport | None = None
+        self._flush_due = False
+        self._up = False
+        self._first_info: asyncio.Future[None] = self._loop.create_future()
+        self._pongs: list[asyncio.Future[None]] = []
+        self._reason = "the server closed the connection"
+
+    async def handshake(self, server: Server, nats: NatsSettings, name: str) -> None:
+        """Connect, upgrade to TLS where asked, authenticate.
+
+        Raises:
+            OSError: no server there.
+            BrokerError: the server refused us; the message is its own.
+            TimeoutError: it did not answer in five seconds.
+        """
+        async with asyncio.timeout(_HANDSHAKE_SECONDS):
+            await self._loop.create_connection(lambda: self, server.host, server.port)
+            await self._first_info
+            if self.info.get("tls_required") or wants_tls(nats):
+                await self._upgrade(server, nats)
+            self.write(wire.connect(self._options(nats, name)) + wire.PING)
+            await self._pong()
+        self._up = True
+
+    def send(self, frame: bytes) -> None:
+        """Send `frame` with everything else of this turn of the event loop."""
+        self.out.append(frame)
+        if not self._flush_due:
+            self._flush_due = True
+            self._loop.call_soon(self._flush)
+
+    def write(self, data: bytes) -> None:
+        """Send at once."""
+        if self._transport is not None:
+            self._transport.write(data)
+
+    async def flush(self) -> None:
+        """Return once the server has read everything sent so far."""
+        self._flush()
+        self.write(wire.PING)
+        await self._pong()
+
+    def ping(self) -> None:
+        """Ask for a sign of life."""
+        self.write(wire.PING)
+
+    def abort(self, reason: str) -> None:
+        """Give the connection up; `on_lost` follows."""
+        self._reason = reason
+        if self._transport is not None:
+            self._transport.abort()
+
+    def close(self) -> None:
+        """End the connection; `on_lost` is not called."""
+        self._up = False
+        if self._transport is not None:
+            self._transport.close()
+
+    # asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - create_connection makes one
+        self._transport = transport
+        transport.set_write_buffer_limits(high=_HIGH_WATER)
+
+    def data_received(self, data: bytes) -> None:
+        self.heard = True
+        self._flush_due = True  # what this chunk causes leaves in one write, below
+        try:
+            self._decoder.feed(data)
+        except wire.ProtocolError as error:
+            self.abort(f"the server does not speak NATS: {error}")
+        finally:
+            self._flush()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        reason = str(error) if error else self._reason
+        for waiting in (self._first_info, *self._pongs):
+            if not waiting.done():
+                waiting.set_exception(BrokerError(reason))
+                waiting.exception()  # it may be that nobody waits any more
+        if self._up:
+            self._up = False
+            self._on_lost(reason)
+
+    def pause_writing(self) -> None:
+        self.congested = True
+
+    def resume_writing(self) -> None:
+        self.congested = False
+        self._on_writable()
+
+    def _flush(self) -> None:
+        self._flush_due = False
+        if self.out:
+            self.write(b"".join(self.out))
+            self.out.clear()
+
+    def _on_control(self, verb: bytes, argument: bytes) -> None:
+        if verb == b"PING":
+            self.out.append(wire.PONG)
+        elif verb == b"PONG":
+            if self._pongs and not (waiting := self._pongs.pop(0)).done():
+                waiting.set_result(None)
+        elif verb == b"INFO":
+            self._read_info(argument)
+        elif verb == b"-ERR":
+            self._reason = argument.decode(errors="replace").strip("'")
+            self._on_error(self._reason)
+
+    def _read_info(self, argument: bytes) -> None:
+        try:
+            self.info = json.loads(argument)
+        except ValueError:
+            self.abort("the server's INFO is no JSON")
+            return
+        if not self._first_info.done():
+            self._first_info.set_result(None)
+        else:
+            self._on_info(self.info)
+
+    async def _upgrade(self, server: Server, nats: NatsSettings) -> None:
+        assert self._transport is not None  # noqa: S101 - INFO came over it
+        transport = await self._loop.start_tls(
+            self._transport, self, tls_context(nats), server_hostname=server.host
+        )
+        assert transport is not None  # noqa: S101 - typed optional for servers only
+        self.connection_made(transport)
+
+    async def _pong(self) -> None:
+        waiting = self._loop.create_future()
+        self._pongs.append(waiting)
+        await waiting
+
+    def _options(self, nats: NatsSettings, name: str) -> dict[str, Any]:
+        return {
+            "verbose": False,
+            "pedantic": False,
+            "lang": "python-jetmesh",
+            "version": "1",
+            "protocol": 1,
+            "headers": True,
+            "no_responders": True,
+            "name": name,
+            **credentials(nats, self.info.get("nonce", "")),
+        }

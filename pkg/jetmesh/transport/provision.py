@@ -1,0 +1,245 @@
+"""Streams and durables: what differs between declaration and server, and making it equal.
+
+Everything goes over the raw API. nats-py's `add_consumer` updates what is there without a word
+and drops fields it does not know; `action: create` refuses instead (10148).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from jetmesh.declare import DurableSpec, StreamSpec, Topology
+from jetmesh.errors import DriftError
+from jetmesh.transport.control import ApiError, ControlPlane
+
+_NOT_FOUND: Final = 404
+_MAX_WAITING: Final = 2048
+"""Open pull requests of a durable; it cannot be changed later, and beyond it they are ignored."""
+
+_UPDATABLE_STREAM: Final = frozenset(
+    {"subjects", "description", "max_age", "max_bytes", "num_replicas", "duplicate_window"}
+    | {"allow_direct", "discard"}
+)
+_UPDATABLE_DURABLE: Final = frozenset(
+    {"description", "ack_wait", "max_ack_pending", "filter_subjects", "max_deliver"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One field that differs."""
+
+    name: str
+    server: Any
+    declared: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What is to be done to one stream or durable."""
+
+    action: Literal["create", "update", "refuse"]
+    kind: Literal["stream", "durable"]
+    name: str
+    """`ORDERS`, or `ORDERS/payments-charge`."""
+    fields: tuple[Field, ...] = ()
+    reason: str = ""
+    """Why it is refused."""
+    loses_data: bool = False
+    """Refused only until losing data is allowed."""
+    config: dict[str, Any] | None = None
+    """What the server is asked to hold."""
+
+    def __str__(self) -> str:
+        differences = ", ".join(
+            f"{f.name} is {f.server}, declared {f.declared}" for f in self.fields
+        )
+        text = f"{self.kind} {self.name}: {differences or 'missing'}"
+        return f"{text} ({self.reason})" if self.reason else text
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The difference between a topology and a server."""
+
+    changes: tuple[Change, ...]
+
+    @property
+    def refused(self) -> tuple[Change, ...]:
+        return tuple(change for change in self.changes if change.action == "refuse")
+
+
+async def plan(control: ControlPlane, topology: Topology) -> Plan:
+    """Compare declaration and server, field by field; nothing is changed.
+
+    Raises:
+        BrokerError: the server does not answer.
+    """
+    changes: list[Change] = []
+    for stream in topology.streams:
+        found = await _lookup(control, f"STREAM.INFO.{stream.name}")
+        changes += await _stream_change(control, stream, found)
+    for durable in topology.durables:
+        found = await _lookup(control, f"CONSUMER.INFO.{durable.stream}.{durable.name}")
+        changes += _durable_change(durable, found)
+    return Plan(tuple(changes))
+
+
+async def apply(control: ControlPlane, planned: Plan, *, allow_data_loss: bool = False) -> None:
+    """Make the server equal to the declaration.
+
+    Raises:
+        DriftError: a change is refused, or a concurrent one came first; nothing was changed by
+            this one then.
+        BrokerError: the server does not answer.
+    """
+    refused = [c for c in planned.refused if not (allow_data_loss and c.loses_data)]
+    if refused:
+        lossy = any(change.loses_data for change in refused)
+        raise DriftError(
+            f"Nothing was changed. {'; '.join(map(str, refused))}.",
+            remedy="--allow-data-loss does it all the same." if lossy else "",
+        )
+    for change in planned.changes:
+        await _make(control, change)
+
+
+def stream_config(spec: StreamSpec) -> dict[str, Any]:
+    """The configuration that the server is asked to hold for a stream."""
+    return {
+        "name": spec.name,
+        "description": spec.description,
+        "subjects": list(spec.subjects),
+        # a decision holds for as long as its event is stored: Limits, never interest (ADR-0002)
+        "retention": "limits",
+        "storage": "file",
+        "discard": "new",  # a full stream refuses, it never forgets
+        "max_age": spec.tuning.max_age.ns,
+        "max_bytes": spec.tuning.max_bytes,
+        "num_replicas": spec.tuning.replicas,
+        "duplicate_window": spec.tuning.duplicate_window.ns,
+        "allow_direct": True,
+    }
+
+
+def durable_config(spec: DurableSpec) -> dict[str, Any]:
+    """The configuration that the server is asked to hold for a durable."""
+    return {
+        "durable_name": spec.name,
+        "description": spec.description,
+        "ack_policy": "explicit",
+        "deliver_policy": "new" if spec.start == "new" else "all",
+        "filter_subjects": list(spec.filters),
+        "ack_wait": spec.policy.ack_wait.ns,
+        "max_ack_pending": spec.policy.max_ack_pending,
+        # attempts are the mesh's to count: past the server's limit a message would just vanish
+        "max_deliver": -1,
+        "max_waiting": _MAX_WAITING,
+    }
+
+
+async def _stream_change(
+    control: ControlPlane, spec: StreamSpec, found: dict[str, Any] | None
+) -> list[Change]:
+    declared = stream_config(spec)
+    if found is None:
+        foreign = await _holders(control, spec)
+        if foreign:
+            reason = f"its subjects belong to the stream {', '.join(foreign)} already"
+            return [Change("refuse", "stream", spec.name, reason=reason)]
+        return [Change("create", "stream", spec.name, config=declared)]
+    fields = tuple(_differences(declared, found["config"]))
+    if not fields:
+        return []
+    config = {**found["config"], **declared}
+    fixed = [f.name for f in fields if f.name not in _UPDATABLE_STREAM]
+    if fixed:
+        reason = f"{', '.join(fixed)} cannot be changed; move the events to a new stream"
+        return [Change("refuse", "stream", spec.name, fields, reason)]
+    if losses := [*_losses(fields, found)]:
+        reason = f"would delete stored events: {', '.join(losses)}"
+        return [
+            Change("refuse", "stream", spec.name, fields, reason, loses_data=True, config=config)
+        ]
+    return [Change("update", "stream", spec.name, fields, config=config)]
+
+
+def _durable_change(spec: DurableSpec, found: dict[str, Any] | None) -> list[Change]:
+    declared, name = durable_config(spec), f"{spec.stream}/{spec.name}"
+    if found is None:
+        return [Change("create", "durable", name, config=declared)]
+    actual = dict(found["config"])
+    if "filter_subject" in actual:  # one filter is stored under another name than several
+        actual["filter_subjects"] = [actual.pop("filter_subject")]
+    fields = tuple(_differences(declared, actual))
+    fixed = [f.name for f in fields if f.name not in _UPDATABLE_DURABLE]
+    if fixed:
+        reason = f"{', '.join(fixed)} cannot be changed; delete the durable or rename the handler"
+        return [Change("refuse", "durable", name, fields, reason)]
+    return (
+        [Change("update", "durable", name, fields, config={**actual, **declared})] if fields else []
+    )
+
+
+def _differences(declared: dict[str, Any], actual: dict[str, Any]) -> Iterator[Field]:
+    for name, value in declared.items():
+        # the server leaves out what is zero
+        found = actual.get(name, type(value)())
+        if isinstance(value, list):
+            found, value = sorted(found), sorted(value)  # noqa: PLW2901 - order means nothing
+        if found != value:
+            yield Field(name, found, value)
+
+
+def _losses(fields: Iterable[Field], found: dict[str, Any]) -> Iterator[str]:
+    """Fields whose new value would delete what is stored now."""
+    for field in fields:
+        if field.name == "max_age" and field.declared and _shorter(field.declared, field.server):
+            yield f"max_age {field.declared / 1e9:g}s"
+        if field.name == "max_bytes" and 0 < field.declared < found["state"]["bytes"]:
+            yield f"max_bytes {field.declared}"
+
+
+def _shorter(declared: int, server: int) -> bool:
+    return server == 0 or declared < server
+
+
+async def _lookup(control: ControlPlane, subject: str) -> dict[str, Any] | None:
+    try:
+        return await control.api(subject)
+    except ApiError as error:
+        if error.code == _NOT_FOUND:
+            return None
+        raise
+
+
+async def _holders(control: ControlPlane, spec: StreamSpec) -> list[str]:
+    """Streams of other names that hold our subjects."""
+    found: list[str] = []
+    for subject in spec.subjects:
+        answer = await control.api("STREAM.NAMES", {"subject": subject})
+        found += answer.get("streams") or []
+    return found
+
+
+async def _make(control: ControlPlane, change: Change) -> None:
+    stream, _, durable = change.name.partition("/")
+    verb = "CREATE" if change.action == "create" else "UPDATE"
+    try:
+        if change.kind == "stream":
+            await control.api(f"STREAM.{verb}.{stream}", change.config)
+        else:
+            body = {"stream_name": stream, "config": change.config, "action": verb.lower()}
+            await control.api(f"CONSUMER.CREATE.{stream}.{durable}", body)
+    except ApiError as error:
+        raise DriftError(
+            f"{change.kind} {change.name}: {error.description} ({error.err_code}).",
+            remedy="Somebody changed it meanwhile, or the server has no room: plan again.",
+        ) from error
+
+
+def durable_difference(spec: DurableSpec, actual: dict[str, Any]) -> str:
+    """How a durable on the server differs from its declaration, in words; empty when equal."""
+    return "; ".join(map(str, _durable_change(spec, {"config": actual})))

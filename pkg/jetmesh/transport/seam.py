@@ -1,0 +1,64 @@
+"""The seam between `run/` and the network: synchronous, so that no message costs a coroutine.
+
+`jetmesh.transport.dataplane` implements it on a real connection; whatever else implements it
+must pass the same conformance suite (ADR-0004).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+OnDelivery = Callable[[bytes, bytes, bytes, bytes], None]
+"""(subject, reply, headers, payload) of one delivery; `reply` is what verdicts are sent to."""
+
+
+class Waiter(Protocol):
+    """Waits for the fate of one publish; exactly one of its methods is called, once."""
+
+    def on_stored(self) -> None:
+        """The server stored the message, now or the first time it was sent."""
+
+    def on_decided(self) -> None:
+        """A decision refused it (10071): the key has an outcome already, ours or another's."""
+
+    def on_impossible(self, reason: str) -> None:
+        """No server will ever store it, as when it is larger than its stream allows."""
+
+
+class Inflow(Protocol):
+    """The continuous pull of one durable."""
+
+    problem: str
+    """Why nothing can arrive, in words; empty when all is well."""
+
+    def start(self) -> None:
+        """Begin to pull."""
+
+    def settled(self) -> None:
+        """One delivery has its verdict: there is room for another."""
+
+    def stop(self) -> None:
+        """Pull no more; what the server sent already still arrives."""
+
+
+class Transport(Protocol):
+    """What a running service needs of the network, message by message."""
+
+    def inflow(self, stream: str, durable: str, *, limit: int, on_delivery: OnDelivery) -> Inflow:
+        """Pull from a durable, with at most `limit` deliveries asked for or unsettled."""
+
+    def publish(self, subject: bytes, headers: bytes, payload: bytes, waiter: Waiter) -> None:
+        """Publish until its fate is known: again after every silence and passing refusal."""
+
+    def ack(self, reply: bytes) -> None:
+        """Settle a delivery: handled."""
+
+    def retry(self, reply: bytes, delay: float) -> None:
+        """Settle a delivery: again in `delay` seconds."""
+
+    def terminate(self, reply: bytes, reason: str) -> None:
+        """Settle a delivery: never again."""
+
+    def progress(self, reply: bytes) -> None:
+        """Keep a delivery for another ack_wait: its handler still works."""

@@ -1,0 +1,144 @@
+"""Bytes from a NATS server in, frames out: sans-io, fed any split of bytes.
+
+Messages go straight to the callback of their subscription, because a frame object per message
+would cost as much as reading it. Protocol: https://docs.nats.io/reference/reference-protocols/nats-protocol
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final, TypeAlias
+
+MAX_LINE: Final = 65_536
+"""Longest control line; INFO of a large cluster is the longest there is."""
+MAX_MESSAGE: Final = 64 * 1024 * 1024
+"""nats-server allows no larger max_payload."""
+
+OnMessage: TypeAlias = Callable[[bytes, bytes, bytes, bytes], None]
+"""(subject, reply, headers, payload); reply and headers are empty when there are none."""
+OnControl: TypeAlias = Callable[[bytes, bytes], None]
+"""(verb, argument) of INFO, PING, PONG, +OK and -ERR."""
+
+_CONTROL: Final = (b"INFO", b"PING", b"PONG", b"+OK", b"-ERR")
+
+
+class ProtocolError(Exception):
+    """The bytes are no NATS protocol; the connection cannot be used any further."""
+
+
+class Decoder:
+    """Splits a stream of bytes into frames and calls back for each, in order.
+
+    `routes` maps a subscription's id to its callback; messages of others are dropped, as they
+    are after an UNSUB. Whatever a callback raises leaves `feed`, with the state still sound.
+    """
+
+    __slots__ = ("_limit", "_need", "_on_control", "_parts", "_received", "_routes")
+
+    def __init__(
+        self, routes: Mapping[bytes, OnMessage], on_control: OnControl, *, limit: int = MAX_MESSAGE
+    ) -> None:
+        self._routes = routes
+        self._on_control = on_control
+        self._limit = limit
+        self._parts: list[bytes] = []
+        self._received = 0
+        self._need = 0
+
+    def feed(self, data: bytes) -> None:
+        """Take the next bytes.
+
+        Raises:
+            ProtocolError: they are no NATS protocol, or a length is more than the limit.
+        """
+        if self._parts:
+            self._parts.append(data)
+            self._received += len(data)
+            if self._received < self._need:
+                return
+            data = b"".join(self._parts)
+            self._parts.clear()
+        self._frames(data)
+
+    def _frames(self, data: bytes) -> None:
+        position, end = 0, len(data)
+        self._need = 0
+        routes, find, starts = self._routes.get, data.find, data.startswith
+        try:
+            while position < end:
+                line_end = find(b"\r\n", position, position + MAX_LINE)
+                if line_end < 0:
+                    self._check_line(end - position)
+                    return
+                if starts(b"MSG ", position):
+                    fields = data[position + 4 : line_end].split()
+                    if len(fields) == 4:  # noqa: PLR2004 - subject, sid, reply, size
+                        subject, sid, reply, size = fields
+                    else:
+                        subject, sid, reply, size = _without_reply(fields)
+                    header_size = b"0"
+                elif starts(b"HMSG ", position):
+                    fields = data[position + 5 : line_end].split()
+                    if len(fields) == 5:  # noqa: PLR2004 - subject, sid, reply, two sizes
+                        subject, sid, reply, header_size, size = fields
+                    else:
+                        subject, sid, reply, header_size, size = _without_reply_headers(fields)
+                else:
+                    line = data[position:line_end]
+                    position = line_end + 2
+                    self._control(line)
+                    continue
+                length = self._length(size)
+                payload_start = line_end + 2
+                payload_end = payload_start + length
+                if payload_end + 2 > end:
+                    self._need = payload_end + 2 - position
+                    return
+                if not starts(b"\r\n", payload_end):
+                    raise ProtocolError("a message does not end where its length says")
+                body_start = payload_start
+                if header_size != b"0":
+                    body_start += self._length(header_size)
+                    if body_start > payload_end:
+                        raise ProtocolError("headers are longer than their message")
+                position = payload_end + 2
+                route = routes(sid)
+                if route is not None:
+                    route(
+                        subject,
+                        reply,
+                        data[payload_start:body_start],
+                        data[body_start:payload_end],
+                    )
+        finally:
+            if position < end:
+                self._parts.append(data[position:] if position else data)
+                self._received = end - position
+
+    def _length(self, digits: bytes) -> int:
+        # int() would take signs, underscores and more digits than any length has
+        if not digits.isdigit() or len(digits) > 10 or (length := int(digits)) > self._limit:  # noqa: PLR2004 - 64 MiB has 8
+            raise ProtocolError(f"{digits[:20]!r} is no length of at most {self._limit} bytes")
+        return length
+
+    def _check_line(self, length: int) -> None:
+        if length >= MAX_LINE:
+            raise ProtocolError(f"a control line is longer than {MAX_LINE} bytes")
+
+    def _control(self, line: bytes) -> None:
+        verb, _, argument = line.partition(b" ")
+        if verb not in _CONTROL:
+            raise ProtocolError(f"{verb[:20]!r} is no verb of the NATS protocol")
+        self._on_control(verb, argument.strip())
+
+
+def _without_reply(fields: list[bytes]) -> tuple[bytes, bytes, bytes, bytes]:
+    if len(fields) != 3:  # noqa: PLR2004 - subject, sid, size
+        raise ProtocolError(f"MSG has {len(fields)} fields")
+    return fields[0], fields[1], b"", fields[2]
+
+
+def _without_reply_headers(fields: list[bytes]) -> tuple[bytes, bytes, bytes, bytes, bytes]:
+    if len(fields) != 4:  # noqa: PLR2004 - subject, sid, two sizes
+        raise ProtocolError(f"HMSG has {len(fields)} fields")
+    return fields[0], fields[1], b"", fields[2], fields[3]

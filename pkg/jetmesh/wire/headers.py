@@ -1,0 +1,44 @@
+"""NATS headers: a version line, perhaps with a status, then `Name: value` lines (ADR-4)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+VERSION: Final = b"NATS/1.0"
+
+
+class Headers(NamedTuple):
+    """A block of headers, read."""
+
+    status: int
+    """0 when the message has none; 404, 408, 409, 503 … otherwise."""
+    description: str
+    values: dict[str, str]
+    """By the name as written; of a repeated name the last."""
+
+
+def block(values: Mapping[str, str]) -> bytes:
+    """The bytes of `values`.
+
+    Raises:
+        ValueError: a name or value would break the line it stands on.
+    """
+    lines = [VERSION.decode()]
+    for name, value in values.items():
+        if not name or any(c in name for c in ":\r\n ") or any(c in value for c in "\r\n"):
+            raise ValueError(f"header {name!r} has a character that headers cannot carry")
+        lines.append(f"{name}: {value}")
+    return "\r\n".join([*lines, "", ""]).encode()
+
+
+def parse(data: bytes) -> Headers:
+    """Read a block; what is no header is passed over, as the server does."""
+    first, *lines = data.decode(errors="replace").split("\r\n")
+    status, _, description = first.removeprefix(VERSION.decode()).strip().partition(" ")
+    values = {}
+    for line in lines:
+        name, colon, value = line.partition(":")
+        if colon:
+            values[name.strip()] = value.strip()
+    return Headers(int(status) if status.isdecimal() else 0, description.strip(), values)

@@ -1,0 +1,57 @@
+"""The business dashboard: revenue, outcomes and their reasons, over time and live."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+from jetmesh import Service
+from msgspec import Meta, Struct
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from shop.business_board import EVENTS, Board
+from shop.web import Live, Pages, Rendered
+
+
+class BusinessDashboardSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the business dashboard can be told."""
+
+    customer_dashboard_url: Annotated[
+        str,
+        Meta(
+            pattern=r"^(https?://[^\s]+)?$",
+            description="Where an order's id leads to; empty: ids are no links.",
+        ),
+    ] = ""
+
+
+service = Service(
+    "business-dashboard",
+    version="1.0.0",
+    settings=BusinessDashboardSettings,
+    description="Revenue, rates of outcomes and their reasons, over time and live.",
+)
+service.read_model(Board, events=EVENTS)
+
+
+@service.web
+def pages(board: Board, settings: BusinessDashboardSettings) -> list[BaseRoute]:
+    """The board as a page, as events for the page, and as JSON for scripts."""
+    frame = Pages()
+    state = Rendered(lambda: board.version, lambda: msgspec.json.encode(board.snapshot()))
+    orders = settings.customer_dashboard_url.rstrip("/")
+
+    async def show(_request: Request) -> Response:
+        return frame.show("business.html", {"orders": orders})
+
+    async def read(_request: Request) -> Response:
+        return Response(state(), media_type="application/json", headers={"cache-control": "no-store"})
+
+    return [
+        Route("/", show),
+        Route("/api/board", read),
+        Route("/live/board", Live(state)),
+        frame.static,
+    ]

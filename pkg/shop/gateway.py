@@ -1,0 +1,92 @@
+"""The payment gateway's HTTP interface: what is asked, and what its answers mean."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from http import HTTPStatus
+from typing import Annotated, Final
+
+import httpx
+from msgspec import DecodeError, Meta, Struct
+from msgspec.json import decode, encode
+
+from jetmesh import Reject, Retry
+
+_LATER: Final = frozenset(
+    {
+        HTTPStatus.REQUEST_TIMEOUT,
+        HTTPStatus.CONFLICT,  # the first request with this key is still being worked on
+        HTTPStatus.TOO_EARLY,
+        HTTPStatus.TOO_MANY_REQUESTS,
+    }
+)
+
+
+class ChargeRequest(Struct, frozen=True, kw_only=True):
+    """The body of `POST /charges`."""
+
+    amount: Decimal
+    currency: str
+    token: str
+    description: str
+
+
+class Charged(Struct, frozen=True, kw_only=True, tag_field="status", tag="captured"):
+    """The answer to a charge that was made."""
+
+    id: str
+    created_at: Annotated[datetime, Meta(tz=True)]
+
+
+class Refused(Struct, frozen=True, kw_only=True, tag_field="status", tag="declined"):
+    """The answer to a charge that the bank or the gateway refused."""
+
+    code: str
+    created_at: Annotated[datetime, Meta(tz=True)]
+
+
+class Gateway:
+    """A client of the gateway; the mesh retries, so each call is one request."""
+
+    def __init__(self, client: httpx.AsyncClient) -> None:
+        self._client = client
+
+    async def charge(self, request: ChargeRequest, idempotency_key: str) -> Charged | Refused:
+        """Charge once for `idempotency_key`, however often it is called.
+
+        Raises:
+            Retry: the gateway did not answer, or said that it cannot at the moment.
+            Reject: the gateway does not accept such a request.
+        """
+        try:
+            response = await self._client.post(
+                "/charges",
+                content=encode(request),
+                headers={"content-type": "application/json", "idempotency-key": idempotency_key},
+            )
+        except httpx.TransportError as error:
+            # Only the kind of the error: its text may hold the URL with credentials.
+            raise Retry(f"The gateway did not answer: {type(error).__name__}.") from error
+        return read_answer(response.status_code, response.content)
+
+
+def read_answer(status: int, body: bytes) -> Charged | Refused:
+    """What the gateway's answer means. Its text is never quoted: it may repeat the token.
+
+    Raises:
+        Retry: the gateway cannot answer now, or its answer cannot be read. Asking again with
+            the same key is safe, whatever it did.
+        Reject: the gateway does not accept such a request, so asking again cannot help.
+    """
+    if status == HTTPStatus.PAYMENT_REQUIRED or HTTPStatus(200) <= status < HTTPStatus(300):
+        try:
+            return decode(body, type=Charged | Refused)
+        except DecodeError as error:  # no JSON, or not what the interface promises
+            raise Retry(f"The gateway's answer with status {status} cannot be read.") from error
+    if status in _LATER or not HTTPStatus(400) <= status < HTTPStatus(500):
+        raise Retry(f"The gateway answered with status {status}.")
+    raise Reject(
+        f"The gateway refused the request with status {status}; "
+        "its log has the reason under the Idempotency-Key."
+    )

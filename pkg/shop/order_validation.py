@@ -1,0 +1,199 @@
+"""Order validation: is a purchase sound enough to become an order?"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from jetmesh import Delivery, Service
+from shop.addresses import is_plausible
+from shop.currencies import FINEST, UNITS
+from shop.money import EXACT, LARGEST, in_units, shown
+from shop_contracts import (
+    Item,
+    OrderRejected,
+    OrderValidated,
+    PurchaseCreated,
+    Reason,
+    RejectionCode,
+)
+
+
+class ValidationSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How large an order may be."""
+
+    ceiling: Annotated[
+        Decimal, Meta(description="The largest total, in units of the purchase's currency.")
+    ] = Decimal(100_000)
+    ceilings: Annotated[
+        dict[str, Decimal],
+        Meta(description="Other ceilings by currency, for instance {JPY = 15000000}."),
+    ] = {}
+    max_items: Annotated[int, Meta(ge=1, le=1000, description="The most lines of an order.")] = 500
+    max_quantity: Annotated[
+        int, Meta(ge=1, le=1_000_000, description="The most that a line may have of its article.")
+    ] = 10_000
+
+    def __post_init__(self) -> None:
+        for ceiling in (self.ceiling, *self.ceilings.values()):
+            if not (ceiling.is_finite() and 0 < ceiling <= LARGEST):
+                raise ValueError(f"a ceiling must be above 0 and at most {LARGEST:,}")
+
+    def ceiling_of(self, currency: str) -> Decimal:
+        """The largest total in `currency`."""
+        return self.ceilings.get(currency, self.ceiling)
+
+
+service = Service(
+    "order-validation",
+    version="1.0.0",
+    settings=ValidationSettings,
+    description="Accepts sound purchases as orders and rejects others with every reason.",
+)
+
+
+@service.on(PurchaseCreated)
+def decide(
+    purchase: PurchaseCreated, delivery: Delivery, settings: ValidationSettings
+) -> OrderValidated | OrderRejected:
+    """Accept a sound purchase; otherwise reject it with every reason found."""
+    reasons = find_faults(purchase, settings)
+    # When the purchase was stored, not now: a repeated delivery gives the same bytes.
+    decided_at = delivery.stored_at
+    if reasons:
+        return OrderRejected(
+            purchase_id=purchase.purchase_id,
+            customer=purchase.customer,
+            items=purchase.items,
+            total=purchase.total,
+            currency=purchase.currency,
+            reasons=tuple(reasons),
+            rejected_at=decided_at,
+        )
+    return OrderValidated(
+        purchase_id=purchase.purchase_id,
+        customer=purchase.customer,
+        items=purchase.items,
+        total=purchase.total.quantize(UNITS[purchase.currency], context=EXACT),
+        currency=purchase.currency,
+        payment_token=purchase.payment_token,
+        validated_at=decided_at,
+    )
+
+
+def find_faults(purchase: PurchaseCreated, settings: ValidationSettings) -> list[Reason]:
+    """Every reason why `purchase` cannot become an order; none when it can.
+
+    The contract admits any number, NaN and 1E+999999 too, so each is bounded before anything
+    is calculated with it.
+    """
+    faults: list[Reason] = []
+    if not is_plausible(purchase.customer.email):
+        faults.append(_IMPLAUSIBLE_EMAIL)
+    total_of_items = _judge_items(purchase, settings, faults)
+    _judge_total(purchase, settings, total_of_items, faults)
+    if purchase.currency not in UNITS:
+        faults.append(_UNKNOWN_CURRENCY)
+    return faults
+
+
+def _judge_items(
+    purchase: PurchaseCreated, settings: ValidationSettings, faults: list[Reason]
+) -> Decimal | None:
+    """Add what is wrong with the items to `faults`; return their sum if nothing is."""
+    items = purchase.items
+    if not items:
+        faults.append(_NO_ITEMS)
+        return None
+    if len(items) > settings.max_items:
+        message = f"An order has at most {settings.max_items} lines."
+        faults.append(_reason(RejectionCode.TOO_MANY_ITEMS, "items", message))
+        return None  # a reason for each of a million lines would be no answer
+    before = len(faults)
+    unit = UNITS.get(purchase.currency, FINEST)
+    total = _ZERO
+    for index, item in enumerate(items):
+        wrong_quantity = _quantity_fault(item, index, settings)
+        wrong_price = _price_fault(item, index, unit)
+        if wrong_quantity is not None:
+            faults.append(wrong_quantity)
+        if wrong_price is not None:
+            faults.append(wrong_price)
+        elif wrong_quantity is None:
+            total = EXACT.fma(item.unit_price, item.quantity, total)
+    return total if len(faults) == before else None
+
+
+def _quantity_fault(item: Item, index: int, settings: ValidationSettings) -> Reason | None:
+    if 0 < item.quantity <= settings.max_quantity:
+        return None
+    field = f"items[{index}].quantity"
+    if item.quantity <= 0:
+        message = "The quantity must be at least 1."
+        return _reason(RejectionCode.QUANTITY_NOT_POSITIVE, field, message)
+    message = f"The quantity must be at most {settings.max_quantity}."
+    return _reason(RejectionCode.QUANTITY_TOO_LARGE, field, message)
+
+
+def _price_fault(item: Item, index: int, unit: Decimal) -> Reason | None:
+    price = item.unit_price
+    if price.is_finite() and _ZERO < price <= LARGEST and in_units(price, unit):
+        return None
+    field = f"items[{index}].unit_price"
+    if not price.is_finite() or price <= _ZERO:
+        message = "The unit price must be a number above 0."
+        return _reason(RejectionCode.PRICE_NOT_POSITIVE, field, message)
+    if price > LARGEST:
+        return _reason(RejectionCode.OVER_CEILING, field, "The unit price is far too large.")
+    message = "The unit price has more decimals than its currency."
+    return _reason(RejectionCode.PRICE_DECIMALS, field, message)
+
+
+def _judge_total(
+    purchase: PurchaseCreated,
+    settings: ValidationSettings,
+    total_of_items: Decimal | None,
+    faults: list[Reason],
+) -> None:
+    total, currency = purchase.total, purchase.currency
+    if not total.is_finite() or total <= _ZERO:
+        faults.append(_TOTAL_INVALID)
+        return
+    ceiling = settings.ceiling_of(currency)
+    if total > ceiling:
+        message = f"The total is above the limit of {shown(ceiling, currency)}."
+        faults.append(_reason(RejectionCode.OVER_CEILING, "total", message))
+    if total > LARGEST:
+        return
+    if not in_units(total, UNITS.get(currency, FINEST)):
+        faults.append(_TOTAL_DECIMALS)
+    elif total_of_items is not None and total != total_of_items:
+        given, right = shown(total, currency), shown(total_of_items, currency)
+        message = f"The total is {given}, but the items add up to {right}."
+        faults.append(_reason(RejectionCode.TOTAL_MISMATCH, "total", message))
+
+
+def _reason(code: RejectionCode, field: str, message: str) -> Reason:
+    return Reason(code=code, field=field, message=message)
+
+
+_ZERO = Decimal(0)
+_IMPLAUSIBLE_EMAIL = _reason(
+    RejectionCode.IMPLAUSIBLE_EMAIL,
+    "customer.email",
+    "The e-mail address cannot receive mail.",
+)
+_NO_ITEMS = _reason(RejectionCode.NO_ITEMS, "items", "There is nothing to buy.")
+_TOTAL_INVALID = _reason(
+    RejectionCode.TOTAL_INVALID, "total", "The total must be a number above 0."
+)
+_TOTAL_DECIMALS = _reason(
+    RejectionCode.TOTAL_DECIMALS, "total", "The total has more decimals than its currency."
+)
+_UNKNOWN_CURRENCY = _reason(
+    RejectionCode.UNKNOWN_CURRENCY,
+    "currency",
+    "The currency is no active ISO 4217 code in capitals, such as EUR.",
+)

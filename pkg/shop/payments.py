@@ -1,0 +1,126 @@
+"""Payments: charge a validated order, once."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Annotated, Final
+from uuid import UUID, uuid5
+
+import httpx
+from msgspec import Meta, Struct
+
+from jetmesh import Duration, Policy, Service
+from shop.gateway import Charged, ChargeRequest, Gateway, Refused
+from shop_contracts import DeclineReason, OrderValidated, PaymentCaptured, PaymentDeclined
+
+
+class PaymentsSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where the payment gateway is."""
+
+    gateway_url: Annotated[
+        str, Meta(pattern=r"^https?://[^\s]+$", description="The gateway's base URL.")
+    ] = "http://127.0.0.1:8090"
+    gateway_key: Annotated[
+        str,
+        Meta(description="Our key for the gateway, sent as a bearer token; empty: none.",
+             extra={"sensitive": True}),
+    ] = ""
+    connections: Annotated[int, Meta(ge=1, description="The most requests at once.")] = 64
+
+
+service = Service(
+    "payments",
+    version="1.0.0",
+    settings=PaymentsSettings,
+    description="Charges validated orders through the payment gateway.",
+)
+
+POLICY: Final = Policy(
+    attempts=10,  # a gateway may be away for a minute
+    backoff=Duration(0.2),
+    backoff_cap=Duration(10),
+    timeout=Duration(10),
+    ack_wait=Duration(30),
+    concurrency=64,
+)
+
+_REQUEST_SECONDS: Final = 8.0  # below the policy's timeout, so that we say what was slow
+
+_KEYS: Final = UUID("8a6fd1b0-9c9e-5c07-8a0e-5d1f3f2f6c11")
+"""Where idempotency keys come from; another value would charge pending orders twice."""
+
+_MESSAGES: Final = {
+    DeclineReason.INSUFFICIENT_FUNDS: "The account does not cover the amount.",
+    DeclineReason.EXPIRED_CARD: "The card has expired.",
+    DeclineReason.UNKNOWN_TOKEN: "The means of payment is not known to the payment service.",
+    DeclineReason.REFUSED: "The bank refused the payment without saying why.",
+    DeclineReason.OTHER: "The payment service refused the payment.",
+}
+_RETRYABLE: Final = frozenset({DeclineReason.INSUFFICIENT_FUNDS, DeclineReason.REFUSED})
+
+
+@service.resource
+async def gateway(settings: PaymentsSettings) -> AsyncIterator[Gateway]:
+    """A client with a pool of connections, open as long as the service runs."""
+    async with httpx.AsyncClient(
+        base_url=settings.gateway_url,
+        headers={"authorization": f"Bearer {settings.gateway_key}"} if settings.gateway_key else {},
+        timeout=_REQUEST_SECONDS,
+        limits=httpx.Limits(max_connections=settings.connections),
+        # Loading the certificates costs 20 ms and some MiB: only where they are used.
+        verify=settings.gateway_url.startswith("https:"),
+        # Money goes where the settings say, not where a HTTP_PROXY of the shell leads.
+        trust_env=False,
+    ) as client:
+        yield Gateway(client)
+
+
+@service.on(OrderValidated, policy=POLICY)
+async def charge(order: OrderValidated, gateway: Gateway) -> PaymentCaptured | PaymentDeclined:
+    """Charge the order; a gateway that does not answer is asked again with the same key."""
+    answer = await gateway.charge(request_of(order), idempotency_key(order.purchase_id))
+    return captured(order, answer) if isinstance(answer, Charged) else declined(order, answer)
+
+
+def idempotency_key(purchase_id: str) -> str:
+    """The key that makes charges for a purchase one charge: ASCII and short for any id."""
+    return str(uuid5(_KEYS, purchase_id))
+
+
+def request_of(order: OrderValidated) -> ChargeRequest:
+    """What the gateway is asked for `order`."""
+    return ChargeRequest(
+        amount=order.total,
+        currency=order.currency,
+        token=order.payment_token,
+        description=f"Purchase {order.purchase_id}",
+    )
+
+
+def captured(order: OrderValidated, answer: Charged) -> PaymentCaptured:
+    """The event for a charge that was made."""
+    return PaymentCaptured(
+        purchase_id=order.purchase_id,
+        customer=order.customer,
+        items=order.items,
+        amount=order.total,
+        currency=order.currency,
+        reference=answer.id,
+        captured_at=answer.created_at,
+    )
+
+
+def declined(order: OrderValidated, answer: Refused) -> PaymentDeclined:
+    """The event for a charge that was refused; a code we do not know is OTHER."""
+    reason = DeclineReason(answer.code)
+    return PaymentDeclined(
+        purchase_id=order.purchase_id,
+        customer=order.customer,
+        items=order.items,
+        amount=order.total,
+        currency=order.currency,
+        reason=reason,
+        message=_MESSAGES[reason],
+        retryable=reason in _RETRYABLE,
+        declined_at=answer.created_at,
+    )

@@ -1,0 +1,39 @@
+"""The files of the repository, as whoever clones it gets them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SHOWN = {".ci"}
+BUILT = {"__pycache__", "dist", "build", "node_modules"}
+
+
+def _files():
+    for folder, folders, names in os.walk(ROOT):
+        folders[:] = sorted(
+            name
+            for name in folders
+            if name in SHOWN or not (name.startswith(".") or name in BUILT or "egg-info" in name)
+        )
+        yield from (Path(folder, name) for name in sorted(names))
+
+
+@pytest.fixture(scope="session")
+def root():
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def files():
+    """Every file that is no build product."""
+    return list(_files())
+
+
+@pytest.fixture(scope="session")
+def sources(files):
+    """Every Python file."""
+    return [path for path in files if path.suffix == ".py"]

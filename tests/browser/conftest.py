@@ -1,0 +1,126 @@
+"""One browser for all tests, and the pages of a service on a loopback port."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+import uvicorn
+from playwright.sync_api import Browser, Page, sync_playwright
+from starlette.applications import Starlette
+from starlette.routing import BaseRoute
+from starlette.types import Message, Receive, Scope, Send
+
+CHROMIUM = Path("/usr/bin/chromium")
+_arguments = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+class Site:
+    """Routes, served from a thread with an event loop of its own."""
+
+    def __init__(self, routes: list[BaseRoute], port: int = 0) -> None:
+        self._app = Starlette(routes=routes)
+        config = uvicorn.Config(
+            self._serve, host="127.0.0.1", port=port, log_level="error", interface="asgi3"
+        )
+        self._server = uvicorn.Server(config)
+        self._ready: Future[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = Future()
+        self._thread = threading.Thread(target=asyncio.run, args=(self._run(),), daemon=True)
+        self._thread.start()
+        self._loop, self._stopping = self._ready.result(10)
+
+    @property
+    def port(self) -> int:
+        return cast("int", self._server.servers[0].sockets[0].getsockname()[1])
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def call(self, function: Callable[..., Any], *arguments: Any) -> None:
+        """Call `function` where the pages run, as the mesh does."""
+        done: Future[Any] = Future()
+        self._loop.call_soon_threadsafe(lambda: done.set_result(function(*arguments)))
+        done.result(10)
+
+    def stop(self) -> None:
+        self._loop.call_soon_threadsafe(self._stopping.set)
+        self._server.should_exit = True
+        self._thread.join(10)
+        assert not self._thread.is_alive(), "open streams kept the server from stopping"
+
+    async def _run(self) -> None:
+        self._stopping = asyncio.Event()
+        serving = asyncio.create_task(self._server.serve())
+        while not self._server.started:  # uvicorn tells no other way
+            await asyncio.sleep(0.01)
+        self._ready.set_result((asyncio.get_running_loop(), self._stopping))
+        await serving
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Tell what still streams that the server stops, as the mesh does."""
+
+        async def until_stopped() -> Message:
+            ways = (asyncio.create_task(receive()), asyncio.create_task(self._stopping.wait()))
+            try:
+                await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+                return await ways[0] if ways[0].done() else {"type": "http.disconnect"}
+            finally:
+                for way in ways:
+                    way.cancel()
+
+        await self._app(scope, receive if scope["type"] != "http" else until_stopped, send)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    if not CHROMIUM.exists():
+        if os.environ.get("CI"):
+            pytest.fail(f"{CHROMIUM} is missing: install the package chromium")
+        pytest.skip(f"needs a browser: {CHROMIUM} is missing")
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=CHROMIUM, args=_arguments)
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A page that fails its test when anything on it does."""
+    context = browser.new_context(locale="en-GB", timezone_id="UTC")
+    page = context.new_page()
+    page.set_default_timeout(5000)
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("dialog", lambda dialog: errors.append(f"a script ran: {dialog.message}"))
+    yield page
+    context.close()
+    assert errors == []
+
+
+@pytest.fixture
+def site() -> Iterator[Callable[..., Site]]:
+    """Serve routes; every site is stopped at the end of its test."""
+    sites: list[Site] = []
+
+    def serve(routes: list[BaseRoute], port: int = 0) -> Site:
+        sites.append(Site(routes, port))
+        return sites[-1]
+
+    yield serve
+    for one in sites:
+        one.stop()

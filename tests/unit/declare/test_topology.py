@@ -1,0 +1,134 @@
+"""Streams, durables, owners and readers follow from the declarations alone."""
+
+from __future__ import annotations
+
+import pytest
+from jetmesh import Duration, Policy, Record, Service, derive, event
+from jetmesh.declare import DEADLETTERS, REFUSALS, StreamTuning, spec_of
+from msgspec import Struct
+
+
+@event("purchases.created", key="id")
+class Created(Struct, frozen=True):
+    """A customer wants to buy."""
+
+    id: str
+
+
+@event("orders.validated", key="id", decision="orders.*")
+class Validated(Struct, frozen=True):
+    """Sound."""
+
+    id: str
+
+
+@event("orders.rejected", key="id", decision="orders.*")
+class Rejected(Struct, frozen=True):
+    """Unsound."""
+
+    id: str
+
+
+class Board:
+    """Counts."""
+
+    def apply(self, event: Struct, record: Record) -> None: ...
+
+
+def declared():
+    validation = Service("validation")
+
+    @validation.on(Created)
+    def decide(purchase: Created) -> Validated | Rejected: ...
+
+    mail = Service("mail")
+
+    @mail.on(Rejected, start="new", policy=Policy(attempts=7))
+    async def tell(order: Rejected) -> None: ...
+
+    board = Service("board")
+    board.read_model(Board, events=[Created, Rejected])
+    return validation, mail, board
+
+
+def spec(cls):
+    found = spec_of(cls)
+    assert found is not None
+    return found
+
+
+def test_one_stream_per_domain_and_the_two_of_the_mesh():
+    topology = derive(declared())
+    assert {stream.name: stream.subjects for stream in topology.streams} == {
+        "ORDERS": ("orders.>",),
+        "PURCHASES": ("purchases.>",),
+        DEADLETTERS: ("deadletters.>",),
+        REFUSALS: ("refusals.>",),
+    }
+
+
+def test_one_durable_per_handler_on_the_stream_of_its_input():
+    first, second = derive(declared()).durables
+    assert (first.stream, first.name) == ("PURCHASES", "validation-decide")
+    assert first.filters == ("purchases.created", "purchases.created.*")
+    assert first.start == "all"
+    assert (second.stream, second.name, second.start) == ("ORDERS", "mail-tell", "new")
+    assert second.policy.attempts == 7
+    assert second.description == "mail.tell handles orders.rejected"
+
+
+def test_an_event_has_one_owner_and_any_number_of_readers():
+    topology = derive(declared())
+    assert topology.owners == {spec(Validated): "validation", spec(Rejected): "validation"}
+    assert topology.readers(spec(Created)) == ["validation.decide", "board"]
+    assert topology.readers(spec(Rejected)) == ["mail.tell", "board"]
+    assert topology.readers(spec(Validated)) == []
+
+
+def test_settings_replace_policies_and_tune_streams():
+    topology = derive(
+        declared(),
+        policies={("validation", "decide"): Policy(attempts=1)},
+        streams={"ORDERS": StreamTuning(max_age=Duration(86_400), replicas=3)},
+    )
+    assert [durable.policy.attempts for durable in topology.durables] == [1, 7]
+    tuned = {stream.name: stream.tuning for stream in topology.streams}
+    assert tuned["ORDERS"].replicas == 3
+    assert tuned["PURCHASES"] == StreamTuning()
+
+
+@pytest.mark.parametrize(
+    ("subject", "expected"),
+    [
+        ("orders.rejected", Rejected),
+        ("orders.rejected.p-1", Rejected),
+        ("orders.rejected.p-1.more", None),
+        ("orders.rejectedly", None),
+        ("orders.lost", None),
+        ("orders", None),
+    ],
+)
+def test_an_event_is_found_by_its_subject_with_a_key_or_without(subject, expected):
+    found = derive(declared()).event(subject)
+    assert (found and found.type) is expected
+
+
+def test_a_stream_tells_the_decision_that_is_made_in_it():
+    topology = derive(declared())
+    assert topology.decision_pattern("ORDERS") == "orders.*"
+    assert topology.decision_pattern("PURCHASES") is None
+
+
+def test_the_same_declarations_give_the_same_topology():
+    services = declared()
+    assert derive(services) == derive(services)
+
+
+def test_events_are_in_the_order_of_their_subjects():
+    subjects = [event.subject for event in derive(reversed(declared())).events]
+    assert subjects == sorted(subjects)
+
+
+def test_no_services_make_an_empty_topology():
+    topology = derive([])
+    assert (topology.events, topology.durables, topology.handlers) == ((), (), ())

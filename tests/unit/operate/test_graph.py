@@ -1,0 +1,159 @@
+"""The topology as text, picture and data says the same, in the same order each time."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+from jetmesh import Duration, Policy, Record, Service, derive, event
+from jetmesh.declare import StreamTuning
+from jetmesh.operate.graph import _quoted, render
+from msgspec import Struct
+
+
+@event("purchases.created", key="id")
+class Created(Struct, frozen=True):
+    """Somebody wants to buy."""
+
+    id: str
+
+
+@event("orders.validated", key="id", decision="orders.*")
+class Validated(Struct, frozen=True):
+    """Sound."""
+
+    id: str
+
+
+@event("orders.rejected", key="id", decision="orders.*")
+class Rejected(Struct, frozen=True):
+    """Unsound."""
+
+    id: str
+
+
+class Board:
+    """Counts."""
+
+    def apply(self, event: Struct, record: Record) -> None: ...
+
+
+@pytest.fixture
+def topology():
+    validation = Service("validation", version="1.2.0")
+
+    @validation.on(Created)
+    def decide(purchase: Created) -> Validated | Rejected: ...
+
+    mail = Service("mail")
+
+    @mail.on(Rejected, policy=Policy(attempts=9, timeout=Duration(5)))
+    async def tell(order: Rejected) -> None: ...
+
+    board = Service("board")
+    board.read_model(Board, events=[Created, Rejected])
+    board.web(_pages)
+    return derive(
+        [validation, mail, board], streams={"ORDERS": StreamTuning(max_age=Duration(604_800))}
+    )
+
+
+def _pages() -> list[str]:
+    return []
+
+
+TEXT = """\
+Services
+  board 0.1.0
+    Board (read model)
+      folds     purchases.created, orders.rejected
+    shows web pages
+  mail 0.1.0
+    tell (async)
+      takes     orders.rejected
+      publishes nothing
+      durable   mail-tell on ORDERS
+      policy    attempts=9, timeout=5s
+  validation 1.2.0
+    decide (inline)
+      takes     purchases.created
+      publishes orders.validated | orders.rejected
+      durable   validation-decide on PURCHASES
+      decides   orders.*, once per key
+
+Events
+  orders.rejected.<id>
+    from validation
+    to   mail.tell, board
+  orders.validated.<id>
+    from validation
+    to   nobody
+  purchases.created.<id>
+    from outside
+    to   validation.decide, board
+
+Streams
+  DEADLETTERS  deadletters.>
+  ORDERS       orders.>  max_age=7d
+  PURCHASES    purchases.>
+  REFUSALS     refusals.>"""
+
+MERMAID = """\
+flowchart LR
+    outside(("outside"))
+    service0["board"]
+    service1["mail"]
+    service2["validation"]
+    service2 -->|"orders.rejected"| service0
+    service2 -->|"orders.rejected"| service1
+    unread1[" "]:::unread
+    service2 -->|"orders.validated"| unread1
+    outside -->|"purchases.created"| service0
+    outside -->|"purchases.created"| service2
+    classDef unread fill:none,stroke:none"""
+
+
+def test_the_text_says_who_takes_publishes_and_decides_what(topology):
+    assert render(topology) == TEXT
+
+
+def test_the_picture_has_services_as_boxes_and_events_as_arrows(topology):
+    assert render(topology, "mermaid") == MERMAID
+
+
+def test_the_data_holds_everything_and_stays_the_same(topology):
+    data = json.loads(render(topology, "json"))
+    assert [service["name"] for service in data["services"]] == ["board", "mail", "validation"]
+    (decide,) = data["services"][2]["handlers"]
+    assert decide["outputs"] == ["orders.validated", "orders.rejected"]
+    assert (decide["durable"], decide["decision"]) == ("validation-decide", "orders.*")
+    (tell,) = data["services"][1]["handlers"]
+    assert (tell["policy"]["attempts"], tell["policy"]["timeout"]) == (9, "5s")
+    assert data["events"][0]["readers"] == ["mail.tell", "board"]
+    assert data["events"][2]["owner"] is None
+    assert data["streams"][1]["max_age"] == "7d"
+    assert data["services"][0]["web"] is True
+
+
+@pytest.mark.parametrize("format", ["text", "mermaid", "json"])
+def test_the_order_of_declaring_services_changes_nothing_that_is_shown(topology, format):  # noqa: A002 - the parameter's own name
+    again = derive(
+        reversed(topology.services), streams={"ORDERS": StreamTuning(max_age=Duration(604_800))}
+    )
+    assert render(again, format) == render(topology, format)
+
+
+@pytest.mark.parametrize("format", ["text", "mermaid", "json"])
+def test_no_services_are_drawn_without_complaint(format):  # noqa: A002 - the parameter's own name
+    assert render(derive([]), format)
+
+
+def test_a_label_cannot_end_its_quotes_or_its_line():
+    label = _quoted('"]; click x "javascript:alert(1)" <b>&\n| end')
+    assert re.fullmatch(r'"[A-Za-z0-9 ._#;-]*"', label)
+    assert label.count('"') == 2
+
+
+def test_the_mesh_of_an_event_that_only_outside_sends_has_an_outside(topology):
+    assert render(topology, "mermaid").count("outside((") == 1
