@@ -26,6 +26,7 @@ from shop_contracts import (
 
 from shop.business_chart import Chart
 from shop.business_rows import ABSURD, Names, Row, Rows, Status, amount_of, units
+from shop.plain_text import plain
 
 EVENTS: Final = (
     PurchaseCreated,
@@ -38,7 +39,7 @@ EVENTS: Final = (
 OUTCOMES: Final = (Status.CAPTURED, Status.DECLINED, Status.REJECTED)
 
 _shown = 20
-_longest_currency = 12  # a rejected purchase may call anything a currency
+_longest_currency = 8  # a rejected purchase may call anything a currency
 _bars: Final = (0, 0, 1, 2, 3)  # what is in progress shares a colour
 
 
@@ -213,12 +214,13 @@ class Board:
         row = self._rows.read(self._numbers[key])
         status = self._status(row)
         reasons = row.verdict if status is Status.REJECTED else row.result
+        currency = self._names.value(row.currency)[0]
         return {
             "purchase_id": key,
             "status": status.name.lower(),
             "reasons": list(self._names.value(reasons)[1:]) if status in OUTCOMES else [],
-            "amount": None if row.amount == ABSURD else amount_of(row.amount),
-            "currency": self._names.value(row.currency)[0],
+            "amount": None if row.amount == ABSURD else amount_of(row.amount, currency),
+            "currency": currency,
             "since": datetime.fromtimestamp(row.since, UTC).isoformat(),
             "repeats": row.repeats,
             "told": bool(row.told),
@@ -228,12 +230,12 @@ class Board:
         counted = [(count, number) for number, count in self._charges.items() if count]
         named = [(-count, self._names.value(number)[0], number) for count, number in counted]
         return [
-            {"currency": name, "amount": amount_of(self._revenue[number]), "purchases": -count}
+            {"currency": name, "amount": amount_of(self._revenue[number], name), "purchases": -count}
             for count, name, number in sorted(named)[:_shown]
         ]
 
     def _currency(self, code: str) -> int:
-        return self._names.number((code[:_longest_currency],))
+        return self._names.number((plain(code, _longest_currency),))
 
 
 _Fold = Callable[[Board, Row, Any, int], bool]

@@ -12,10 +12,13 @@ from typing import Final
 
 from msgspec import Struct
 
+from shop.currencies import UNITS
+
 ABSURD: Final = -(2**63)
 """Stands for an amount that is none: NaN, infinite, beyond 10^14, finer than 1/10000."""
 
 _layout = struct.Struct("<QqIIIQIQIqIB")
+_cent = Decimal("0.01")
 _smallest = Decimal("0.0001")  # no ISO 4217 currency has more than four decimals
 _exact = Context(prec=18, traps=[Inexact, InvalidOperation])
 
@@ -126,8 +129,9 @@ def units(amount: Decimal) -> int:
         return ABSURD
 
 
-def amount_of(value: int) -> str:
-    """`units` as a decimal text with at least two decimals: `9.00`."""
+def amount_of(value: int, currency: str) -> str:
+    """`units` as a text with the currency's decimals: `9.00`; more where there are more."""
+    decimals = -int(UNITS.get(currency, _cent).as_tuple().exponent)
     whole, fraction = divmod(abs(value), 10_000)
-    decimals = f"{fraction:04d}".rstrip("0").ljust(2, "0")
-    return f"{'-' if value < 0 else ''}{whole}.{decimals}"
+    digits = f"{fraction:04d}".rstrip("0").ljust(decimals, "0")
+    return f"{'-' if value < 0 else ''}{whole}{'.' if digits else ''}{digits}"

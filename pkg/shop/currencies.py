@@ -25,7 +25,11 @@ _CODES: Final = {
 }
 
 UNITS: Final[Mapping[str, Decimal]] = MappingProxyType(
-    {code: Decimal(1).scaleb(-decimals) for decimals, codes in _CODES.items() for code in codes.split()}
+    {
+        code: Decimal(1).scaleb(-decimals)
+        for decimals, codes in _CODES.items()
+        for code in codes.split()
+    }
 )
 """The smallest amount of each currency: 0.01 for EUR, 1 for JPY, 0.001 for KWD."""
 

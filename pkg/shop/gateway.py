@@ -65,8 +65,8 @@ class Gateway:
                 content=encode(request),
                 headers={"content-type": "application/json", "idempotency-key": idempotency_key},
             )
-        except httpx.TransportError as error:
-            # Only the kind of the error: its text may hold the URL with credentials.
+        except httpx.RequestError as error:
+            # Only the kind: what an error of the client says is not ours to promise harmless.
             raise Retry(f"The gateway did not answer: {type(error).__name__}.") from error
         return read_answer(response.status_code, response.content)
 

@@ -22,8 +22,10 @@ class PaymentsSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     ] = "http://127.0.0.1:8090"
     gateway_key: Annotated[
         str,
-        Meta(description="Our key for the gateway, sent as a bearer token; empty: none.",
-             extra={"sensitive": True}),
+        Meta(
+            description="Our key for the gateway, sent as a bearer token; empty: none.",
+            extra={"sensitive": True},
+        ),
     ] = ""
     connections: Annotated[int, Meta(ge=1, description="The most requests at once.")] = 64
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ SHOWN = {".ci"}
 BUILT = {"__pycache__", "dist", "build", "node_modules"}
 
 
-def _files():
+def _files() -> Iterator[Path]:
     for folder, folders, names in os.walk(ROOT):
         folders[:] = sorted(
             name
@@ -23,17 +24,17 @@ def _files():
 
 
 @pytest.fixture(scope="session")
-def root():
+def root() -> Path:
     return ROOT
 
 
 @pytest.fixture(scope="session")
-def files():
+def files() -> list[Path]:
     """Every file that is no build product."""
     return list(_files())
 
 
 @pytest.fixture(scope="session")
-def sources(files):
+def sources(files: list[Path]) -> list[Path]:
     """Every Python file."""
     return [path for path in files if path.suffix == ".py"]

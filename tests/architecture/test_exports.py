@@ -5,14 +5,17 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
+from collections.abc import Iterator
+from types import ModuleType
+
+import pytest
 
 import jetmesh
-import pytest
 
 PACKAGES = ["jetmesh", "jetmesh.declare", "jetmesh.wire", "shop_contracts"]
 
 
-def modules():
+def modules() -> Iterator[ModuleType]:
     """Every module of jetmesh that says what it exports."""
     for found in pkgutil.walk_packages(jetmesh.__path__, "jetmesh."):
         if not found.name.endswith("__main__"):
@@ -22,14 +25,14 @@ def modules():
 
 
 @pytest.mark.parametrize("package", PACKAGES)
-def test_every_exported_name_exists_once_and_in_order(package):
+def test_every_exported_name_exists_once_and_in_order(package: str) -> None:
     module = importlib.import_module(package)
     assert all(hasattr(module, name) for name in module.__all__)
     assert len(set(module.__all__)) == len(module.__all__)
 
 
 @pytest.mark.parametrize("package", PACKAGES)
-def test_every_public_name_is_exported(package):
+def test_every_public_name_is_exported(package: str) -> None:
     module = importlib.import_module(package)
     public = {
         name
@@ -40,7 +43,7 @@ def test_every_public_name_is_exported(package):
 
 
 @pytest.mark.parametrize("name", jetmesh.__all__)
-def test_every_name_that_users_import_is_explained(name):
+def test_every_name_that_users_import_is_explained(name: str) -> None:
     exported = getattr(jetmesh, name)
     explained = inspect.getdoc(exported) or ""
     assert len(explained) > 20
@@ -49,7 +52,7 @@ def test_every_name_that_users_import_is_explained(name):
     assert explained != inherited, "it has the docstring of its base"
 
 
-def test_no_module_exports_what_it_has_not():
+def test_no_module_exports_what_it_has_not() -> None:
     missing = [
         f"{module.__name__}.{name}"
         for module in modules()

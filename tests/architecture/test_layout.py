@@ -8,16 +8,17 @@ import sysconfig
 from pathlib import Path
 
 import pytest
+
 from shop.system import system
 
 
 @pytest.fixture
-def commands(root):
+def commands(root: Path) -> list[Path]:
     """The folders below cmd/, one per deployable."""
     return [path for path in sorted((root / "cmd").iterdir()) if path.name != "__pycache__"]
 
 
-def test_cmd_is_still_the_module_of_the_standard_library(root):
+def test_cmd_is_still_the_module_of_the_standard_library(root: Path) -> None:
     """The debugger imports it; a package of ours would break `breakpoint()`."""
     answer = subprocess.run(
         [sys.executable, "-c", "import cmd, pdb; print(cmd.__file__)"],
@@ -29,20 +30,20 @@ def test_cmd_is_still_the_module_of_the_standard_library(root):
     assert Path(answer.stdout.strip()) == Path(sysconfig.get_path("stdlib"), "cmd.py")
 
 
-def test_cmd_holds_one_main_per_deployable_and_nothing_else(commands):
+def test_cmd_holds_one_main_per_deployable_and_nothing_else(commands: list[Path]) -> None:
     for command in commands:
         assert command.is_dir(), f"{command} is no folder of a deployable"
         names = [path.name for path in command.iterdir() if path.name != "__pycache__"]
         assert names == ["main.py"], f"{command} holds {names}"
 
 
-def test_a_main_has_at_most_forty_lines(commands):
+def test_a_main_has_at_most_forty_lines(commands: list[Path]) -> None:
     for command in commands:
         lines = (command / "main.py").read_text().splitlines()
         assert len(lines) <= 40, f"{command / 'main.py'} has {len(lines)} lines"
 
 
-def test_every_service_and_sandbox_can_be_started(root):
+def test_every_service_and_sandbox_can_be_started(root: Path) -> None:
     expected = {service.name for service in system.load()}
     expected |= {sandbox.name for sandbox in system.sandboxes}
     assert {path.parent.name for path in root.glob("cmd/*/main.py")} == expected

@@ -11,9 +11,10 @@ from typing import Any
 import msgspec
 import pytest
 import yaml
-from jetmesh import derive
-from jetmesh.operate.contracts import stale
 from jsonschema import Draft7Validator, Draft202012Validator
+
+from jetmesh import Topology, derive
+from jetmesh.operate.contracts import stale
 from shop.system import system
 
 ROOT = Path(__file__).parents[2]
@@ -21,7 +22,7 @@ CONTRACTS = ROOT / "contracts"
 
 
 @pytest.fixture(scope="module")
-def topology():
+def topology() -> Topology:
     return derive(system.load())
 
 
@@ -31,18 +32,18 @@ def document() -> dict[str, Any]:
     return loaded
 
 
-def test_the_committed_files_are_what_the_declarations_say(topology):
+def test_the_committed_files_are_what_the_declarations_say(topology: Topology) -> None:
     found = [str(path.relative_to(ROOT)) for path in stale(system, topology, CONTRACTS)]
     assert not found, f"run `jetmesh contracts` and commit: {', '.join(found)}"
 
 
-def test_the_document_is_valid_asyncapi(document):
+def test_the_document_is_valid_asyncapi(document: dict[str, Any]) -> None:
     schema = json.loads((Path(__file__).parent / "asyncapi-3.0.0.schema.json").read_text())
     errors = Draft7Validator(schema).iter_errors(document)
     assert [f"{error.json_path}: {error.message}" for error in errors] == []
 
 
-def test_the_official_schema_is_at_work(document):
+def test_the_official_schema_is_at_work(document: dict[str, Any]) -> None:
     schema = json.loads((Path(__file__).parent / "asyncapi-3.0.0.schema.json").read_text())
     valid = Draft7Validator(schema).is_valid
     assert not valid({name: value for name, value in document.items() if name != "info"})
@@ -50,25 +51,25 @@ def test_the_official_schema_is_at_work(document):
     assert not valid(document | {"operations": {"wrong": operation}})
 
 
-def test_every_reference_leads_somewhere(document):
+def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
     dangling = [ref for ref in references(document) if resolve(document, ref) is None]
     assert dangling == []
 
 
-def test_every_operation_carries_messages_of_its_own_channel(document):
+def test_every_operation_carries_messages_of_its_own_channel(document: dict[str, Any]) -> None:
     for name, operation in document["operations"].items():
         channel = operation["channel"]["$ref"]
         for message in operation["messages"]:
             assert message["$ref"].startswith(f"{channel}/messages/"), name
 
 
-def test_every_address_has_the_parameters_it_names_and_no_others(document):
+def test_every_address_has_the_parameters_it_names_and_no_others(document: dict[str, Any]) -> None:
     for name, channel in document["channels"].items():
         named = set(re.findall(r"\{([^}]*)\}", channel["address"]))
         assert named == set(channel.get("parameters", {})), name
 
 
-def test_every_parameter_is_found_in_the_payload(document):
+def test_every_parameter_is_found_in_the_payload(document: dict[str, Any]) -> None:
     for channel in document["channels"].values():
         for message in channel["messages"].values():
             payload = resolve(document, resolve(document, message["$ref"])["payload"]["$ref"])
@@ -77,7 +78,7 @@ def test_every_parameter_is_found_in_the_payload(document):
                 assert field in payload["required"]
 
 
-def test_every_event_type_and_field_is_described(document):
+def test_every_event_type_and_field_is_described(document: dict[str, Any]) -> None:
     """What nobody described, nobody outside can use."""
     schemas = document["components"]["schemas"]
     undescribed = [
@@ -90,14 +91,14 @@ def test_every_event_type_and_field_is_described(document):
     assert undescribed == []
 
 
-def test_every_schema_file_is_a_valid_schema_of_an_event(topology):
+def test_every_schema_file_is_a_valid_schema_of_an_event(topology: Topology) -> None:
     files = {path.stem: json.loads(path.read_text()) for path in CONTRACTS.glob("schemas/*.json")}
     assert set(files) == {spec.subject for spec in topology.events}
     for schema in files.values():
         Draft202012Validator.check_schema(schema)
 
 
-def test_e_mail_addresses_and_payment_tokens_are_marked_sensitive(document):
+def test_e_mail_addresses_and_payment_tokens_are_marked_sensitive(document: dict[str, Any]) -> None:
     schemas = document["components"]["schemas"]
     marked = {
         f"{name}.{field}"
@@ -111,8 +112,11 @@ def test_e_mail_addresses_and_payment_tokens_are_marked_sensitive(document):
 @pytest.mark.parametrize(
     "path", sorted(ROOT.glob("examples/purchases/*.json")), ids=lambda path: path.name
 )
-def test_the_schema_takes_an_example_exactly_if_the_decoder_does(path, topology):
+def test_the_schema_takes_an_example_exactly_if_the_decoder_does(
+    path: Path, topology: Topology
+) -> None:
     spec = topology.event("purchases.created")
+    assert spec is not None
     schema = json.loads((CONTRACTS / "schemas" / "purchases.created.json").read_text())
     text = re.sub(r"\{\{.*?\}\}", "1", path.read_text())
     try:

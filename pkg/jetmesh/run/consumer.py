@@ -15,7 +15,7 @@ from typing import Any, Final
 import msgspec
 import structlog
 
-from jetmesh.declare import Handler, Policy, escape_key, key_of
+from jetmesh.declare import Handler, Policy, escape_key
 from jetmesh.errors import ContractViolation, Reject, Retry
 from jetmesh.run.delivered import Delivered, LiveDelivery
 from jetmesh.run.letters import dead_letter, refusal, where, without_payload
@@ -56,6 +56,7 @@ class Consumer:
         self._transport = transport
         self._look_up = look_up
         self._decode = msgspec.json.Decoder(handler.input.type).decode
+        self._key = handler.input.key
         self._outputs = Outputs(handler)
         self._output_of = self._outputs.by_type.get
         self._function = handler.function
@@ -73,6 +74,7 @@ class Consumer:
             limit=min(limit, policy.max_ack_pending),
             on_delivery=self._start if handler.is_async else self._handle,
         )
+        self._on_settled = self.inflow.settled
 
     # arrival
 
@@ -123,8 +125,8 @@ class Consumer:
             raise ContractViolation(
                 f"{self.handler.input.subject}: {str(error) or type(error).__name__}"
             ) from error
-        if self.handler.input.key is not None:
-            escape_key(key_of(self.handler.input, event))  # refuses a key that cannot be one
+        if self._key is not None:
+            escape_key(getattr(event, self._key))  # refuses a key that cannot be one
         return event
 
     def _call(self, delivered: Delivered, event: Any) -> Any:
@@ -153,7 +155,7 @@ class Consumer:
             self._failed(delivered, error)
 
     def _run(self, delivered: Delivered, work: Any) -> None:
-        task = delivered.task = asyncio.ensure_future(work)
+        task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -185,17 +187,15 @@ class Consumer:
             self._outputs.by_type[type(value)].message(value, delivered.sequence) for value in now
         ]
         delivered.pending = len(messages)
+        self.stats.published += len(messages) - 1  # the last one is counted when all are stored
         for message in messages:
             self._transport.publish(*message, delivered)
 
     # seam.Waiter, by way of the delivery
 
     def on_stored(self, delivered: Delivered) -> None:
-        """One output has its PubAck."""
+        """Every output on its way has its PubAck."""
         self.stats.published += 1
-        delivered.pending -= 1
-        if delivered.pending:
-            return
         if delivered.rest:
             self._publish_all(delivered, delivered.rest)
         else:
@@ -221,11 +221,11 @@ class Consumer:
         if stored is None:
             await asyncio.sleep(_UNDECIDED_SECONDS)
             self._transport.publish(*message, delivered)
-        elif stored.subject.encode() == message.subject and self._is_ours(delivered, stored):
+        elif stored.subject.encode() == message[0] and self._is_ours(delivered, stored):
             self.stats.repeated += 1
-            self.on_stored(delivered)
+            delivered.on_stored()
         else:
-            self._settle_decided(delivered, stored, message.subject.decode())
+            self._settle_decided(delivered, stored, message[0].decode())
 
     def _settle_decided(self, delivered: Delivered, stored: StoredMessage, refused: str) -> None:
         """Ack, the key has its outcome; if another cause decided it, say so where people look."""
@@ -326,8 +326,11 @@ class Consumer:
     def _settled(self, delivered: Delivered) -> None:
         if self.in_flight.pop(delivered.sequence, None) is None:
             return  # given back meanwhile
-        self.stats.observe(perf_counter() - delivered.received)
-        self.inflow.settled()
+        seconds = perf_counter() - delivered.received
+        stats = self.stats
+        stats.seconds += seconds
+        stats.buckets[int(seconds * 1e6).bit_length()] += 1
+        self._on_settled()
 
     # lifecycle
 
@@ -365,7 +368,7 @@ class _Terminate:
     on_decided = on_stored
 
     def on_impossible(self, reason: str) -> None:
-        if self._letter.payload:
+        if self._letter[2]:
             self._letter = without_payload(self._letter)
             self._delivered.consumer.publish(self._letter, self)
         else:

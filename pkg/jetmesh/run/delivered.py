@@ -36,7 +36,6 @@ class Delivered:
         "rest",
         "sequence",
         "subject",
-        "task",
     )
 
     def __init__(
@@ -64,7 +63,6 @@ class Delivered:
         """Outputs to publish once the decision is stored."""
         self.pending = 0
         """Outputs on their way."""
-        self.task: Any = None
 
     @property
     def attempt(self) -> int:
@@ -94,7 +92,9 @@ class Delivered:
     # seam.Waiter
 
     def on_stored(self) -> None:
-        self.consumer.on_stored(self)
+        self.pending -= 1
+        if not self.pending:
+            self.consumer.on_stored(self)
 
     def on_decided(self) -> None:
         self.consumer.on_decided(self)

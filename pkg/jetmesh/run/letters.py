@@ -38,13 +38,14 @@ def dead_letter(delivered: Delivered, version: str, error: BaseException) -> Mes
         "Jetmesh-Failed-At": datetime.now(UTC).isoformat(),
     }
     subject = f"deadletters.{handler.service}.{handler.name}.{delivered.key_token}"
-    return Message(subject.encode(), wire.block(headers), delivered.payload)
+    return subject.encode(), wire.block(headers), delivered.payload
 
 
 def without_payload(letter: Message) -> Message:
     """The same letter when its payload is too large: the original stays in its stream."""
-    headers = letter.headers.removesuffix(b"\r\n") + b"Jetmesh-Payload: left in its stream\r\n\r\n"
-    return Message(letter.subject, headers, b"")
+    subject, headers, _ = letter
+    note = b"Jetmesh-Payload: left in its stream\r\n\r\n"
+    return subject, headers.removesuffix(b"\r\n") + note, b""
 
 
 def refusal(delivered: Delivered, refused: str, stored: StoredMessage) -> Message:
@@ -66,7 +67,7 @@ def refusal(delivered: Delivered, refused: str, stored: StoredMessage) -> Messag
     }
     headers = {"Nats-Msg-Id": f"{handler.service}:{handler.name}:{stream}:{sequence}:refusal"}
     subject = f"refusals.{handler.service}.{handler.name}.{delivered.key_token}"
-    return Message(subject.encode(), wire.block(headers), json.dumps(body).encode())
+    return subject.encode(), wire.block(headers), json.dumps(body).encode()
 
 
 def where(error: BaseException) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, TypeAlias
 
 import msgspec
 
@@ -12,12 +12,8 @@ from jetmesh.declare import EventSpec, Handler, escape_key
 _encode = msgspec.json.Encoder().encode
 
 
-class Message(NamedTuple):
-    """What goes on the wire."""
-
-    subject: bytes
-    headers: bytes
-    payload: bytes
+Message: TypeAlias = tuple[bytes, bytes, bytes]
+"""Subject, headers, payload: a plain tuple, because one is made for every message."""
 
 
 class Output:
@@ -53,13 +49,13 @@ class Output:
             ContractViolation: the key is empty or longer than 200 bytes.
         """
         if self.key is None:
-            return Message(self._subject, self._headers % sequence, _encode(value))
+            return self._subject, self._headers % sequence, _encode(value)
         key = escape_key(getattr(value, self.key)).encode()
         if self._keys == 2:  # noqa: PLR2004 - in the message id and in the guard
             headers = self._headers % (sequence, key, key)
         else:
             headers = self._headers % (sequence, key)
-        return Message(self._subject % key, headers, _encode(value))
+        return self._subject % key, headers, _encode(value)
 
     def decision_filter(self, token: str) -> str:
         """The subjects of which the escaped key `token` may have only one."""

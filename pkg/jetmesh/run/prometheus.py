@@ -15,8 +15,9 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 
 from jetmesh.run.consumer import Consumer
-from jetmesh.run.metrics import BUCKETS
 
+_SHOWN: Final = 31
+"""Buckets up to 18 minutes; what took longer is in +Inf."""
 _COUNTERS: Final = {
     "delivered": "Deliveries received",
     "acked": "Deliveries handled",
@@ -71,10 +72,10 @@ class ServiceCollector(Collector):
         )
         for consumer in self._consumers:
             stats, total, buckets = consumer.stats, 0, []
-            for index, count in enumerate(stats.buckets):
+            for index, count in enumerate(stats.buckets[:_SHOWN]):
                 total += count
-                bound = "+Inf" if index == BUCKETS - 1 else f"{2**index / 1e6:g}"
-                buckets.append((bound, float(total)))
+                buckets.append((f"{2**index / 1e6:g}", float(total)))
+            buckets.append(("+Inf", float(sum(stats.buckets))))
             family.add_metric(self._labels(consumer), buckets, stats.seconds)
         return family
 

@@ -15,12 +15,11 @@ from jetmesh import wire
 from jetmesh.errors import BrokerError, BrokerUnreachable, SettingsError
 from jetmesh.settings import NatsSettings
 from jetmesh.transport.link import Link
-from jetmesh.transport.publishes import Publishes
+from jetmesh.transport.publishes import SWEEP_SECONDS, Publishes, drop
 from jetmesh.transport.pull import Pull
-from jetmesh.transport.seam import OnDelivery, Waiter
+from jetmesh.transport.seam import OnDelivery
 from jetmesh.transport.servers import Servers, delays
 
-_SWEEP_SECONDS: Final = 0.25
 _SILENT_SWEEPS: Final = 8
 """After two silent seconds the server is asked for a sign of life, after four given up."""
 
@@ -37,8 +36,6 @@ class DataPlane:
         self.problem = "not connected to the broker yet"
         """Why nothing can be sent, in words; empty while connected."""
         self.reconnects = 0
-        self.max_payload = 1 << 20
-        """Bytes of headers and payload that the server takes in one message."""
         self._nats = nats
         self._name = name
         self._servers = Servers(nats.url)
@@ -54,7 +51,12 @@ class DataPlane:
         self._connecting: asyncio.Task[None] | None = None
         self._sweeping: asyncio.Task[None] | None = None
         self._closing = False
-        self.publishes = Publishes(self._inbox + b".p", self._send_if_up, monotonic)
+        self._send: Callable[[bytes], None] = self._unsent.append
+        """Send, or keep it for the next connection: verdicts are worth it."""
+        self._send_if_up: Callable[[bytes], None] = drop
+        """Send, or drop it: a new connection subscribes, pulls and publishes anew."""
+        self.publishes = Publishes(self._inbox + b".p")
+        self.publish = self.publishes.publish
         self._subscribe(b"0", self.publishes.subject, self.publishes.on_answer)
 
     async def __aenter__(self) -> Self:
@@ -112,7 +114,7 @@ class DataPlane:
             inbox=self._inbox + b"." + sid,
             limit=limit,
             on_delivery=on_delivery,
-            send=self._send_if_up,
+            send=lambda frame: self._send_if_up(frame),
             clock=monotonic,
             ready=self._can_pull,
             on_gone=on_gone,
@@ -127,15 +129,6 @@ class DataPlane:
         if pull in self._pulls:
             self._pulls.remove(pull)
             del self._routes[pull.sid], self._subjects[pull.sid]
-
-    def publish(self, subject: bytes, headers: bytes, payload: bytes, waiter: Waiter) -> None:
-        if len(headers) + len(payload) > self.max_payload:
-            waiter.on_impossible(
-                f"{len(headers) + len(payload)} bytes are more than the server's max_payload "
-                f"of {self.max_payload}"
-            )
-            return
-        self.publishes.publish(subject, headers, payload, waiter)
 
     def ack(self, reply: bytes) -> None:
         self._send(b"PUB %b 4\r\n+ACK\r\n" % reply)
@@ -159,18 +152,6 @@ class DataPlane:
         self._routes[sid] = callback
         self._subjects[sid] = subject
         self._send_if_up(wire.sub(subject, sid))
-
-    def _send(self, frame: bytes) -> None:
-        """Send, or keep it for the next connection: verdicts are worth it."""
-        if self._up and self._link is not None:
-            self._link.send(frame)
-        else:
-            self._unsent.append(frame)
-
-    def _send_if_up(self, frame: bytes) -> None:
-        """Send, or drop it: a new connection subscribes, pulls and publishes anew."""
-        if self._up and self._link is not None:
-            self._link.send(frame)
 
     def _can_pull(self) -> bool:
         return self._up and self._link is not None and not self._link.congested
@@ -206,7 +187,8 @@ class DataPlane:
         self._up = True
         self._silent = 0
         self.problem = ""
-        self.max_payload = int(link.info.get("max_payload", self.max_payload))
+        self._send = self._send_if_up = self.publishes.send = link.send
+        self.publishes.max_payload = int(link.info["max_payload"])
         self._servers.learn(link.info.get("connect_urls", ()))
         for sid, subject in self._subjects.items():
             link.send(wire.sub(subject, sid))
@@ -227,6 +209,8 @@ class DataPlane:
 
     def _on_lost(self, reason: str) -> None:
         self._up = False
+        self._send = self._unsent.append
+        self._send_if_up = self.publishes.send = drop
         self.problem = f"connection to the broker lost: {reason}"
         if not self._closing:
             self.reconnects += 1
@@ -248,7 +232,7 @@ class DataPlane:
 
     async def _sweep(self) -> None:
         while True:
-            await asyncio.sleep(_SWEEP_SECONDS)
+            await asyncio.sleep(SWEEP_SECONDS)
             if self._up and self._link is not None:
                 self._notice_silence(self._link)
                 self.publishes.sweep()

@@ -17,10 +17,11 @@ import msgspec
 from jetmesh import wire
 from jetmesh.transport.seam import Waiter
 
-ANSWER_SECONDS: Final = 3.0
-"""Silence after which a publish is sent again."""
-_REFUSED_SECONDS: Final = 0.25
-"""How soon a message is sent again that the server could not take just now."""
+SWEEP_SECONDS: Final = 0.25
+ANSWER_TICKS: Final = 12
+"""Sweeps of silence after which a publish is sent again: three seconds."""
+REFUSED_TICKS: Final = 2
+"""Sweeps until a message is sent again that the server could not take just now."""
 
 _DECIDED: Final = 10071
 _IMPOSSIBLE: Final = frozenset(
@@ -45,58 +46,53 @@ class _Answer(msgspec.Struct):
 _decode = msgspec.json.Decoder(_Answer).decode
 
 
-class _Sent:
-    """One publish on its way."""
-
-    __slots__ = ("frame", "sent_at", "waiter")
-
-    def __init__(self, sent_at: float, frame: bytes, waiter: Waiter) -> None:
-        self.sent_at = sent_at
-        self.frame = frame
-        self.waiter = waiter
-
-
 class Publishes:
     """The table of pending publishes, by the token that ends their reply subject.
 
-    `send` puts a frame on the wire, or drops it while there is none: `resend_all` follows then.
+    `send` is set by the owner: to the connection's while there is one, to `drop` while there is
+    none, because `resend_all` follows then.
     """
 
-    def __init__(
-        self, inbox: bytes, send: Callable[[bytes], None], clock: Callable[[], float]
-    ) -> None:
+    def __init__(self, inbox: bytes) -> None:
         self.subject = inbox + b".*"
+        self.max_payload = 1 << 20
+        """Bytes of headers and payload that the server takes in one message."""
         self.resent = 0
         """Messages sent again, for metrics."""
         self.refusal = ""
-        """The newest passing refusal in words, empty once a publish was stored after it."""
+        """The newest passing refusal in words, empty once nothing waits because of one."""
+        self.send: Callable[[bytes], None] = drop
         self._reply_start = inbox + b"."
         self._token_at = len(inbox) + 1
-        self._send = send
-        self._clock = clock
         self._count = 0
-        self._pending: dict[bytes, _Sent] = {}
-        self._later: deque[tuple[float, bytes]] = deque()
+        self._tick = 0
+        self._pending: dict[bytes, tuple[int, bytes, Waiter]] = {}
+        self._later: deque[tuple[int, bytes]] = deque()
 
     def __len__(self) -> int:
         return len(self._pending)
 
     def publish(self, subject: bytes, headers: bytes, payload: bytes, waiter: Waiter) -> None:
         """Send, and call the waiter once the fate is known."""
+        header_size = len(headers)
+        size = header_size + len(payload)
+        if size > self.max_payload:
+            limit = self.max_payload
+            waiter.on_impossible(f"{size} bytes are more than the server's max_payload of {limit}")
+            return
         self._count = count = self._count + 1
         token = b"%d" % count
-        size = len(headers)
         frame = b"HPUB %b %b%b %d %d\r\n%b%b\r\n" % (
             subject,
             self._reply_start,
             token,
+            header_size,
             size,
-            size + len(payload),
             headers,
             payload,
         )
-        self._pending[token] = _Sent(self._clock(), frame, waiter)
-        self._send(frame)
+        self._pending[token] = (self._tick, frame, waiter)
+        self.send(frame)
 
     def on_answer(self, subject: bytes, _reply: bytes, headers: bytes, payload: bytes) -> None:
         """A PubAck, an error, or the server's word that nobody listens on the subject."""
@@ -104,60 +100,59 @@ class Publishes:
         if payload.startswith(b'{"stream"'):
             sent = self._pending.pop(token, None)
             if sent is not None:  # else the second answer to a message sent twice
-                sent.waiter.on_stored()
+                sent[2].on_stored()
             return
         self._on_refusal(token, headers, payload)
 
     def sweep(self) -> None:
-        """Send again what nobody answered; call it a few times a second."""
-        now = self._clock()
-        if self._pending and self.refusal and not self._later:
+        """Send again what nobody answered; call it every `SWEEP_SECONDS`."""
+        self._tick = now = self._tick + 1
+        if not self._later:
             self.refusal = ""
         while self._later and self._later[0][0] <= now:
-            self._again(self._later.popleft()[1], now)
+            self._again(self._later.popleft()[1])
         overdue = []
-        for token, sent in self._pending.items():  # oldest first: sending again moves to the end
-            if now - sent.sent_at < ANSWER_SECONDS:
+        for token, (sent_at, _, _) in self._pending.items():  # sending again moves to the end
+            if now - sent_at < ANSWER_TICKS:
                 break
             overdue.append(token)
         for token in overdue:
-            self._again(token, now)
+            self._again(token)
 
     def resend_all(self) -> None:
         """Send everything again, in order, after a new connection."""
         self._later.clear()
-        now = self._clock()
         for token in list(self._pending):
-            self._again(token, now)
+            self._again(token)
 
-    def abandon(self, waiter: Waiter) -> None:
-        """Forget what `waiter` waits for; it is not called any more."""
-        for token in [t for t, sent in self._pending.items() if sent.waiter is waiter]:
-            del self._pending[token]
-
-    def _again(self, token: bytes, now: float) -> None:
+    def _again(self, token: bytes) -> None:
         sent = self._pending.pop(token, None)
         if sent is None:
             return
-        sent.sent_at = now
-        self._pending[token] = sent
+        _, frame, waiter = sent
+        self._pending[token] = (self._tick, frame, waiter)
         self.resent += 1
-        self._send(sent.frame)
+        self.send(frame)
 
     def _on_refusal(self, token: bytes, headers: bytes, payload: bytes) -> None:
         sent = self._pending.get(token)
         if sent is None:
             return
+        waiter = sent[2]
         error = _read_error(headers, payload)
         if error.err_code == _DECIDED:
             del self._pending[token]
-            sent.waiter.on_decided()
+            waiter.on_decided()
         elif error.err_code in _IMPOSSIBLE:
             del self._pending[token]
-            sent.waiter.on_impossible(error.description)
+            waiter.on_impossible(error.description)
         else:
             self.refusal = f"{error.description} ({error.err_code or error.code})"
-            self._later.append((self._clock() + _REFUSED_SECONDS, token))
+            self._later.append((self._tick + REFUSED_TICKS, token))
+
+
+def drop(_: bytes) -> None:
+    """Send nothing: there is no connection."""
 
 
 def _read_error(headers: bytes, payload: bytes) -> _Error:

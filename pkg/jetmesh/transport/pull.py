@@ -71,6 +71,7 @@ class Pull:
         self._unsettled = 0
         self._count = 0
         self._requests: dict[bytes, _Request] = {}
+        self._heard = False
         self._heard_at = clock()
         self._not_before = 0.0
 
@@ -124,12 +125,15 @@ class Pull:
         self._unsettled += 1
         if self._unsettled > self._load:  # noqa: PLR1730 - max() costs a call per message
             self._load = self._unsettled  # it came after its request was closed
-        self._heard_at = self._clock()
+        self._heard = True
         self._on_delivery(subject, reply, headers, payload)
 
     def sweep(self) -> None:
         """Notice silence and expiry; call it a few times a second."""
         now = self._clock()
+        if self._heard:
+            self._heard = False
+            self._heard_at = now
         if self._load > self._unsettled and now - self._heard_at > _SILENT_SECONDS:
             self.problem = f"durable {self._durable!r} on {self._stream} is silent"
             self._forget_requests()

@@ -19,6 +19,9 @@ OnMessage: TypeAlias = Callable[[bytes, bytes, bytes, bytes], None]
 OnControl: TypeAlias = Callable[[bytes, bytes], None]
 """(verb, argument) of INFO, PING, PONG, +OK and -ERR."""
 
+_CR: Final = 13
+_DIGITS: Final = 10
+"""More than any length has."""
 _CONTROL: Final = (b"INFO", b"PING", b"PONG", b"+OK", b"-ERR")
 
 
@@ -61,26 +64,27 @@ class Decoder:
         self._frames(data)
 
     def _frames(self, data: bytes) -> None:
+        """Read every whole frame; one loop without calls of our own, it runs for every message."""
         position, end = 0, len(data)
         self._need = 0
-        routes, find, starts = self._routes.get, data.find, data.startswith
+        routes, find, limit = self._routes.get, data.find, self._limit
         try:
             while position < end:
-                line_end = find(b"\r\n", position, position + MAX_LINE)
+                line_end = find(b"\r\n", position)
                 if line_end < 0:
                     self._check_line(end - position)
                     return
-                if starts(b"MSG ", position):
-                    fields = data[position + 4 : line_end].split()
-                    if len(fields) == 4:  # noqa: PLR2004 - subject, sid, reply, size
-                        subject, sid, reply, size = fields
+                fields = data[position:line_end].split()
+                verb = fields[0] if fields else b""
+                if verb == b"MSG":
+                    if len(fields) == 5:  # noqa: PLR2004 - verb, subject, sid, reply, size
+                        _, subject, sid, reply, size = fields
                     else:
                         subject, sid, reply, size = _without_reply(fields)
-                    header_size = b"0"
-                elif starts(b"HMSG ", position):
-                    fields = data[position + 5 : line_end].split()
-                    if len(fields) == 5:  # noqa: PLR2004 - subject, sid, reply, two sizes
-                        subject, sid, reply, header_size, size = fields
+                    header_size = b""
+                elif verb == b"HMSG":
+                    if len(fields) == 6:  # noqa: PLR2004 - as above, and the size of headers
+                        _, subject, sid, reply, header_size, size = fields
                     else:
                         subject, sid, reply, header_size, size = _without_reply_headers(fields)
                 else:
@@ -88,38 +92,31 @@ class Decoder:
                     position = line_end + 2
                     self._control(line)
                     continue
-                length = self._length(size)
-                payload_start = line_end + 2
-                payload_end = payload_start + length
-                if payload_end + 2 > end:
-                    self._need = payload_end + 2 - position
+                # int() takes signs and underscores, which no length has
+                if not size.isdigit() or len(size) > _DIGITS or (length := int(size)) > limit:
+                    raise _no_length(size, limit)
+                start = line_end + 2
+                stop = start + length
+                if stop + 2 > end:
+                    self._need = stop + 2 - position
                     return
-                if not starts(b"\r\n", payload_end):
+                if data[stop] != _CR:
                     raise ProtocolError("a message does not end where its length says")
-                body_start = payload_start
-                if header_size != b"0":
-                    body_start += self._length(header_size)
-                    if body_start > payload_end:
+                body = start
+                if header_size:
+                    if not header_size.isdigit() or len(header_size) > _DIGITS:
+                        raise _no_length(header_size, limit)
+                    body += int(header_size)
+                    if body > stop:
                         raise ProtocolError("headers are longer than their message")
-                position = payload_end + 2
+                position = stop + 2
                 route = routes(sid)
                 if route is not None:
-                    route(
-                        subject,
-                        reply,
-                        data[payload_start:body_start],
-                        data[body_start:payload_end],
-                    )
+                    route(subject, reply, data[start:body], data[body:stop])
         finally:
             if position < end:
                 self._parts.append(data[position:] if position else data)
                 self._received = end - position
-
-    def _length(self, digits: bytes) -> int:
-        # int() would take signs, underscores and more digits than any length has
-        if not digits.isdigit() or len(digits) > 10 or (length := int(digits)) > self._limit:  # noqa: PLR2004 - 64 MiB has 8
-            raise ProtocolError(f"{digits[:20]!r} is no length of at most {self._limit} bytes")
-        return length
 
     def _check_line(self, length: int) -> None:
         if length >= MAX_LINE:
@@ -133,12 +130,16 @@ class Decoder:
 
 
 def _without_reply(fields: list[bytes]) -> tuple[bytes, bytes, bytes, bytes]:
-    if len(fields) != 3:  # noqa: PLR2004 - subject, sid, size
-        raise ProtocolError(f"MSG has {len(fields)} fields")
-    return fields[0], fields[1], b"", fields[2]
+    if len(fields) != 4:  # noqa: PLR2004 - verb, subject, sid, size
+        raise ProtocolError(f"MSG has {len(fields) - 1} arguments")
+    return fields[1], fields[2], b"", fields[3]
 
 
 def _without_reply_headers(fields: list[bytes]) -> tuple[bytes, bytes, bytes, bytes, bytes]:
-    if len(fields) != 4:  # noqa: PLR2004 - subject, sid, two sizes
-        raise ProtocolError(f"HMSG has {len(fields)} fields")
-    return fields[0], fields[1], b"", fields[2], fields[3]
+    if len(fields) != 5:  # noqa: PLR2004 - verb, subject, sid, two sizes
+        raise ProtocolError(f"HMSG has {len(fields) - 1} arguments")
+    return fields[1], fields[2], b"", fields[3], fields[4]
+
+
+def _no_length(digits: bytes, limit: int) -> ProtocolError:
+    return ProtocolError(f"{digits[:20]!r} is no length of at most {limit} bytes")

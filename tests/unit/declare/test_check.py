@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
+from msgspec import Struct
+
 from jetmesh import Duration, Policy, Service, derive, event
 from jetmesh.declare import StreamTuning
 from jetmesh.errors import TopologyError
-from msgspec import Struct
 
 
 @event("a.happened", key="id")
@@ -45,25 +47,25 @@ class Settings(Struct, frozen=True):
     ceiling: int = 1
 
 
-def handling(named, takes, gives=None, **options):
+def handling(named: str, takes: type[Struct], gives: Any = None, **options: Any) -> Service:
     """A service with one handler from `takes` to `gives`."""
     service = Service(named)
 
-    def handle(event): ...
+    def handle(event): ...  # type: ignore[no-untyped-def]  # annotated in the next line
 
     handle.__annotations__.update({"event": takes, "return": gives})
     service.on(takes, **options)(handle)
     return service
 
 
-def problems(*services, **settings):
+def problems(*services: Service, **settings: Any) -> list[str]:
     with pytest.raises(TopologyError) as raised:
         derive(services, **settings)
     assert str(raised.value) == "\n".join(raised.value.problems)
     return raised.value.problems
 
 
-def line_of(problem):
+def line_of(problem: str) -> str:
     """The line of this file that a problem says to change."""
     found = re.match(re.escape(__file__) + r":(\d+): ", problem)
     assert found is not None, f"{problem} names no line"
@@ -71,40 +73,41 @@ def line_of(problem):
         return source.read().splitlines()[int(found[1]) - 1]
 
 
-def test_two_services_of_one_name():
+def test_two_services_of_one_name() -> None:
     found = problems(Service("twin"), Service("twin"))
     assert all("2 services are named 'twin'" in problem for problem in found)
     assert all('Service("twin")' in line_of(problem) for problem in found)
 
 
-def test_two_services_that_own_one_event():
+def test_two_services_that_own_one_event() -> None:
     found = problems(handling("one", A, C), handling("two", B, C))
     assert len(found) == 2
     assert "one publishes 'c.happened', which two publishes too" in found[0]
     assert "def handle" in line_of(found[0])
 
 
-def test_two_handlers_of_one_service_may_publish_one_event():
+def test_two_handlers_of_one_service_may_publish_one_event() -> None:
     service = handling("one", A, C)
 
     @service.on(B)
-    def other(event: B) -> C: ...
+    def other(event: B) -> C:
+        raise NotImplementedError
 
     assert derive([service]).owners
 
 
-def test_two_durables_of_one_name_on_one_stream():
+def test_two_durables_of_one_name_on_one_stream() -> None:
     """`a-b` with `c` and `a` with `b-c` both give `a-b-c`."""
     found = problems(handling("x-y", A, name="z"), handling("x", A, name="y-z"))
     assert all("also named 'x-y-z'" in problem for problem in found)
     assert len(found) == 2
 
 
-def test_two_durables_of_one_name_on_two_streams_are_two():
+def test_two_durables_of_one_name_on_two_streams_are_two() -> None:
     derive([handling("x-y", A, name="z"), handling("x", B, name="y-z")])
 
 
-def test_two_event_types_of_one_subject():
+def test_two_event_types_of_one_subject() -> None:
     @event("a.happened", key="id")
     class Copy(Struct, frozen=True):
         id: str
@@ -114,7 +117,7 @@ def test_two_event_types_of_one_subject():
     assert all("@event" in line_of(problem) for problem in found)
 
 
-def test_a_subject_that_reads_like_another_with_a_key():
+def test_a_subject_that_reads_like_another_with_a_key() -> None:
     @event("a.happened.twice", key="id")
     class Twice(Struct, frozen=True):
         id: str
@@ -125,7 +128,7 @@ def test_a_subject_that_reads_like_another_with_a_key():
 
 
 @pytest.mark.parametrize("domain", ["deadletters", "refusals"])
-def test_a_domain_that_belongs_to_the_mesh(domain):
+def test_a_domain_that_belongs_to_the_mesh(domain: str) -> None:
     @event(f"{domain}.written")
     class Written(Struct, frozen=True):
         text: str
@@ -134,7 +137,7 @@ def test_a_domain_that_belongs_to_the_mesh(domain):
     assert "belongs to the mesh" in problem
 
 
-def test_two_domains_that_would_share_a_stream():
+def test_two_domains_that_would_share_a_stream() -> None:
     @event("shop-news.told")
     class Dashed(Struct, frozen=True):
         text: str
@@ -148,7 +151,7 @@ def test_two_domains_that_would_share_a_stream():
     assert "@event" in line_of(problem)
 
 
-def test_a_decision_that_also_matches_another_services_event():
+def test_a_decision_that_also_matches_another_services_event() -> None:
     found = problems(handling("validation", A, Validated | Rejected), handling("ship", B, Shipped))
     assert len(found) == 2, "it collides with both outcomes"
     assert "'orders.shipped' is matched by the decision 'orders.*' of" in found[0]
@@ -156,14 +159,14 @@ def test_a_decision_that_also_matches_another_services_event():
     assert "orders.shipped" in line_of(found[0])
 
 
-def test_a_decision_that_also_matches_an_event_nobody_owns():
+def test_a_decision_that_also_matches_an_event_nobody_owns() -> None:
     """Whoever publishes it, outside, would use up the key's only outcome."""
     found = problems(handling("validation", A, Validated), handling("reader", Shipped))
     assert len(found) == 1
     assert "'orders.shipped' is matched by the decision" in found[0]
 
 
-def test_a_decision_shared_by_two_services():
+def test_a_decision_shared_by_two_services() -> None:
     found = problems(handling("one", A, Validated), handling("two", B, Rejected))
     assert len(found) == 1
     assert "one publishes 'orders.validated'" in found[0]
@@ -171,18 +174,18 @@ def test_a_decision_shared_by_two_services():
     assert "orders.validated" in line_of(found[0])
 
 
-def test_an_outcome_of_a_decision_that_nobody_publishes():
+def test_an_outcome_of_a_decision_that_nobody_publishes() -> None:
     """Then somebody outside would have to publish it, and nothing guards what they publish."""
     found = problems(handling("one", A, Validated), handling("two", Rejected))
     assert len(found) == 1
     assert "nobody here publishes 'orders.rejected'" in found[0]
 
 
-def test_outcomes_that_come_from_outside_altogether_are_read_without_complaint():
+def test_outcomes_that_come_from_outside_altogether_are_read_without_complaint() -> None:
     derive([handling("one", Validated), handling("two", Rejected)])
 
 
-def test_two_decision_patterns_for_one_event():
+def test_two_decision_patterns_for_one_event() -> None:
     @event("orders.audited", key="id", decision="orders.audited")
     class Audited(Struct, frozen=True):
         id: str
@@ -191,7 +194,7 @@ def test_two_decision_patterns_for_one_event():
     assert any("is matched by the decision 'orders.*'" in problem for problem in found)
 
 
-def test_a_subject_without_a_key_that_reads_like_an_outcome_with_one():
+def test_a_subject_without_a_key_that_reads_like_an_outcome_with_one() -> None:
     """`orders.audit.p-1` is what the filter `orders.*.p-1` of the decision finds."""
 
     @event("orders.audit.done")
@@ -203,7 +206,7 @@ def test_a_subject_without_a_key_that_reads_like_an_outcome_with_one():
     assert "orders.audit.done" in line_of(problem)
 
 
-def test_an_undeclared_cycle():
+def test_an_undeclared_cycle() -> None:
     found = problems(handling("one", A, B), handling("two", B, C), handling("three", C, A))
     assert len(found) == 3, "any of the three lines may be the one to change"
     assert "a.happened → one.handle → b.happened → two.handle → c.happened" in found[0]
@@ -211,16 +214,16 @@ def test_an_undeclared_cycle():
     assert "def handle" in line_of(found[0])
 
 
-def test_a_handler_whose_output_is_its_input():
+def test_a_handler_whose_output_is_its_input() -> None:
     (problem,) = problems(handling("echo", A, A))
     assert "a.happened → echo.handle" in problem
 
 
-def test_a_cycle_declared_on_purpose_is_taken():
+def test_a_cycle_declared_on_purpose_is_taken() -> None:
     derive([handling("one", A, B), handling("two", B, A, cycle=True)])
 
 
-def test_a_declared_cycle_does_not_excuse_another():
+def test_a_declared_cycle_does_not_excuse_another() -> None:
     found = problems(
         handling("one", A, B), handling("two", B, A, cycle=True), handling("echo", C, C)
     )
@@ -228,11 +231,11 @@ def test_a_declared_cycle_does_not_excuse_another():
     assert "echo.handle" in found[0]
 
 
-def test_a_chain_that_ends_is_no_cycle():
+def test_a_chain_that_ends_is_no_cycle() -> None:
     derive([handling("one", A, B), handling("two", B, C), handling("three", C)])
 
 
-def test_a_parameter_that_nothing_supplies():
+def test_a_parameter_that_nothing_supplies() -> None:
     service = Service("payments")
 
     @service.on(A)
@@ -243,7 +246,7 @@ def test_a_parameter_that_nothing_supplies():
     assert "@service.on(A)" in line_of(problem)
 
 
-def test_a_parameter_that_settings_supply():
+def test_a_parameter_that_settings_supply() -> None:
     service = Service("payments", settings=Settings)
 
     @service.on(A)
@@ -252,26 +255,26 @@ def test_a_parameter_that_settings_supply():
     derive([service])
 
 
-def test_a_policy_from_settings_that_cannot_work():
+def test_a_policy_from_settings_that_cannot_work() -> None:
     (problem,) = problems(
         handling("one", A), policies={("one", "handle"): Policy(timeout=Duration(60))}
     )
     assert "one.handle: ack_wait 30s is shorter than timeout 1m" in problem
 
 
-def test_tuning_of_a_stream_that_does_not_exist():
+def test_tuning_of_a_stream_that_does_not_exist() -> None:
     (problem,) = problems(handling("one", A), streams={"ORDRES": StreamTuning()})
     assert (
         problem == "settings: streams.ORDRES names no stream; there are A, DEADLETTERS, REFUSALS."
     )
 
 
-def test_events_kept_for_less_time_than_their_ids():
+def test_events_kept_for_less_time_than_their_ids() -> None:
     (problem,) = problems(handling("one", A), streams={"A": StreamTuning(max_age=Duration(60))})
     assert problem.startswith("settings: streams.A.max_age 1m is below its duplicate_window 2m")
 
 
-def test_every_problem_is_said_at_once():
+def test_every_problem_is_said_at_once() -> None:
     found = problems(
         handling("one", A, B), handling("two", B, A), handling("three", C, B), Service("three")
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+
 from jetmesh import Duration
 from jetmesh.errors import SettingsError
 
@@ -24,7 +25,7 @@ from jetmesh.errors import SettingsError
         ("0.00001s", 0.00001, "0.00001s"),
     ],
 )
-def test_a_duration_is_read_and_printed(text, seconds, printed):
+def test_a_duration_is_read_and_printed(text: str, seconds: float, printed: str) -> None:
     duration = Duration.parse(text)
     assert duration == seconds
     assert str(duration) == printed
@@ -33,13 +34,13 @@ def test_a_duration_is_read_and_printed(text, seconds, printed):
 @pytest.mark.parametrize(
     "text", ["45", "", "s", "-1s", "1 s", "1S", "1w", "1s2s", "1e3s", ".5s", "0x1s", "nans", "infs"]
 )
-def test_a_duration_without_a_plain_number_and_a_unit_is_refused(text):
-    with pytest.raises(SettingsError, match="no duration.*45s"):
+def test_a_duration_without_a_plain_number_and_a_unit_is_refused(text: str) -> None:
+    with pytest.raises(SettingsError, match=r"no duration.*45s"):
         Duration.parse(text)
 
 
 @pytest.mark.parametrize("text", ["9" * 400 + "s", "200000d"])
-def test_a_duration_that_the_server_cannot_count_is_refused(text):
+def test_a_duration_that_the_server_cannot_count_is_refused(text: str) -> None:
     with pytest.raises(SettingsError, match="longer") as raised:
         Duration.parse(text)
     assert len(str(raised.value)) < 120
@@ -48,12 +49,12 @@ def test_a_duration_that_the_server_cannot_count_is_refused(text):
 @given(st.integers(0, 10**18))
 @example(86_400_000_000_001)
 @example(1)
-def test_what_is_printed_reads_as_the_same_nanoseconds(nanoseconds):
+def test_what_is_printed_reads_as_the_same_nanoseconds(nanoseconds: int) -> None:
     duration = Duration(nanoseconds / 1e9)
     assert Duration.parse(str(duration)).ns == duration.ns
 
 
-def test_it_counts_as_the_number_of_its_seconds():
+def test_it_counts_as_the_number_of_its_seconds() -> None:
     assert Duration(2) + 1 == 3
     assert Duration(0.25).ns == 250_000_000
     assert repr(Duration(90)) == "Duration(90s)"

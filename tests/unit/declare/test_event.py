@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, NewType
+from typing import Annotated, Any, NewType
 
 import pytest
+from msgspec import Meta, Struct, field
+
 from jetmesh import event
 from jetmesh.declare import key_of, matches, spec_of
 from jetmesh.errors import DeclarationError
-from msgspec import Meta, Struct, field
 
 HERE = re.escape(__file__) + r":\d+: "
 OrderId = NewType("OrderId", str)
@@ -25,7 +26,7 @@ class OrderValidated(Struct, frozen=True):
     order_id: str
 
 
-def test_a_declared_event_knows_its_subject_stream_and_filters():
+def test_a_declared_event_knows_its_subject_stream_and_filters() -> None:
     spec = spec_of(OrderValidated)
     assert spec is not None
     assert (spec.name, spec.subject, spec.key) == ("OrderValidated", "orders.validated", "order_id")
@@ -35,7 +36,7 @@ def test_a_declared_event_knows_its_subject_stream_and_filters():
     assert re.fullmatch(re.escape(__file__) + r":\d+", spec.where)
 
 
-def test_an_event_names_the_line_of_its_decorator():
+def test_an_event_names_the_line_of_its_decorator() -> None:
     spec = spec_of(OrderValidated)
     assert spec is not None
     line = int(spec.where.rpartition(":")[2])
@@ -43,7 +44,7 @@ def test_an_event_names_the_line_of_its_decorator():
         assert '@event("orders.validated"' in source.read().splitlines()[line - 1]
 
 
-def test_an_event_without_a_key_is_read_on_its_subject_alone():
+def test_an_event_without_a_key_is_read_on_its_subject_alone() -> None:
     @event("shop-news.told")
     class Told(Struct, frozen=True):
         text: str
@@ -56,13 +57,13 @@ def test_an_event_without_a_key_is_read_on_its_subject_alone():
     assert key_of(spec, Told("hello")) == ""
 
 
-def test_the_key_is_taken_from_its_field_unescaped():
+def test_the_key_is_taken_from_its_field_unescaped() -> None:
     spec = spec_of(OrderValidated)
     assert spec is not None
     assert key_of(spec, OrderValidated("a.b c")) == "a.b c"
 
 
-def test_a_subclass_of_an_event_is_no_event_by_itself():
+def test_a_subclass_of_an_event_is_no_event_by_itself() -> None:
     class Special(OrderValidated, frozen=True):
         pass
 
@@ -82,11 +83,11 @@ def test_a_subclass_of_an_event_is_no_event_by_itself():
         ("orders.validated", "orders.*", False),
     ],
 )
-def test_a_pattern_matches_token_by_token(pattern, subject, expected):
+def test_a_pattern_matches_token_by_token(pattern: str, subject: str, expected: Any) -> None:
     assert matches(pattern, subject) is expected
 
 
-def test_a_key_may_be_an_annotated_string_or_a_new_type_of_it():
+def test_a_key_may_be_an_annotated_string_or_a_new_type_of_it() -> None:
     @event("a.annotated", key="id")
     class Limited(Struct, frozen=True):
         id: Annotated[str, Meta(min_length=1, description="The id.")]
@@ -102,7 +103,7 @@ def test_a_key_may_be_an_annotated_string_or_a_new_type_of_it():
     assert all(spec_of(cls) for cls in (Limited, New, Renamed))
 
 
-def test_a_type_that_is_no_struct_is_refused():
+def test_a_type_that_is_no_struct_is_refused() -> None:
     with pytest.raises(DeclarationError, match=HERE + "event .*Plain is no msgspec Struct"):
 
         @event("a.b")
@@ -110,7 +111,7 @@ def test_a_type_that_is_no_struct_is_refused():
             pass
 
 
-def test_an_event_that_can_be_changed_is_refused():
+def test_an_event_that_can_be_changed_is_refused() -> None:
     with pytest.raises(DeclarationError, match=HERE + r".*frozen=True"):
 
         @event("a.b")
@@ -122,7 +123,7 @@ def test_an_event_that_can_be_changed_is_refused():
     "subject",
     ["orders", "", "Orders.validated", "orders.", ".a", "a..b", "a.*", "a.>", "a b.c", "a.b\n"],
 )
-def test_a_subject_that_is_no_domain_and_what_happened_is_refused(subject):
+def test_a_subject_that_is_no_domain_and_what_happened_is_refused(subject: str) -> None:
     with pytest.raises(DeclarationError, match=HERE + ".*has the subject .*in lower case"):
 
         @event(subject)
@@ -130,7 +131,7 @@ def test_a_subject_that_is_no_domain_and_what_happened_is_refused(subject):
             text: str
 
 
-def test_a_key_that_is_no_field_is_refused_with_the_fields_there_are():
+def test_a_key_that_is_no_field_is_refused_with_the_fields_there_are() -> None:
     with pytest.raises(DeclarationError, match=HERE + ".*no field 'oder_id'.*order_id, total"):
 
         @event("a.b", key="oder_id")
@@ -139,7 +140,7 @@ def test_a_key_that_is_no_field_is_refused_with_the_fields_there_are():
             total: int
 
 
-def test_a_key_that_may_be_missing_is_refused():
+def test_a_key_that_may_be_missing_is_refused() -> None:
     with pytest.raises(DeclarationError, match=HERE + ".*may lack its key"):
 
         @event("a.b", key="id")
@@ -147,7 +148,7 @@ def test_a_key_that_may_be_missing_is_refused():
             id: str = ""
 
 
-def test_a_key_that_is_no_string_is_refused():
+def test_a_key_that_is_no_string_is_refused() -> None:
     with pytest.raises(DeclarationError, match=HERE + ".*key 'id' that is no string.*as str"):
 
         @event("a.number", key="id")
@@ -161,7 +162,7 @@ def test_a_key_that_is_no_string_is_refused():
             id: str | None
 
 
-def test_a_field_of_a_type_that_does_not_exist_is_refused():
+def test_a_field_of_a_type_that_does_not_exist_is_refused() -> None:
     with pytest.raises(DeclarationError, match=HERE + ".*'Missing', which is not defined"):
 
         @event("a.b", key="id")
@@ -170,7 +171,7 @@ def test_a_field_of_a_type_that_does_not_exist_is_refused():
             other: Missing  # type: ignore[name-defined]  # noqa: F821 - the mistake under test
 
 
-def test_a_decision_needs_a_key():
+def test_a_decision_needs_a_key() -> None:
     with pytest.raises(DeclarationError, match=HERE + ".*decision without a key"):
 
         @event("a.b", decision="a.*")
@@ -179,7 +180,7 @@ def test_a_decision_needs_a_key():
 
 
 @pytest.mark.parametrize("decision", ["b.*", "a.*.*", "a", "*.b", "a.>", "a.b.c", ""])
-def test_a_decision_must_match_the_subject_of_its_event(decision):
+def test_a_decision_must_match_the_subject_of_its_event(decision: str) -> None:
     with pytest.raises(DeclarationError, match=HERE + r".*does not match.*decision='a\.\*'"):
 
         @event("a.b", key="id", decision=decision)

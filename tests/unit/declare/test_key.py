@@ -7,6 +7,7 @@ import re
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+
 from jetmesh import ContractViolation
 from jetmesh.declare.key import MAX_KEY_BYTES, escape_key, unescape_key
 
@@ -20,7 +21,7 @@ keys = texts.filter(lambda text: len(text.encode()) <= MAX_KEY_BYTES)
 @example("%2E")
 @example("café ☕ \U0001f600")
 @example("\x00\r\n\t\x7f")
-def test_a_key_comes_back_from_its_escaped_form(key):
+def test_a_key_comes_back_from_its_escaped_form(key: str) -> None:
     assert unescape_key(escape_key(key)) == key
 
 
@@ -29,7 +30,7 @@ def test_a_key_comes_back_from_its_escaped_form(key):
 @example("*")
 @example(">")
 @example("\u2028\u00a0")
-def test_an_escaped_key_is_one_legal_token(key):
+def test_an_escaped_key_is_one_legal_token(key: str) -> None:
     token = escape_key(key)
     assert re.fullmatch(r"[!-~]+", token), "a token has printable ASCII only"
     assert not set(token) & set(".*> \t\r\n"), "a token has nothing that subjects reserve"
@@ -39,12 +40,12 @@ def test_an_escaped_key_is_one_legal_token(key):
 @given(keys, keys)
 @example("a.b", "a%2Eb")
 @example("a b", "a+b")
-def test_different_keys_never_share_a_token(one, other):
+def test_different_keys_never_share_a_token(one: str, other: str) -> None:
     assert (escape_key(one) == escape_key(other)) == (one == other)
 
 
 @given(st.text(st.sampled_from("abcXYZ019-_:/@"), min_size=1, max_size=MAX_KEY_BYTES))
-def test_a_plain_key_stays_readable(key):
+def test_a_plain_key_stays_readable(key: str) -> None:
     assert escape_key(key) == key
 
 
@@ -58,17 +59,17 @@ def test_a_plain_key_stays_readable(key):
         pytest.param("\ud800", id="half a surrogate pair"),
     ],
 )
-def test_a_key_that_no_subject_can_carry_violates_the_contract(key):
+def test_a_key_that_no_subject_can_carry_violates_the_contract(key: str) -> None:
     with pytest.raises(ContractViolation, match="key"):
         escape_key(key)
 
 
 @pytest.mark.parametrize("key", ["x" * MAX_KEY_BYTES, "é" * (MAX_KEY_BYTES // 2), "." * 200])
-def test_a_key_of_the_greatest_length_is_taken(key):
+def test_a_key_of_the_greatest_length_is_taken(key: str) -> None:
     assert unescape_key(escape_key(key)) == key
 
 
-def test_the_violation_does_not_quote_the_key():
+def test_the_violation_does_not_quote_the_key() -> None:
     """It may be somebody's name."""
     with pytest.raises(ContractViolation) as raised:
         escape_key("somebody" * 100)

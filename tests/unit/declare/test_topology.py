@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
-from jetmesh import Duration, Policy, Record, Service, derive, event
-from jetmesh.declare import DEADLETTERS, REFUSALS, StreamTuning, spec_of
 from msgspec import Struct
+
+from jetmesh import Duration, Policy, Record, Service, derive, event
+from jetmesh.declare import DEADLETTERS, REFUSALS, EventSpec, StreamTuning, spec_of
 
 
 @event("purchases.created", key="id")
@@ -35,11 +38,12 @@ class Board:
     def apply(self, event: Struct, record: Record) -> None: ...
 
 
-def declared():
+def declared() -> tuple[Service, ...]:
     validation = Service("validation")
 
     @validation.on(Created)
-    def decide(purchase: Created) -> Validated | Rejected: ...
+    def decide(purchase: Created) -> Validated | Rejected:
+        raise NotImplementedError
 
     mail = Service("mail")
 
@@ -51,13 +55,13 @@ def declared():
     return validation, mail, board
 
 
-def spec(cls):
+def spec(cls: Any) -> EventSpec:
     found = spec_of(cls)
     assert found is not None
     return found
 
 
-def test_one_stream_per_domain_and_the_two_of_the_mesh():
+def test_one_stream_per_domain_and_the_two_of_the_mesh() -> None:
     topology = derive(declared())
     assert {stream.name: stream.subjects for stream in topology.streams} == {
         "ORDERS": ("orders.>",),
@@ -67,7 +71,7 @@ def test_one_stream_per_domain_and_the_two_of_the_mesh():
     }
 
 
-def test_one_durable_per_handler_on_the_stream_of_its_input():
+def test_one_durable_per_handler_on_the_stream_of_its_input() -> None:
     first, second = derive(declared()).durables
     assert (first.stream, first.name) == ("PURCHASES", "validation-decide")
     assert first.filters == ("purchases.created", "purchases.created.*")
@@ -77,7 +81,7 @@ def test_one_durable_per_handler_on_the_stream_of_its_input():
     assert second.description == "mail.tell handles orders.rejected"
 
 
-def test_an_event_has_one_owner_and_any_number_of_readers():
+def test_an_event_has_one_owner_and_any_number_of_readers() -> None:
     topology = derive(declared())
     assert topology.owners == {spec(Validated): "validation", spec(Rejected): "validation"}
     assert topology.readers(spec(Created)) == ["validation.decide", "board"]
@@ -85,7 +89,7 @@ def test_an_event_has_one_owner_and_any_number_of_readers():
     assert topology.readers(spec(Validated)) == []
 
 
-def test_settings_replace_policies_and_tune_streams():
+def test_settings_replace_policies_and_tune_streams() -> None:
     topology = derive(
         declared(),
         policies={("validation", "decide"): Policy(attempts=1)},
@@ -108,27 +112,29 @@ def test_settings_replace_policies_and_tune_streams():
         ("orders", None),
     ],
 )
-def test_an_event_is_found_by_its_subject_with_a_key_or_without(subject, expected):
+def test_an_event_is_found_by_its_subject_with_a_key_or_without(
+    subject: str, expected: Any
+) -> None:
     found = derive(declared()).event(subject)
     assert (found and found.type) is expected
 
 
-def test_a_stream_tells_the_decision_that_is_made_in_it():
+def test_a_stream_tells_the_decision_that_is_made_in_it() -> None:
     topology = derive(declared())
     assert topology.decision_pattern("ORDERS") == "orders.*"
     assert topology.decision_pattern("PURCHASES") is None
 
 
-def test_the_same_declarations_give_the_same_topology():
+def test_the_same_declarations_give_the_same_topology() -> None:
     services = declared()
     assert derive(services) == derive(services)
 
 
-def test_events_are_in_the_order_of_their_subjects():
+def test_events_are_in_the_order_of_their_subjects() -> None:
     subjects = [event.subject for event in derive(reversed(declared())).events]
     assert subjects == sorted(subjects)
 
 
-def test_no_services_make_an_empty_topology():
+def test_no_services_make_an_empty_topology() -> None:
     topology = derive([])
     assert (topology.events, topology.durables, topology.handlers) == ((), (), ())

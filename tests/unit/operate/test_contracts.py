@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 import yaml
-from jetmesh import Record, Service, System, derive, event
+from msgspec import Struct, field
+
+from jetmesh import Record, Service, System, Topology, derive, event
 from jetmesh.operate.asyncapi import document
 from jetmesh.operate.contracts import stale, write
-from msgspec import Struct, field
 
 SYSTEM = System("small shop", (), version="3.2.1")
 
@@ -43,7 +45,7 @@ class Board:
 
 
 @pytest.fixture
-def topology():
+def topology() -> Topology:
     validation = Service("validation", version="1.2.3", description="Checks purchases.")
 
     @validation.on(Created)
@@ -58,7 +60,7 @@ def topology():
     return derive([validation, board])
 
 
-def test_files_that_were_just_written_are_not_stale(topology, tmp_path):
+def test_files_that_were_just_written_are_not_stale(topology: Topology, tmp_path: Path) -> None:
     written = write(SYSTEM, topology, tmp_path)
     assert {str(path.relative_to(tmp_path)) for path in written} == {
         "asyncapi.yaml",
@@ -69,7 +71,7 @@ def test_files_that_were_just_written_are_not_stale(topology, tmp_path):
     assert stale(SYSTEM, topology, tmp_path) == []
 
 
-def test_missing_changed_and_left_over_files_are_stale(topology, tmp_path):
+def test_missing_changed_and_left_over_files_are_stale(topology: Topology, tmp_path: Path) -> None:
     write(SYSTEM, topology, tmp_path)
     missing = tmp_path / "schemas" / "news.told.json"
     missing.unlink()
@@ -80,7 +82,9 @@ def test_missing_changed_and_left_over_files_are_stale(topology, tmp_path):
     assert set(stale(SYSTEM, topology, tmp_path)) == {missing, changed, left_over}
 
 
-def test_writing_again_puts_everything_right_and_touches_nothing_else(topology, tmp_path):
+def test_writing_again_puts_everything_right_and_touches_nothing_else(
+    topology: Topology, tmp_path: Path
+) -> None:
     (tmp_path / "schemas").mkdir()
     (tmp_path / "schemas" / "old.event.json").write_text("{}")
     (tmp_path / "notes.md").write_text("mine")
@@ -90,19 +94,19 @@ def test_writing_again_puts_everything_right_and_touches_nothing_else(topology, 
     assert (tmp_path / "notes.md").read_text() == "mine"
 
 
-def test_the_order_of_services_changes_nothing(topology, tmp_path):
+def test_the_order_of_services_changes_nothing(topology: Topology, tmp_path: Path) -> None:
     write(SYSTEM, topology, tmp_path)
     assert stale(SYSTEM, derive(reversed(topology.services)), tmp_path) == []
 
 
-def test_the_yaml_reads_as_the_document(topology, tmp_path):
+def test_the_yaml_reads_as_the_document(topology: Topology, tmp_path: Path) -> None:
     write(SYSTEM, topology, tmp_path)
     text = (tmp_path / "asyncapi.yaml").read_text()
     assert "jetmesh contracts" in text.splitlines()[0]
     assert yaml.safe_load(text) == json.loads(json.dumps(document(SYSTEM, topology)))
 
 
-def test_a_channel_is_the_subject_with_its_key(topology):
+def test_a_channel_is_the_subject_with_its_key(topology: Topology) -> None:
     channels = document(SYSTEM, topology)["channels"]
     orders = channels["orders.validated"]
     assert orders["address"] == "orders.validated.{purchaseId}"
@@ -114,7 +118,7 @@ def test_a_channel_is_the_subject_with_its_key(topology):
     assert "x-owner" not in channels["purchases.created"], "it comes from outside"
 
 
-def test_a_handler_receives_its_input_and_sends_its_outputs(topology):
+def test_a_handler_receives_its_input_and_sends_its_outputs(topology: Topology) -> None:
     operations = document(SYSTEM, topology)["operations"]
     assert list(operations) == sorted(operations)
     received = operations["validation.decide.receive.purchases.created"]
@@ -128,14 +132,16 @@ def test_a_handler_receives_its_input_and_sends_its_outputs(topology):
     assert "bindings" not in sent
 
 
-def test_a_read_model_receives_without_a_durable(topology):
+def test_a_read_model_receives_without_a_durable(topology: Topology) -> None:
     operations = document(SYSTEM, topology)["operations"]
     folded = operations["board.Board.receive.news.told"]
     assert folded["x-read-model"] == "Board"
     assert "x-durable" not in folded
 
 
-def test_the_document_tells_the_version_of_the_system_and_of_each_service(topology):
+def test_the_document_tells_the_version_of_the_system_and_of_each_service(
+    topology: Topology,
+) -> None:
     info = document(SYSTEM, topology)["info"]
     assert (info["title"], info["version"]) == ("small shop", "3.2.1")
     assert {tag["name"]: tag["x-version"] for tag in info["tags"]} == {
@@ -144,7 +150,7 @@ def test_the_document_tells_the_version_of_the_system_and_of_each_service(topolo
     }
 
 
-def test_a_message_is_described_by_the_docstring_of_its_event(topology):
+def test_a_message_is_described_by_the_docstring_of_its_event(topology: Topology) -> None:
     messages = document(SYSTEM, topology)["components"]["messages"]
     message = messages["orders.validated"]
     assert message["summary"] == "The purchase is sound."

@@ -6,10 +6,11 @@ import json
 import re
 
 import pytest
-from jetmesh import Duration, Policy, Record, Service, derive, event
-from jetmesh.declare import StreamTuning
-from jetmesh.operate.graph import _quoted, render
 from msgspec import Struct
+
+from jetmesh import Duration, Policy, Record, Service, Topology, derive, event
+from jetmesh.declare import StreamTuning
+from jetmesh.operate.graph import Format, _quoted, render
 
 
 @event("purchases.created", key="id")
@@ -40,11 +41,12 @@ class Board:
 
 
 @pytest.fixture
-def topology():
+def topology() -> Topology:
     validation = Service("validation", version="1.2.0")
 
     @validation.on(Created)
-    def decide(purchase: Created) -> Validated | Rejected: ...
+    def decide(purchase: Created) -> Validated | Rejected:
+        raise NotImplementedError
 
     mail = Service("mail")
 
@@ -114,15 +116,15 @@ flowchart LR
     classDef unread fill:none,stroke:none"""
 
 
-def test_the_text_says_who_takes_publishes_and_decides_what(topology):
+def test_the_text_says_who_takes_publishes_and_decides_what(topology: Topology) -> None:
     assert render(topology) == TEXT
 
 
-def test_the_picture_has_services_as_boxes_and_events_as_arrows(topology):
+def test_the_picture_has_services_as_boxes_and_events_as_arrows(topology: Topology) -> None:
     assert render(topology, "mermaid") == MERMAID
 
 
-def test_the_data_holds_everything_and_stays_the_same(topology):
+def test_the_data_holds_everything_and_stays_the_same(topology: Topology) -> None:
     data = json.loads(render(topology, "json"))
     assert [service["name"] for service in data["services"]] == ["board", "mail", "validation"]
     (decide,) = data["services"][2]["handlers"]
@@ -136,24 +138,26 @@ def test_the_data_holds_everything_and_stays_the_same(topology):
     assert data["services"][0]["web"] is True
 
 
-@pytest.mark.parametrize("format", ["text", "mermaid", "json"])
-def test_the_order_of_declaring_services_changes_nothing_that_is_shown(topology, format):  # noqa: A002 - the parameter's own name
+@pytest.mark.parametrize("shown_as", ["text", "mermaid", "json"])
+def test_the_order_of_declaring_services_changes_nothing_that_is_shown(
+    topology: Topology, shown_as: Format
+) -> None:
     again = derive(
         reversed(topology.services), streams={"ORDERS": StreamTuning(max_age=Duration(604_800))}
     )
-    assert render(again, format) == render(topology, format)
+    assert render(again, shown_as) == render(topology, shown_as)
 
 
-@pytest.mark.parametrize("format", ["text", "mermaid", "json"])
-def test_no_services_are_drawn_without_complaint(format):  # noqa: A002 - the parameter's own name
-    assert render(derive([]), format)
+@pytest.mark.parametrize("shown_as", ["text", "mermaid", "json"])
+def test_no_services_are_drawn_without_complaint(shown_as: Format) -> None:
+    assert render(derive([]), shown_as)
 
 
-def test_a_label_cannot_end_its_quotes_or_its_line():
+def test_a_label_cannot_end_its_quotes_or_its_line() -> None:
     label = _quoted('"]; click x "javascript:alert(1)" <b>&\n| end')
     assert re.fullmatch(r'"[A-Za-z0-9 ._#;-]*"', label)
     assert label.count('"') == 2
 
 
-def test_the_mesh_of_an_event_that_only_outside_sends_has_an_outside(topology):
+def test_the_mesh_of_an_event_that_only_outside_sends_has_an_outside(topology: Topology) -> None:
     assert render(topology, "mermaid").count("outside((") == 1

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from jetmesh import event
-from jetmesh.declare import spec_of
-from jetmesh.operate.schemas import DIALECT, component_schemas, json_schema
 from jsonschema import Draft202012Validator
 from msgspec import Meta, Struct, field
+
+from jetmesh import event
+from jetmesh.declare import EventSpec, spec_of
+from jetmesh.operate.schemas import DIALECT, component_schemas, json_schema
 
 
 class Size(StrEnum):
@@ -33,7 +35,7 @@ class Colour(StrEnum):
     OTHER = "other"
 
     @classmethod
-    def _missing_(cls, value: object) -> Colour:
+    def _missing_(cls, _: object) -> Colour:
         return cls.OTHER
 
 
@@ -80,7 +82,7 @@ class Nested(Struct, frozen=True):
     inside: tuple[Nested, ...] = ()
 
 
-GOOD = {
+GOOD: dict[str, Any] = {
     "purchaseId": "p-1",
     "items": [{"price": "4.50", "size": "small"}],
     "discriminator": "a field may be called so",
@@ -89,23 +91,24 @@ GOOD = {
 
 
 @pytest.fixture(scope="module")
-def schema():
+def schema() -> dict[str, Any]:
     return json_schema(spec(Bought))
 
 
 @pytest.fixture(scope="module")
-def accepts(schema):
+def accepts(schema: dict[str, Any]) -> Callable[[Any], bool]:
     validator = Draft202012Validator(schema)
-    return validator.is_valid
+    is_valid: Callable[[Any], bool] = validator.is_valid
+    return is_valid
 
 
-def spec(cls):
+def spec(cls: Any) -> EventSpec:
     found = spec_of(cls)
     assert found is not None
     return found
 
 
-def decodes(value):
+def decodes(value: Any) -> bool:
     try:
         msgspec.json.decode(json.dumps(value).encode(), type=Bought)
     except msgspec.ValidationError:
@@ -113,11 +116,11 @@ def decodes(value):
     return True
 
 
-def item(**changes):
+def item(**changes: Any) -> dict[str, Any]:
     return GOOD | {"items": [{"price": "4.50", "size": "small"} | changes]}
 
 
-def test_the_schema_is_a_valid_one_and_says_what_it_describes(schema):
+def test_the_schema_is_a_valid_one_and_says_what_it_describes(schema: dict[str, Any]) -> None:
     Draft202012Validator.check_schema(schema)
     assert schema["$schema"] == DIALECT
     assert schema["title"] == "Bought"
@@ -141,7 +144,7 @@ def test_the_schema_is_a_valid_one_and_says_what_it_describes(schema):
         GOOD | {"by": {"type": "cash"}},
     ],
 )
-def test_what_the_decoder_takes_the_schema_takes(accepts, good):
+def test_what_the_decoder_takes_the_schema_takes(accepts: Callable[[Any], bool], good: Any) -> None:
     assert decodes(good)
     assert accepts(good)
 
@@ -165,41 +168,47 @@ def test_what_the_decoder_takes_the_schema_takes(accepts, good):
         GOOD | {"discount": "much"},
     ],
 )
-def test_what_the_decoder_refuses_the_schema_refuses(accepts, bad):
+def test_what_the_decoder_refuses_the_schema_refuses(
+    accepts: Callable[[Any], bool], bad: Any
+) -> None:
     assert not decodes(bad)
     assert not accepts(bad)
 
 
 @given(st.decimals(allow_nan=True, allow_infinity=True))
-def test_every_decimal_that_is_written_is_valid(amount):
+def test_every_decimal_that_is_written_is_valid(amount: Decimal) -> None:
     validator = Draft202012Validator(json_schema(spec(Bought)))
     written = json.loads(msgspec.json.encode({"price": amount, "size": "small"}))
     assert validator.is_valid(GOOD | {"items": [written]})
 
 
-def test_the_key_is_neither_empty_nor_longer_than_a_subject_carries(accepts):
+def test_the_key_is_neither_empty_nor_longer_than_a_subject_carries(
+    accepts: Callable[[Any], bool],
+) -> None:
     assert not accepts(GOOD | {"purchaseId": ""})
     assert not accepts(GOOD | {"purchaseId": "x" * 201})
 
 
-def test_fields_are_described_by_meta_or_by_the_string_below_them(schema):
+def test_fields_are_described_by_meta_or_by_the_string_below_them(schema: dict[str, Any]) -> None:
     assert schema["properties"]["purchaseId"]["description"] == "What was bought, as a number."
     assert schema["$defs"]["Item"]["properties"]["price"]["description"] == "What one costs."
 
 
-def test_sensitive_fields_are_marked_wherever_they_are(schema):
+def test_sensitive_fields_are_marked_wherever_they_are(schema: dict[str, Any]) -> None:
     assert schema["properties"]["address"]["x-sensitive"] is True
     assert schema["$defs"]["Card"]["properties"]["number"]["x-sensitive"] is True
     assert "x-sensitive" not in schema["properties"]["by"]
     assert "x-sensitive" not in schema["properties"]["purchaseId"]
 
 
-def test_the_discriminator_of_openapi_is_gone_but_a_field_of_that_name_stays(schema):
+def test_the_discriminator_of_openapi_is_gone_but_a_field_of_that_name_stays(
+    schema: dict[str, Any],
+) -> None:
     assert "discriminator" in schema["properties"]
     assert "discriminator" not in schema["properties"]["by"]
 
 
-def test_a_type_that_contains_itself_is_described_once():
+def test_a_type_that_contains_itself_is_described_once() -> None:
     schema = json_schema(spec(Nested))
     Draft202012Validator.check_schema(schema)
     valid = Draft202012Validator(schema).is_valid
@@ -207,7 +216,7 @@ def test_a_type_that_contains_itself_is_described_once():
     assert not valid({"name": "a", "inside": [{"name": 2}]})
 
 
-def test_shared_types_are_named_once_for_all_events():
+def test_shared_types_are_named_once_for_all_events() -> None:
     names, schemas = component_schemas([spec(Bought), spec(Nested)], "#/there/{name}")
     assert set(names.values()) == set(schemas)
     assert schemas["Bought"]["properties"]["items"]["items"] == {"$ref": "#/there/Item"}

@@ -6,18 +6,19 @@ import json
 from pathlib import Path
 
 import pytest
-from jetmesh.wire import Decoder, ProtocolError
+
+from jetmesh.wire import Decoder, OnMessage, ProtocolError
 
 CORPUS = Path(__file__).parent / "corpus"
 GOOD = sorted(CORPUS.glob("good/*.bin"))
 BAD = sorted(CORPUS.glob("bad/*.bin"))
 
 
-def replay(data, size):
+def replay(data: bytes, size: int) -> tuple[list[list[str]], bytes]:
     """Every frame of `data`, fed `size` bytes at a time, and what stayed undecided."""
-    frames = []
+    frames: list[list[str]] = []
 
-    def take(sid):
+    def take(sid: str) -> OnMessage:
         return lambda *fields: frames.append(["MSG", sid, *(f.decode("latin-1") for f in fields)])
 
     routes = {b"1": take("1"), b"2": take("2")}
@@ -31,7 +32,7 @@ def replay(data, size):
 
 @pytest.mark.parametrize("path", GOOD, ids=lambda path: path.stem)
 @pytest.mark.parametrize("size", [1, 7, 1 << 20])
-def test_a_captured_conversation_means_what_it_meant(path, size):
+def test_a_captured_conversation_means_what_it_meant(path: Path, size: int) -> None:
     frames, rest = replay(path.read_bytes(), size)
     assert frames == json.loads(path.with_suffix(".json").read_text())
     assert rest == b"", "every frame was decided"
@@ -39,13 +40,13 @@ def test_a_captured_conversation_means_what_it_meant(path, size):
 
 @pytest.mark.parametrize("path", BAD, ids=lambda path: path.stem)
 @pytest.mark.parametrize("size", [1, 7, 1 << 20])
-def test_nasty_bytes_end_the_connection_with_a_short_reason(path, size):
+def test_nasty_bytes_end_the_connection_with_a_short_reason(path: Path, size: int) -> None:
     with pytest.raises(ProtocolError) as raised:
         replay(path.read_bytes(), size)
     assert len(str(raised.value)) < 200
 
 
-def test_the_corpus_is_there():
+def test_the_corpus_is_there() -> None:
     assert len(GOOD) >= 15
     assert len(BAD) >= 20
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from hypothesis import example, given
 from hypothesis import strategies as st
+
 from jetmesh import wire
 
 tokens = st.text(st.sampled_from("abcXYZ019_-$%"), min_size=1, max_size=8)
@@ -17,9 +19,9 @@ headers = st.dictionaries(names, values.map(str.strip), max_size=4)
 publishes = st.tuples(subjects, replies, st.none() | headers, st.binary(max_size=50))
 
 
-def parsed(data):
+def parsed(data: bytes) -> list[tuple[bytes, ...]]:
     """Frames of a client, read as the protocol's page says and not as our decoder does."""
-    frames = []
+    frames: list[tuple[bytes, ...]] = []
     while data:
         line, _, data = data.partition(b"\r\n")
         verb, *words = line.split()
@@ -38,7 +40,7 @@ def parsed(data):
     return frames
 
 
-def fields(block):
+def fields(block: bytes) -> dict[str, str]:
     """A block of headers, read as the protocol's page says."""
     first, *lines = block.decode().split("\r\n")
     assert first == "NATS/1.0"
@@ -48,7 +50,7 @@ def fields(block):
 
 @given(st.lists(publishes, max_size=5))
 @example([(b"a", b"", {}, b""), (b"a", b"r", None, b"\r\nPUB b 1\r\nx\r\n")])
-def test_publishes_are_read_back_in_their_order(sent):
+def test_publishes_are_read_back_in_their_order(sent: list[Any]) -> None:
     data = b"".join(
         wire.pub(subject, payload, reply)
         if values is None
@@ -61,7 +63,7 @@ def test_publishes_are_read_back_in_their_order(sent):
         assert (fields(frame[3]) if frame[0] == b"HPUB" else None) == values
 
 
-def test_subscriptions_and_the_rest_are_lines():
+def test_subscriptions_and_the_rest_are_lines() -> None:
     data = wire.sub(b"_INBOX.a.*", b"7") + wire.unsub(b"7") + wire.PING + wire.PONG
     assert parsed(data) == [
         (b"SUB", b"_INBOX.a.* 7"),
@@ -71,7 +73,7 @@ def test_subscriptions_and_the_rest_are_lines():
     ]
 
 
-def test_connect_carries_its_options_as_json_in_one_line():
+def test_connect_carries_its_options_as_json_in_one_line() -> None:
     options = {"verbose": False, "name": "a\r\nPUB b 0\r\n\r\n", "pass": "pässword"}
     ((verb, text),) = parsed(wire.connect(options))
     assert verb == b"CONNECT"

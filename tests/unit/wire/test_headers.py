@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+
 from jetmesh import wire
 
 names = st.text(st.characters(min_codepoint=33, max_codepoint=126, exclude_characters=":"))
@@ -12,7 +13,7 @@ values = st.text(st.characters(codec="utf-8", exclude_characters="\r\n")).map(st
 
 
 @given(st.dictionaries(names.filter(bool), values, max_size=5))
-def test_headers_come_back_as_written(headers):
+def test_headers_come_back_as_written(headers: dict[str, str]) -> None:
     assert wire.parse(wire.block(headers)) == (0, "", headers)
 
 
@@ -20,7 +21,7 @@ def test_headers_come_back_as_written(headers):
     ("name", "value"),
     [("A", "b\r\nC: d"), ("A", "b\n"), ("A\r\nB", "c"), ("A: B", "c"), ("", "c"), ("A B", "c")],
 )
-def test_a_header_that_would_break_its_line_is_refused(name, value):
+def test_a_header_that_would_break_its_line_is_refused(name: str, value: str) -> None:
     with pytest.raises(ValueError, match="cannot carry"):
         wire.block({name: value})
 
@@ -39,16 +40,16 @@ def test_a_header_that_would_break_its_line_is_refused(name, value):
         ),
     ],
 )
-def test_a_status_is_read_with_its_description(block, status, description):
+def test_a_status_is_read_with_its_description(block: bytes, status: int, description: str) -> None:
     headers = wire.parse(block)
     assert (headers.status, headers.description) == (status, description)
 
 
-def test_of_a_repeated_header_the_last_counts():
+def test_of_a_repeated_header_the_last_counts() -> None:
     assert wire.parse(b"NATS/1.0\r\nA: 1\r\nA: 2\r\n\r\n").values == {"A": "2"}
 
 
-def test_a_value_keeps_its_colons():
+def test_a_value_keeps_its_colons() -> None:
     assert wire.parse(b"NATS/1.0\r\nId: a:b:c\r\n\r\n").values == {"Id": "a:b:c"}
 
 
@@ -58,7 +59,7 @@ def test_a_value_keeps_its_colons():
 @example(b"NATS/1.0 " + b"9" * 5000)
 @example("NATS/1.0 ٣".encode())
 @example(b"NATS/1.0\r\n: value\r\nno colon\r\n\r\n")
-def test_no_block_is_too_broken_to_read(block):
+def test_no_block_is_too_broken_to_read(block: bytes) -> None:
     """Headers come from whoever may publish: they must never end a connection."""
     headers = wire.parse(block)
     assert 0 <= headers.status <= 999

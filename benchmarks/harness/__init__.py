@@ -1,0 +1,1 @@
+"""What starts the peers, gives them the same work, and measures them from outside."""

@@ -1,0 +1,7 @@
+"""Run the business dashboard."""
+
+from jetmesh.run import run
+from shop.business_dashboard import service
+
+if __name__ == "__main__":
+    run(service)

@@ -1,0 +1,7 @@
+"""Run payments."""
+
+from jetmesh.run import run
+from shop.payments import service
+
+if __name__ == "__main__":
+    run(service)

@@ -1,0 +1,117 @@
+"""What the customer reads: one letter for each way a purchase can end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from msgspec import Struct
+
+from shop.money import shown
+from shop.plain_text import plain
+from shop_contracts import (
+    Customer,
+    Item,
+    OrderRejected,
+    Outcome,
+    PaymentCaptured,
+    PaymentDeclined,
+)
+
+_MOST_LINES: Final = 50
+
+
+class Letter(Struct, frozen=True, kw_only=True):
+    """A letter of plain text. Nothing a stranger wrote leaves its line or controls a terminal."""
+
+    purchase_id: str
+    customer: Customer
+    about: Outcome
+    subject: str
+    text: str
+
+
+def about_rejection(order: OrderRejected) -> Letter:
+    """Why the purchase was not accepted, and what to do."""
+    number = _number(order.purchase_id)
+    return Letter(
+        purchase_id=order.purchase_id,
+        customer=order.customer,
+        about=Outcome.REJECTED,
+        subject=f"We could not accept your order {number}",
+        text=_letter(
+            order.customer,
+            f"we could not accept your order {number}.",
+            _section("What you wanted to buy:", _lines_of(order.items, order.currency)),
+            _section("What went wrong:", [plain(r.message, 200) for r in order.reasons]),
+            "What to do: please correct this and order again. You were not charged.",
+        ),
+    )
+
+
+def about_payment(payment: PaymentCaptured) -> Letter:
+    """That the order is paid."""
+    number = _number(payment.purchase_id)
+    amount = shown(payment.amount, payment.currency)
+    return Letter(
+        purchase_id=payment.purchase_id,
+        customer=payment.customer,
+        about=Outcome.CAPTURED,
+        subject=f"Your order {number} is paid",
+        text=_letter(
+            payment.customer,
+            f"thank you: we received {amount} for your order {number}.",
+            _section("What you bought:", _lines_of(payment.items, payment.currency)),
+            f"Payment reference: {plain(payment.reference)}",
+            "There is nothing left for you to do.",
+        ),
+    )
+
+
+def about_refusal(payment: PaymentDeclined) -> Letter:
+    """Why the payment was refused, and what to do."""
+    number = _number(payment.purchase_id)
+    remedy = (
+        "please order again later, or with another means of payment."
+        if payment.retryable
+        else "please order again with another means of payment."
+    )
+    return Letter(
+        purchase_id=payment.purchase_id,
+        customer=payment.customer,
+        about=Outcome.DECLINED,
+        subject=f"The payment for your order {number} was refused",
+        text=_letter(
+            payment.customer,
+            f"the payment of {shown(payment.amount, payment.currency)} for your order {number} "
+            "was refused.",
+            _section("What you wanted to buy:", _lines_of(payment.items, payment.currency)),
+            _section("What went wrong:", [plain(payment.message, 200)]),
+            f"What to do: {remedy} You were not charged.",
+        ),
+    )
+
+
+def _letter(customer: Customer, *paragraphs: str) -> str:
+    name = plain(customer.name, 60).strip() or "customer"
+    return "\n\n".join([f"Hello {name},", *paragraphs, "Your shop"]) + "\n"
+
+
+def _section(title: str, lines: Sequence[str]) -> str:
+    listed = [f"  - {line}" for line in lines[:_MOST_LINES]]
+    if len(lines) > _MOST_LINES:
+        listed.append(f"  … and {len(lines) - _MOST_LINES} more")
+    return "\n".join([title, *(listed or ["  (nothing)"])])
+
+
+def _lines_of(items: Sequence[Item], currency: str) -> list[str]:
+    return [_line(item, currency) for item in items]
+
+
+def _line(item: Item, currency: str) -> str:
+    price = shown(item.unit_price, currency)
+    return f"{plain(str(item.quantity), 12)} x {plain(item.sku, 60)} at {price}"
+
+
+def _number(purchase_id: str) -> str:
+    return plain(purchase_id, 60)

@@ -1,0 +1,159 @@
+"""Notifications: tell the customer how the purchase ended, in one mail."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import datetime
+from typing import Annotated, Final, Literal
+
+from aiosmtplib import SMTP
+from msgspec import Meta, Struct
+
+from jetmesh import Delivery, Duration, Policy, Service
+from shop.addresses import is_plausible
+from shop.letters import Letter, about_payment, about_refusal, about_rejection
+from shop.mail import compose, message_id
+from shop.mailer import Mailer
+from shop_contracts import (
+    Channel,
+    NotificationSent,
+    OrderRejected,
+    PaymentCaptured,
+    PaymentDeclined,
+)
+
+
+class NotificationsSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which mail server takes our mails, and who sends them."""
+
+    smtp_host: Annotated[str, Meta(description="The mail server.")] = "127.0.0.1"
+    smtp_port: Annotated[int, Meta(ge=1, le=65535, description="Its port.")] = 1025
+    smtp_security: Annotated[
+        Literal["none", "starttls", "tls"],
+        Meta(description="How the connection is encrypted: from the start by tls."),
+    ] = "none"
+    smtp_user: Annotated[str, Meta(description="Our name at the mail server; empty: none.")] = ""
+    smtp_password: Annotated[
+        str, Meta(description="Our password there.", extra={"sensitive": True})
+    ] = ""
+    connections: Annotated[int, Meta(ge=1, description="The most connections at once.")] = 4
+    sender: Annotated[
+        str,
+        Meta(description="Our address; what follows its @ also ends each Message-ID."),
+    ] = "shop@example.test"
+
+    def __post_init__(self) -> None:
+        if not is_plausible(self.sender):
+            raise ValueError("sender must be an e-mail address")
+
+    @property
+    def domain(self) -> str:
+        return self.sender.rpartition("@")[2]
+
+
+service = Service(
+    "notifications",
+    version="1.0.0",
+    settings=NotificationsSettings,
+    description="Mails the customer how the purchase ended.",
+)
+
+POLICY: Final = Policy(
+    attempts=12,  # with these delays a mail server may be away for some minutes
+    backoff=Duration(0.5),
+    backoff_cap=Duration(60),
+    timeout=Duration(30),
+    ack_wait=Duration(60),
+    concurrency=16,
+)
+
+_REPLY_SECONDS: Final = 10.0
+
+
+@service.resource
+async def mailer(settings: NotificationsSettings) -> AsyncIterator[Mailer]:
+    """Connections to the mail server, open as long as the service runs."""
+
+    def connect() -> SMTP:
+        return SMTP(
+            hostname=settings.smtp_host,
+            port=settings.smtp_port,
+            username=settings.smtp_user or None,
+            password=settings.smtp_password or None,
+            use_tls=settings.smtp_security == "tls",
+            start_tls=settings.smtp_security == "starttls",
+            timeout=_REPLY_SECONDS,
+            # Else it is asked of DNS, which blocks the event loop.
+            local_hostname=settings.domain,
+        )
+
+    mailer = Mailer(connect, connections=settings.connections)
+    try:
+        yield mailer
+    finally:
+        await mailer.close()
+
+
+@service.on(OrderRejected, policy=POLICY)
+async def tell_rejected(
+    order: OrderRejected, delivery: Delivery, mailer: Mailer, settings: NotificationsSettings
+) -> NotificationSent:
+    """Say why the purchase was not accepted, and what to do."""
+    return await tell(about_rejection(order), delivery.stored_at, mailer, settings)
+
+
+@service.on(PaymentCaptured, policy=POLICY)
+async def tell_captured(
+    payment: PaymentCaptured, delivery: Delivery, mailer: Mailer, settings: NotificationsSettings
+) -> NotificationSent:
+    """Say that the order is paid."""
+    return await tell(about_payment(payment), delivery.stored_at, mailer, settings)
+
+
+@service.on(PaymentDeclined, policy=POLICY)
+async def tell_declined(
+    payment: PaymentDeclined, delivery: Delivery, mailer: Mailer, settings: NotificationsSettings
+) -> NotificationSent:
+    """Say why the payment was refused, and what to do."""
+    return await tell(about_refusal(payment), delivery.stored_at, mailer, settings)
+
+
+async def tell(
+    letter: Letter, sent_at: datetime, mailer: Mailer, settings: NotificationsSettings
+) -> NotificationSent:
+    """Mail the letter if its customer has a plausible address, else record that nobody was told.
+
+    An implausible address is no failure to repair: it may be the very reason of a rejection.
+    """
+    recipient = letter.customer.email
+    if not is_plausible(recipient):
+        return unreachable(letter, sent_at)
+    mail = compose(letter, sender=settings.sender, sent_at=sent_at)
+    await mailer.send(settings.sender, recipient, mail)
+    return mailed(letter, sent_at, message_id(letter.purchase_id, settings.domain))
+
+
+def mailed(letter: Letter, sent_at: datetime, message_id: str) -> NotificationSent:
+    """The event for a mail that the mail server took."""
+    return NotificationSent(
+        purchase_id=letter.purchase_id,
+        about=letter.about,
+        channel=Channel.EMAIL,
+        recipient=letter.customer.email,
+        subject=letter.subject,
+        message_id=message_id,
+        sent_at=sent_at,
+    )
+
+
+def unreachable(letter: Letter, sent_at: datetime) -> NotificationSent:
+    """The event for a customer whom no mail can reach."""
+    return NotificationSent(
+        purchase_id=letter.purchase_id,
+        about=letter.about,
+        channel=Channel.NONE,
+        recipient=letter.customer.email,
+        subject=letter.subject,
+        reason="The customer's e-mail address cannot receive mail.",
+        sent_at=sent_at,
+    )
