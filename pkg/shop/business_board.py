@@ -230,7 +230,11 @@ class Board:
         counted = [(count, number) for number, count in self._charges.items() if count]
         named = [(-count, self._names.value(number)[0], number) for count, number in counted]
         return [
-            {"currency": name, "amount": amount_of(self._revenue[number], name), "purchases": -count}
+            {
+                "currency": name,
+                "amount": amount_of(self._revenue[number], name),
+                "purchases": -count,
+            }
             for count, name, number in sorted(named)[:_shown]
         ]
 

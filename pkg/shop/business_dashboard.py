@@ -47,7 +47,9 @@ def pages(board: Board, settings: BusinessDashboardSettings) -> list[BaseRoute]:
         return frame.show("business.html", {"orders": orders})
 
     async def read(_request: Request) -> Response:
-        return Response(state(), media_type="application/json", headers={"cache-control": "no-store"})
+        return Response(
+            state(), media_type="application/json", headers={"cache-control": "no-store"}
+        )
 
     return [
         Route("/", show),

@@ -123,6 +123,8 @@ class Names:
 
 def units(amount: Decimal) -> int:
     """`amount` in 1/10000, exactly, so that sums are exact in any order; ABSURD if it has none."""
+    if not amount.is_finite():
+        return ABSURD
     try:
         return int(_exact.quantize(amount, _smallest).scaleb(4))
     except (Inexact, InvalidOperation):

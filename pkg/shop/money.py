@@ -22,7 +22,7 @@ def shown(amount: Decimal, currency: str) -> str:
 
 def in_units(amount: Decimal, unit: Decimal) -> bool:
     """Whether `amount`, finite and at most `LARGEST`, has no decimals below `unit`."""
-    return amount.quantize(unit, context=EXACT) == amount
+    return EXACT.quantize(amount, unit) == amount
 
 
 def _number(amount: Decimal, unit: Decimal) -> str:
@@ -32,4 +32,4 @@ def _number(amount: Decimal, unit: Decimal) -> str:
         return f"{EXACT.create_decimal(amount):.2E}"
     if not in_units(amount, unit):
         return f"{amount:.6g}"
-    return f"{amount.quantize(unit, context=EXACT):,f}"
+    return f"{EXACT.quantize(amount, unit):,f}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from decimal import Decimal
 from typing import Annotated
 
@@ -76,7 +77,7 @@ def decide(
         purchase_id=purchase.purchase_id,
         customer=purchase.customer,
         items=purchase.items,
-        total=purchase.total.quantize(UNITS[purchase.currency], context=EXACT),
+        total=EXACT.quantize(purchase.total, UNITS[purchase.currency]),
         currency=purchase.currency,
         payment_token=purchase.payment_token,
         validated_at=decided_at,
@@ -111,44 +112,42 @@ def _judge_items(
         message = f"An order has at most {settings.max_items} lines."
         faults.append(_reason(RejectionCode.TOO_MANY_ITEMS, "items", message))
         return None  # a reason for each of a million lines would be no answer
-    before = len(faults)
     unit = UNITS.get(purchase.currency, FINEST)
-    total = _ZERO
+    total, sound = _ZERO, True
     for index, item in enumerate(items):
-        wrong_quantity = _quantity_fault(item, index, settings)
-        wrong_price = _price_fault(item, index, unit)
-        if wrong_quantity is not None:
-            faults.append(wrong_quantity)
-        if wrong_price is not None:
-            faults.append(wrong_price)
-        elif wrong_quantity is None:
-            total = EXACT.fma(item.unit_price, item.quantity, total)
-    return total if len(faults) == before else None
+        price, quantity = item.unit_price, item.quantity
+        if (
+            0 < quantity <= settings.max_quantity
+            and price.is_finite()
+            and _ZERO < price <= LARGEST
+            and in_units(price, unit)
+        ):
+            total = EXACT.fma(price, quantity, total)
+        else:
+            sound = False
+            faults += _item_faults(item, f"items[{index}]", unit, settings)
+    return total if sound else None
 
 
-def _quantity_fault(item: Item, index: int, settings: ValidationSettings) -> Reason | None:
-    if 0 < item.quantity <= settings.max_quantity:
-        return None
-    field = f"items[{index}].quantity"
-    if item.quantity <= 0:
+def _item_faults(
+    item: Item, path: str, unit: Decimal, settings: ValidationSettings
+) -> Iterator[Reason]:
+    price, quantity = item.unit_price, item.quantity
+    if quantity <= 0:
         message = "The quantity must be at least 1."
-        return _reason(RejectionCode.QUANTITY_NOT_POSITIVE, field, message)
-    message = f"The quantity must be at most {settings.max_quantity}."
-    return _reason(RejectionCode.QUANTITY_TOO_LARGE, field, message)
-
-
-def _price_fault(item: Item, index: int, unit: Decimal) -> Reason | None:
-    price = item.unit_price
-    if price.is_finite() and _ZERO < price <= LARGEST and in_units(price, unit):
-        return None
-    field = f"items[{index}].unit_price"
+        yield _reason(RejectionCode.QUANTITY_NOT_POSITIVE, f"{path}.quantity", message)
+    elif quantity > settings.max_quantity:
+        message = f"The quantity must be at most {settings.max_quantity}."
+        yield _reason(RejectionCode.QUANTITY_TOO_LARGE, f"{path}.quantity", message)
     if not price.is_finite() or price <= _ZERO:
         message = "The unit price must be a number above 0."
-        return _reason(RejectionCode.PRICE_NOT_POSITIVE, field, message)
-    if price > LARGEST:
-        return _reason(RejectionCode.OVER_CEILING, field, "The unit price is far too large.")
-    message = "The unit price has more decimals than its currency."
-    return _reason(RejectionCode.PRICE_DECIMALS, field, message)
+        yield _reason(RejectionCode.PRICE_NOT_POSITIVE, f"{path}.unit_price", message)
+    elif price > LARGEST:
+        message = "The unit price is far too large."
+        yield _reason(RejectionCode.OVER_CEILING, f"{path}.unit_price", message)
+    elif not in_units(price, unit):
+        message = "The unit price has more decimals than its currency."
+        yield _reason(RejectionCode.PRICE_DECIMALS, f"{path}.unit_price", message)
 
 
 def _judge_total(
@@ -165,11 +164,11 @@ def _judge_total(
     if total > ceiling:
         message = f"The total is above the limit of {shown(ceiling, currency)}."
         faults.append(_reason(RejectionCode.OVER_CEILING, "total", message))
-    if total > LARGEST:
+    if total > LARGEST or total == total_of_items:
         return
     if not in_units(total, UNITS.get(currency, FINEST)):
         faults.append(_TOTAL_DECIMALS)
-    elif total_of_items is not None and total != total_of_items:
+    elif total_of_items is not None:
         given, right = shown(total, currency), shown(total_of_items, currency)
         message = f"The total is {given}, but the items add up to {right}."
         faults.append(_reason(RejectionCode.TOTAL_MISMATCH, "total", message))

@@ -21,17 +21,17 @@ from shop.money import shown
 from shop.plain_text import plain
 from shop.sandbox import Journal, directory, listen, page, serve
 
-TOKEN_OK: Final = "tok_ok"
-TOKEN_FLAKY: Final = "tok_flaky"
-TOKEN_SLOW: Final = "tok_slow"
+OK: Final = "tok_ok"
+FLAKY: Final = "tok_flaky"
+SLOW: Final = "tok_slow"
 DECLINES: Final = {
     "tok_insufficient_funds": "insufficient_funds",
     "tok_expired_card": "expired_card",
 }
 FAILURES: Final = 2
-"""How often TOKEN_FLAKY is answered with 503, per key, before it works."""
+"""How often FLAKY is answered with 503, per key, before it works."""
 SLOWNESS: Final = 3.0
-"""Seconds until TOKEN_SLOW is answered."""
+"""Seconds until SLOW is answered."""
 
 _SHOWN: Final = 100
 _encode: Final = Encoder().encode
@@ -91,7 +91,7 @@ def decide(request: ChargeRequest, key: str, now: datetime) -> Charged | Refused
     """The answer to a new charge, by its token."""
     if request.token in DECLINES:
         return Refused(code=DECLINES[request.token], created_at=now)
-    if request.token not in (TOKEN_OK, TOKEN_FLAKY, TOKEN_SLOW):
+    if request.token not in (OK, FLAKY, SLOW):
         return Refused(code="unknown_token", created_at=now)
     return Charged(id=f"ch_{_digest(key.encode())}", created_at=now)
 
@@ -111,10 +111,10 @@ def routes(charges: Charges) -> list[BaseRoute]:
         if not (wanted.amount.is_finite() and wanted.amount > 0):
             return _problem(422, "amount must be above 0.")
         is_new = charges.find(key) is None
-        if is_new and wanted.token == TOKEN_FLAKY and failures[key] < FAILURES:
+        if is_new and wanted.token == FLAKY and failures[key] < FAILURES:
             failures[key] += 1
             return _problem(503, "Try again later.")
-        if is_new and wanted.token == TOKEN_SLOW:
+        if is_new and wanted.token == SLOW:
             await asyncio.sleep(SLOWNESS)
         return _settle(charges, key, wanted, _digest(body))
 
@@ -158,7 +158,7 @@ def _page(charges: Charges) -> HTMLResponse:
         f"<td>{escape(_outcome(entry.answer))}</td></tr>"
         for entry in charges.latest()
     )
-    tokens = ", ".join([TOKEN_OK, *DECLINES, TOKEN_FLAKY, TOKEN_SLOW])
+    tokens = ", ".join([OK, *DECLINES, FLAKY, SLOW])
     return page(
         "Payment gateway (sandbox)",
         f"<p>{len(charges)} charges, the last {_SHOWN} of them below. No money moves. "

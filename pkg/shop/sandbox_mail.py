@@ -146,7 +146,7 @@ def read_mail(raw: bytes, to: str, received_at: datetime) -> Mail:
     """What is shown of a mail, whatever its bytes are."""
     message = message_from_bytes(raw)
     return Mail(
-        message_id=str(message["Message-ID"] or f"<none.{_digest(raw.decode('latin-1')):016x}>"),
+        message_id=str(message["Message-ID"] or "").strip() or _stand_in(raw),
         to=to,
         subject=_subject(message),
         text=_text(message),
@@ -209,7 +209,8 @@ def _list_page(mails: Mails, before: int | None) -> HTMLResponse:
         f"<td>{escape(plain(mail.to, 100))}</td></tr>"
         for number, mail in listed
     )
-    older = f'<p><a href="/?before={listed[-1][0]}">older</a></p>' if listed else ""
+    last = listed[-1][0] if listed else 1
+    older = f'<p><a href="/?before={last}">older</a></p>' if last > 1 else ""
     return page(
         "Mail (sandbox)",
         f"<p>{len(mails)} mails with {mails.distinct} different Message-IDs. None left this "
@@ -239,6 +240,11 @@ def _listed(number: int, mail: Mail, mails: Mails) -> Listed:
         received_at=mail.received_at,
         count=mails.count(mail.message_id),
     )
+
+
+def _stand_in(raw: bytes) -> str:
+    """For a mail without a Message-ID, so that only identical ones count as repeated."""
+    return f"<none.{blake2b(raw, digest_size=8).hexdigest()}>"
 
 
 def _subject(message: Message) -> str:

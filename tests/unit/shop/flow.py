@@ -1,0 +1,135 @@
+"""Purchases and what becomes of them, with the records a broker would give them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from jetmesh import Record
+from jetmesh.declare import spec_of
+from msgspec import Struct
+from shop_contracts import (
+    Channel,
+    Customer,
+    DeclineReason,
+    Item,
+    NotificationSent,
+    OrderRejected,
+    OrderValidated,
+    Outcome,
+    PaymentCaptured,
+    PaymentDeclined,
+    PurchaseCreated,
+    Reason,
+    RejectionCode,
+)
+
+START = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+CUSTOMER = Customer(id="c-1", name="Sample Customer", email="customer@example.test")
+ITEMS = (Item(sku="tea", quantity=2, unit_price=Decimal("4.50")),)
+
+
+def created(key: str = "p-1", **changes: Any) -> PurchaseCreated:
+    given: dict[str, Any] = {
+        "purchase_id": key,
+        "customer": CUSTOMER,
+        "items": ITEMS,
+        "total": Decimal("9.00"),
+        "currency": "EUR",
+        "payment_token": "tok_ok",
+    }
+    return PurchaseCreated(**given | changes)
+
+
+def validated(key: str = "p-1") -> OrderValidated:
+    return OrderValidated(
+        purchase_id=key,
+        customer=CUSTOMER,
+        items=ITEMS,
+        total=Decimal("9.00"),
+        currency="EUR",
+        payment_token="tok_ok",
+        validated_at=START,
+    )
+
+
+def rejected(
+    key: str = "p-1", *codes: RejectionCode, message: str = "The total is wrong."
+) -> OrderRejected:
+    return OrderRejected(
+        purchase_id=key,
+        customer=CUSTOMER,
+        items=ITEMS,
+        total=Decimal("9.01"),
+        currency="EUR",
+        reasons=tuple(Reason(code=code, field="total", message=message) for code in codes),
+        rejected_at=START,
+    )
+
+
+def captured(key: str = "p-1", amount: str = "9.00", currency: str = "EUR") -> PaymentCaptured:
+    return PaymentCaptured(
+        purchase_id=key,
+        customer=CUSTOMER,
+        items=ITEMS,
+        amount=Decimal(amount),
+        currency=currency,
+        reference="ch_1",
+        captured_at=START,
+    )
+
+
+def declined(
+    key: str = "p-1",
+    reason: DeclineReason = DeclineReason.EXPIRED_CARD,
+    *,
+    message: str = "The card has expired.",
+) -> PaymentDeclined:
+    return PaymentDeclined(
+        purchase_id=key,
+        customer=CUSTOMER,
+        items=ITEMS,
+        amount=Decimal("9.00"),
+        currency="EUR",
+        reason=reason,
+        message=message,
+        retryable=False,
+        declined_at=START,
+    )
+
+
+def told(
+    key: str = "p-1", about: Outcome = Outcome.CAPTURED, channel: Channel = Channel.EMAIL
+) -> NotificationSent:
+    return NotificationSent(
+        purchase_id=key,
+        about=about,
+        channel=channel,
+        recipient="customer@example.test",
+        subject=f"Your order {key} is paid",
+        sent_at=START,
+    )
+
+
+@dataclass
+class Stored:
+    """Gives every event the next sequence of its stream, as the broker does."""
+
+    at: datetime = START
+    last: dict[str, int] = field(default_factory=dict)
+
+    def __call__(self, event: Struct, *, after: float = 0) -> tuple[Struct, Record]:
+        """`event` and its record, stored `after` seconds from START."""
+        spec = spec_of(type(event))
+        assert spec is not None
+        sequence = self.last[spec.stream] = self.last.get(spec.stream, 0) + 1
+        at = self.at + timedelta(seconds=after)
+        return event, Record(spec.stream, sequence, spec.subject, at, "")
+
+
+def history(*events: Struct) -> list[tuple[Struct, Record]]:
+    """`events` as stored one after another, a second apart."""
+    stored = Stored()
+    return [stored(event, after=at) for at, event in enumerate(events)]
