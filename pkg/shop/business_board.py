@@ -13,8 +13,12 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from jetmesh import Record
 from msgspec import Struct
+
+from jetmesh import Record
+from shop.business_chart import Chart
+from shop.business_rows import ABSURD, Names, Row, Rows, Status, amount_of, units
+from shop.plain_text import plain
 from shop_contracts import (
     NotificationSent,
     OrderRejected,
@@ -23,10 +27,6 @@ from shop_contracts import (
     PaymentDeclined,
     PurchaseCreated,
 )
-
-from shop.business_chart import Chart
-from shop.business_rows import ABSURD, Names, Row, Rows, Status, amount_of, units
-from shop.plain_text import plain
 
 EVENTS: Final = (
     PurchaseCreated,
@@ -63,6 +63,14 @@ class Board:
         self._chart = Chart(len(set(_bars)))
         self._newest: list[tuple[int, str]] = []
         self._reordered = False
+        self._folds: dict[type[Struct], Callable[[Row, Any, int], bool]] = {
+            PurchaseCreated: self._placed,
+            OrderValidated: self._decided,
+            OrderRejected: self._decided,
+            PaymentCaptured: self._captured,
+            PaymentDeclined: self._declined,
+            NotificationSent: self._notified,
+        }
 
     def apply(self, event: Struct, record: Record) -> None:
         """Fold one event; a repetition changes nothing."""
@@ -71,7 +79,7 @@ class Board:
         if number is None:
             number = self._numbers[key] = self._rows.add()
         row = self._rows.read(number)
-        changed = _folds[type(event)](self, row, event, record.sequence)
+        changed = self._folds[type(event)](row, event, record.sequence)
         at = int(record.stored_at.timestamp())
         self._chart.advance(at)
         if not row.since or at < row.since:
@@ -103,10 +111,10 @@ class Board:
             "rejections": _ranked(self._reasons),
             "declines": _ranked(self._declines),
             "chart": self._chart.ranges(),
-            "newest": [self._line(key) for _, key in reversed(self._first_placed())],
+            "newest": [self._line(key) for _, key in reversed(self._list())],
         }
 
-    def _placed_first(self, row: Row, event: PurchaseCreated, sequence: int) -> bool:
+    def _placed(self, row: Row, event: PurchaseCreated, sequence: int) -> bool:
         if row.placed == sequence:
             return False
         if row.placed:
@@ -203,7 +211,7 @@ class Board:
             insort(newest, (now, key))
             del newest[:-_shown]
 
-    def _first_placed(self) -> list[tuple[int, str]]:
+    def _list(self) -> list[tuple[int, str]]:
         if self._reordered:
             placed = ((self._rows.placed(n), key) for key, n in self._numbers.items())
             self._newest = sorted(heapq.nlargest(_shown, (p for p in placed if p[0])))
@@ -240,17 +248,6 @@ class Board:
 
     def _currency(self, code: str) -> int:
         return self._names.number((plain(code, _longest_currency),))
-
-
-_Fold = Callable[[Board, Row, Any, int], bool]
-_folds: Final[dict[type[Struct], _Fold]] = {
-    PurchaseCreated: Board._placed_first,  # noqa: SLF001 - the board's own methods
-    OrderValidated: Board._decided,  # noqa: SLF001
-    OrderRejected: Board._decided,  # noqa: SLF001
-    PaymentCaptured: Board._captured,  # noqa: SLF001
-    PaymentDeclined: Board._declined,  # noqa: SLF001
-    NotificationSent: Board._notified,  # noqa: SLF001
-}
 
 
 def _share(count: int, total: int) -> float:

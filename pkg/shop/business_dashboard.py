@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Annotated
 
 import msgspec
-from jetmesh import Service
 from msgspec import Meta, Struct
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from jetmesh import Service
 from shop.business_board import EVENTS, Board
 from shop.web import Live, Pages, Rendered
 
@@ -43,17 +43,19 @@ def pages(board: Board, settings: BusinessDashboardSettings) -> list[BaseRoute]:
     state = Rendered(lambda: board.version, lambda: msgspec.json.encode(board.snapshot()))
     orders = settings.customer_dashboard_url.rstrip("/")
 
+    async def live(_request: Request) -> Live:
+        return Live(state)
+
     async def show(_request: Request) -> Response:
         return frame.show("business.html", {"orders": orders})
 
     async def read(_request: Request) -> Response:
-        return Response(
-            state(), media_type="application/json", headers={"cache-control": "no-store"}
-        )
+        headers = {"cache-control": "no-store"}
+        return Response(state(), headers=headers, media_type="application/json")
 
     return [
         Route("/", show),
         Route("/api/board", read),
-        Route("/live/board", Live(state)),
+        Route("/live/board", live),
         frame.static,
     ]

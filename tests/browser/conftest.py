@@ -1,10 +1,11 @@
-"""One browser for all tests, and the pages of a service on a loopback port."""
+"""A browser, and the pages of a service on a loopback port."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from pathlib import Path
@@ -57,7 +58,16 @@ class Site:
         self._loop.call_soon_threadsafe(lambda: done.set_result(function(*arguments)))
         done.result(10)
 
+    def wait_until_idle(self) -> None:
+        """Wait until no request, and so no stream, is being answered."""
+        deadline = time.monotonic() + 5
+        while self._server.server_state.tasks:
+            assert time.monotonic() < deadline, "a stream outlives its page"
+            time.sleep(0.01)
+
     def stop(self) -> None:
+        if not self._thread.is_alive():
+            return
         self._loop.call_soon_threadsafe(self._stopping.set)
         self._server.should_exit = True
         self._thread.join(10)
@@ -66,7 +76,7 @@ class Site:
     async def _run(self) -> None:
         self._stopping = asyncio.Event()
         serving = asyncio.create_task(self._server.serve())
-        while not self._server.started:  # uvicorn tells no other way
+        while not self._server.started:  # noqa: ASYNC110 - uvicorn has no event to wait for
             await asyncio.sleep(0.01)
         self._ready.set_result((asyncio.get_running_loop(), self._stopping))
         await serving
@@ -75,19 +85,21 @@ class Site:
         """Tell what still streams that the server stops, as the mesh does."""
 
         async def until_stopped() -> Message:
-            ways = (asyncio.create_task(receive()), asyncio.create_task(self._stopping.wait()))
+            asked = asyncio.ensure_future(receive())
+            stopping = asyncio.ensure_future(self._stopping.wait())
             try:
-                await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
-                return await ways[0] if ways[0].done() else {"type": "http.disconnect"}
+                await asyncio.wait({asked, stopping}, return_when=asyncio.FIRST_COMPLETED)
+                return asked.result() if asked.done() else {"type": "http.disconnect"}
             finally:
-                for way in ways:
-                    way.cancel()
+                asked.cancel()
+                stopping.cancel()
 
         await self._app(scope, receive if scope["type"] != "http" else until_stopped, send)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """One browser per module: while it is open, no other event loop runs in this thread."""
     if not CHROMIUM.exists():
         if os.environ.get("CI"):
             pytest.fail(f"{CHROMIUM} is missing: install the package chromium")

@@ -58,33 +58,34 @@ class Child:
         self._root = root
         self._on_line = on_line
         self._on_change = on_change
-        self._stopping = False
+        self._stopping = asyncio.Event()
         self._process: asyncio.subprocess.Process | None = None
         self._started_at = monotonic()
 
     async def run(self) -> None:
         """Run it again and again until it is stopped."""
         pause = _FIRST_PAUSE
-        while not self._stopping:
+        while not self._stopping.is_set():
             code = await self._once()
-            if self._stopping:
+            if self._stopping.is_set():
                 return
             if monotonic() - self._started_at > _HEALTHY_SECONDS:
                 pause = _FIRST_PAUSE
             self.problem = f"{_ending(code)}; starting again in {pause:g} s"
             self._on_line("jetmesh", f"{self.program.name} {self.problem}")
-            await asyncio.sleep(pause)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), pause)
             pause = min(pause * 2, _LONGEST_PAUSE)
 
     def terminate(self) -> None:
         """Ask it to end, and do not start it again."""
-        self._stopping = True
+        self._stopping.set()
         if self._process is not None and self._process.returncode is None:
             self._process.terminate()
 
     def kill(self) -> None:
         """End it at once, with whatever it started."""
-        self._stopping = True
+        self._stopping.set()
         if self._process is not None and self._process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
@@ -101,7 +102,7 @@ class Child:
             start_new_session=True,  # Ctrl-C reaches it through us, once
         )
         self._process = process
-        if self._stopping:
+        if self._stopping.is_set():
             process.terminate()
         self.pid = process.pid
         self._on_change()

@@ -10,7 +10,6 @@ import contextlib
 import fcntl
 import os
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -23,6 +22,7 @@ from msgspec import Struct, field
 
 from jetmesh.errors import JetmeshError, UsageError
 
+_PROCESSES: Final = Path("/proc")
 _PATIENCE_SECONDS: Final = 0.5
 """Somebody who only looks holds the lock for an instant."""
 
@@ -168,9 +168,9 @@ def _take(descriptor: int, state: Path) -> None:
 
 def _is(pid: int, word: str) -> bool:
     """Whether `pid` runs a command with `word` in it, so is no stranger with a reused id."""
-    if sys.platform == "linux":
+    if _PROCESSES.exists():
         try:
-            return word in Path(f"/proc/{pid}/cmdline").read_text(errors="replace")
+            return word in (_PROCESSES / str(pid) / "cmdline").read_text(errors="replace")
         except OSError:
             return False
     command = ["ps", "-o", "args=", "-p", str(pid)]

@@ -54,6 +54,7 @@ class Consumer:
         """Deliveries without a verdict, by the sequence of their message."""
         self._version = version
         self._transport = transport
+        self._publish = transport.publish
         self._look_up = look_up
         self._decode = msgspec.json.Decoder(handler.input.type).decode
         self._key = handler.input.key
@@ -80,130 +81,149 @@ class Consumer:
 
     def _handle(self, subject: bytes, reply: bytes, headers: bytes, payload: bytes) -> None:
         """Run a `def` handler, here and now."""
-        delivered = self._arrive(subject, reply, headers, payload)
-        if delivered is None:
-            return
+        received = perf_counter()
+        self.stats.delivered += 1
+        event, result, failure = None, None, None
         try:
-            event = self._read(delivered)
-            result = self._function(event) if self._plain else self._call(delivered, event)
-            self._emit(delivered, result)
+            event = self._decode(payload)
+            if self._key is not None:
+                escape_key(getattr(event, self._key))  # refuses a key that cannot be one
+            if self._plain:
+                result = self._function(event)
+            else:
+                told = Delivered(self, subject, reply, headers, payload, event, received)
+                result = self._call(told)
         except Exception as error:  # noqa: BLE001 - whatever a handler raises ends in a verdict
-            self._failed(delivered, error)
+            failure = error
+        if result is None and failure is None:
+            self._ack(reply, received)
+            return
+        delivered = self._hold(Delivered(self, subject, reply, headers, payload, event, received))
+        if delivered is not None:
+            self._conclude(delivered, result, failure)
 
     def _start(self, subject: bytes, reply: bytes, headers: bytes, payload: bytes) -> None:
         """Run an `async def` handler beside others."""
-        delivered = self._arrive(subject, reply, headers, payload)
+        self.stats.delivered += 1
+        event, failure = None, None
+        try:
+            event = self._decode(payload)
+            if self._key is not None:
+                escape_key(getattr(event, self._key))
+        except Exception as error:  # noqa: BLE001 - as above
+            failure = error
+        delivered = self._hold(
+            Delivered(self, subject, reply, headers, payload, event, perf_counter())
+        )
         if delivered is None:
             return
-        try:
-            event = self._read(delivered)
-        except Exception as error:  # noqa: BLE001 - as above
-            self._failed(delivered, error)
-            return
-        self._run(delivered, self._effect(delivered, event))
+        if failure is not None:
+            self._conclude(delivered, None, failure)
+        else:
+            self._run(self._effect(delivered))
 
-    def _arrive(
-        self, subject: bytes, reply: bytes, headers: bytes, payload: bytes
-    ) -> Delivered | None:
-        delivered = Delivered(self, subject, reply, headers, payload, perf_counter())
-        self.stats.delivered += 1
-        running = self.in_flight.get(delivered.sequence)
-        if running is not None:
-            # delivered again while we work on it, as after a lost connection: one run is
-            # enough, and its verdict belongs to the newest delivery
-            running.reply = reply
-            running.meta = delivered.meta
-            self.inflow.settled()
-            return None
-        self.in_flight[delivered.sequence] = delivered
-        return delivered
+    def _hold(self, delivered: Delivered) -> Delivered | None:
+        """Keep a delivery until its verdict, None when its message is in flight already.
 
-    def _read(self, delivered: Delivered) -> Any:
-        try:
-            event = delivered.event = self._decode(delivered.payload)
-        except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-            raise ContractViolation(
-                f"{self.handler.input.subject}: {str(error) or type(error).__name__}"
-            ) from error
-        if self._key is not None:
-            escape_key(getattr(event, self._key))  # refuses a key that cannot be one
-        return event
+        It may be delivered again while we work on it, as after a lost connection: one run is
+        enough, and its verdict belongs to the newest delivery.
+        """
+        running = self.in_flight.setdefault(delivered.sequence, delivered)
+        if running is delivered:
+            return delivered
+        running.reply = delivered.reply
+        running.meta = delivered.meta
+        self._on_settled()
+        return None
 
-    def _call(self, delivered: Delivered, event: Any) -> Any:
+    def _call(self, delivered: Delivered) -> Any:
         if self._tells is None:
-            return self._function(event, **self._supplied)
-        return self._function(event, **{self._tells: LiveDelivery(delivered)}, **self._supplied)
+            return self._function(delivered.event, **self._supplied)
+        told = {self._tells: LiveDelivery(delivered)}
+        return self._function(delivered.event, **told, **self._supplied)
 
-    async def _effect(self, delivered: Delivered, event: Any) -> None:
+    def _conclude(
+        self, delivered: Delivered, result: Any, failure: BaseException | None = None
+    ) -> None:
+        """Publish what the handler returned, or judge what it raised."""
+        if failure is None:
+            try:
+                output = self._output_of(type(result))
+                if output is not None:
+                    delivered.published = result
+                    delivered.pending = 1
+                    self._publish(*output.message(result, delivered.sequence), delivered)
+                else:
+                    self._publish_all(delivered, self._outputs.ordered(result))
+            except Exception as error:  # noqa: BLE001 - it cannot be published: its handler's fault
+                failure = error
+        if failure is not None:
+            if delivered.event is None:
+                failure = _violation(self.handler.input.subject, failure)
+            self._failed(delivered, failure)
+
+    async def _effect(self, delivered: Delivered) -> None:
         """Run an `async def` handler, unless its outcome is stored already.
 
         It looks on every delivery: on one server even a confirmed ack can be lost and come back
         as a first delivery, and an effect should not happen twice for it.
         """
-        deciding = self._outputs.deciding
+        result, failure = None, None
         try:
             async with asyncio.timeout(self.policy.timeout):
-                if deciding is not None and self.handler.input.key is not None:
-                    wanted = deciding.decision_filter(delivered.key_token)
-                    stored = await self._look_up(deciding.stream, wanted)
-                    if stored is not None:
-                        self._settle_decided(delivered, stored, wanted)
-                        return
-                result = await self._call(delivered, event)
-            self._emit(delivered, result)
+                if await self._is_decided(delivered):
+                    return
+                result = await self._call(delivered)
         except Exception as error:  # noqa: BLE001 - as above; CancelledError is none
-            self._failed(delivered, error)
+            failure = error
+        self._conclude(delivered, result, failure)
 
-    def _run(self, delivered: Delivered, work: Any) -> None:
+    async def _is_decided(self, delivered: Delivered) -> bool:
+        """Settle a delivery whose key has its outcome, before any effect."""
+        deciding = self._outputs.deciding
+        if deciding is None or self._key is None:
+            return False
+        wanted = deciding.decision_filter(delivered.key_token)
+        stored = await self._look_up(deciding.stream, wanted)
+        if stored is None:
+            return False
+        self._settle_decided(delivered, stored, wanted)
+        return True
+
+    def _run(self, work: Any) -> None:
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     # outputs
 
-    def _emit(self, delivered: Delivered, result: Any) -> None:
-        if result is None:
-            self._ack(delivered)
-            return
-        output = self._output_of(type(result))
-        if output is not None:
-            delivered.published = result
-            delivered.pending = 1
-            self._transport.publish(*output.message(result, delivered.sequence), delivered)
-            return
-        values = self._outputs.ordered(result)
-        if not values:
-            self._ack(delivered)
-            return
-        self._publish_all(delivered, values)
-
     def _publish_all(self, delivered: Delivered, values: list[Any]) -> None:
         """Publish a decision alone and the rest after it, or all that is no decision at once."""
-        first = self._outputs.by_type[type(values[0])]
-        now = values[:1] if first.decision else values
-        delivered.rest = values[1:] if first.decision else None
+        if not values:
+            self.acknowledge(delivered)
+            return
+        by_type = self._outputs.by_type
+        decides = by_type[type(values[0])].decision is not None
+        now, later = (values[:1], values[1:]) if decides else (values, None)
+        messages = [by_type[type(value)].message(value, delivered.sequence) for value in now]
+        delivered.rest = later
         delivered.published = values[0]
-        messages = [
-            self._outputs.by_type[type(value)].message(value, delivered.sequence) for value in now
-        ]
         delivered.pending = len(messages)
-        self.stats.published += len(messages) - 1  # the last one is counted when all are stored
         for message in messages:
-            self._transport.publish(*message, delivered)
+            self._publish(*message, delivered)
 
     # seam.Waiter, by way of the delivery
 
     def on_stored(self, delivered: Delivered) -> None:
         """Every output on its way has its PubAck."""
-        self.stats.published += 1
         if delivered.rest:
             self._publish_all(delivered, delivered.rest)
         else:
-            self._ack(delivered)
+            self.acknowledge(delivered)
 
     def on_decided(self, delivered: Delivered) -> None:
         """The server refused a second outcome: look whose the first one is."""
-        self._run(delivered, self._settle_refused(delivered))
+        self._run(self._settle_refused(delivered))
 
     def on_impossible(self, delivered: Delivered, reason: str) -> None:
         """An output can never be stored."""
@@ -220,7 +240,7 @@ class Consumer:
             stored = None
         if stored is None:
             await asyncio.sleep(_UNDECIDED_SECONDS)
-            self._transport.publish(*message, delivered)
+            self._publish(*message, delivered)
         elif stored.subject.encode() == message[0] and self._is_ours(delivered, stored):
             self.stats.repeated += 1
             delivered.on_stored()
@@ -232,7 +252,7 @@ class Consumer:
         delivered.rest = None
         if self._is_ours(delivered, stored):
             self.stats.repeated += 1
-            self._ack(delivered)
+            self.acknowledge(delivered)
             return
         self.stats.refused += 1
         self._log.warning(
@@ -244,7 +264,7 @@ class Consumer:
         )
         mark = refusal(delivered, refused, stored)
         delivered.pending = 1
-        self._transport.publish(*mark, _Acknowledge(delivered))
+        self._publish(*mark, _Acknowledge(delivered))
 
     def _is_ours(self, delivered: Delivered, stored: StoredMessage) -> bool:
         ours = f"{self.handler.service}:{self.handler.name}:{delivered.cause}:"
@@ -252,10 +272,15 @@ class Consumer:
 
     # verdicts
 
-    def _ack(self, delivered: Delivered) -> None:
-        self._transport.ack(delivered.reply)
+    def _ack(self, reply: bytes, received: float) -> None:
+        self._transport.ack(reply)
         self.stats.acked += 1
-        self._settled(delivered)
+        self._settled(received)
+
+    def acknowledge(self, delivered: Delivered) -> None:
+        """Everything that the delivery caused is stored."""
+        if self._release(delivered):
+            self._ack(delivered.reply, delivered.received)
 
     def _failed(self, delivered: Delivered, error: BaseException) -> None:
         self.stats.failed += 1
@@ -283,9 +308,10 @@ class Consumer:
             error=type(error).__name__,
             message=text,
         )
-        self._transport.retry(delivered.reply, delay)
-        self.stats.retried += 1
-        self._settled(delivered)
+        if self._release(delivered):
+            self._transport.retry(delivered.reply, delay)
+            self.stats.retried += 1
+            self._settled(delivered.received)
 
     def _dead_letter(self, delivered: Delivered, error: BaseException, text: str) -> None:
         """Write the letter; the input is terminated when it is stored, not before."""
@@ -299,34 +325,34 @@ class Consumer:
             where=where(error),
         )
         letter = dead_letter(delivered, self._version, error)
-        self._transport.publish(*letter, _Terminate(delivered, letter))
+        self._publish(*letter, _Terminate(delivered, letter))
 
     def terminate(self, delivered: Delivered, reason: str) -> None:
         """The dead letter is stored: the server may forget the input."""
-        self._transport.terminate(delivered.reply, reason)
         self.unstorable = ""
-        self.stats.dead += 1
-        self._settled(delivered)
+        if self._release(delivered):
+            self._transport.terminate(delivered.reply, reason)
+            self.stats.dead += 1
+            self._settled(delivered.received)
 
     def publish(self, letter: Message, waiter: Waiter) -> None:
         """Send a letter that had to be changed."""
-        self._transport.publish(*letter, waiter)
+        self._publish(*letter, waiter)
 
     def keep_pending(self, delivered: Delivered, reason: str) -> None:
         """Not even the dead letter can be stored: the input stays, and comes again."""
         self._log.error("the dead letter cannot be stored", cause=delivered.cause, reason=reason)
         self.unstorable = f"{delivered.cause} cannot be dead-lettered: {reason}"
-        self._transport.retry(delivered.reply, self.policy.backoff_cap)
-        self._settled(delivered)
+        if self._release(delivered):
+            self._transport.retry(delivered.reply, self.policy.backoff_cap)
+            self._settled(delivered.received)
 
-    def acknowledge(self, delivered: Delivered) -> None:
-        """The mark of a refusal is stored, or never can be."""
-        self._ack(delivered)
+    def _release(self, delivered: Delivered) -> bool:
+        """Take a delivery out of flight; False when it was given back meanwhile."""
+        return self.in_flight.pop(delivered.sequence, None) is not None
 
-    def _settled(self, delivered: Delivered) -> None:
-        if self.in_flight.pop(delivered.sequence, None) is None:
-            return  # given back meanwhile
-        seconds = perf_counter() - delivered.received
+    def _settled(self, received: float) -> None:
+        seconds = perf_counter() - received
         stats = self.stats
         stats.seconds += seconds
         stats.buckets[int(seconds * 1e6).bit_length()] += 1
@@ -348,9 +374,18 @@ class Consumer:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         left = list(self.in_flight.values())
         for delivered in left:
+            self._release(delivered)
             self._transport.retry(delivered.reply, _GIVE_BACK_SECONDS)
-            self._settled(delivered)
+            self._settled(delivered.received)
         return len(left)
+
+
+def _violation(subject: str, error: BaseException) -> BaseException:
+    """What could not be decoded does not keep its contract."""
+    if isinstance(error, msgspec.DecodeError | UnicodeError | RecursionError):
+        violation = ContractViolation(f"{subject}: {str(error) or type(error).__name__}")
+        return violation.with_traceback(error.__traceback__)
+    return error
 
 
 class _Terminate:

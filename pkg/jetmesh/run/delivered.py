@@ -45,6 +45,7 @@ class Delivered:
         reply: bytes,
         headers: bytes,
         payload: bytes,
+        event: Any,
         received: float,
     ) -> None:
         self.consumer = consumer
@@ -56,7 +57,8 @@ class Delivered:
         meta = reply.split(b".")
         self.meta = meta if len(meta) == _PLAIN_TOKENS else meta[2:]
         self.sequence = self.meta[5]
-        self.event: Any = None
+        self.event = event
+        """None when it could not be read."""
         self.published: Any = None
         """The decision that is on its way, to be sent again should it turn out undecided."""
         self.rest: list[Any] | None = None
@@ -92,6 +94,7 @@ class Delivered:
     # seam.Waiter
 
     def on_stored(self) -> None:
+        self.consumer.stats.published += 1
         self.pending -= 1
         if not self.pending:
             self.consumer.on_stored(self)

@@ -50,15 +50,16 @@ class Live:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": _headers})
-        await _write(send, b"retry: 1000\n\n")
-        gone = asyncio.create_task(_gone(receive))
-        try:
-            await self._tell(send, gone)
-        finally:
-            gone.cancel()
+        if scope["method"] == "GET":  # HEAD is answered with the headers alone
+            gone = asyncio.create_task(_gone(receive))
+            try:
+                await self._tell(send, gone)
+            finally:
+                gone.cancel()
         await _write(send, b"", more=False)
 
     async def _tell(self, send: Send, gone: asyncio.Task[None]) -> None:
+        await _write(send, b"retry: 1000\n\n")
         sent: bytes | None = None
         beat = -BEAT
         while not gone.done():

@@ -7,9 +7,10 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from msgspec import Struct
+
 from jetmesh import Record
 from jetmesh.declare import spec_of
-from msgspec import Struct
 from shop_contracts import (
     Channel,
     Customer,
@@ -50,7 +51,7 @@ def validated(key: str = "p-1") -> OrderValidated:
         items=ITEMS,
         total=Decimal("9.00"),
         currency="EUR",
-        payment_token="tok_ok",
+        payment_token="tok_ok",  # noqa: S106 - a token of the sandbox
         validated_at=START,
     )
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from decimal import Decimal
 
 from hypothesis import strategies as st
-from jetmesh import Record
 from msgspec import Struct
-from shop_contracts import Channel, DeclineReason, Outcome, RejectionCode
 
+from jetmesh import Record
+from shop_contracts import Channel, DeclineReason, Outcome, RejectionCode
 from tests.unit.shop import flow
 
 _keys = st.sampled_from(["p-1", "p-2", "a/b <i>", "…"])

@@ -8,12 +8,12 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
-from jetmesh import Record
+from hypothesis import given, settings
 from msgspec import Struct
+
+from jetmesh import Record
 from shop.business_board import Board
 from shop_contracts import DeclineReason, RejectionCode
-
 from tests.unit.shop import flow
 from tests.unit.shop.flow import captured, created, declined, history, rejected, told, validated
 from tests.unit.shop.strategies import retellings
@@ -33,6 +33,7 @@ def seen(records: list[tuple[Struct, Record]]) -> dict[str, Any]:
 
 
 @given(retellings())
+@settings(deadline=None)
 def test_any_order_and_any_repetition_show_the_same(
     told_twice: tuple[list[tuple[Struct, Record]], list[tuple[Struct, Record]]],
 ) -> None:

@@ -1,0 +1,140 @@
+"""What the gateway is asked for, and which event follows from its answer."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import httpx
+import msgspec
+import pytest
+
+from jetmesh import Reject, Retry
+from jetmesh.testing import aoutputs
+from shop.gateway import Charged, Gateway, Refused, read_answer
+from shop.payments import (
+    POLICY,
+    captured,
+    charge,
+    declined,
+    idempotency_key,
+    request_of,
+    service,
+)
+from shop_contracts import DeclineReason, PaymentCaptured, PaymentDeclined
+from tests.unit.shop import flow
+
+AT = datetime(2026, 11, 23, 12, 0, 5, tzinfo=UTC)
+CHARGED = b'{"status":"captured","id":"ch_1","created_at":"2026-11-23T12:00:05Z"}'
+REFUSED = b'{"status":"declined","code":"%s","created_at":"2026-11-23T12:00:05Z"}'
+
+
+def gateway_that(answer: httpx.Response | Exception, seen: list[httpx.Request]) -> Gateway:
+    def handle(request: httpx.Request) -> httpx.Response:
+        seen.append(request)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    transport = httpx.MockTransport(handle)
+    return Gateway(httpx.AsyncClient(transport=transport, base_url="http://gateway.example.test"))
+
+
+async def test_an_order_is_charged_with_the_key_of_its_purchase() -> None:
+    seen: list[httpx.Request] = []
+    gateway = gateway_that(httpx.Response(201, content=CHARGED), seen)
+    (event,) = await aoutputs(service, charge, flow.validated(), gateway=gateway)
+    assert isinstance(event, PaymentCaptured)
+    assert (event.reference, event.captured_at) == ("ch_1", AT)
+    assert seen[0].headers["idempotency-key"] == idempotency_key("p-1")
+    assert msgspec.json.decode(seen[0].content) == {
+        "amount": "9.00",
+        "currency": "EUR",
+        "token": "tok_ok",
+        "description": "Purchase p-1",
+    }
+
+
+async def test_a_refused_charge_is_a_decline_that_says_why() -> None:
+    answer = httpx.Response(402, content=REFUSED % b"expired_card")
+    (event,) = await aoutputs(service, charge, flow.validated(), gateway=gateway_that(answer, []))
+    assert isinstance(event, PaymentDeclined)
+    assert (event.reason, event.message) == (
+        DeclineReason.EXPIRED_CARD,
+        "The card has expired.",
+    )
+
+
+@pytest.mark.parametrize("error", [httpx.ConnectError("x"), httpx.ReadTimeout("x")])
+async def test_a_gateway_that_does_not_answer_is_asked_again(error: Exception) -> None:
+    with pytest.raises(Retry, match=f"did not answer: {type(error).__name__}"):
+        await aoutputs(service, charge, flow.validated(), gateway=gateway_that(error, []))
+
+
+@pytest.mark.parametrize("status", [302, 408, 409, 425, 429, 500, 502, 503])
+def test_an_answer_that_may_be_another_next_time_is_a_retry(status: int) -> None:
+    with pytest.raises(Retry, match=str(status)):
+        read_answer(status, b"tok_secret")
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 422])
+def test_an_answer_that_stays_the_same_is_a_dead_letter(status: int) -> None:
+    with pytest.raises(Reject, match=str(status)) as caught:
+        read_answer(status, b"tok_secret is wrong")
+    assert "tok_secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b"{}", b'{"status":"pending"}', b"\xff"])
+@pytest.mark.parametrize("status", [200, 201, 402])
+def test_an_answer_that_cannot_be_read_is_asked_for_again(status: int, body: bytes) -> None:
+    """The key makes it safe, and dead-lettering could hide a charge that was made."""
+    with pytest.raises(Retry, match="cannot be read"):
+        read_answer(status, body)
+
+
+@pytest.mark.parametrize(
+    ("code", "reason", "retryable"),
+    [
+        ("insufficient_funds", DeclineReason.INSUFFICIENT_FUNDS, True),
+        ("expired_card", DeclineReason.EXPIRED_CARD, False),
+        ("unknown_token", DeclineReason.UNKNOWN_TOKEN, False),
+        ("refused", DeclineReason.REFUSED, True),
+        ("a code of next year", DeclineReason.OTHER, False),
+    ],
+)
+def test_every_code_has_a_reason_for_programs_and_a_sentence_for_people(
+    code: str, reason: DeclineReason, *, retryable: bool
+) -> None:
+    event = declined(flow.validated(), Refused(code=code, created_at=AT))
+    assert (event.reason, event.retryable) == (reason, retryable)
+    assert event.message.endswith(".")
+
+
+def test_no_event_of_a_payment_carries_the_token() -> None:
+    order = flow.validated()
+    events = (
+        captured(order, Charged(id="ch_1", created_at=AT)),
+        declined(order, Refused(code="expired_card", created_at=AT)),
+    )
+    assert all(order.payment_token.encode() not in msgspec.json.encode(e) for e in events)
+
+
+@pytest.mark.parametrize("purchase_id", ["p-1", "ü" * 100, "a\r\nb", "x" * 200])
+def test_the_key_of_any_purchase_is_a_short_header_value(purchase_id: str) -> None:
+    key = idempotency_key(purchase_id)
+    assert key.isascii()
+    assert key.isprintable()
+    assert len(key) == 36
+
+
+def test_the_key_of_a_purchase_never_changes() -> None:
+    """Another value would charge every pending order a second time after an upgrade."""
+    assert idempotency_key("p-1") == "caf41454-d3e7-5aa1-a337-ed14ecd0dc32"
+
+
+def test_what_is_asked_for_is_the_order_itself() -> None:
+    assert request_of(flow.validated()) == request_of(flow.validated())
+
+
+def test_the_policy_outlasts_a_gateway_that_is_away_for_half_a_minute() -> None:
+    shortest = sum(POLICY.delay(attempt, 0.5) for attempt in range(1, POLICY.attempts))
+    assert shortest > 20
