@@ -12,6 +12,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
+from starlette.types import Message, Receive, Scope, Send
 
 from jetmesh.errors import SettingsError
 from jetmesh.run.health import Health
@@ -36,7 +37,8 @@ class HttpServer:
         )
         self._server = _Server(
             uvicorn.Config(
-                self._app,
+                self._answer,
+                interface="asgi3",  # uvicorn cannot tell from a bound method
                 log_config=None,
                 access_log=False,
                 lifespan="off",
@@ -45,6 +47,7 @@ class HttpServer:
             )
         )
         self._serving: asyncio.Task[None] | None = None
+        self._stopping = asyncio.Event()
 
     @property
     def url(self) -> str:
@@ -61,10 +64,26 @@ class HttpServer:
         self._metrics = metrics
 
     async def stop(self) -> None:
-        """Answer nothing more; open streams end within a second."""
+        """Answer nothing more; open streams learn that it is over."""
+        self._stopping.set()
         self._server.should_exit = True
         if self._serving is not None:
             await self._serving
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Tell what still streams that the server stops, as if its reader had left."""
+
+        async def until_stopped() -> Message:
+            asked = asyncio.ensure_future(receive())
+            stopping = asyncio.ensure_future(self._stopping.wait())
+            try:
+                await asyncio.wait({asked, stopping}, return_when=asyncio.FIRST_COMPLETED)
+                return asked.result() if asked.done() else {"type": "http.disconnect"}
+            finally:
+                asked.cancel()
+                stopping.cancel()
+
+        await self._app(scope, until_stopped, send)
 
     async def _healthz(self, _: Request) -> Response:
         return PlainTextResponse("live\n")
