@@ -7,15 +7,20 @@ from collections.abc import Sequence
 from time import monotonic
 from typing import Any, Final
 
+import structlog
+
 from jetmesh.declare import DurableSpec
 from jetmesh.errors import BrokerError
 from jetmesh.run.consumer import Consumer
+from jetmesh.run.mask import text_of
 from jetmesh.transport.control import ControlPlane
 from jetmesh.transport.provision import durable_difference
+from jetmesh.transport.publishes import Publishes
 
 _LOOK_SECONDS: Final = 3.0
 STALL_SECONDS: Final = 60.0
-"""An ack floor that stands still for so long, with messages waiting, is no progress."""
+"""An ack floor that stands still for a handler's timeout and so long, with messages waiting, is
+no progress."""
 
 
 class Health:
@@ -31,6 +36,18 @@ class Health:
         """Everything that is wrong now; ready when there is nothing."""
         found = [self.starting] if self.starting else []
         return found + [source.problem for source in self.sources if source.problem]
+
+
+class WaitingOutputs:
+    """Outputs that the server cannot take just now are sent again; meanwhile, this is why."""
+
+    def __init__(self, publishes: Publishes) -> None:
+        self._publishes = publishes
+
+    @property
+    def problem(self) -> str:
+        refusal = self._publishes.refusal
+        return f"outputs wait to be stored: {refusal}" if refusal else ""
 
 
 class DurableWatch:
@@ -53,22 +70,21 @@ class DurableWatch:
         spec = self._spec
         try:
             info = await self._control.api(f"CONSUMER.INFO.{spec.stream}.{spec.name}")
+            difference = durable_difference(spec, info["config"])
+            self._consumer.stats.lag = info["num_pending"] + info["num_ack_pending"]
+            self._found = difference or self._stall(info, info["num_pending"])
         except BrokerError as error:
             self._found = f"durable {spec.name} on {spec.stream}: {error}"
-            return
-        difference = durable_difference(spec, info["config"])
-        waiting = info["num_pending"] + info["num_ack_pending"]
-        self._consumer.stats.lag = waiting
-        self._found = difference or self._stall(info, waiting)
 
     def _stall(self, info: dict[str, Any], waiting: int) -> str:
+        """Only what nobody has taken yet counts: a long handler or a late retry is no stall."""
         now = monotonic()
         progress = (info["ack_floor"]["stream_seq"], self._consumer.stats.acked)
         if progress != self._progress or not waiting:
             self._progress = progress
             self._moved_at = now
         standing = now - self._moved_at
-        if standing < STALL_SECONDS:
+        if standing < STALL_SECONDS + self._spec.policy.timeout:
             return ""
         return (
             f"durable {self._spec.name} on {self._spec.stream} stands still for {standing:.0f} s "
@@ -77,8 +93,11 @@ class DurableWatch:
 
 
 async def watch(watches: Sequence[DurableWatch], interval: float = _LOOK_SECONDS) -> None:
-    """Look at every durable, for ever."""
+    """Look at every durable, for ever, whatever one look ends in."""
     while True:
         for each in watches:
-            await each.look()
+            try:
+                await each.look()
+            except Exception as error:  # noqa: BLE001 - a watch that died would say "ready" for ever
+                log.error("health not known", error=type(error).__name__, message=text_of(error))  # noqa: TRY400 - one line every three seconds is enough
         await asyncio.sleep(interval)

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import traceback
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from jetmesh import wire
 from jetmesh.run.delivered import Delivered
-from jetmesh.run.mask import masked
+from jetmesh.run.mask import masked, text_of
 from jetmesh.run.outputs import Message
 from jetmesh.transport.control import StoredMessage
+
+_OWN: Final = f"{Path(__file__).parents[1]}{os.sep}"
+"""Where the mesh's own lines are, wherever it was installed."""
 
 
 def dead_letter(delivered: Delivered, version: str, error: BaseException) -> Message:
@@ -31,7 +35,7 @@ def dead_letter(delivered: Delivered, version: str, error: BaseException) -> Mes
         "Jetmesh-Handler": handler.name,
         "Jetmesh-Attempts": str(delivered.attempt),
         "Jetmesh-Error": type(error).__name__,
-        "Jetmesh-Message": masked(str(error), delivered.event),
+        "Jetmesh-Message": masked(text_of(error), delivered.event),
         "Jetmesh-Where": place,
         "Jetmesh-Fingerprint": fingerprint(handler.service, handler.name, error, place),
         "Jetmesh-Stored-At": delivered.stored_at.isoformat(),
@@ -73,7 +77,7 @@ def refusal(delivered: Delivered, refused: str, stored: StoredMessage) -> Messag
 def where(error: BaseException) -> str:
     """The innermost line that is not the mesh's own, as `shop/payments.py:88 in charge`."""
     frames = traceback.extract_tb(error.__traceback__)
-    own = [f for f in frames if "/jetmesh/" not in f.filename] or frames
+    own = [f for f in frames if not f.filename.startswith(_OWN)] or frames
     if not own:
         return "unknown"
     path = Path(own[-1].filename)

@@ -2,15 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Final, TextIO
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from jetmesh.run.mask import masked
+from jetmesh.run.mask import MASK, masked, printable
 from jetmesh.settings import LogSettings
+
+_TRACE_LINES: Final = 60
+_TRACE_LENGTH: Final = 16_000
+_DEEPEST: Final = 6
+_HIDDEN: Final = "about"
+
+
+class About:
+    """Bound to a logger: the event whose sensitive values its lines must not show."""
+
+    def __init__(self, event: Any) -> None:
+        self.event = event
+
+    def __repr__(self) -> str:
+        return MASK
 
 
 def configure(settings: LogSettings, service: str) -> None:
@@ -34,11 +51,25 @@ def configure(settings: LogSettings, service: str) -> None:
     structlog.configure(
         processors=[*shared, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=lambda *_: _Lines(sys.stderr),
         cache_logger_on_first_use=False,
     )
     _adopt_libraries(shared, renderer, level)
     structlog.contextvars.bind_contextvars(service=service)
+
+
+class _Lines:
+    """Writes lines; a reader that went away must not end a delivery with its broken pipe."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def msg(self, line: str) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            self._stream.write(f"{line}\n")
+            self._stream.flush()
+
+    debug = info = warning = error = critical = msg
 
 
 def _adopt_libraries(shared: list[Processor], renderer: Processor, level: int) -> None:
@@ -52,10 +83,49 @@ def _adopt_libraries(shared: list[Processor], renderer: Processor, level: int) -
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(max(level, logging.WARNING))  # what libraries say below it is for themselves
+    logging.raiseExceptions = False  # a broken pipe, as above
+    logging.captureWarnings(capture=True)
 
 
 def _clean(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    cleaned: dict[str, Any] = {
-        name: masked(value) if isinstance(value, str) else value for name, value in event.items()
-    }
+    hidden = event.pop(_HIDDEN, None)
+    about = hidden.event if isinstance(hidden, About) else None
+    if hidden is not None and about is None:
+        event[_HIDDEN] = hidden  # somebody's own value of that name
+    cleaned: dict[str, Any] = {}
+    for name, value in event.items():
+        if name in ("exception", "stack") and isinstance(value, str):
+            cleaned[name] = _trace(value, about)
+        elif name.startswith("_"):
+            cleaned[name] = value  # structlog's own, removed before the line is written
+        else:
+            cleaned[printable(name)] = _value(value, about)
     return cleaned
+
+
+def _value(value: Any, about: Any, depth: int = 0) -> Any:
+    """`value` as something that can be written without asking it how."""
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, str):
+        return masked(value, about)
+    if depth < _DEEPEST:
+        if isinstance(value, Mapping):
+            return {
+                masked(str(name), about): _value(each, about, depth + 1)
+                for name, each in value.items()
+            }
+        if isinstance(value, list | tuple | set | frozenset):
+            return [_value(each, about, depth + 1) for each in value]
+    try:
+        text = repr(value)
+    except Exception:  # noqa: BLE001 - a line is written whatever its values do
+        text = f"<{type(value).__name__}>"
+    return masked(masked(text, value), about)
+
+
+def _trace(text: str, about: Any) -> str:
+    """A traceback, its newest lines if it is long, indented so that no line passes for another."""
+    is_cut = len(text) > _TRACE_LENGTH
+    lines = text[-_TRACE_LENGTH:].splitlines()[is_cut:][-_TRACE_LINES:]
+    return "\n".join(f"  {masked(line, about)}" for line in lines)

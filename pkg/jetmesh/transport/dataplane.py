@@ -4,24 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from time import monotonic
 from typing import Any, Final, Self
 
 import structlog
 
 from jetmesh import wire
-from jetmesh.errors import BrokerError, BrokerUnreachable, SettingsError
+from jetmesh.errors import BrokerError, SettingsError
 from jetmesh.settings import NatsSettings
 from jetmesh.transport.link import Link
 from jetmesh.transport.publishes import SWEEP_SECONDS, Publishes, drop
 from jetmesh.transport.pull import Pull
 from jetmesh.transport.seam import OnDelivery
-from jetmesh.transport.servers import Servers, delays
+from jetmesh.transport.servers import Server, Servers, delays
 
 _SILENT_SWEEPS: Final = 8
 """After two silent seconds the server is asked for a sign of life, after four given up."""
+_STEADY_SECONDS: Final = 2.0
+"""A connection that was lost sooner is no reason to try again at once."""
+_LEAVE_SECONDS: Final = 2.0
+_ANSWERS: Final = b"0"
+"""The subscription on which PubAcks arrive."""
+_DENIED: Final = re.compile(r'for (Publish|Subscription) to "(.*?)"')
 
 log = structlog.get_logger()
 
@@ -33,23 +40,27 @@ class DataPlane:
     """
 
     def __init__(self, nats: NatsSettings, *, name: str) -> None:
-        self.problem = "not connected to the broker yet"
-        """Why nothing can be sent, in words; empty while connected."""
         self.reconnects = 0
         self._nats = nats
         self._name = name
         self._servers = Servers(nats.url)
         self._inbox = b"_INBOX." + secrets.token_hex(11).encode()
         self._routes: dict[bytes, wire.OnMessage] = {}
-        self._subjects: dict[bytes, bytes] = {}
         self._pulls: list[Pull] = []
         self._link: Link | None = None
+        self._server: Server | None = None
         self._up = False
+        self._up_at = 0.0
+        self._down = "not connected to the broker yet"
+        self._unheard = ""
+        """What this connection may not subscribe to; it is as good as none then."""
         self._sids = 0
         self._silent = 0
         self._unsent: list[bytes] = []
+        self._waits: Iterator[float] = delays()
         self._connecting: asyncio.Task[None] | None = None
         self._sweeping: asyncio.Task[None] | None = None
+        self._leaving: asyncio.Task[None] | None = None
         self._closing = False
         self._send: Callable[[bytes], None] = self._unsent.append
         """Send, or keep it for the next connection: verdicts are worth it."""
@@ -57,7 +68,7 @@ class DataPlane:
         """Send, or drop it: a new connection subscribes, pulls and publishes anew."""
         self.publishes = Publishes(self._inbox + b".p")
         self.publish = self.publishes.publish
-        self._subscribe(b"0", self.publishes.subject, self.publishes.on_answer)
+        self._routes[_ANSWERS] = self.publishes.on_answer
 
     async def __aenter__(self) -> Self:
         await self.connect()
@@ -66,13 +77,18 @@ class DataPlane:
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
+    @property
+    def problem(self) -> str:
+        """Why nothing can be sent, or stored, in words; empty when all is well."""
+        return self._down or self.publishes.problem
+
     async def connect(self) -> None:
         """Return once connected, however long that takes.
 
         Raises:
             SettingsError: credentials or certificates cannot be read.
         """
-        self._connecting = asyncio.create_task(self._connect_until_up())
+        self._connecting = asyncio.create_task(self._connect_until_up(first=True))
         await self._connecting
         self._sweeping = asyncio.create_task(self._sweep())
 
@@ -85,11 +101,10 @@ class DataPlane:
     async def close(self) -> None:
         """End the connection; what waits for an answer is forgotten."""
         self._closing = True
-        for task in (self._sweeping, self._connecting):
-            if task is not None:
-                task.cancel()
-                with contextlib.suppress(asyncio.CancelledError, SettingsError):
-                    await task
+        tasks = [t for t in (self._sweeping, self._connecting, self._leaving) if t is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         if self._link is not None:
             self._link.close()
 
@@ -120,7 +135,7 @@ class DataPlane:
             on_gone=on_gone,
         )
         self._pulls.append(pull)
-        self._subscribe(sid, pull.subject, pull.on_message)
+        self._routes[sid] = pull.on_message
         return pull
 
     def drop(self, pull: Pull) -> None:
@@ -128,7 +143,7 @@ class DataPlane:
         pull.stop()
         if pull in self._pulls:
             self._pulls.remove(pull)
-            del self._routes[pull.sid], self._subjects[pull.sid]
+            del self._routes[pull.sid]
 
     def ack(self, reply: bytes) -> None:
         self._send(b"PUB %b 4\r\n+ACK\r\n" % reply)
@@ -142,89 +157,137 @@ class DataPlane:
         self._send(wire.pub(reply, f"+TERM {reason}".encode()))
 
     def progress(self, reply: bytes) -> None:
-        self._send(wire.pub(reply, b"+WPI"))
+        self._send_if_up(wire.pub(reply, b"+WPI"))  # after an outage it would come too late
 
     @property
     def server_version(self) -> str:
         return str(self._link.info.get("version", "")) if self._link else ""
 
-    def _subscribe(self, sid: bytes, subject: bytes, callback: wire.OnMessage) -> None:
-        self._routes[sid] = callback
-        self._subjects[sid] = subject
-        self._send_if_up(wire.sub(subject, sid))
-
     def _can_pull(self) -> bool:
-        return self._up and self._link is not None and not self._link.congested
+        leaving = self._leaving is not None
+        return self._up and not leaving and self._link is not None and not self._link.congested
 
     # connection
 
-    async def _connect_until_up(self) -> None:
-        waits = delays()
+    async def _connect_until_up(self, pause: float = 0.0, *, first: bool = False) -> None:
         while not self._closing:
+            if pause:
+                await asyncio.sleep(pause)
+            refusals = []
             for server in self._servers:
-                try:
-                    link = self._new_link()
-                    await link.handshake(server, self._nats, self._name)
-                except (OSError, TimeoutError, BrokerError) as error:
-                    link.close()
-                    self._on_refused(BrokerUnreachable(f"{server}: {str(error) or 'no answer'}"))
-                else:
-                    self._on_up(link)
+                refusal = await self._try(server, first=first)
+                if not refusal:
                     return
-            await asyncio.sleep(next(waits))
+                refusals.append(f"{server}: {refusal}")
+            self._on_refused("; ".join(refusals))
+            pause = next(self._waits)
+
+    async def _try(self, server: Server, *, first: bool) -> str:
+        """Connect to `server`; why that failed, in words."""
+        link = self._new_link()
+        try:
+            await link.handshake(server, self._nats, self._name)
+        except Exception as error:
+            link.close()
+            if first and isinstance(error, SettingsError):
+                raise
+            return _in_words(error)  # whatever it is, it may be over the next time
+        except BaseException:
+            link.close()
+            raise
+        self._on_up(link, server)
+        return ""
 
     def _new_link(self) -> Link:
         return Link(
             self._routes,
             on_lost=self._on_lost,
             on_info=self._on_info,
-            on_error=self._on_error,
+            on_denied=self._on_denied,
             on_writable=self._refill,
         )
 
-    def _on_up(self, link: Link) -> None:
+    def _on_up(self, link: Link, server: Server) -> None:
         self._link = link
         self._up = True
+        self._up_at = monotonic()
         self._silent = 0
-        self.problem = ""
+        self._down = self._unheard = ""
+        self._leaving = None
+        self._server = server
         self._send = self._send_if_up = self.publishes.send = link.send
-        self.publishes.max_payload = int(link.info["max_payload"])
-        self._servers.learn(link.info.get("connect_urls", ()))
-        for sid, subject in self._subjects.items():
-            link.send(wire.sub(subject, sid))
+        self._take_over(link.info)
+        link.send(wire.sub(self.publishes.subject, _ANSWERS))
         self.publishes.resend_all()
         for frame in self._unsent:
             link.send(frame)
         self._unsent.clear()
-        for pull in self._pulls:
+        for pull in list(self._pulls):
             if pull.pulling:
-                pull.start()
+                pull.reconnected()
         log.info("connected", server=link.info.get("server_name"), version=self.server_version)
 
-    def _on_refused(self, error: BrokerUnreachable) -> None:
-        problem = f"no broker: {error}"
-        if problem != self.problem:
-            log.warning("waiting for the broker", tried=str(error))
-        self.problem = problem
+    def _take_over(self, info: dict[str, Any]) -> None:
+        self._servers.learn(info.get("connect_urls"), self._server)
+        self.publishes.max_payload = int(info.get("max_payload", self.publishes.max_payload))
+
+    def _on_refused(self, refusals: str) -> None:
+        problem = f"no broker: {refusals}"
+        if problem != self._down:
+            log.warning("waiting for the broker", tried=refusals)
+        self._down = problem
 
     def _on_lost(self, reason: str) -> None:
         self._up = False
         self._send = self._unsent.append
         self._send_if_up = self.publishes.send = drop
-        self.problem = f"connection to the broker lost: {reason}"
-        if not self._closing:
-            self.reconnects += 1
-            log.warning("connection to the broker lost", reason=reason)
-            self._connecting = asyncio.create_task(self._connect_until_up())
+        self._down = f"connection to the broker lost: {self._unheard or reason}"
+        if self._closing:
+            return
+        self.reconnects += 1
+        log.warning("connection to the broker lost", reason=self._unheard or reason)
+        pause = 0.0
+        if monotonic() - self._up_at > _STEADY_SECONDS:
+            self._waits = delays()
+        else:
+            pause = next(self._waits)
+        self._connecting = asyncio.create_task(self._connect_until_up(pause))
 
     def _on_info(self, info: dict[str, Any]) -> None:
-        self._servers.learn(info.get("connect_urls", ()))
-        if info.get("ldm") and self._link is not None:
-            # lame duck mode: this server goes away, the others are in the list
-            self._link.abort("the server is shutting down (lame duck mode)")
+        if not self._up or self._link is None:
+            return  # the first INFO counts
+        self._take_over(info)
+        if info.get("ldm") and self._leaving is None:
+            self._leaving = asyncio.create_task(self._leave(self._link))
 
-    def _on_error(self, text: str) -> None:
-        log.error("the broker refused", error=text)
+    async def _leave(self, link: Link) -> None:
+        """Lame duck mode: this server goes away, the others are in the list.
+
+        What it sent is read first: the rest would come again only after ack_wait.
+        """
+        for pull in self._pulls:
+            if pull.pulling:
+                pull.withdraw()
+        with contextlib.suppress(BrokerError, TimeoutError):
+            async with asyncio.timeout(_LEAVE_SECONDS):
+                await link.flush()
+        link.end("the server is shutting down (lame duck mode)")
+
+    def _on_denied(self, text: str) -> None:
+        """A permission is missing; what is asked for is asked again, it can be given later."""
+        found = _DENIED.search(text)
+        what, subject = found.groups() if found else ("", text)
+        log.error("the broker's user lacks a permission", to=what.lower(), subject=subject)
+        if what == "Subscription":
+            self._unheard = f"the broker's user lacks the permission to subscribe to {subject}"
+            if self._link is not None:
+                self._link.abort(self._unheard)
+            return
+        for pull in self._pulls:
+            if pull.asks_on == subject:
+                pull.denied(f"the broker's user lacks the permission to publish on {subject}")
+                return
+        self.publishes.denied(subject)
 
     def _refill(self) -> None:
         for pull in self._pulls:
@@ -235,7 +298,8 @@ class DataPlane:
             await asyncio.sleep(SWEEP_SECONDS)
             if self._up and self._link is not None:
                 self._notice_silence(self._link)
-                self.publishes.sweep()
+                if not self._link.congested:  # or it would only be sent twice
+                    self.publishes.sweep()
                 for pull in list(self._pulls):
                     pull.sweep()
 
@@ -246,3 +310,11 @@ class DataPlane:
             link.ping()
         elif self._silent >= 2 * _SILENT_SWEEPS:
             link.abort("the server is silent")
+
+
+def _in_words(error: Exception) -> str:
+    if isinstance(error, ConnectionRefusedError):
+        return "nobody listens there"
+    if isinstance(error, TimeoutError):
+        return "no answer"
+    return str(error) or type(error).__name__

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -15,6 +16,7 @@ from jetmesh.transport.servers import Server
 
 _HANDSHAKE_SECONDS: Final = 5.0
 _HIGH_WATER: Final = 4 * 1024 * 1024
+_DENIED: Final = "Permissions Violation"
 
 
 class Link(asyncio.Protocol):
@@ -30,7 +32,7 @@ class Link(asyncio.Protocol):
         *,
         on_lost: Callable[[str], None],
         on_info: Callable[[dict[str, Any]], None],
-        on_error: Callable[[str], None],
+        on_denied: Callable[[str], None],
         on_writable: Callable[[], None],
     ) -> None:
         self.out: list[bytes] = []
@@ -42,15 +44,16 @@ class Link(asyncio.Protocol):
         self._decoder = wire.Decoder(routes, self._on_control)
         self._on_lost = on_lost
         self._on_info = on_info
-        self._on_error = on_error
+        self._on_denied = on_denied
         self._on_writable = on_writable
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._flush_due = False
         self._up = False
+        self._lost = False
         self._first_info: asyncio.Future[None] = self._loop.create_future()
-        self._pongs: list[asyncio.Future[None]] = []
-        self._reason = "the server closed the connection"
+        self._pongs: deque[asyncio.Future[None]] = deque()
+        self._reason = ""
 
     async def handshake(self, server: Server, nats: NatsSettings, name: str) -> None:
         """Connect, upgrade to TLS where asked, authenticate.
@@ -58,6 +61,7 @@ class Link(asyncio.Protocol):
         Raises:
             OSError: no server there.
             BrokerError: the server refused us; the message is its own.
+            SettingsError: credentials or certificates cannot be read.
             TimeoutError: it did not answer in five seconds.
         """
         async with asyncio.timeout(_HANDSHAKE_SECONDS):
@@ -67,6 +71,8 @@ class Link(asyncio.Protocol):
                 await self._upgrade(server, nats)
             self.write(wire.connect(self._options(nats, name)) + wire.PING)
             await self._pong()
+        if self._lost:  # between its PONG and now: nobody would be told any more
+            raise BrokerError(self._reason)
         self._up = True
 
     def send(self, frame: bytes) -> None:
@@ -82,13 +88,20 @@ class Link(asyncio.Protocol):
             self._transport.write(data)
 
     async def flush(self) -> None:
-        """Return once the server has read everything sent so far."""
+        """Return once the server has read everything sent so far.
+
+        Raises:
+            BrokerError: the connection was lost meanwhile.
+        """
+        if self._lost:
+            raise BrokerError(self._reason)
         self._flush()
         self.write(wire.PING)
         await self._pong()
 
     def ping(self) -> None:
         """Ask for a sign of life."""
+        self._pongs.append(self._loop.create_future())  # answers come in the order of questions
         self.write(wire.PING)
 
     def abort(self, reason: str) -> None:
@@ -96,6 +109,13 @@ class Link(asyncio.Protocol):
         self._reason = reason
         if self._transport is not None:
             self._transport.abort()
+
+    def end(self, reason: str) -> None:
+        """Send what is left, then give the connection up; `on_lost` follows."""
+        self._reason = reason
+        self._flush()
+        if self._transport is not None:
+            self._transport.close()
 
     def close(self) -> None:
         """End the connection; `on_lost` is not called."""
@@ -121,14 +141,16 @@ class Link(asyncio.Protocol):
             self._flush()
 
     def connection_lost(self, error: Exception | None) -> None:
-        reason = str(error) if error else self._reason
+        self._lost = True
+        # what the server said before it hung up tells more than how the socket ended
+        self._reason = self._reason or str(error or "") or "the server closed the connection"
         for waiting in (self._first_info, *self._pongs):
             if not waiting.done():
-                waiting.set_exception(BrokerError(reason))
+                waiting.set_exception(BrokerError(self._reason))
                 waiting.exception()  # it may be that nobody waits any more
         if self._up:
             self._up = False
-            self._on_lost(reason)
+            self._on_lost(self._reason)
 
     def pause_writing(self) -> None:
         self.congested = True
@@ -147,20 +169,26 @@ class Link(asyncio.Protocol):
         if verb == b"PING":
             self.out.append(wire.PONG)
         elif verb == b"PONG":
-            if self._pongs and not (waiting := self._pongs.pop(0)).done():
+            if self._pongs and not (waiting := self._pongs.popleft()).done():
                 waiting.set_result(None)
         elif verb == b"INFO":
             self._read_info(argument)
         elif verb == b"-ERR":
-            self._reason = argument.decode(errors="replace").strip("'")
-            self._on_error(self._reason)
+            text = argument.decode(errors="replace").strip("'")
+            if text.startswith(_DENIED):
+                self._on_denied(text)
+            else:
+                self._reason = text  # the server hangs up after everything else it says
 
     def _read_info(self, argument: bytes) -> None:
         try:
-            self.info = json.loads(argument)
-        except ValueError:
-            self.abort("the server's INFO is no JSON")
+            info = json.loads(argument)
+        except (ValueError, RecursionError):
+            info = None
+        if not isinstance(info, dict):
+            self.abort("the server's INFO is no JSON object")
             return
+        self.info = info
         if not self._first_info.done():
             self._first_info.set_result(None)
         else:
@@ -168,8 +196,10 @@ class Link(asyncio.Protocol):
 
     async def _upgrade(self, server: Server, nats: NatsSettings) -> None:
         assert self._transport is not None  # noqa: S101 - INFO came over it
+        if not (self.info.get("tls_required") or self.info.get("tls_available")):
+            raise BrokerError("it offers no TLS, which the settings ask for")
         transport = await self._loop.start_tls(
-            self._transport, self, tls_context(nats), server_hostname=server.host
+            self._transport, self, tls_context(nats), server_hostname=server.tls_name
         )
         assert transport is not None  # noqa: S101 - typed optional for servers only
         self.connection_made(transport)

@@ -8,7 +8,6 @@ or the guard makes that harmless.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 from typing import Final
 
@@ -22,6 +21,8 @@ ANSWER_TICKS: Final = 12
 """Sweeps of silence after which a publish is sent again: three seconds."""
 REFUSED_TICKS: Final = 2
 """Sweeps until a message is sent again that the server could not take just now."""
+PATIENCE_TICKS: Final = 8
+"""Sweeps for which messages may be refused before that is a problem: two seconds."""
 
 _SMALL: Final = 4096
 _DIGITS: Final = [b"%d" % size for size in range(_SMALL)]
@@ -30,9 +31,9 @@ _DIGITS: Final = [b"%d" % size for size in range(_SMALL)]
 _DECIDED: Final = 10071
 _IMPOSSIBLE: Final = frozenset(
     {
-        10054,  # message size exceeds maximum allowed
-        10070,  # expected stream does not match
-        10012,  # stream is sealed or the header is malformed
+        10054,  # larger than the stream's max_msg_size
+        10097,  # more than 64 KiB of headers
+        10109,  # the stream is sealed, which cannot be undone
     }
 )
 
@@ -64,25 +65,32 @@ class Publishes:
         self.resent = 0
         """Messages sent again, for metrics."""
         self.refusal = ""
-        """The newest passing refusal in words, empty once nothing waits because of one."""
+        """The newest passing refusal in words, empty once there was none for a while."""
         self.send: Callable[[bytes], None] = drop
         self._reply_start = inbox + b"."
         self._token_at = len(inbox) + 1
         self._count = 0
         self._tick = 0
         self._pending: dict[bytes, tuple[int, bytes, Waiter]] = {}
-        self._later: deque[tuple[int, bytes]] = deque()
+        self._later: dict[bytes, int] = {}
+        """Refused messages, by the tick at which they are sent again."""
+        self._refused_since = self._refused_until = 0
 
     def __len__(self) -> int:
         return len(self._pending)
+
+    @property
+    def problem(self) -> str:
+        """Why messages have been refused for a while, in words; empty when all is well."""
+        lasting = self.refusal and self._tick - self._refused_since >= PATIENCE_TICKS
+        return f"publishing: {self.refusal}" if lasting else ""
 
     def publish(self, subject: bytes, headers: bytes, payload: bytes, waiter: Waiter) -> None:
         """Send, and call the waiter once the fate is known."""
         header_size = len(headers)
         size = header_size + len(payload)
         if size > self.max_payload:
-            limit = self.max_payload
-            waiter.on_impossible(f"{size} bytes are more than the server's max_payload of {limit}")
+            waiter.on_impossible(_too_large(size, self.max_payload))
             return
         self._count = count = self._count + 1
         token = b"%d" % count
@@ -109,25 +117,47 @@ class Publishes:
         self._on_refusal(token, headers, payload)
 
     def sweep(self) -> None:
-        """Send again what nobody answered; call it every `SWEEP_SECONDS`."""
+        """Send again what was refused or not answered; call it every `SWEEP_SECONDS`."""
         self._tick = now = self._tick + 1
-        if not self._later:
-            self.refusal = ""
-        while self._later and self._later[0][0] <= now:
-            self._again(self._later.popleft()[1])
+        for token in [token for token, due in self._later.items() if due <= now]:
+            del self._later[token]
+            self._again(token)
         overdue = []
         for token, (sent_at, _, _) in self._pending.items():  # sending again moves to the end
             if now - sent_at < ANSWER_TICKS:
                 break
             overdue.append(token)
+        if overdue:
+            silent = f"no answer to {_subject(self._pending[overdue[0]][1])}"
+            self._note(self.refusal or silent, ANSWER_TICKS + 1)
         for token in overdue:
             self._again(token)
+        if not self._pending or now > self._refused_until:
+            self.refusal = ""
 
     def resend_all(self) -> None:
-        """Send everything again, in order, after a new connection."""
+        """Send everything again, in the order of publishing, after a new connection."""
         self._later.clear()
-        for token in list(self._pending):
-            self._again(token)
+        for token in sorted(self._pending, key=int):
+            _, frame, waiter = self._pending[token]
+            if len(frame) > self.max_payload and (size := _size(frame)) > self.max_payload:
+                # another server, another limit: sending it would end the connection, for ever
+                del self._pending[token]
+                waiter.on_impossible(_too_large(size, self.max_payload))
+            else:
+                self._again(token)
+
+    def denied(self, subject: str) -> None:
+        """The broker's user may not publish on `subject`; permissions can be given later."""
+        text = f"the broker's user lacks the permission to publish on {subject}"
+        self._note(text, ANSWER_TICKS + 1)
+
+    def _note(self, refusal: str, lasting: int) -> None:
+        """Remember why something waits, for as many sweeps as it takes to be refused again."""
+        if not self.refusal:
+            self._refused_since = self._tick
+        self.refusal = refusal
+        self._refused_until = self._tick + lasting
 
     def _again(self, token: bytes) -> None:
         sent = self._pending.pop(token, None)
@@ -142,7 +172,7 @@ class Publishes:
         sent = self._pending.get(token)
         if sent is None:
             return
-        waiter = sent[2]
+        _, frame, waiter = sent
         error = _read_error(headers, payload)
         if error.err_code == _DECIDED:
             del self._pending[token]
@@ -151,8 +181,10 @@ class Publishes:
             del self._pending[token]
             waiter.on_impossible(error.description)
         else:
-            self.refusal = f"{error.description} ({error.err_code or error.code})"
-            self._later.append((self._tick + REFUSED_TICKS, token))
+            code = error.err_code or error.code
+            text = f"{_subject(frame)}: {error.description}" + (f" ({code})" if code else "")
+            self._note(text, REFUSED_TICKS + 2)
+            self._later.setdefault(token, self._tick + REFUSED_TICKS)
 
 
 def drop(_: bytes) -> None:
@@ -162,9 +194,24 @@ def drop(_: bytes) -> None:
 def _read_error(headers: bytes, payload: bytes) -> _Error:
     if headers:
         status = wire.parse(headers)
-        return _Error(status.status, 0, status.description or "no stream takes the subject")
+        if status.status:
+            text = status.description or "no stream takes it"
+            return _Error(status.status, 0, text)
     try:
-        answer = _decode(payload)
-    except msgspec.DecodeError:
-        return _Error(description="the server's answer is no PubAck")
-    return answer.error or _Error(description="the server's answer is no PubAck")
+        error = _decode(payload).error
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        error = None
+    return error or _Error(description="the answer is no PubAck")
+
+
+def _subject(frame: bytes) -> str:
+    return frame.split(b" ", 2)[1].decode(errors="replace")
+
+
+def _size(frame: bytes) -> int:
+    """Bytes of headers and payload: the last argument of HPUB."""
+    return int(frame[: frame.index(b"\r\n")].rpartition(b" ")[2])
+
+
+def _too_large(size: int, limit: int) -> str:
+    return f"{size} bytes are more than the server's max_payload of {limit}"

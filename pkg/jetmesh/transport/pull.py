@@ -7,7 +7,6 @@ messages that it ends. So requests are only counted, and silence is told by miss
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import Final
 
@@ -16,19 +15,25 @@ from jetmesh.transport.seam import OnDelivery
 
 EXPIRES_SECONDS: Final = 30.0
 HEARTBEAT_SECONDS: Final = 0.75
-_SILENT_SECONDS: Final = 1.6
-"""Two heartbeats and a bit: the requests are dead, whatever the server did not tell."""
-_ERROR_PAUSE: Final = 0.5
+SILENT_SECONDS: Final = 1.6
+"""Two heartbeats and a bit: the request is dead, whatever the server did not tell."""
+ERROR_PAUSE: Final = 0.5
+DENIED_PAUSE: Final = 2.0
 
 _HEARTBEAT, _NO_MESSAGES, _EXPIRED, _CONFLICT, _NO_RESPONDERS = 100, 404, 408, 409, 503
+_TIMES: Final = b'"expires":%d,"idle_heartbeat":%d' % (
+    int(EXPIRES_SECONDS * 1e9),
+    int(HEARTBEAT_SECONDS * 1e9),
+)
 
 
 class _Request:
-    __slots__ = ("asked", "until")
+    __slots__ = ("alive_at", "asked", "until")
 
-    def __init__(self, asked: int, until: float) -> None:
+    def __init__(self, asked: int, now: float) -> None:
         self.asked = asked
-        self.until = until
+        self.alive_at = now
+        self.until = now + EXPIRES_SECONDS + 1
 
 
 class Pull:
@@ -53,13 +58,14 @@ class Pull:
         on_gone: Callable[[str], None] | None = None,
     ) -> None:
         self.sid = sid
-        self.subject = inbox + b".*"
+        self.asks_on = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{durable}"
         self.problem = f"durable {durable!r} on {stream} has not answered yet"
         self.pulling = False
         self._stream = stream
         self._durable = durable
-        self._next = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{durable}".encode()
-        self._inbox = inbox
+        self._next = self.asks_on.encode()
+        self._base = self._inbox = inbox
+        self._turn = 0
         self._limit = limit
         self._low = limit - max(1, limit // 2 if limit >= 256 else limit // 4)  # noqa: PLR2004 - small limits are refilled sooner, they run dry sooner
         self._on_delivery = on_delivery
@@ -72,22 +78,39 @@ class Pull:
         self._count = 0
         self._requests: dict[bytes, _Request] = {}
         self._heard = False
-        self._heard_at = clock()
+        self._delivered_at = self._closed_at = clock()
         self._not_before = 0.0
 
     def start(self) -> None:
         """Begin to pull, or begin anew: after a reconnect every request is dead."""
         self.pulling = True
-        self._forget_requests()
+        self._not_before = 0.0
+        self._begin_anew()
         self.refill()
 
-    def stop(self) -> None:
-        """Ask for nothing more, and withdraw what was asked for.
+    def reconnected(self) -> None:
+        """Pull on a new connection, unless the owner has to begin anew itself."""
+        if self._on_gone is None:
+            self.start()
+        else:
+            self._on_gone("the connection is new: what was on its way may be lost")
 
-        What the server sent before it reads this still arrives.
-        """
-        self.pulling = False
+    def withdraw(self) -> None:
+        """Take back what was asked for; what the server sent already still arrives."""
         self._send(wire.unsub(self.sid))
+        self._forget_requests()
+
+    def stop(self) -> None:
+        """Ask for nothing more, and withdraw what was asked for."""
+        self.pulling = False
+        self.withdraw()
+
+    def denied(self, problem: str) -> None:
+        """The broker's user may not ask: say so, and ask again only now and then."""
+        self._forget_requests()
+        self._not_before = self._clock() + DENIED_PAUSE
+        self._heard = False
+        self.problem = problem
 
     def settled(self) -> None:
         """A delivery has its verdict."""
@@ -106,16 +129,10 @@ class Pull:
         asked = self._limit - self._load
         self._count += 1
         number = b"%d" % self._count
-        body = {
-            "batch": asked,
-            "expires": int(EXPIRES_SECONDS * 1e9),
-            "idle_heartbeat": int(HEARTBEAT_SECONDS * 1e9),
-        }
-        if not self._requests:
-            self._heard_at = now
-        self._requests[number] = _Request(asked, now + EXPIRES_SECONDS + 1)
+        self._requests[number] = _Request(asked, now)
         self._load += asked
-        self._send(wire.pub(self._next, json.dumps(body).encode(), self._inbox + b"." + number))
+        body = b'{"batch":%d,%b}' % (asked, _TIMES)
+        self._send(wire.pub(self._next, body, self._inbox + b"." + number))
 
     def on_message(self, subject: bytes, reply: bytes, headers: bytes, payload: bytes) -> None:
         """A delivery, or a status of one of our requests."""
@@ -133,42 +150,75 @@ class Pull:
         now = self._clock()
         if self._heard:
             self._heard = False
-            self._heard_at = now
-        if self._load > self._unsettled and now - self._heard_at > _SILENT_SECONDS:
-            self.problem = f"durable {self._durable!r} on {self._stream} is silent"
-            self._forget_requests()
-        for number in [n for n, r in self._requests.items() if r.until < now]:
-            del self._requests[number]
-        self._clamp()
+            self._delivered_at = now
+            self.problem = ""
+        self._close_dead(now)
         self.refill()
 
+    def _close_dead(self, now: float) -> None:
+        """Close what expired, and what is silent while nothing is delivered.
+
+        Deliveries do not tell their request and put off its heartbeats, so only when none came
+        for a while is a request without heartbeats complete, or lost.
+        """
+        before = now - SILENT_SECONDS
+        idle = self._delivered_at < before
+        dead = [
+            number
+            for number, request in self._requests.items()
+            if request.until < now or (idle and request.alive_at < before)
+        ]
+        for number in dead:
+            del self._requests[number]
+        expected = self._load - self._unsettled
+        if dead or (idle and self._closed_at < before):
+            self._clamp()
+        if dead and idle and expected and not self._requests:
+            self._fell_silent()
+
+    def _fell_silent(self) -> None:
+        self.problem = f"durable {self._durable!r} on {self._stream} is silent"
+        if self._on_gone is not None:
+            self._on_gone(self.problem)
+        else:
+            self._begin_anew()  # a server that was only slow must not serve old and new requests
+
     def _on_status(self, subject: bytes, headers: bytes) -> None:
-        number = subject[len(self._inbox) + 1 :]
+        number = subject.rpartition(b".")[2]
         request = self._requests.get(number)
         status = wire.parse(headers)
-        if request is None:
-            return  # closed already: what it still says is stale
+        if request is None or not status.status:
+            return  # closed already: what it still says is stale; or nothing that a server says
+        now = self._clock()
         if status.status == _HEARTBEAT:
-            self._heard_at = self._clock()
+            request.alive_at = now
             self.problem = ""
             return
         del self._requests[number]
+        self._closed_at = now
         pending = status.values.get("Nats-Pending-Messages", "")
         if pending.isdecimal():
+            # exact, also when the status overtook messages that are still on their way
             self._load = max(self._unsettled, self._load - int(pending))
-        self._clamp()
-        self._judge(status)
+        else:
+            self._clamp()
+        self._judge(status, now)
         self.refill()
 
-    def _judge(self, status: wire.Headers) -> None:
+    def _judge(self, status: wire.Headers, now: float) -> None:
         """What a closed request says about its durable."""
         if status.status in (_EXPIRED, _NO_MESSAGES):
             self.problem = ""
             return
-        said = status.description or ("no answer" if status.status == _NO_RESPONDERS else "")
-        self._not_before = self._clock() + _ERROR_PAUSE
-        self.problem = f"durable {self._durable!r} on {self._stream}: {said} ({status.status})"
+        said = status.description or f"status {status.status}"
+        self._not_before = now + ERROR_PAUSE
+        self._heard = False  # what came before does not refute it
         gone = status.status == _NO_RESPONDERS or "Deleted" in said
+        if gone:
+            self.problem = f"there is no durable {self._durable!r} on {self._stream} (any more); "
+            self.problem += "jetmesh apply makes it"
+        else:
+            self.problem = f"durable {self._durable!r} on {self._stream}: {said} ({status.status})"
         if gone and self._on_gone is not None:
             self._on_gone(self.problem)
 
@@ -177,7 +227,17 @@ class Pull:
         open_requests = sum(request.asked for request in self._requests.values())
         self._load = min(self._load, self._unsettled + open_requests)
 
+    def _begin_anew(self) -> None:
+        """Make the server forget every request, also one that it was too slow to answer.
+
+        It serves a request for as long as somebody listens on its inbox: so listen on another.
+        The subscription keeps its id, what was sent already still arrives.
+        """
+        self._forget_requests()
+        self._turn += 1
+        self._inbox = b"%b.%d" % (self._base, self._turn)
+        self._send(wire.unsub(self.sid) + wire.sub(self._inbox + b".*", self.sid))
+
     def _forget_requests(self) -> None:
         self._requests.clear()
         self._load = self._unsettled
-        self._heard_at = self._clock()

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import ipaddress
 import random
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
 from jetmesh.errors import SettingsError
 
 _PORT = 4222
 _FIRST_DELAY = 0.05
-_LONGEST_DELAY = 2.0
+_LONGEST_DELAY = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,9 +22,15 @@ class Server:
 
     host: str
     port: int
+    known_as: str = field(default="", compare=False)
+    """The name that its certificate is to be for, when `host` is an address we were told."""
+
+    @property
+    def tls_name(self) -> str:
+        return self.known_as or self.host
 
     def __str__(self) -> str:
-        return f"{self.host}:{self.port}"
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
 class Servers:
@@ -34,10 +42,20 @@ class Servers:
             raise SettingsError("nats.url is empty.", remedy="Write nats://host:4222.")
         self._learned: list[Server] = []
 
-    def learn(self, addresses: Iterable[str]) -> None:
-        """Take over `connect_urls` of an INFO: the servers that are there now."""
+    def learn(self, addresses: Iterable[str] | None, told_by: Server | None = None) -> None:
+        """Take over `connect_urls` of an INFO: the servers that are there now.
+
+        An INFO without any keeps what is known: a server that advertises nothing still belongs
+        to the same cluster.
+        """
+        found = []
+        for address in addresses or ():
+            with contextlib.suppress(SettingsError):  # one odd address must not cost the others
+                found.append(parse_server(address))
+        if not found:
+            return
         known = set(self._configured)
-        self._learned = [s for s in map(parse_server, addresses) if s not in known]
+        self._learned = [_named_by(told_by, server) for server in found if server not in known]
 
     def __iter__(self) -> Iterator[Server]:
         return iter([*self._configured, *self._learned])
@@ -47,10 +65,10 @@ class Servers:
 
 
 def delays() -> Iterator[float]:
-    """Seconds to wait before each new round: growing, jittered, at most two seconds."""
+    """Seconds to wait before each new round: growing, jittered, at most one second."""
     delay = _FIRST_DELAY
     while True:
-        yield delay * (0.5 + random.random())  # noqa: S311 - jitter is no secret
+        yield delay * (0.5 + random.random() / 2)  # noqa: S311 - jitter is no secret
         delay = min(delay * 2, _LONGEST_DELAY)
 
 
@@ -73,3 +91,18 @@ def parse_server(url: str) -> Server:
             "nats.url holds a user name.", remedy="Set nats.user and nats.password instead."
         )
     return Server(host, port)
+
+
+def _named_by(told_by: Server | None, server: Server) -> Server:
+    """Servers advertise addresses, their certificates hold names: keep the name that we used."""
+    if told_by is None or not _is_address(server.host) or _is_address(told_by.tls_name):
+        return server
+    return replace(server, known_as=told_by.tls_name)
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,157 @@
+"""The whole shop as `jetmesh up` runs it, in a project of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SETTINGS = """
+# what a killed service had in flight comes back soon
+[services.order-validation.handlers.decide]
+timeout = "4s"
+ack_wait = "4s"
+[services.payments.handlers.charge]
+timeout = "4s"
+ack_wait = "4s"
+"""
+
+
+class Up:
+    """A mesh started by `jetmesh up`."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.log = root / "up.log"
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it and wait until every service was ready."""
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [str(Path(sys.executable).parent / "jetmesh"), "up"],
+                cwd=self.root,
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+                env=_environ(),
+                start_new_session=True,
+            )
+        wait_until(self._is_ready, within=60, what=lambda: self.log.read_text()[-4000:])
+
+    def stop(self) -> int:
+        """Ctrl-C; the exit code."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGINT)
+        code = self.process.wait(60)
+        self.process = None
+        return code
+
+    def state(self) -> dict[str, Any]:
+        """What up.json says now."""
+        found: dict[str, Any] = json.loads((self.root / ".jetmesh" / "up.json").read_text())
+        return found
+
+    @property
+    def nats_url(self) -> str:
+        return str(self.state()["nats_url"])
+
+    def get(self, name: str, path: str) -> Any:
+        """JSON of a service's or sandbox's page."""
+        state = self.state()
+        url = {**state["services"], **state["sandboxes"]}[name]["url"]
+        with urllib.request.urlopen(f"{url}{path}", timeout=10) as answer:  # noqa: S310 - loopback
+            return json.load(answer)
+
+    def jetmesh(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+        """Run the installed command beside the mesh."""
+        return subprocess.run(
+            [str(Path(sys.executable).parent / "jetmesh"), *arguments],
+            cwd=self.root,
+            env=_environ(),
+            capture_output=True,
+            text=True,
+            input=stdin,
+            check=False,
+        )
+
+    def nats(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run the real nats CLI, as a person would."""
+        return subprocess.run(
+            [nats_cli(), "--server", self.nats_url, *arguments],
+            cwd=self.root,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+
+    def _is_ready(self) -> bool:
+        assert self.process is not None
+        assert self.process.poll() is None, self.log.read_text()[-4000:]
+        try:
+            return bool(self.state()["ready"])
+        except (OSError, ValueError):
+            return False
+
+
+def nats_cli() -> str:
+    """The nats CLI: on CI it must be there, elsewhere the test is skipped without it."""
+    found = shutil.which("nats") or shutil.which("nats", path=str(ROOT / ".cache" / "bin"))
+    if found is None:
+        word = "go install github.com/nats-io/natscli/nats@v0.5.1 brings the nats CLI"
+        if os.environ.get("CI"):
+            pytest.fail(word)
+        pytest.skip(word)
+    return found
+
+
+def wait_until(
+    condition: Callable[[], Any], *, within: float, what: Callable[[], str] = lambda: ""
+) -> Any:
+    """Wait for a condition; its result."""
+    deadline = time.monotonic() + within
+    while not (result := condition()):
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {within} s: {what()}")
+        time.sleep(0.1)
+    return result
+
+
+@contextmanager
+def running(root: Path, settings: str = SETTINGS) -> Iterator[Up]:
+    """A project with the shop's deployables, up until the block ends; it must end cleanly."""
+    root.joinpath("pyproject.toml").write_text('[tool.jetmesh]\nsystem = "shop.system:system"\n')
+    root.joinpath("jetmesh.toml").write_text(settings)
+    root.joinpath("cmd").symlink_to(ROOT / "cmd")
+    root.joinpath("examples").symlink_to(ROOT / "examples")
+    up = Up(root)
+    up.start()
+    try:
+        yield up
+    finally:
+        if up.process is not None:
+            assert up.stop() == 0, up.log.read_text()[-4000:]
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+    """One running shop for the tests of a module."""
+    with running(tmp_path_factory.mktemp("shop")) as up:
+        yield up
+
+
+def _environ() -> dict[str, str]:
+    mine = ("JETMESH", "NATS_URL", "FORCE_COLOR")
+    return {name: value for name, value in os.environ.items() if not name.startswith(mine)}

@@ -1,0 +1,117 @@
+"""What a person does: type a purchase, see it counted, told, mailed and traced."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from tests.shop.conftest import Up, wait_until
+
+GOOD = {
+    "purchase_id": "p-1",
+    "customer": {"id": "c-1", "name": "Sample Customer", "email": "customer@example.test"},
+    "items": [{"sku": "tea", "quantity": 2, "unit_price": "4.50"}],
+    "total": "9.00",
+    "currency": "EUR",
+    "payment_token": "tok_ok",
+}
+
+
+def mails(shop: Up) -> list[dict[str, Any]]:
+    return list(shop.get("sandbox-mail", "/mails.json"))
+
+
+def mail_about(shop: Up, text: str) -> dict[str, Any]:
+    def found() -> dict[str, Any] | None:
+        return next((m for m in mails(shop) if text in m["subject"] + m["text"]), None)
+
+    return dict(wait_until(found, within=30, what=lambda: str(mails(shop))))
+
+
+def test_a_purchase_typed_into_the_nats_cli_is_validated_paid_told_and_shown(shop: Up) -> None:
+    shop.nats("pub", "purchases.created", json.dumps(GOOD))
+    mail = mail_about(shop, "p-1")
+    assert mail["to"] == "customer@example.test"
+    assert "tea" in mail["text"]
+    wait_until(
+        lambda: shop.get("business-dashboard", "/api/board")["purchases"]["captured"] >= 1,
+        within=10,
+    )
+    traced = shop.jetmesh("trace", "p-1")
+    assert traced.returncode == 0, traced.stderr
+    for word in ("purchases.created", "orders.validated", "payments.captured", "notifications"):
+        assert word in traced.stdout
+    assert "customer@example.test" not in traced.stdout
+    assert "tok_ok" not in traced.stdout
+
+
+def test_three_purchases_of_the_start_screen_end_as_it_says(shop: Up) -> None:
+    examples = Path("examples/purchases")
+    for name, text in (("good", "p-good-1"), ("invalid", "p-invalid-1"), ("declined", "p-dec")):
+        done = shop.jetmesh("publish", "purchases.created", str(examples / f"{name}.json"))
+        assert done.returncode == 0, done.stderr
+        assert "PURCHASES" in done.stdout
+        mail_about(shop, text)
+    board = shop.get("business-dashboard", "/api/board")["purchases"]
+    assert board["rejected"] >= 1
+    assert board["declined"] >= 1
+
+
+def test_the_same_id_with_other_content_has_one_mail_and_the_second_is_visible(shop: Up) -> None:
+    first = {**GOOD, "purchase_id": "p-twice"}
+    second = {**first, "total": "10.00"}
+    for purchase in (first, first, second):
+        shop.nats("pub", "purchases.created", json.dumps(purchase))
+    mail_about(shop, "p-twice")
+
+    def refused() -> bool:
+        return shop.jetmesh("trace", "p-twice", "--json").stdout.count('"refused"') >= 2
+
+    wait_until(refused, within=20, what=lambda: shop.jetmesh("trace", "p-twice").stdout)
+    assert sum("p-twice" in m["subject"] + m["text"] for m in mails(shop)) == 1
+
+
+def test_an_unpublishable_purchase_is_refused_with_the_field(shop: Up) -> None:
+    wrong = shop.jetmesh("publish", "purchases.created", "-", stdin='{"purchase_id": 5}')
+    assert wrong.returncode != 0
+    assert "$.purchase_id" in wrong.stderr
+    assert "Traceback" not in wrong.stderr
+
+
+def test_garbage_is_dead_lettered_and_others_flow_on(shop: Up) -> None:
+    shop.nats("pub", "purchases.created", "no json at all")
+    shop.nats("pub", "purchases.created", json.dumps({**GOOD, "purchase_id": "p-after"}))
+    mail_about(shop, "p-after")
+    info = shop.nats("stream", "info", "DEADLETTERS", "--json")
+    assert json.loads(info.stdout)["state"]["messages"] >= 1
+
+
+def test_the_nats_cli_lists_every_service_with_its_handlers(shop: Up) -> None:
+    listed = shop.nats("micro", "ls").stdout
+    for name in ("order-validation", "payments", "notifications", "business-dashboard"):
+        assert name in listed
+    assert "charge" in shop.nats("micro", "info", "payments").stdout
+    assert "charge" in shop.nats("micro", "stats", "payments").stdout
+
+
+def test_markup_and_escapes_are_shown_as_text(shop: Up) -> None:
+    nasty = "<script>alert(1)</script>\x1b[31m"
+    purchase = {
+        **GOOD,
+        "purchase_id": "p/<b>.x y",
+        "customer": {**GOOD["customer"], "name": nasty},  # type: ignore[dict-item]  # a dict
+    }
+    shop.nats("pub", "purchases.created", json.dumps(purchase))
+    mail = mail_about(shop, "p/<b>.x y")
+    assert "\x1b" not in mail["text"] + mail["subject"]
+    traced = shop.jetmesh("trace", "p/<b>.x y")
+    assert traced.returncode == 0
+    assert "\x1b[31m" not in traced.stdout
+
+
+def test_logs_hold_no_address_and_no_token(shop: Up) -> None:
+    text = shop.log.read_text()
+    assert "started" in text
+    assert "@example.test" not in text
+    assert "tok_" not in text
