@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from html import escape
+from statistics import median
 from typing import Any, Final
 
 _LEFT, _BAR, _GAP, _WIDTH, _VALUE = 190, 18, 8, 760, 120
 _HEAD, _TITLE = 34, 40
+_FAR: Final = 5
+"""A bar that many times longer than the middle one is cut: it would make the others one size."""
 _STYLE: Final = (
     "text{font:13px system-ui,sans-serif;fill:#24292f}"
     ".title{font-weight:600;font-size:15px}.note{fill:#656d76}"
     ".bar{fill:#8c959f}.ours{fill:#0969da}.spread{stroke:#24292f;stroke-width:1.5}"
+    ".cut{stroke:#fff;stroke-width:5}"
     "@media(prefers-color-scheme:dark){text{fill:#e6edf3}.note{fill:#8d96a0}"
-    ".bar{fill:#6e7681}.ours{fill:#4493f8}.spread{stroke:#e6edf3}}"
+    ".bar{fill:#6e7681}.ours{fill:#4493f8}.spread{stroke:#e6edf3}"
+    ".cut{stroke:#0d1117}}"
 )
 _PANELS: Final = (
     ("process", "cpu_us", "consume, decode, decide, publish guarded, PubAck, ack: CPU per message"),
@@ -34,7 +39,7 @@ def draw(results: Mapping[str, Any], titles: Mapping[str, str]) -> str:
     machine = results["machine"]
     note = (
         f"{machine['cpu']}, {machine['cores']} cores, nats-server {machine['nats_server']}, "
-        f"{machine['measured_at']}; bars are medians, lines lowest to highest"
+        f"{machine['measured_at']}; medians, lines: lowest to highest"
     )
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height + 24}" '
@@ -47,7 +52,8 @@ def draw(results: Mapping[str, Any], titles: Mapping[str, str]) -> str:
 def _panel(
     peers: Mapping[str, Any], measure: str, title: str, titles: Mapping[str, str], top: int
 ) -> str:
-    longest = max(peer[f"{measure}_spread"][1] for peer in peers.values())
+    limit = _FAR * median(peer[measure] for peer in peers.values())
+    longest = max(p[f"{measure}_spread"][1] for p in peers.values() if p[measure] <= limit)
     scale = (_WIDTH - _LEFT - _VALUE) / longest
     parts = [_text(0, top + 20, title, "title")]
     for place, (name, peer) in enumerate(peers.items()):
@@ -56,18 +62,21 @@ def _panel(
     return "".join(parts)
 
 
-def _bar(
-    name: str, title: str, peer: Mapping[str, Any], measure: str, scale: float, y: int
-) -> str:
-    width = peer[measure] * scale
+def _bar(name: str, title: str, peer: Mapping[str, Any], measure: str, scale: float, y: int) -> str:
+    cut = peer[measure] * scale > _WIDTH - _LEFT - _VALUE
+    width = _WIDTH - _LEFT - _VALUE if cut else peer[measure] * scale
     low, high = (_LEFT + value * scale for value in peer[f"{measure}_spread"])
-    middle = y + _BAR / 2
+    end, middle = _LEFT + width if cut else max(high, _LEFT + width), y + _BAR / 2
+    mark = (
+        f'<path class="cut" d="M{end - 26},{y + _BAR + 2}l8,-{_BAR + 4}"/>'
+        if cut
+        else f'<line class="spread" x1="{low:.1f}" x2="{high:.1f}" y1="{middle}" y2="{middle}"/>'
+    )
     return (
         _text(0, y + 14, title)
         + f'<rect class="{"ours" if name == "jetmesh" else "bar"}" x="{_LEFT}" y="{y}" '
-        f'width="{width:.1f}" height="{_BAR}" rx="2"/>'
-        f'<line class="spread" x1="{low:.1f}" x2="{high:.1f}" y1="{middle}" y2="{middle}"/>'
-        + _text(max(high, _LEFT + width) + 8, y + 14, _shown(peer[measure], measure))
+        f'width="{width:.1f}" height="{_BAR}" rx="2"/>{mark}'
+        + _text(end + 8, y + 14, _shown(peer[measure], measure))
     )
 
 
@@ -78,8 +87,3 @@ def _shown(value: float, measure: str) -> str:
 def _text(x: float, y: float, text: str, kind: str = "") -> str:
     name = f' class="{kind}"' if kind else ""
     return f'<text{name} x="{x:.1f}" y="{y}">{escape(text)}</text>'
-
-
-def peers_order(results: Mapping[str, Any]) -> Sequence[str]:
-    """The peers in the order in which they were measured."""
-    return list(results.get("process", {}) or results.get("consume", {}))

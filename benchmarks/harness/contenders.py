@@ -33,6 +33,7 @@ class PeerMissingError(Exception):
 
 def prepare(names: Sequence[str], say: Callable[[str], None]) -> tuple[list[Peer], dict[str, str]]:
     """Every peer that can run here, and for the others why not."""
+    CACHE.mkdir(exist_ok=True)
     ready, missing = [], {}
     for name, build in _BUILDERS.items():
         if names and name not in names:
@@ -46,26 +47,26 @@ def prepare(names: Sequence[str], say: Callable[[str], None]) -> tuple[list[Peer
 
 
 def _jetmesh() -> Peer:
-    return Peer("jetmesh", "jetmesh, all features on", (sys.executable, "-m", "peers.jetmesh_app"))
+    return Peer("jetmesh", "jetmesh", (sys.executable, "-m", "peers.jetmesh_app"))
 
 
 def _go() -> Peer:
-    return Peer("go", "Go, nats.go, encoding/json", (str(_built("go-peer")),))
+    return Peer("go", "Go, encoding/json", (str(_built("go-peer")),))
 
 
 def _go_fast() -> Peer:
-    return Peer("go_fast_json", "Go, nats.go, go-json", (str(_built("go-peer-fast", "fastjson")),))
+    return Peer("go_fast_json", "Go, go-json", (str(_built("go-peer-fast", "fastjson")),))
 
 
 def _nats_py() -> Peer:
     _install()
-    return Peer("nats_py", "nats-py, tuned by hand", (str(_PYTHON), "-m", "peers.nats_py_pipeline"))
+    return Peer("nats_py", "nats-py by hand", (str(_PYTHON), "-m", "peers.nats_py_pipeline"))
 
 
 def _faststream() -> Peer:
     _install()
     command = (str(_PYTHON), "-m", "peers.faststream_app")
-    return Peer("faststream", "FastStream, pull, msgspec", command, share=4)
+    return Peer("faststream", "FastStream", command, share=4)
 
 
 _BUILDERS: Final[dict[str, Callable[[], Peer]]] = {
@@ -82,7 +83,6 @@ def _built(name: str, tags: str = "") -> Path:
     if go is None:
         raise PeerMissingError("Go is not installed")
     binary = CACHE / name
-    CACHE.mkdir(exist_ok=True)
     _run([go, "build", "-tags", tags, "-o", str(binary), "."], HERE / "peers" / "go")
     return binary
 

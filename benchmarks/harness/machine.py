@@ -10,9 +10,8 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from jetmesh.operate.broker import find_server
-
 from harness.contenders import HERE
+from jetmesh.operate.broker import find_server
 
 _GIB = 1 << 30
 

@@ -1,4 +1,4 @@
-"""The whole mesh as `jetmesh up` runs it: how soon it is ready, what it holds, how fast it tells."""
+"""The whole mesh as `jetmesh up` runs it: soon ready, small, fast to tell?"""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import Any, Final
 
 import nats
-from jetmesh.operate.broker import Broker, free_port
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from harness.child import Child, memory_mib
+from harness.child import Child, cpu_seconds, memory_mib
 from harness.contenders import HERE
 from harness.numbers import percentile
+from jetmesh.operate.broker import Broker, free_port
 
 RATE: Final = 200
 """Purchases a second."""
@@ -46,13 +46,27 @@ class WholeMesh:
     seconds: float
     """From the command to every service ready."""
 
+    @property
+    def services(self) -> dict[str, int]:
+        """Process ids by service."""
+        return {name: entry["pid"] for name, entry in self.up["services"].items()}
+
+    @property
+    def others(self) -> dict[str, int]:
+        """Process ids of everything else that runs."""
+        sandboxes = {name: entry["pid"] for name, entry in self.up["sandboxes"].items()}
+        broker = {"nats-server": self.up["broker"]["pid"], "supervisor": self.child.pid}
+        return sandboxes | broker
+
+    def cpu(self) -> dict[str, float]:
+        """CPU seconds of each process so far."""
+        everyone = self.services | self.others
+        return {name: cpu_seconds(pid) for name, pid in everyone.items()}
+
     def memory(self) -> dict[str, Any]:
         """Memory of each process in MiB, and of all together."""
-        named = {name: entry["pid"] for name, entry in self.up["services"].items()}
-        others = {name: entry["pid"] for name, entry in self.up["sandboxes"].items()}
-        others |= {"nats-server": self.up["broker"]["pid"], "supervisor": self.child.pid}
-        services = {name: memory_mib(pid) for name, pid in named.items()}
-        rest = {name: memory_mib(pid) for name, pid in others.items()}
+        services = {name: memory_mib(pid) for name, pid in self.services.items()}
+        rest = {name: memory_mib(pid) for name, pid in self.others.items()}
         whole = [*services.values(), *rest.values()]
         return {
             "services": services,
@@ -92,7 +106,7 @@ async def measure_mesh(seconds: int, moved: Callable[[int], None]) -> dict[str, 
     with whole_mesh() as mesh:
         await asyncio.sleep(_IDLE_SECONDS)
         idle = mesh.memory()
-        latency = await _latency(mesh.up["nats_url"], seconds, moved)
+        latency = await _latency(mesh, seconds, moved)
         loaded = mesh.memory()
     return {
         "up_to_ready_s": round(mesh.seconds, 2),
@@ -101,9 +115,9 @@ async def measure_mesh(seconds: int, moved: Callable[[int], None]) -> dict[str, 
     }
 
 
-async def _latency(url: str, seconds: int, moved: Callable[[int], None]) -> dict[str, Any]:
+async def _latency(mesh: WholeMesh, seconds: int, moved: Callable[[int], None]) -> dict[str, Any]:
     """From the moment of publishing to the arrival of notifications.sent at a subscriber."""
-    client = await nats.connect(url, name="bench")
+    client = await nats.connect(mesh.up["nats_url"], name="bench")
     arrived: dict[str, float] = {}
 
     async def arrive(message: Msg) -> None:
@@ -111,28 +125,45 @@ async def _latency(url: str, seconds: int, moved: Callable[[int], None]) -> dict
 
     await client.subscribe("notifications.sent.*", cb=arrive)
     await client.flush()
-    published: dict[str, float] = {}
-    async for _ in _paced(_WARM_UP):
-        await _buy(client, f"warm-{_}", _)
-    async for number in _paced(seconds * RATE):
-        key = f"paced-{number}"
-        published[key] = time.monotonic()
-        await _buy(client, key, number)
-        moved(number + 1)
-    deadline = time.monotonic() + _SETTLE_SECONDS
-    while not published.keys() <= arrived.keys() and time.monotonic() < deadline:
-        await asyncio.sleep(0.02)
+    await _told(arrived, await _buy_paced(client, "warm", _WARM_UP))
+    before = mesh.cpu()
+    published = await _buy_paced(client, "paced", seconds * RATE, moved)
+    await _told(arrived, published)
+    used = {name: total - before[name] for name, total in mesh.cpu().items()}
     await client.close()
-    took = [(arrived[key] - at) * 1e3 for key, at in published.items() if key in arrived]
-    if len(took) < len(published):
-        raise NotReadyError(f"{len(published) - len(took)} purchases were never notified")
+    took = [(arrived[key] - at) * 1e3 for key, at in published.items()]
     return {
         "p50_ms": round(percentile(took, 0.5), 2),
         "p99_ms": round(percentile(took, 0.99), 2),
         "max_ms": round(max(took), 2),
         "purchases": len(took),
         "rate": RATE,
+        "cpu_ms_per_purchase": {
+            name: round(seconds * 1e3 / len(took), 2) for name, seconds in used.items()
+        },
     }
+
+
+async def _buy_paced(
+    client: Client, prefix: str, amount: int, moved: Callable[[int], None] = lambda _: None
+) -> dict[str, float]:
+    """Publish `amount` purchases at their pace; returns when each was published."""
+    published = {}
+    async for number in _paced(amount):
+        key = f"{prefix}-{number}"
+        published[key] = time.monotonic()
+        await _buy(client, key, number)
+        moved(number + 1)
+    return published
+
+
+async def _told(arrived: dict[str, float], published: dict[str, float]) -> None:
+    """Wait until every one of `published` has been notified."""
+    deadline = time.monotonic() + _SETTLE_SECONDS
+    while missing := published.keys() - arrived.keys():
+        if time.monotonic() > deadline:
+            raise NotReadyError(f"{len(missing)} purchases were never notified")
+        await asyncio.sleep(0.02)
 
 
 async def _paced(amount: int) -> AsyncIterator[int]:

@@ -25,6 +25,11 @@ class Options:
     """Only these; empty is all."""
 
     @property
+    def whole(self) -> bool:
+        """Whether every part and every peer is measured."""
+        return set(self.parts) == set(PARTS) and not self.peers
+
+    @property
     def short(self) -> bool:
         """Whether it is a look rather than a measurement: everything within a minute."""
         return self.messages < SHORT

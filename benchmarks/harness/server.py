@@ -32,27 +32,20 @@ class Server:
         """Delete every stream and make those of `service` anew."""
         for name in (await self.control.api("STREAM.NAMES")).get("streams") or []:
             await self.control.api(f"STREAM.DELETE.{name}")
-        await self.provision(service)
-
-    async def provision(self, service: Service) -> None:
-        """Make what `service` declares, as it would do by itself."""
         await apply(self.control, await plan(self.control, derive([service])))
 
     async def durable(self, name: str) -> dict[str, Any]:
         """CONSUMER.INFO of a durable on the input stream."""
         return await self.control.api(f"CONSUMER.INFO.{INPUT}.{name}")
 
-    async def drop_durable(self, name: str) -> None:
-        """Delete a durable on the input stream; it may be gone already."""
-        try:
-            await self.control.api(f"CONSUMER.DELETE.{INPUT}.{name}")
-        except ApiError as error:
-            if error.code != _NOT_FOUND:
-                raise
-
     async def stored(self, stream: str) -> int:
-        """How many messages a stream holds."""
-        info = await self.control.api(f"STREAM.INFO.{stream}")
+        """How many messages a stream holds; none when there is no such stream."""
+        try:
+            info = await self.control.api(f"STREAM.INFO.{stream}")
+        except ApiError as error:
+            if error.code == _NOT_FOUND:
+                return 0
+            raise
         return int(info["state"]["messages"])
 
     async def pause(self, name: str) -> None:

@@ -11,14 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from jetmesh import Service
-from jetmesh.operate.broker import Broker
-
 from harness.child import Child
 from harness.contenders import HERE, Peer
 from harness.filler import Filler
 from harness.purchases import purchases
 from harness.server import INPUT, OUTPUT, Server
+from jetmesh import Service
+from jetmesh.operate.broker import Broker
 from peers.jetmesh_app import SERVICES
 
 WARM_UP: Final = 2000
@@ -61,7 +60,7 @@ class Bench:
             filler.fill(purchases(prefix, amount))
 
     def start(self, command: tuple[str, ...], workload: str, log: Path) -> Child:
-        """Start a peer; its variables are the ones that a service of jetmesh reads, and two more."""
+        """Start a peer; its variables are those that a service of jetmesh reads, and two more."""
         environ = {
             "NATS_URL": self.broker.url,
             "WORKLOAD": workload,
@@ -85,67 +84,87 @@ async def measure(
     *,
     number: int,
     messages: int,
-    renew: bool = True,
+    keep: bool = False,
     moved: Callable[[int], None] = lambda _: None,
 ) -> Sample:
-    """Measure `peer` on `messages` purchases.
+    """Measure `peer` on `messages` purchases, in fresh streams unless `keep` says otherwise.
 
     Raises:
         ChildFailedError: the peer died.
         StalledError: it stopped working.
         UnequalWorkError: it did something else than the work.
     """
-    service = SERVICES[workload]
-    durable = durable_of(service)
-    if renew:
-        await bench.server.renew(service)
+    if not keep:
+        await bench.server.renew(SERVICES[workload])
+    before = await _stored(bench.server)
     with tempfile.TemporaryDirectory() as folder:
-        log = Path(folder) / "peer.log"
-        with bench.start(peer.command, workload, log) as child:
-            wait = {"seconds": _STALL_SECONDS, "check": child.check}
-            bench.fill("warm", WARM_UP)
-            await bench.server.settled(durable, WARM_UP, **wait)  # type: ignore[arg-type] # reason: two keywords of two types
-            await bench.server.pause(durable)
-            bench.fill(f"p{number}", messages - 1)
-            before = child.cpu_seconds()
-            await bench.server.resume(durable)
-            begun = time.time()
-            bench.fill("last", 1)
-            ended = await bench.server.settled(
-                durable,
-                WARM_UP + messages,
-                seconds=_STALL_SECONDS,
-                check=child.check,
-                moved=lambda acked: moved(max(0, acked - WARM_UP)),
+        child = bench.start(peer.command, workload, Path(folder) / "peer.log")
+        with child:
+            seconds, cpu = await _let_go(
+                bench, child, durable_of(SERVICES[workload]), f"{number}", messages, moved
             )
-            cpu = child.cpu_seconds() - before
-    redelivered = await _check_work(bench.server, workload, WARM_UP + messages)
+    redelivered = await _check_work(bench.server, workload, before, WARM_UP + messages)
     return Sample(
         peer=peer.name,
         workload=workload,
         round=number,
         messages=messages,
-        seconds=ended - begun,
+        seconds=seconds,
         cpu_us=cpu / messages * 1e6,
         redelivered=redelivered,
     )
 
 
-async def _check_work(server: Server, workload: str, inputs: int) -> int:
+async def _let_go(
+    bench: Bench,
+    child: Child,
+    durable: str,
+    label: str,
+    messages: int,
+    moved: Callable[[int], None],
+) -> tuple[float, float]:
+    """Seconds and CPU seconds that the peer takes for `messages`, once it is warm."""
+    server = bench.server
+    warm = await server.stored(INPUT) + WARM_UP
+    bench.fill(f"warm-{label}", WARM_UP)
+    await server.settled(durable, warm, seconds=_STALL_SECONDS, check=child.check)
+    await server.pause(durable)
+    bench.fill(f"p-{label}", messages - 1)
+    await server.resume(durable)
+    used = child.cpu_seconds()
+    begun = time.time()
+    bench.fill(f"last-{label}", 1)
+    ended = await server.settled(
+        durable,
+        warm + messages,
+        seconds=_STALL_SECONDS,
+        check=child.check,
+        moved=lambda acked: moved(max(0, acked - warm)),
+    )
+    return ended - begun, child.cpu_seconds() - used
+
+
+async def _stored(server: Server) -> tuple[int, int]:
+    return await server.stored(INPUT), await server.stored(OUTPUT)
+
+
+async def _check_work(server: Server, workload: str, before: tuple[int, int], inputs: int) -> int:
     """Refuse a result whose work is not done; returns how many were delivered more than once."""
-    info = await server.durable(durable_of(SERVICES[workload]))
-    if await server.stored(INPUT) != inputs:
-        raise UnequalWorkError(f"the input stream holds {await server.stored(INPUT)} of {inputs}")
+    stored, outcomes = await _stored(server)
+    if stored - before[0] != inputs:
+        raise UnequalWorkError(f"the input stream holds {stored - before[0]} of {inputs}")
+    if outcomes - before[1] != (inputs if workload == "process" else 0):
+        raise UnequalWorkError(f"{outcomes - before[1]} outcomes of {inputs} purchases are stored")
     if workload == "process":
-        await _check_outcomes(server, inputs)
-    return int(info["delivered"]["consumer_seq"]) - inputs
+        await _check_outcome(server)
+    info = await server.durable(durable_of(SERVICES[workload]))
+    return int(info["delivered"]["consumer_seq"]) - stored
 
 
-async def _check_outcomes(server: Server, inputs: int) -> None:
-    stored = await server.stored(OUTPUT)
-    if stored != inputs:
-        raise UnequalWorkError(f"{stored} outcomes of {inputs} purchases are stored")
-    last = await server.control.message(OUTPUT, stored)
+async def _check_outcome(server: Server) -> None:
+    """Look at the last outcome: its message id, its guard and what was decided."""
+    info = await server.control.api(f"STREAM.INFO.{OUTPUT}")
+    last = await server.control.message(OUTPUT, int(info["state"]["last_seq"]))
     if last is None or not last.headers.get("Nats-Msg-Id"):
         raise UnequalWorkError("an outcome carries no message id")
     key = last.subject.rpartition(".")[2]

@@ -9,7 +9,6 @@ from __future__ import annotations
 import sys
 
 from jetmesh import Record, Service, event
-
 from peers.purchases import OrderRejected, OrderValidated, PurchaseCreated, decide
 
 event("purchases.created", key="purchase_id")(PurchaseCreated)

@@ -83,9 +83,7 @@ class Pipeline:
             await self.status(message)
             return
         outcome = decide(decode(message.data))
-        subject = (
-            "orders.validated" if isinstance(outcome, OrderValidated) else "orders.rejected"
-        )
+        subject = "orders.validated" if isinstance(outcome, OrderValidated) else "orders.rejected"
         key = outcome.purchase_id
         number = str(next(self.numbers))
         self.waiting[number] = reply

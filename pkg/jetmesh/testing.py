@@ -11,13 +11,12 @@ async with mesh(validation, payments) as m:      # a real broker, the services i
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import os
 import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from time import monotonic
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -47,13 +46,17 @@ def outputs(
     contract fails here. A `Delivery` and default settings are supplied unless given by name.
 
     Raises:
-        UsageError: `function` is no handler of `service`.
+        UsageError: `function` is no `def` handler of `service`, or an argument is missing.
         ContractViolation, msgspec.ValidationError: a value does not keep its contract.
         Exception: whatever the handler raises.
     """
     handler = _handler(service, function)
+    if handler.is_async:
+        raise UsageError(
+            f"{handler.name} is an async def handler.", remedy="Use await aoutputs(…)."
+        )
     arguments = _arguments(service, handler, event, supplied)
-    return _checked(handler, function(_through(event), **arguments))
+    return _checked(handler, function(_input(handler, event), **arguments))
 
 
 async def aoutputs(
@@ -61,8 +64,10 @@ async def aoutputs(
 ) -> list[Any]:
     """`outputs` of an `async def` handler."""
     handler = _handler(service, function)
+    if not handler.is_async:
+        raise UsageError(f"{handler.name} is a def handler.", remedy="Use outputs(…).")
     arguments = _arguments(service, handler, event, supplied)
-    return _checked(handler, await function(_through(event), **arguments))
+    return _checked(handler, await function(_input(handler, event), **arguments))
 
 
 def delivery(event: Struct, *, attempt: int = 1, sequence: int = 1) -> Delivery:
@@ -91,16 +96,19 @@ async def eventually(
     Raises:
         AssertionError: it is not true after `within` seconds.
     """
-    deadline = monotonic() + within
-    while True:
-        result = condition()
-        if asyncio.iscoroutine(result):
-            result = await result
-        if result:
-            return result
-        if monotonic() > deadline:
-            raise AssertionError(f"{what} did not come true within {within} s")
-        await asyncio.sleep(_LOOK_SECONDS)
+    try:
+        async with asyncio.timeout(within) as limit:
+            while True:
+                result = condition()
+                if asyncio.iscoroutine(result):
+                    result = await result
+                if result:
+                    return result
+                await asyncio.sleep(_LOOK_SECONDS)
+    except TimeoutError:
+        if limit.expired():
+            raise AssertionError(f"{what} did not come true within {within} s") from None
+        raise
 
 
 class Mesh:
@@ -145,18 +153,27 @@ class Mesh:
         return [message async for message in self.control.history(stream, [subject])]
 
     async def settled(self, *, within: float = 10.0) -> None:
-        """Wait until every durable has handled all there is."""
-        await eventually(self._is_settled, within=within, what="an empty mesh")
+        """Wait until every durable has handled all there is, and what came of it."""
+        seen: list[tuple[Any, ...]] = []
 
-    async def _is_settled(self) -> bool:
+        async def nothing_moves() -> bool:
+            """An output may arrive at a durable just after the look at it: look twice."""
+            seen.append(await self._positions())
+            return len(seen) > 1 and seen[-1] == seen[-2] and None not in seen[-1]
+
+        await eventually(nothing_moves, within=within, what="an empty mesh")
+
+    async def _positions(self) -> tuple[int | None, ...]:
+        """How far each durable has come; None while it has something to do."""
+        found: list[int | None] = []
         for running in self.running.values():
             for consumer in running.consumers:
                 handler = consumer.handler
                 subject = f"CONSUMER.INFO.{handler.input.stream}.{handler.durable}"
                 info = await self.control.api(subject)
-                if info["num_pending"] or info["num_ack_pending"]:
-                    return False
-        return True
+                busy = info["num_pending"] or info["num_ack_pending"]
+                found.append(None if busy else info["delivered"]["consumer_seq"])
+        return tuple(found)
 
 
 @asynccontextmanager
@@ -201,8 +218,9 @@ def subject_of(event: Struct) -> str:
 
 def _load(services: Sequence[Service], url: str, variables: Mapping[str, str]) -> Loaded:
     environ = {"JETMESH__HTTP__PORT": "0", "JETMESH__NATS__URL": url, **variables}
-    with contextlib.chdir(tempfile.gettempdir()):  # no jetmesh.toml of the project
-        return load_settings(services, environ=environ)
+    # not the jetmesh.toml of the project, unless the test asks for it
+    file = None if "JETMESH_SETTINGS" in variables else Path(os.devnull)
+    return load_settings(services, file=file, environ=environ)
 
 
 def _handler(service: Service, function: Callable[..., Any]) -> Handler:
@@ -211,6 +229,12 @@ def _handler(service: Service, function: Callable[..., Any]) -> Handler:
         if handler.function is function:
             return handler
     raise UsageError(f"{function} is no handler of {service.name}.", remedy="Declare it with on().")
+
+
+def _input(handler: Handler, event: Struct) -> Struct:
+    if handler.input.key is not None:
+        escape_key(getattr(event, handler.input.key))  # refuses a key that cannot be one
+    return _through(event)
 
 
 def _through(event: Struct) -> Struct:
@@ -224,9 +248,9 @@ def _arguments(
     arguments: dict[str, Any] = {}
     if handler.delivery:
         arguments[handler.delivery] = delivery(event)
-    if service.settings in handler.needs.values():
-        name = next(n for n, kind in handler.needs.items() if kind is service.settings)
-        arguments[name] = service.settings and service.settings()
+    for name, kind in handler.needs.items():
+        if kind is service.settings and name not in supplied:
+            arguments[name] = _default_settings(handler, name, kind)
     arguments.update(supplied)
     expected = {handler.delivery, *handler.needs} - {None}
     if wrong := expected ^ set(arguments):
@@ -235,6 +259,16 @@ def _arguments(
             remedy=f"Correct {', '.join(sorted(map(str, wrong)))}.",
         )
     return arguments
+
+
+def _default_settings(handler: Handler, name: str, kind: type) -> Any:
+    try:
+        return kind()
+    except TypeError as error:
+        raise UsageError(
+            f"{kind.__name__} has fields without defaults: {error}.",
+            remedy=f"Pass {name}={kind.__name__}(…) to {handler.name}.",
+        ) from error
 
 
 def _checked(handler: Handler, result: Any) -> list[Any]:

@@ -40,7 +40,7 @@ def programs(
     services: list[Program] = []
     for service in ordered:
         port = ports.take(_FIRST_PORT)
-        own = {**everyone, "JETMESH__HTTP__HOST": _HOST, "JETMESH__HTTP__PORT": str(port)}
+        own = {**everyone, "JETMESH__HTTP__PORT": str(port)}
         main = _main(project, service.name)
         services.append(Program(service.name, main, own, f"http://{_HOST}:{port}", "/readyz"))
     return sandboxes, services

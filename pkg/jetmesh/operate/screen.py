@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import shlex
@@ -20,8 +22,6 @@ from jetmesh.operate.lines import clean
 from jetmesh.operate.prepare import Entrance
 
 if TYPE_CHECKING:
-    from rich.live import Live
-
     from jetmesh.operate.child import Child
 
 OWN: Final = "jetmesh"
@@ -43,9 +43,8 @@ class Screen:
     """One writer of the terminal, so that lines of several processes never mix."""
 
     def __init__(self, console: Console | None = None) -> None:
-        self.console = console or Console(highlight=False, soft_wrap=True)
+        self.console = console or _Console(highlight=False, soft_wrap=True)
         self.in_terminal = self.console.is_terminal
-        self._live: Live | None = None
         self._styles: dict[str, str] = {OWN: "bold"}
         self._width = len(OWN)
 
@@ -57,8 +56,10 @@ class Screen:
 
     def line(self, name: str, text: str) -> None:
         """Show one line that a process wrote."""
-        prefix = Text(f"{name:<{self._width}} │ ", style=self._styles.get(name, ""))
-        self.console.print(prefix + Text.from_ansi(clean(text, colours=self.in_terminal)))
+        prefix = (f"{name:<{self._width}} │ ", self._styles.get(name, ""))
+        shown = Text.assemble(prefix, Text.from_ansi(clean(text, colours=self.in_terminal)))
+        with contextlib.suppress(OSError):  # a terminal that was closed
+            self.console.print(shown)
 
     def say(self, text: str) -> None:
         """Show one line of our own."""
@@ -86,8 +87,9 @@ class Screen:
         out.print(Text(title, style="bold green"))
         out.print()
         for address in addresses:
-            line = Text(f"  {address.name:<{width}}  ") + Text(address.url, style="underline cyan")
-            out.print(line + Text(f"  {address.note}" if address.note else "", style="dim"))
+            note = (f"  {address.note}" if address.note else "", "dim")
+            name = f"  {address.name:<{width}}  "
+            out.print(Text.assemble(name, (address.url, "underline cyan"), note))
         out.print()
         out.print(Text("Try it in another terminal:", style="bold"))
         out.print(f"  export NATS_URL={nats_url}")
@@ -101,6 +103,13 @@ class Screen:
         out.print()
         out.print(Text("Ctrl-C ends everything; what is stored stays for the next time.", "dim"))
         out.print()
+
+
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Go on in silence when the reader of a pipe has gone: the mesh is not to end by it."""
+        self.file = io.StringIO()
+        self.quiet = True
 
 
 class _Progress:
@@ -120,10 +129,10 @@ class _Progress:
             name = f" {child.program.name:<{width}} "
             if child.problem:
                 mark = turning.copy() if isinstance(turning, Text) else Text("·")
-                yield mark + Text(name) + Text(clean(child.problem, colours=False), "yellow")
+                yield Text.assemble(mark, name, (clean(child.problem, colours=False), "yellow"))
             else:
                 ready = f"ready after {child.ready_after:.1f} s"
-                yield Text("✓", "green") + Text(name) + Text(ready, "dim")
+                yield Text.assemble(("✓", "green"), name, (ready, "dim"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""`jetmesh up`: the broker, the sandboxes and every service, started, watched and ended together."""
+"""`jetmesh up`: the broker, the sandboxes and every service: started, watched, ended together."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 
-from jetmesh.errors import BrokerError, JetmeshError, UsageError
+from jetmesh.errors import JetmeshError, UsageError
 from jetmesh.operate import upfile
 from jetmesh.operate.broker import Broker, check_version, find_server
 from jetmesh.operate.child import Child, Program, leash_prefix, leashed
@@ -26,6 +26,7 @@ from jetmesh.operate.project import Project
 from jetmesh.operate.screen import Address, Screen, tries
 from jetmesh.operate.upfile import BrokerAddress, Running, Up
 
+_T = TypeVar("_T")
 _BROKER_PORT: Final = 4222
 _WATCH_SECONDS: Final = 0.25
 _BROKER_PAUSE: Final = 1.0
@@ -219,16 +220,19 @@ class Supervisor:
             return
         for child in (*self._services, *self._sandboxes):
             child.kill()
-        self._broker.kill()
+        self._broker.stop(timeout=1.0)  # it writes out what it acknowledged
         upfile.forget(self._project.state)
         os._exit(130)
 
-    async def _unless_ended[T](self, task: asyncio.Task[T]) -> T | None:
+    async def _unless_ended(self, task: asyncio.Task[_T]) -> _T | None:
         """What the task returns, None when the end came first."""
         ending = asyncio.create_task(self._ended.wait())
         await asyncio.wait({task, ending}, return_when=asyncio.FIRST_COMPLETED)
         ending.cancel()
-        return await task if task.done() else None
+        if task.done():
+            return task.result()
+        task.cancel()
+        return None
 
     async def _stop(self, preparing: asyncio.Task[Prepared]) -> None:
         """Services first, then what they use, the broker last: nothing in flight is lost."""

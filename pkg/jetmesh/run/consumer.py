@@ -16,22 +16,25 @@ import msgspec
 import structlog
 
 from jetmesh.declare import Handler, Policy, escape_key
-from jetmesh.errors import ContractViolation, Reject, Retry
+from jetmesh.errors import BrokerError, ContractViolation, Reject, Retry
 from jetmesh.run.delivered import Delivered, LiveDelivery
-from jetmesh.run.letters import dead_letter, refusal, where, without_payload
-from jetmesh.run.mask import masked
+from jetmesh.run.letters import dead_letter, refusal, unreadable, where
+from jetmesh.run.mask import masked, text_of
 from jetmesh.run.metrics import HandlerStats
-from jetmesh.run.outputs import Message, Outputs, UndeclaredOutput
+from jetmesh.run.outputs import ConflictingOutputs, Message, Outputs, UndeclaredOutput
+from jetmesh.run.waiters import Acknowledge, Terminate
 from jetmesh.transport.control import StoredMessage
 from jetmesh.transport.seam import Transport, Waiter
 
 LookUp = Callable[[str, str], Awaitable[StoredMessage | None]]
 """(stream, subject filter) to the newest message stored there, read from the leader."""
 
-_FINAL: Final = (Reject, ContractViolation, UndeclaredOutput)
+_FINAL: Final = (Reject, ContractViolation, UndeclaredOutput, ConflictingOutputs)
 """Trying again cannot help."""
 _GIVE_BACK_SECONDS: Final = 0.1
 _UNDECIDED_SECONDS: Final = 0.5
+_CANCEL_SECONDS: Final = 1.0
+_LONGEST_RETRY: Final = 365 * 86_400.0
 
 
 class Consumer:
@@ -65,6 +68,7 @@ class Consumer:
         self._tells = handler.delivery
         self._plain = not supplied and handler.delivery is None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._giving_back = False
         self.unstorable = ""
         """Why the newest dead letter could not be stored; empty when all could."""
         self._log = structlog.get_logger().bind(handler=handler.name)
@@ -93,7 +97,7 @@ class Consumer:
             else:
                 told = Delivered(self, subject, reply, headers, payload, event, received)
                 result = self._call(told)
-        except Exception as error:  # noqa: BLE001 - whatever a handler raises ends in a verdict
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a handler raises ends in a verdict
             failure = error
         if result is None and failure is None:
             self._ack(reply, received)
@@ -159,7 +163,7 @@ class Consumer:
                 failure = error
         if failure is not None:
             if delivered.event is None:
-                failure = _violation(self.handler.input.subject, failure)
+                failure = unreadable(self.handler.input, delivered.payload, failure)
             self._failed(delivered, failure)
 
     async def _effect(self, delivered: Delivered) -> None:
@@ -170,22 +174,33 @@ class Consumer:
         """
         result, failure = None, None
         try:
+            if await self._is_decided(delivered):
+                return
             async with asyncio.timeout(self.policy.timeout):
-                if await self._is_decided(delivered):
-                    return
                 result = await self._call(delivered)
-        except Exception as error:  # noqa: BLE001 - as above; CancelledError is none
+        except asyncio.CancelledError as error:
+            if not self._giving_back:  # it cancelled itself: nobody else will settle it
+                self._failed(delivered, error)
+            raise
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - as above
             failure = error
         self._conclude(delivered, result, failure)
 
     async def _is_decided(self, delivered: Delivered) -> bool:
-        """Settle a delivery whose key has its outcome, before any effect."""
+        """Settle a delivery whose key has its outcome, before any effect.
+
+        Not when the outcome is our own and something may follow it: we may have died in between.
+        """
         deciding = self._outputs.deciding
         if deciding is None or self._key is None:
             return False
         wanted = deciding.decision_filter(delivered.key_token)
-        stored = await self._look_up(deciding.stream, wanted)
-        if stored is None:
+        try:
+            stored = await self._look_up(deciding.stream, wanted)
+        except BrokerError as error:  # no fault of the message: it is never given up for it
+            self._retry(delivered, error, masked(text_of(error)))
+            return True
+        if stored is None or (self._outputs.has_more and self._is_ours(delivered, stored)):
             return False
         self._settle_decided(delivered, stored, wanted)
         return True
@@ -217,7 +232,10 @@ class Consumer:
     def on_stored(self, delivered: Delivered) -> None:
         """Every output on its way has its PubAck."""
         if delivered.rest:
-            self._publish_all(delivered, delivered.rest)
+            try:
+                self._publish_all(delivered, delivered.rest)
+            except Exception as error:  # noqa: BLE001 - it cannot be encoded: its handler's fault
+                self._failed(delivered, error)
         else:
             self.acknowledge(delivered)
 
@@ -226,7 +244,10 @@ class Consumer:
         self._run(self._settle_refused(delivered))
 
     def on_impossible(self, delivered: Delivered, reason: str) -> None:
-        """An output can never be stored."""
+        """An output can never be stored, so the delivery failed, whatever becomes of the others."""
+        if delivered.pending <= 0:
+            return
+        delivered.pending = 0
         self._failed(delivered, Reject(f"the output cannot be stored: {reason}"))
 
     async def _settle_refused(self, delivered: Delivered) -> None:
@@ -264,7 +285,7 @@ class Consumer:
         )
         mark = refusal(delivered, refused, stored)
         delivered.pending = 1
-        self._publish(*mark, _Acknowledge(delivered))
+        self._publish(*mark, Acknowledge(delivered))
 
     def _is_ours(self, delivered: Delivered, stored: StoredMessage) -> bool:
         ours = f"{self.handler.service}:{self.handler.name}:{delivered.cause}:"
@@ -284,11 +305,11 @@ class Consumer:
 
     def _failed(self, delivered: Delivered, error: BaseException) -> None:
         self.stats.failed += 1
-        if isinstance(error, TimeoutError) and not str(error):
+        if isinstance(error, TimeoutError) and not text_of(error):
             error = TimeoutError(f"not done within {self.policy.timeout}").with_traceback(
                 error.__traceback__
             )
-        text = masked(str(error), delivered.event)
+        text = masked(text_of(error), delivered.event)
         self.stats.last_error = f"{type(error).__name__}: {text}"
         if isinstance(error, _FINAL) or delivered.attempt >= self.policy.attempts:
             self._dead_letter(delivered, error, text)
@@ -296,9 +317,9 @@ class Consumer:
             self._retry(delivered, error, text)
 
     def _retry(self, delivered: Delivered, error: BaseException, text: str) -> None:
-        after = error.after if isinstance(error, Retry) else None
-        chance = random.random()  # noqa: S311 - jitter is no secret
-        delay = self.policy.delay(delivered.attempt, chance) if after is None else after
+        delay = self.policy.delay(delivered.attempt, random.random())  # noqa: S311 - jitter is no secret
+        if isinstance(error, Retry) and isinstance(error.after, int | float):
+            delay = error.after if 0 <= error.after <= _LONGEST_RETRY else delay
         self._log.warning(
             "retry",
             key=delivered.key,
@@ -325,7 +346,7 @@ class Consumer:
             where=where(error),
         )
         letter = dead_letter(delivered, self._version, error)
-        self._publish(*letter, _Terminate(delivered, letter))
+        self._publish(*letter, Terminate(delivered, letter))
 
     def terminate(self, delivered: Delivered, reason: str) -> None:
         """The dead letter is stored: the server may forget the input."""
@@ -369,59 +390,14 @@ class Consumer:
 
     async def give_back(self) -> int:
         """Cancel what still runs and return it to the server; how many there were."""
+        self._giving_back = True
         for task in list(self._tasks):
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=_CANCEL_SECONDS)
         left = list(self.in_flight.values())
         for delivered in left:
             self._release(delivered)
             self._transport.retry(delivered.reply, _GIVE_BACK_SECONDS)
             self._settled(delivered.received)
         return len(left)
-
-
-def _violation(subject: str, error: BaseException) -> BaseException:
-    """What could not be decoded does not keep its contract."""
-    if isinstance(error, msgspec.DecodeError | UnicodeError | RecursionError):
-        violation = ContractViolation(f"{subject}: {str(error) or type(error).__name__}")
-        return violation.with_traceback(error.__traceback__)
-    return error
-
-
-class _Terminate:
-    """Waits for a dead letter to be stored."""
-
-    __slots__ = ("_delivered", "_letter")
-
-    def __init__(self, delivered: Delivered, letter: Message) -> None:
-        self._delivered = delivered
-        self._letter = letter
-
-    def on_stored(self) -> None:
-        self._delivered.consumer.terminate(self._delivered, "dead-lettered")
-
-    on_decided = on_stored
-
-    def on_impossible(self, reason: str) -> None:
-        if self._letter[2]:
-            self._letter = without_payload(self._letter)
-            self._delivered.consumer.publish(self._letter, self)
-        else:
-            self._delivered.consumer.keep_pending(self._delivered, reason)
-
-
-class _Acknowledge:
-    """Waits for the mark of a refused outcome to be stored."""
-
-    __slots__ = ("_delivered",)
-
-    def __init__(self, delivered: Delivered) -> None:
-        self._delivered = delivered
-
-    def on_stored(self) -> None:
-        self._delivered.consumer.acknowledge(self._delivered)
-
-    on_decided = on_stored
-
-    def on_impossible(self, reason: str) -> None:  # noqa: ARG002 - a mark is worth no retry
-        self._delivered.consumer.acknowledge(self._delivered)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
+from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
@@ -11,6 +12,7 @@ import structlog
 from jetmesh import wire
 from jetmesh.declare import Delivery, escape_key, key_of
 from jetmesh.errors import ContractViolation
+from jetmesh.run.logs import About
 
 if TYPE_CHECKING:
     from jetmesh.run.consumer import Consumer
@@ -141,11 +143,16 @@ class LiveDelivery(Delivery):
 
     @cached_property
     def deadline(self) -> datetime:
-        return datetime.now(UTC) + timedelta(seconds=self._from.consumer.policy.timeout)
+        left = self._from.consumer.policy.timeout - (perf_counter() - self._from.received)
+        return datetime.now(UTC) + timedelta(seconds=left)
 
     @cached_property
     def log(self) -> Any:
         handler = self._from.consumer.handler
         return structlog.get_logger().bind(
-            handler=handler.name, key=self.key, cause=self.cause, attempt=self.attempt
+            handler=handler.name,
+            key=self.key,
+            cause=self.cause,
+            attempt=self.attempt,
+            about=About(self._from.event),
         )

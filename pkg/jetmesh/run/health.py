@@ -15,12 +15,13 @@ from jetmesh.run.consumer import Consumer
 from jetmesh.run.mask import text_of
 from jetmesh.transport.control import ControlPlane
 from jetmesh.transport.provision import durable_difference
-from jetmesh.transport.publishes import Publishes
 
 _LOOK_SECONDS: Final = 3.0
 STALL_SECONDS: Final = 60.0
 """An ack floor that stands still for a handler's timeout and so long, with messages waiting, is
 no progress."""
+
+log = structlog.get_logger()
 
 
 class Health:
@@ -36,18 +37,6 @@ class Health:
         """Everything that is wrong now; ready when there is nothing."""
         found = [self.starting] if self.starting else []
         return found + [source.problem for source in self.sources if source.problem]
-
-
-class WaitingOutputs:
-    """Outputs that the server cannot take just now are sent again; meanwhile, this is why."""
-
-    def __init__(self, publishes: Publishes) -> None:
-        self._publishes = publishes
-
-    @property
-    def problem(self) -> str:
-        refusal = self._publishes.refusal
-        return f"outputs wait to be stored: {refusal}" if refusal else ""
 
 
 class DurableWatch:

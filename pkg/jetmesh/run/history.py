@@ -17,7 +17,7 @@ import structlog
 from jetmesh import wire
 from jetmesh.declare import EventSpec, Record
 from jetmesh.errors import BrokerError
-from jetmesh.run.mask import masked
+from jetmesh.run.mask import masked, masked_violation, text_of
 from jetmesh.transport.control import ControlPlane
 from jetmesh.transport.dataplane import DataPlane
 from jetmesh.transport.pull import Pull
@@ -50,9 +50,7 @@ class History:
         self.skipped = 0
         """Events that could not be read; a read model passes over them."""
         self._filters = [text for spec in events for text in spec.filters]
-        self._decoders = {
-            spec.subject.encode(): msgspec.json.Decoder(spec.type).decode for spec in events
-        }
+        self._decoders = {spec.subject.encode(): msgspec.json.Decoder(spec.type) for spec in events}
         self._apply = apply
         self._plane = plane
         self._control = control
@@ -60,10 +58,13 @@ class History:
         self._expected = 0
         self._pull: Pull | None = None
         self._starting: asyncio.Task[None] | None = None
+        self._trouble = ""
 
     @property
     def problem(self) -> str:
         """Why the read model is not up to date, in words; empty when it is."""
+        if self._trouble:
+            return f"the history of {self.stream} cannot be read: {self._trouble}"
         if not self.caught_up:
             return f"reading the history of {self.stream}, {self.folded} events so far"
         return ""
@@ -87,9 +88,12 @@ class History:
             try:
                 created = await self._control.api(f"CONSUMER.CREATE.{self.stream}", self._config())
             except BrokerError as error:
-                log.warning("history not readable", stream=self.stream, error=str(error))
+                if str(error) != self._trouble:
+                    log.warning("history not readable", stream=self.stream, error=str(error))
+                self._trouble = str(error)
                 await asyncio.sleep(_RETRY_SECONDS)
                 continue
+            self._trouble = ""
             self._expected = 0
             self._pull = self._plane.inflow(
                 self.stream,
@@ -135,13 +139,15 @@ class History:
     def _apply_one(
         self, subject: bytes, headers: bytes, payload: bytes, sequence: int, nanoseconds: int
     ) -> None:
-        decode = self._decoders.get(subject) or self._decoders[subject.rpartition(b".")[0]]
+        decoder = self._decoders.get(subject) or self._decoders[subject.rpartition(b".")[0]]
         try:
-            event = decode(payload)
+            event = decoder.decode(payload)
         except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
             self.skipped += 1
             log.info(
-                "unreadable event", cause=f"{self.stream}:{sequence}", error=masked(str(error))
+                "unreadable event",
+                cause=f"{self.stream}:{sequence}",
+                error=masked_violation(str(error), payload, decoder.type),
             )
             return
         record = Record(
@@ -159,7 +165,7 @@ class History:
                 "the read model failed",
                 cause=f"{self.stream}:{sequence}",
                 error=type(error).__name__,
-                message=masked(str(error), event),
+                message=masked(text_of(error), event),
             )
         else:
             self.folded += 1

@@ -7,6 +7,7 @@ import contextlib
 import socket
 from collections.abc import Callable, Iterator, Sequence
 
+import structlog
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -20,6 +21,8 @@ from jetmesh.settings import HttpSettings
 
 _CLOSE_SECONDS = 1
 
+log = structlog.get_logger()
+
 
 class HttpServer:
     """Serves from the first moment on: a service that waits for its broker says so here."""
@@ -27,6 +30,7 @@ class HttpServer:
     def __init__(self, settings: HttpSettings, health: Health) -> None:
         self._health = health
         self._socket = _bind(settings)
+        self._address = self._socket.getsockname()[:2]
         self._metrics: Callable[[], bytes] = bytes
         self._app = Starlette(
             routes=[
@@ -51,8 +55,8 @@ class HttpServer:
 
     @property
     def url(self) -> str:
-        host, port = self._socket.getsockname()[:2]
-        return f"http://{host}:{port}"
+        host, port = self._address
+        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
     def start(self) -> None:
         """Answer from now on."""
@@ -68,7 +72,10 @@ class HttpServer:
         self._stopping.set()
         self._server.should_exit = True
         if self._serving is not None:
-            await self._serving
+            await asyncio.wait({self._serving})
+            if not self._serving.cancelled() and (error := self._serving.exception()):
+                log.error("the web server failed", error=type(error).__name__, message=str(error))
+        self._socket.close()
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Tell what still streams that the server stops, as if its reader had left."""
@@ -106,10 +113,13 @@ class _Server(uvicorn.Server):
 
 
 def _bind(settings: HttpSettings) -> socket.socket:
-    listener = socket.socket(socket.AF_INET6 if ":" in settings.host else socket.AF_INET)
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    # asyncio turns Nagle off only for a socket that says it is TCP; with it answers wait 40 ms
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((settings.host, settings.port))
+        listener.listen()  # two processes may bind one port, only one may listen on it
     except OSError as error:
         listener.close()
         raise SettingsError(

@@ -10,9 +10,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
+
 from jetmesh import wire
+from jetmesh.declare import EventSpec
+from jetmesh.errors import ContractViolation
 from jetmesh.run.delivered import Delivered
-from jetmesh.run.mask import masked, text_of
+from jetmesh.run.mask import masked, masked_violation, text_of
 from jetmesh.run.outputs import Message
 from jetmesh.transport.control import StoredMessage
 
@@ -72,6 +76,15 @@ def refusal(delivered: Delivered, refused: str, stored: StoredMessage) -> Messag
     headers = {"Nats-Msg-Id": f"{handler.service}:{handler.name}:{stream}:{sequence}:refusal"}
     subject = f"refusals.{handler.service}.{handler.name}.{delivered.key_token}"
     return subject.encode(), wire.block(headers), json.dumps(body).encode()
+
+
+def unreadable(spec: EventSpec, payload: bytes, error: BaseException) -> BaseException:
+    """What could not be decoded does not keep its contract; any other error stays what it is."""
+    if isinstance(error, msgspec.DecodeError | UnicodeError | RecursionError):
+        text = masked_violation(text_of(error), payload, spec.type) or type(error).__name__
+        violation = ContractViolation(f"{spec.subject}: {text}")
+        return violation.with_traceback(error.__traceback__)
+    return error
 
 
 def where(error: BaseException) -> str:

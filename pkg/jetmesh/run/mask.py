@@ -27,10 +27,11 @@ _WITHHELD: Final = "(a text about too many sensitive values, withheld)"
 # Each starts only where a word starts and never goes back, so its time grows with the text, not
 # with the square of it. An apostrophe inside a word belongs to it, a quote around it does not.
 _part = r"(?:[^\s<>\"'@]|(?<=\w)'(?=\w))++"
-_address = re.compile(rf"(?<![^\s<>\"'@]){_part}(?:@{_part})+")
+_address = re.compile(rf"(?<![^\s<>\"'@])(?<!\w'){_part}(?:@{_part})+")
 _quoted_address = re.compile(r"(?<![\w.+%-])(?:[\w.+-]|%(?!40)[0-9A-Fa-f]{2})++%40[\w.-]+")
 _quoted_value = re.compile(
-    r"(Invalid (?:enum )?value |Object contains unknown field )(['\"`]|-?\d).*( - at `|$)", re.S
+    r"(Invalid (?:enum )?value|Object contains unknown field) (?:['\"`]|-?\d)(?:.*(?= - at `)|.*)",
+    re.DOTALL,
 )
 
 
@@ -45,7 +46,6 @@ def masked_violation(text: str, payload: bytes, contract: type[msgspec.Struct]) 
     msgspec quotes some values and a contract's own check may quote any, so the payload is read
     without its contract once more, to know what has to be masked.
     """
-    text = _quoted_value.sub(r"\1\3", text)
     try:
         raw = msgspec.json.decode(payload)
     except (msgspec.DecodeError, UnicodeError, RecursionError):
@@ -77,7 +77,7 @@ def _without_values(text: str, values: list[str]) -> str:
         return _WITHHELD
     spellings = sorted({s for value in values for s in _spellings(value)}, key=len, reverse=True)
     is_cut = len(text) > _READ
-    text = _quoted_value.sub(r"\1\3", text[:_READ])
+    text = _quoted_value.sub(r"\1", text[:_READ])
     for spelling in spellings:
         text = text.replace(spelling, MASK)
     text = _quoted_address.sub(MASK, _address.sub(MASK, text))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import inspect
+from collections.abc import Iterable, Mapping
 from typing import Any, TypeAlias
 
 import msgspec
@@ -57,6 +58,19 @@ class Output:
             headers = self._headers % (sequence, key)
         return self._subject % key, headers, _encode(value)
 
+    def slot(self, value: Any) -> str:
+        """What only one output of a delivery may have: its decision's filter, or its subject.
+
+        Raises:
+            ContractViolation: the key is empty or longer than 200 bytes.
+        """
+        if self.key is None:
+            return self._subject.decode()
+        token = escape_key(getattr(value, self.key))
+        if self.decision:
+            return self.decision_filter(token)
+        return (self._subject % token.encode()).decode()
+
     def decision_filter(self, token: str) -> str:
         """The subjects of which the escaped key `token` may have only one."""
         return f"{self.decision}.{token}"
@@ -66,29 +80,53 @@ class UndeclaredOutput(TypeError):  # noqa: N818 - it ends in a dead letter unde
     """A handler returned something that its annotation does not name."""
 
 
+class ConflictingOutputs(ValueError):  # noqa: N818 - as above
+    """A handler returned two events of which the server would keep only one, without a word."""
+
+
 class Outputs:
     """Every output of one handler, by type."""
 
     def __init__(self, handler: Handler) -> None:
         self.by_type = {spec.type: Output(handler, spec) for spec in handler.outputs}
         self.deciding = next((o for o in self.by_type.values() if o.decision), None)
+        self.has_more = any(o.decision is None for o in self.by_type.values())
+        """Something may follow a decision."""
         self._handler = f"{handler.service}.{handler.name}"
 
     def ordered(self, result: Any) -> list[Any]:
         """What a handler returned as a list, decisions first: the rest follows only from them.
 
+        None in it is nothing, as it is when returned alone.
+
         Raises:
             UndeclaredOutput: one of it is not in the return annotation.
+            ConflictingOutputs: two of it have one message id, or decide one key.
+            ContractViolation: a key is empty or longer than 200 bytes.
         """
-        values = list(result) if _is_several(result) else [result]
+        values = [value for value in _several(result) if value is not None]
+        seen: set[str] = set()
         for value in values:
-            if type(value) not in self.by_type:
-                raise UndeclaredOutput(
-                    f"{self._handler} returned {type(value).__name__}, which its annotation does "
-                    "not name"
+            output = self.by_type.get(type(value))
+            if output is None:
+                raise UndeclaredOutput(f"{self._handler} returned {_described(value)}")
+            if output.slot(value) in seen:
+                raise ConflictingOutputs(
+                    f"{self._handler} returned {type(value).__name__} beside another event that "
+                    "the server takes for the same: give each its own key, or return one"
                 )
+            seen.add(output.slot(value))
         return sorted(values, key=lambda value: self.by_type[type(value)].decision is None)
 
 
-def _is_several(result: Any) -> bool:
-    return isinstance(result, Sequence) and not isinstance(result, str | bytes)
+def _described(value: Any) -> str:
+    if inspect.iscoroutine(value):
+        value.close()  # else Python warns, much later, that nobody awaited it
+        return "a coroutine; declare it with async def"
+    return f"{type(value).__name__}, which its annotation does not name"
+
+
+def _several(result: Any) -> Iterable[Any]:
+    if isinstance(result, Iterable) and not isinstance(result, str | bytes | Mapping):
+        return result
+    return (result,)

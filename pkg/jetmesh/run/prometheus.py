@@ -15,6 +15,7 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 
 from jetmesh.run.consumer import Consumer
+from jetmesh.run.history import History
 
 _SHOWN: Final = 31
 """Buckets up to 18 minutes; what took longer is in +Inf."""
@@ -31,13 +32,19 @@ _COUNTERS: Final = {
 
 
 class ServiceCollector(Collector):
-    """Turns plain counters into metrics, labelled with service and handler, nothing personal."""
+    """Turns plain counters into metrics, labelled with declared names, never with data."""
 
     def __init__(
-        self, service: str, consumers: Sequence[Consumer], plane: Any, ready: Callable[[], bool]
+        self,
+        service: str,
+        consumers: Sequence[Consumer],
+        histories: Sequence[History],
+        plane: Any,
+        ready: Callable[[], bool],
     ) -> None:
         self._service = service
         self._consumers = consumers
+        self._histories = histories
         self._plane = plane
         self._ready = ready
 
@@ -46,6 +53,8 @@ class ServiceCollector(Collector):
         yield self._durations()
         yield self._gauge("in_flight", "Deliveries without a verdict", lambda c: len(c.in_flight))
         yield self._gauge("lag", "Messages waiting on the server", lambda c: c.stats.lag)
+        yield self._history("folded", "Events folded into read models", lambda h: h.folded)
+        yield self._history("skipped", "Events that read models passed over", lambda h: h.skipped)
         yield GaugeMetricFamily("jetmesh_ready", "1 when ready", value=float(self._ready()))
         yield GaugeMetricFamily(
             "jetmesh_publishes_pending", "Outputs without a PubAck", len(self._plane.publishes)
@@ -83,6 +92,15 @@ class ServiceCollector(Collector):
         family = GaugeMetricFamily(f"jetmesh_{name}", text, labels=("service", "handler"))
         for consumer in self._consumers:
             family.add_metric(self._labels(consumer), value(consumer))
+        return family
+
+    def _history(self, name: str, text: str, value: Callable[[History], int]) -> Metric:
+        totals: dict[str, int] = {}  # several read models may read one stream
+        for history in self._histories:
+            totals[history.stream] = totals.get(history.stream, 0) + value(history)
+        family = CounterMetricFamily(f"jetmesh_{name}", text, labels=("service", "stream"))
+        for stream, total in totals.items():
+            family.add_metric((self._service, stream), total)
         return family
 
     def _labels(self, consumer: Consumer) -> tuple[str, str]:

@@ -12,21 +12,22 @@ from typing import Any, Final, Self
 import structlog
 
 from jetmesh.declare import Service, Topology, derive
-from jetmesh.errors import DriftError
+from jetmesh.errors import JetmeshError
 from jetmesh.run.consumer import Consumer
 from jetmesh.run.discovery import Discovery
+from jetmesh.run.failures import failed
 from jetmesh.run.health import DurableWatch, Health, watch
 from jetmesh.run.history import History
 from jetmesh.run.http import HttpServer
 from jetmesh.run.prometheus import ServiceCollector, exposition
+from jetmesh.run.provisioning import answering, provisioned
 from jetmesh.run.supplies import Supplies
 from jetmesh.settings import Loaded
 from jetmesh.transport.control import ControlPlane, StoredMessage
 from jetmesh.transport.dataplane import DataPlane
-from jetmesh.transport.provision import apply, plan
 
 _DRAIN_LOOK_SECONDS: Final = 0.02
-_DRIFT_LOOK_SECONDS: Final = 2.0
+_CLOSE_SECONDS: Final = 2.0
 
 log = structlog.get_logger()
 
@@ -53,9 +54,9 @@ class Running:
         )
         self._stack = AsyncExitStack()
         self._tasks: list[asyncio.Task[None]] = []
-        self.http = HttpServer(self._settings.http, self.health)
         self._plane = DataPlane(self._settings.nats, name=service.name)
         self._control: ControlPlane | None = None
+        self.http = HttpServer(self._settings.http, self.health)  # last: it takes a port
 
     async def __aenter__(self) -> Self:
         self.http.start()
@@ -64,38 +65,58 @@ class Running:
 
     async def __aexit__(self, *_: object) -> None:
         self.started.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self.started
+        await asyncio.wait({self.started}, timeout=self._settings.grace)
+        if self.started.done() and not self.started.cancelled():
+            self.started.exception()  # whoever waited for the start was told
         await self._stop()
 
     # start
 
     async def _start(self) -> None:
+        """Start step by step.
+
+        Raises:
+            JetmeshError: it cannot work like this; one sentence says why.
+        """
+        try:
+            await self._connect()
+            await self._prepare()
+            await self._begin()
+        except (JetmeshError, asyncio.CancelledError):
+            raise
+        except Exception as error:
+            log.exception("the start failed")
+            raise failed(f"The start of {self._service.name}", error) from error
+
+    async def _connect(self) -> None:
         self.health.starting = "waiting for the broker"
         self.health.sources.append(self._plane)
         await self._plane.connect()
-        control = self._control = await ControlPlane.connect(
+        self._control = await ControlPlane.connect(
             self._settings.nats, name=f"{self._service.name} control", patient=True
         )
-        await control.check_server()
+        self.health.sources.append(self._control)
+        await answering(self._control, self._say)
+
+    async def _prepare(self) -> None:
         self.health.starting = "opening resources"
         await self.supplies.open(self._stack)
         self._make_consumers()
-        self.http.show(
-            [
-                route
-                for web in self._service.pages
-                for route in web.function(**self.supplies.of(web.needs))
-            ],
-            lambda: exposition(self._collector()),
-        )
+        self.http.show(self.supplies.routes(), lambda: exposition(self._collector()))
+
+    async def _begin(self) -> None:
+        assert self._control is not None  # noqa: S101 - it is connected
         self.health.starting = "provisioning"
-        await self._provision(control)
-        self._read_history(control)
-        await Discovery(self._service, self._identity, self.consumers).serve(control)
-        self._consume(control)
+        applies = self._settings.provision == "apply"
+        await provisioned(self._control, self._topology, applies=applies, say=self._say)
+        self._read_history(self._control)
+        await Discovery(self._service, self._identity, self.consumers).serve(self._control)
+        self._consume(self._control)
         self.health.starting = ""
         log.info("started", version=self._service.version, http=self.http.url)
+
+    def _say(self, reason: str) -> None:
+        self.health.starting = reason
 
     def _make_consumers(self) -> None:
         for handler, durable in zip(self._topology.handlers, self._topology.durables, strict=True):
@@ -108,32 +129,6 @@ class Running:
                 supplied=self.supplies.of(handler.needs),
             )
             self.consumers.append(consumer)
-
-    async def _provision(self, control: ControlPlane) -> None:
-        """Make streams and durables, or wait until somebody who may has made them."""
-        while True:
-            planned = await plan(control, self._topology)
-            if not planned.changes:
-                return
-            if self._settings.provision == "apply":
-                try:
-                    await apply(control, planned)
-                except DriftError as error:
-                    # another process may have made the same thing just now: look again
-                    again = await plan(control, self._topology)
-                    if again.refused:
-                        self._wait_for_apply(str(error))
-                else:
-                    continue
-            else:
-                self._wait_for_apply("; ".join(map(str, planned.changes)))
-            await asyncio.sleep(_DRIFT_LOOK_SECONDS if self.health.starting else 0)
-
-    def _wait_for_apply(self, difference: str) -> None:
-        text = f"the server differs from the declaration: {difference}; run jetmesh apply"
-        if text != self.health.starting:
-            log.warning("waiting for jetmesh apply", difference=difference)
-        self.health.starting = text
 
     def _read_history(self, control: ControlPlane) -> None:
         for model in self._service.read_models:
@@ -172,7 +167,11 @@ class Running:
 
     def _collector(self) -> ServiceCollector:
         return ServiceCollector(
-            self._service.name, self.consumers, self._plane, lambda: not self.health.problems()
+            self._service.name,
+            self.consumers,
+            self.histories,
+            self._plane,
+            lambda: not self.health.problems(),
         )
 
     # stop
@@ -200,12 +199,16 @@ class Running:
 
     async def _close(self) -> None:
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(2):
+            async with asyncio.timeout(_CLOSE_SECONDS):
                 await self._plane.flush()
         await self._plane.close()
         if self._control is not None:
             await self._control.close()
-        await self._stack.aclose()
+        try:
+            async with asyncio.timeout(_CLOSE_SECONDS):
+                await self._stack.aclose()
+        except Exception as error:  # noqa: BLE001 - every delivery is settled: it may still end well
+            log.error("a resource was not closed", error=type(error).__name__, message=str(error))  # noqa: TRY400 - its text says it
         await self.http.stop()
 
 

@@ -39,27 +39,34 @@ def sensitive_values(event: Any, contract: type[msgspec.Struct] | None = None) -
 
 def _walk(value: Any, kind: Type) -> Iterator[str]:
     if isinstance(kind, Metadata):
-        if (kind.extra or {}).get("sensitive"):
-            yield from _texts(value)
-        else:
-            yield from _walk(value, kind.type)
+        marked = (kind.extra or {}).get("sensitive")
+        yield from _texts(value) if marked else _walk(value, kind.type)
     elif isinstance(kind, UnionType):
         for option in kind.types:
             yield from _walk(value, option)
     elif isinstance(kind, _RECORDS):
         yield from _walk_record(value, kind)
-    elif isinstance(kind, DictType | FrozenDictType):
-        for name, each in value.items() if isinstance(value, Mapping) else ():
-            yield from _walk(name, kind.key_type)
-            yield from _walk(each, kind.value_type)
-    elif isinstance(kind, TupleType):
-        for each, item in zip(_items(value), kind.item_types, strict=False):
+    elif isinstance(kind, DictType | FrozenDictType | TupleType | CollectionType):
+        for each, item in _items(value, kind):
             yield from _walk(each, item)
-    elif isinstance(kind, CollectionType):
-        for each in _items(value):
-            yield from _walk(each, kind.item_type)
     elif isinstance(value, msgspec.Struct):  # in a field that may hold anything
         yield from _walk(value, _type_of(type(value)))
+
+
+def _items(
+    value: Any, kind: DictType | FrozenDictType | TupleType | CollectionType
+) -> Iterator[tuple[Any, Type]]:
+    """What a collection holds, each with its type."""
+    if isinstance(kind, DictType | FrozenDictType):
+        for name, each in value.items() if isinstance(value, Mapping) else ():
+            yield name, kind.key_type
+            yield each, kind.value_type
+    elif isinstance(value, list | tuple | set | frozenset):
+        if isinstance(kind, TupleType):
+            yield from zip(value, kind.item_types, strict=False)
+        else:
+            for each in value:
+                yield each, kind.item_type
 
 
 def _walk_record(value: Any, kind: _Record) -> Iterator[str]:
@@ -92,10 +99,6 @@ def _texts(value: Any) -> Iterator[str]:
             yield from _texts(each)
     elif value is not None and not isinstance(value, bool) and str(value).strip():
         yield str(value)
-
-
-def _items(value: Any) -> list[Any]:
-    return list(value) if isinstance(value, list | tuple | set | frozenset) else []
 
 
 @cache

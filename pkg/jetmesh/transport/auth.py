@@ -40,10 +40,14 @@ def tls_context(nats: NatsSettings) -> ssl.SSLContext:
     try:
         context = ssl.create_default_context(cafile=nats.tls_ca_file or None)
         if nats.tls_cert_file:
-            context.load_cert_chain(nats.tls_cert_file, nats.tls_key_file or None)
-    except OSError as error:
+            # a password for the key would be asked for on the terminal, for ever
+            context.load_cert_chain(
+                nats.tls_cert_file, nats.tls_key_file or None, password=lambda: ""
+            )
+    except (OSError, ValueError) as error:
+        cause = (isinstance(error, OSError) and error.strerror) or str(error)
         raise SettingsError(
-            f"A TLS file cannot be used: {error.strerror or error}.",
+            f"A TLS file cannot be used: {cause}.",
             remedy="Check nats.tls_ca_file, tls_cert_file and tls_key_file.",
         ) from error
     return context
@@ -82,8 +86,9 @@ def _key_pair(seed: str, file: str) -> Any:
 def _read(file: str) -> str:
     try:
         return Path(file).read_text()
-    except OSError as error:
+    except (OSError, ValueError) as error:
+        cause = error.strerror if isinstance(error, OSError) else "it is no text"
         raise SettingsError(
-            f"The credentials file {file} cannot be read: {error.strerror}.",
+            f"The credentials file {file} cannot be read: {cause}.",
             remedy="Check nats.creds_file or nats.nkey_seed_file.",
         ) from error

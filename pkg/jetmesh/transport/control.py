@@ -5,7 +5,6 @@ It is separate so that health and look-ups never wait behind a flood of deliveri
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import contextlib
 import json
@@ -14,19 +13,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, Self
 
-import nats
 import nats.errors
-from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from jetmesh import wire
-from jetmesh.errors import BrokerError, BrokerUnreachable
+from jetmesh.errors import BrokerError
 from jetmesh.settings import NatsSettings
-from jetmesh.transport.auth import tls_context, wants_tls
-from jetmesh.transport.servers import Servers, delays
+from jetmesh.transport.session import Session
 
 _PAGE: Final = 500
-_CONNECT_SECONDS: Final = 2
 _NOT_FOUND: Final = 404
 _NEEDED_API: Final = 2
 """`api.level` of nats-server 2.12: the guard of decisions needs it."""
@@ -71,41 +66,31 @@ class ControlPlane:
     """What people, deploys and start-up ask the broker."""
 
     def __init__(self, nats_settings: NatsSettings, name: str) -> None:
-        self._nats = nats_settings
-        self._name = name
-        self._client = Client()
-        self._closing = False
-        self._rebuild: asyncio.Task[None] | None = None
-        self._subscriptions: list[tuple[str, Callable[[Msg], Awaitable[None]]]] = []
+        self._session = Session(nats_settings, name)
 
     @classmethod
     async def connect(
         cls, nats_settings: NatsSettings, *, name: str, patient: bool = False
     ) -> ControlPlane:
-        """Connect; `patient` waits for the broker as long as it takes.
+        """Connect; `patient` waits for a broker that takes us as long as it takes.
 
         Raises:
+            SettingsError: credentials or certificates cannot be read.
             BrokerUnreachable: no server answers within two seconds each, and not patient.
-            BrokerError: the server refuses us.
+            BrokerError: the server refuses us, and not patient.
         """
         plane = cls(nats_settings, name)
-        waits = delays()
-        while True:
-            try:
-                await plane._connect()
-            except BrokerUnreachable:
-                if not patient:
-                    raise
-                await asyncio.sleep(next(waits))
-            else:
-                return plane
+        await plane._session.connect(patient=patient)
+        return plane
+
+    @property
+    def problem(self) -> str:
+        """Why nothing can be asked, in words; empty while connected."""
+        return self._session.problem
 
     async def close(self) -> None:
         """End the connection."""
-        self._closing = True
-        if self._rebuild is not None:
-            self._rebuild.cancel()
-        await self._client.close()
+        await self._session.close()
 
     async def __aenter__(self) -> Self:
         return self
@@ -124,23 +109,14 @@ class ControlPlane:
         """
         payload = json.dumps(body).encode() if body is not None else b""
         try:
-            message = await self._client.request(f"$JS.API.{subject}", payload, timeout=timeout)
+            message = await self._session.request(f"$JS.API.{subject}", payload, timeout)
         except nats.errors.NoRespondersError as error:
             raise BrokerError(
                 f"{subject}: JetStream does not answer.", remedy="Start nats-server with -js."
             ) from error
         except (nats.errors.Error, TimeoutError, OSError) as error:
             raise BrokerError(f"{subject}: no answer ({type(error).__name__}).") from error
-        answer: dict[str, Any] = json.loads(message.data)
-        if "error" in answer:
-            problem = answer["error"]
-            raise ApiError(
-                subject,
-                problem.get("code", 0),
-                problem.get("err_code", 0),
-                problem.get("description", ""),
-            )
-        return answer
+        return _answer(subject, message.data)
 
     async def check_server(self) -> None:
         """Refuse a server that lacks what decisions need.
@@ -151,7 +127,7 @@ class ControlPlane:
         account = await self.api("INFO")
         level = int(account.get("api", {}).get("level", 0))
         if level < _NEEDED_API:
-            version = self._client.connected_server_version
+            version = self._session.server_version
             raise BrokerError(
                 f"nats-server {version} is too old: JetStream API level {level}, "
                 f"jetmesh needs {_NEEDED_API}.",
@@ -168,8 +144,8 @@ class ControlPlane:
             BrokerError: no stream takes the subject, or no answer.
         """
         try:
-            answer = await self._client.request(
-                subject, payload, timeout=5.0, headers=dict(headers) if headers else None
+            message = await self._session.request(
+                subject, payload, 5.0, dict(headers) if headers else None
             )
         except nats.errors.NoRespondersError as error:
             raise BrokerError(
@@ -177,11 +153,9 @@ class ControlPlane:
             ) from error
         except (nats.errors.Error, TimeoutError, OSError) as error:
             raise BrokerError(f"{subject}: no PubAck ({type(error).__name__}).") from error
-        stored = json.loads(answer.data)
-        if problem := stored.get("error"):
-            raise ApiError(
-                subject, problem["code"], problem.get("err_code", 0), problem["description"]
-            )
+        stored = _answer(subject, message.data)
+        if "stream" not in stored:
+            raise BrokerError(f"{subject}: what answers there is no stream.")
         return PubAck(stored["stream"], stored["seq"], stored.get("duplicate", False))
 
     async def last(self, stream: str, subject: str) -> StoredMessage | None:
@@ -197,6 +171,7 @@ class ControlPlane:
 
         Raises:
             ApiError: no such stream.
+            BrokerError: no answer.
         """
         created = await self.api(
             f"CONSUMER.CREATE.{stream}",
@@ -213,14 +188,13 @@ class ControlPlane:
             },
         )
         left, name = created["num_pending"], created["name"]
-        inbox = self._client.new_inbox()
-        subscription = await self._client.subscribe(inbox)
+        inbox, subscription = await self._session.listen()
         try:
             while left:
                 batch = min(left, _PAGE)
                 body = json.dumps({"batch": batch, "no_wait": True}).encode()
-                await self._client.publish(
-                    f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{name}", body, reply=inbox
+                await self._session.publish(
+                    f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{name}", body, inbox
                 )
                 for _ in range(batch):
                     message = await subscription.next_msg(timeout=5.0)
@@ -228,8 +202,11 @@ class ControlPlane:
                         return  # a status: what is left was purged meanwhile
                     left -= 1
                     yield _from_delivery(stream, message)
+        except (nats.errors.Error, TimeoutError, OSError) as error:
+            raise BrokerError(f"{stream}: no answer ({type(error).__name__}).") from error
         finally:
-            await subscription.unsubscribe()
+            with contextlib.suppress(nats.errors.Error):
+                await subscription.unsubscribe()
             with contextlib.suppress(BrokerError):
                 await self.api(f"CONSUMER.DELETE.{stream}.{name}")
 
@@ -240,8 +217,7 @@ class ControlPlane:
             if message.reply:
                 await message.respond(await answer(message.subject))
 
-        self._subscriptions.append((subject, respond))
-        await self._client.subscribe(subject, cb=respond)
+        await self._session.subscribe(subject, respond)
 
     async def _get(self, stream: str, body: dict[str, Any]) -> StoredMessage | None:
         try:
@@ -261,78 +237,22 @@ class ControlPlane:
             _time(found["time"]),
         )
 
-    # connection
 
-    async def _connect(self) -> None:
-        options: dict[str, Any] = {
-            "servers": [f"nats://{server}" for server in Servers(self._nats.url)],
-            "name": self._name,
-            "max_reconnect_attempts": -1,
-            "reconnect_time_wait": 0.5,
-            "connect_timeout": _CONNECT_SECONDS,
-            "allow_reconnect": True,
-            "error_cb": _ignore,
-            "closed_cb": self._on_closed,
-            **_authentication(self._nats),
-        }
-        self._client = Client()
-        try:
-            await asyncio.wait_for(self._try_once(options), _CONNECT_SECONDS * 2)
-        except (nats.errors.NoServersError, OSError, TimeoutError) as error:
-            await self._abandon()
-            raise BrokerUnreachable(
-                f"No broker answers at {Servers(self._nats.url)}.",
-                remedy="Start one with `jetmesh up`, or set NATS_URL.",
-            ) from error
-        except nats.errors.Error as error:
-            await self._abandon()
-            raise BrokerError(f"The broker refuses {self._name}: {error}.") from error
-        for subject, respond in self._subscriptions:
-            await self._client.subscribe(subject, cb=respond)
-
-    async def _try_once(self, options: dict[str, Any]) -> None:
-        """nats-py tries for ever when it may reconnect, so reach a server first."""
-        last: Exception = OSError("no server")
-        for server in Servers(self._nats.url):
-            try:
-                _, writer = await asyncio.open_connection(server.host, server.port)
-            except OSError as error:
-                last = error
-            else:
-                writer.close()
-                await self._client.connect(**options)
-                return
-        raise last
-
-    async def _abandon(self) -> None:
-        self._client._closed_cb = None  # noqa: SLF001 - it was never open, nothing to rebuild
-        await self._client.close()
-
-    async def _on_closed(self) -> None:
-        """nats-py gives up for good on expired credentials: begin anew, they are read again."""
-        if not self._closing:
-            self._rebuild = asyncio.create_task(self._connect_again())
-
-    async def _connect_again(self) -> None:
-        for wait in delays():
-            await asyncio.sleep(wait)
-            with contextlib.suppress(BrokerError):
-                await self._connect()
-                return
-
-
-def _authentication(settings: NatsSettings) -> dict[str, Any]:
-    given: dict[str, Any] = {
-        "user": settings.user,
-        "password": settings.password,
-        "token": settings.token,
-        "nkeys_seed": settings.nkey_seed_file,
-        "user_credentials": settings.creds_file,
-    }
-    options = {name: value for name, value in given.items() if value}
-    if wants_tls(settings):
-        options["tls"] = tls_context(settings)
-    return options
+def _answer(subject: str, data: bytes) -> dict[str, Any]:
+    try:
+        answer = json.loads(data)
+    except ValueError:
+        answer = None
+    if not isinstance(answer, dict):
+        raise BrokerError(f"{subject}: the answer is no JSON object.")
+    if problem := answer.get("error"):
+        raise ApiError(
+            subject,
+            problem.get("code", 0),
+            problem.get("err_code", 0),
+            problem.get("description", ""),
+        )
+    return answer
 
 
 def _from_delivery(stream: str, message: Msg) -> StoredMessage:
@@ -353,7 +273,3 @@ def _from_delivery(stream: str, message: Msg) -> StoredMessage:
 def _time(text: str) -> datetime:
     # nanoseconds, which fromisoformat reads only to microseconds
     return datetime.fromisoformat(text[:26].rstrip("Z")).replace(tzinfo=UTC)
-
-
-async def _ignore(_: Exception) -> None:
-    """nats-py's read loop dies of an error callback that raises, so this one does nothing."""

@@ -19,7 +19,7 @@ from jetmesh.transport.link import Link
 from jetmesh.transport.publishes import SWEEP_SECONDS, Publishes, drop
 from jetmesh.transport.pull import Pull
 from jetmesh.transport.seam import OnDelivery
-from jetmesh.transport.servers import Server, Servers, delays
+from jetmesh.transport.servers import Server, Servers, delays, in_words
 
 _SILENT_SWEEPS: Final = 8
 """After two silent seconds the server is asked for a sign of life, after four given up."""
@@ -129,7 +129,7 @@ class DataPlane:
             inbox=self._inbox + b"." + sid,
             limit=limit,
             on_delivery=on_delivery,
-            send=lambda frame: self._send_if_up(frame),
+            send=lambda frame: self._send_if_up(frame),  # noqa: PLW0108 - it changes with the connection
             clock=monotonic,
             ready=self._can_pull,
             on_gone=on_gone,
@@ -191,7 +191,7 @@ class DataPlane:
             link.close()
             if first and isinstance(error, SettingsError):
                 raise
-            return _in_words(error)  # whatever it is, it may be over the next time
+            return in_words(error)  # whatever it is, it may be over the next time
         except BaseException:
             link.close()
             raise
@@ -310,11 +310,3 @@ class DataPlane:
             link.ping()
         elif self._silent >= 2 * _SILENT_SWEEPS:
             link.abort("the server is silent")
-
-
-def _in_words(error: Exception) -> str:
-    if isinstance(error, ConnectionRefusedError):
-        return "nobody listens there"
-    if isinstance(error, TimeoutError):
-        return "no answer"
-    return str(error) or type(error).__name__

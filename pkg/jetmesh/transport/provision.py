@@ -20,10 +20,11 @@ _MAX_WAITING: Final = 2048
 
 _UPDATABLE_STREAM: Final = frozenset(
     {"subjects", "description", "max_age", "max_bytes", "num_replicas", "duplicate_window"}
-    | {"allow_direct", "discard"}
+    | {"allow_direct", "discard", "max_msgs", "max_msgs_per_subject", "no_ack"}
 )
 _UPDATABLE_DURABLE: Final = frozenset(
     {"description", "ack_wait", "max_ack_pending", "filter_subjects", "max_deliver"}
+    | {"backoff", "headers_only", "inactive_threshold", "max_batch", "max_expires"}
 )
 
 
@@ -46,7 +47,7 @@ class Change:
     """`ORDERS`, or `ORDERS/payments-charge`."""
     fields: tuple[Field, ...] = ()
     reason: str = ""
-    """Why it is refused."""
+    """Why it is refused, or what to know about it."""
     loses_data: bool = False
     """Refused only until losing data is allowed."""
     config: dict[str, Any] | None = None
@@ -118,6 +119,10 @@ def stream_config(spec: StreamSpec) -> dict[str, Any]:
         "discard": "new",  # a full stream refuses, it never forgets
         "max_age": spec.tuning.max_age.ns,
         "max_bytes": spec.tuning.max_bytes,
+        "max_msgs": -1,
+        "max_msgs_per_subject": -1,
+        "no_ack": False,  # without PubAcks no input would ever be acked
+        "sealed": False,
         "num_replicas": spec.tuning.replicas,
         "duplicate_window": spec.tuning.duplicate_window.ns,
         "allow_direct": True,
@@ -137,6 +142,14 @@ def durable_config(spec: DurableSpec) -> dict[str, Any]:
         # attempts are the mesh's to count: past the server's limit a message would just vanish
         "max_deliver": -1,
         "max_waiting": _MAX_WAITING,
+        "replay_policy": "instant",
+        "backoff": [],  # it would distort the delays of our retries
+        "headers_only": False,
+        "inactive_threshold": 0,  # a durable outlives its service
+        "mem_storage": False,
+        # a request beyond these is refused for ever
+        "max_batch": 0,
+        "max_expires": 0,
     }
 
 
@@ -159,7 +172,7 @@ async def _stream_change(
         reason = f"{', '.join(fixed)} cannot be changed; move the events to a new stream"
         return [Change("refuse", "stream", spec.name, fields, reason)]
     if losses := [*_losses(fields, found)]:
-        reason = f"would delete stored events: {', '.join(losses)}"
+        reason = f"would lose events: {', '.join(losses)}"
         return [
             Change("refuse", "stream", spec.name, fields, reason, loses_data=True, config=config)
         ]
@@ -178,9 +191,11 @@ def _durable_change(spec: DurableSpec, found: dict[str, Any] | None) -> list[Cha
     if fixed:
         reason = f"{', '.join(fixed)} cannot be changed; delete the durable or rename the handler"
         return [Change("refuse", "durable", name, fields, reason)]
-    return (
-        [Change("update", "durable", name, fields, config={**actual, **declared})] if fields else []
-    )
+    if not fields:
+        return []
+    looks_back = all(f.name != "filter_subjects" for f in fields)
+    note = "" if looks_back else "what matches anew is delivered only from now on"
+    return [Change("update", "durable", name, fields, note, config={**actual, **declared})]
 
 
 def _differences(declared: dict[str, Any], actual: dict[str, Any]) -> Iterator[Field]:
@@ -194,12 +209,29 @@ def _differences(declared: dict[str, Any], actual: dict[str, Any]) -> Iterator[F
 
 
 def _losses(fields: Iterable[Field], found: dict[str, Any]) -> Iterator[str]:
-    """Fields whose new value would delete what is stored now."""
+    """Fields whose new value would delete what is stored now, or store less from now on."""
+    state = found["state"]
     for field in fields:
-        if field.name == "max_age" and field.declared and _shorter(field.declared, field.server):
+        shortens = field.name == "max_age" and field.declared
+        if shortens and state["messages"] and _shorter(field.declared, field.server):
             yield f"max_age {field.declared / 1e9:g}s"
-        if field.name == "max_bytes" and 0 < field.declared < found["state"]["bytes"]:
-            yield f"max_bytes {field.declared}"
+        if field.name == "max_bytes" and 0 < field.declared < state["bytes"]:
+            yield f"max_bytes {field.declared}, {state['bytes']} are stored"
+        if field.name == "subjects":
+            for subject in field.server:
+                if not any(_covers(pattern, subject) for pattern in field.declared):
+                    yield f"{subject} would not be stored any more"
+
+
+def _covers(pattern: str, subject: str) -> bool:
+    """Whether everything that matches `subject` also matches `pattern`."""
+    wanted, given = pattern.split("."), subject.split(".")
+    for index, part in enumerate(wanted):
+        if part == ">":
+            return len(given) > index
+        if index >= len(given) or given[index] == ">" or part not in ("*", given[index]):
+            return False
+    return len(given) == len(wanted)
 
 
 def _shorter(declared: int, server: int) -> bool:
@@ -221,7 +253,7 @@ async def _holders(control: ControlPlane, spec: StreamSpec) -> list[str]:
     for subject in spec.subjects:
         answer = await control.api("STREAM.NAMES", {"subject": subject})
         found += answer.get("streams") or []
-    return found
+    return [*dict.fromkeys(found)]
 
 
 async def _make(control: ControlPlane, change: Change) -> None:

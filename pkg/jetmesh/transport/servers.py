@@ -93,6 +93,15 @@ def parse_server(url: str) -> Server:
     return Server(host, port)
 
 
+def in_words(error: Exception) -> str:
+    """Why a server could not be used."""
+    if isinstance(error, ConnectionRefusedError):
+        return "nobody listens there"
+    if isinstance(error, TimeoutError):
+        return "no answer"
+    return str(error).removeprefix("nats: ").strip("'") or type(error).__name__
+
+
 def _named_by(told_by: Server | None, server: Server) -> Server:
     """Servers advertise addresses, their certificates hold names: keep the name that we used."""
     if told_by is None or not _is_address(server.host) or _is_address(told_by.tls_name):

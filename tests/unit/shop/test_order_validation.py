@@ -44,14 +44,14 @@ def test_a_sound_purchase_becomes_an_order_with_everything_payment_needs() -> No
             items=purchase.items,
             total=Decimal("9.00"),
             currency="EUR",
-            payment_token="tok_ok",
+            payment_token=purchase.payment_token,
             validated_at=delivery(purchase).stored_at,
         )
     ]
 
 
 def test_the_total_is_written_with_the_decimals_of_its_currency() -> None:
-    (order,) = outputs(service, decide, flow.created(total=Decimal("9")))
+    (order,) = outputs(service, decide, flow.created(total=Decimal(9)))
     assert str(order.total) == "9.00"
 
 
@@ -114,7 +114,7 @@ def test_each_fault_is_named_with_its_field(
 
 
 def test_a_wrong_total_is_answered_with_the_right_one() -> None:
-    (fault,) = find_faults(flow.created(total=Decimal("10")), SETTINGS)
+    (fault,) = find_faults(flow.created(total=Decimal(10)), SETTINGS)
     assert fault.message == "The total is 10.00 EUR, but the items add up to 9.00 EUR."
 
 

@@ -1,0 +1,54 @@
+# Everything a person needs, from a fresh clone with Python 3.11 or newer and make.
+
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/installed
+
+.DEFAULT_GOAL := help
+.PHONY: help install up down clean test lint format contracts bench
+
+help:  ## show this
+	@sed -n 's/^\([a-z]*\):.*## /\1|/p' Makefile | while IFS='|' read -r name text; do \
+		printf '  make %-10s %s\n' "$$name" "$$text"; done
+
+install: $(INSTALLED)  ## make .venv and install everything into it (others do it by themselves)
+
+up: $(INSTALLED)  ## start the broker, the sandboxes and every service; Ctrl-C ends them
+	@exec $(BIN)/jetmesh up
+
+down: $(INSTALLED)  ## end a mesh that runs in another terminal
+	@$(BIN)/jetmesh down
+
+clean: $(INSTALLED)  ## forget everything that the mesh has stored
+	@$(BIN)/jetmesh clean
+
+test: $(INSTALLED)  ## run every test
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(INSTALLED)  ## ruff, mypy, import-linter, stale contracts
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/jetmesh contracts --check
+
+format: $(INSTALLED)  ## put the code in its form
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+contracts: $(INSTALLED)  ## write contracts/asyncapi.yaml and the schemas
+	@$(BIN)/jetmesh contracts
+
+bench: $(INSTALLED)  ## measure side by side with peers; ROUNDS=1 MESSAGES=30000 for a minute
+	$(BIN)/python -m benchmarks
+
+# The stamp comes last: an installation that was cut short is made again.
+$(INSTALLED): requirements/dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "jetmesh needs Python 3.11 or newer; say which: make PYTHON=python3.12" >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes \
+		-r requirements/dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps \
+		--no-build-isolation -e .
+	@touch $@

@@ -1,0 +1,119 @@
+"""Results for people: tables in the terminal, results.json and a chart beside it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from harness.chart import draw
+from harness.numbers import budgets
+from harness.options import WORKLOADS
+
+_WORK = {
+    "process": "consume, decode, decide, publish guarded, PubAck, ack",
+    "consume": "consume, decode, ack",
+}
+
+
+def write(results: dict[str, Any], titles: Mapping[str, str], folder: Path) -> list[Path]:
+    """Write results.json, and results.svg if there is throughput; returns what was written."""
+    file, picture = folder / "results.json", folder / "results.svg"
+    file.write_text(json.dumps(results, indent=2) + "\n")
+    if not any(workload in results for workload in WORKLOADS):
+        return [file]
+    picture.write_text(draw(results, titles))
+    return [file, picture]
+
+
+def show(results: dict[str, Any], titles: Mapping[str, str], console: Console) -> None:
+    """Print every table."""
+    for workload in WORKLOADS:
+        if workload in results:
+            console.print(_throughput(workload, results[workload], titles))
+    if "memory_mib" in results:
+        console.print(_memory(results["memory_mib"]))
+    if "latency" in results:
+        console.print(_latency(results["latency"]))
+    if "history" in results:
+        console.print(_history(results["history"]))
+    for name, reason in results["missing"].items():
+        console.print(f"[yellow]{name} was not measured: {reason}")
+    console.print(_budgets(results))
+
+
+def _throughput(workload: str, peers: dict[str, Any], titles: Mapping[str, str]) -> Table:
+    table = Table(title=f"{workload}: {_WORK[workload]}", title_justify="left")
+    table.add_column("", no_wrap=True)
+    for column in ("messages/s", "from - to", "CPU µs", "from - to", "our rate", "our CPU"):
+        table.add_column(column, justify="right", no_wrap=True)
+    ours = peers.get("jetmesh")
+    for name, peer in sorted(peers.items(), key=lambda pair: pair[1]["cpu_us"]):
+        (slow, fast), (cheap, dear) = peer["rate_spread"], peer["cpu_us_spread"]
+        table.add_row(
+            titles.get(name, name),
+            f"{peer['rate']:,}",
+            f"{slow / 1e3:.1f}k - {fast / 1e3:.1f}k",
+            f"{peer['cpu_us']:.2f}",
+            f"{cheap:.1f} - {dear:.1f}",
+            *_compared(ours, peer),
+            style="bold" if name == "jetmesh" else "",
+        )
+    return table
+
+
+def _compared(ours: dict[str, Any] | None, peer: dict[str, Any]) -> tuple[str, str]:
+    if ours is None or ours is peer:
+        return "", ""
+    return f"{ours['rate'] / peer['rate']:.2f}x", f"1/{peer['cpu_us'] / ours['cpu_us']:.2f}"
+
+
+def _memory(memory: dict[str, Any]) -> Table:
+    table = Table(title="memory of the idle mesh, MiB", title_justify="left")
+    for column in ("process", "RSS", "PSS"):
+        table.add_column(column, justify="left" if column == "process" else "right")
+    for name, each in {**memory["services"], **memory["others"], "whole": memory["mesh"]}.items():
+        table.add_row(name, f"{each['rss']:.1f}", f"{each['pss']:.1f}")
+    return table
+
+
+def _latency(latency: dict[str, Any]) -> str:
+    return (
+        f"purchase to notification at {latency['rate']}/s, {latency['purchases']} purchases: "
+        f"p50 {latency['p50_ms']:.1f} ms, p99 {latency['p99_ms']:.1f} ms, "
+        f"longest {latency['max_ms']:.1f} ms; CPU ms per purchase: "
+        + ", ".join(f"{name} {ms:.2f}" for name, ms in latency["cpu_ms_per_purchase"].items())
+        + "\n"
+    )
+
+
+def _history(history: list[dict[str, Any]]) -> Table:
+    table = Table(title="cost as history grows", title_justify="left")
+    columns = {
+        "keys": "stored keys",
+        "cpu_us": "CPU µs",
+        "rate": "messages/s",
+        "lookup_ms_p50": "look-up ms",
+        "lookup_ms_p99": "p99",
+        "server_rss_mib": "server MiB",
+        "read_model_ready_s": "read model s",
+    }
+    for title in columns.values():
+        table.add_column(title, justify="right")
+    for entry in history:
+        table.add_row(*(f"{entry[name]:,}" for name in columns))
+    return table
+
+
+def _budgets(results: dict[str, Any]) -> Table:
+    table = Table(title="budgets", title_justify="left")
+    for column in ("promise", "measured", ""):
+        table.add_column(column)
+    for budget in budgets(results):
+        verdict = "[green]met" if budget.met else "[red]missed"
+        table.add_row(budget.promise, budget.measured, verdict)
+    return table

@@ -1,0 +1,152 @@
+"""`make bench`: jetmesh and its peers side by side in one run, then the whole mesh.
+
+ROUNDS and MESSAGES say how long: `ROUNDS=1 MESSAGES=30000 make bench` is a look of a minute.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from harness.contenders import CACHE, HERE, Peer, prepare
+from harness.history import measure_history
+from harness.machine import describe
+from harness.mesh import measure_mesh, start_to_ready
+from harness.numbers import summary
+from harness.options import WORKLOADS, Options, read_options
+from harness.report import show, write
+from harness.server import Server
+from harness.throughput import Bench, Sample, measure
+from jetmesh.operate.broker import Broker
+from jetmesh.settings import NatsSettings
+from jetmesh.transport.control import ControlPlane
+
+_WIDTH = 104
+"""The tables need it, also where the output is no terminal."""
+
+
+def main() -> None:
+    """Measure, print, write; ends with 0 whatever the budgets say."""
+    options = read_options(sys.argv[1:])
+    console = Console(width=max(_WIDTH, Console().width))
+    with _progress(console) as progress:
+        setup = progress.add_task("preparing the peers", total=None)
+        peers, missing = _peers(options, progress, setup)
+        progress.remove_task(setup)
+        results = asyncio.run(_measure(options, peers, progress))
+    results["missing"] = missing
+    titles = {peer.name: peer.title for peer in peers}
+    show(results, titles, console)
+    # a run of some parts must not replace the committed results of all of them
+    for file in write(results, titles, HERE if options.whole else CACHE):
+        console.print(f"written: {file.parent.name}/{file.name}")
+
+
+def _progress(console: Console) -> Progress:
+    return Progress(
+        TextColumn("{task.description:<44}"), BarColumn(), TimeElapsedColumn(), console=console
+    )
+
+
+def _peers(options: Options, progress: Progress, task: Any) -> tuple[list[Peer], dict[str, str]]:
+    if "throughput" not in options.parts:
+        return [], {}
+    return prepare(options.peers, lambda text: progress.update(task, description=text))
+
+
+async def _measure(options: Options, peers: list[Peer], progress: Progress) -> dict[str, Any]:
+    results: dict[str, Any] = {"machine": describe()}
+    if "throughput" in options.parts:
+        async with _Benches() as bench:
+            samples = await _throughput(bench, options, peers, progress)
+        results |= summary(samples)
+        results["rounds"] = [{**asdict(s), "rate": round(s.rate)} for s in samples]
+    if "mesh" in options.parts:
+        results |= await _mesh(options, progress)
+    if "history" in options.parts:
+        task = progress.add_task("history", total=len(options.history))
+        async with _Benches() as bench:
+            results["history"] = await measure_history(
+                bench,
+                options.history,
+                min(options.messages, 100_000),
+                lambda text: progress.update(task, description=f"history: {text}", advance=1),
+            )
+    return results
+
+
+class _Benches:
+    """A broker of our own, its store on disk and forgotten afterwards."""
+
+    async def __aenter__(self) -> Bench:
+        CACHE.mkdir(exist_ok=True)
+        self._folder = tempfile.TemporaryDirectory(dir=CACHE)
+        self._broker = Broker(Path(self._folder.name))
+        self._broker.start()
+        settings = NatsSettings(url=self._broker.url)
+        self._control = await ControlPlane.connect(settings, name="bench")
+        return Bench(self._broker, Server(self._control))
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._control.close()
+        self._broker.stop()
+        self._folder.cleanup()
+
+
+async def _throughput(
+    bench: Bench, options: Options, peers: list[Peer], progress: Progress
+) -> list[Sample]:
+    """Interleaved: every round measures every peer, each round beginning with another one."""
+    samples = []
+    amounts = {peer.name: max(1000, options.messages // peer.share) for peer in peers}
+    total = options.rounds * len(WORKLOADS) * sum(amounts.values())
+    task, done = progress.add_task("throughput", total=total), 0
+    for number in range(options.rounds):
+        first = number % max(1, len(peers))
+        for workload in WORKLOADS:
+            for peer in peers[first:] + peers[:first]:
+                label = f"round {number + 1}/{options.rounds}: {workload}, {peer.name}"
+                progress.update(task, description=label)
+                sample = await measure(
+                    bench,
+                    peer,
+                    workload,
+                    number=number,
+                    messages=amounts[peer.name],
+                    moved=lambda acked, base=done: progress.update(task, completed=base + acked),  # type: ignore[misc] # reason: base is bound now, not when called
+                )
+                done += amounts[peer.name]
+                samples.append(sample)
+    return samples
+
+
+async def _mesh(options: Options, progress: Progress) -> dict[str, Any]:
+    task = progress.add_task("start to ready", total=options.starts)
+    starts = []
+    main = HERE.parent / "cmd" / "order-validation" / "main.py"
+    async with _Benches() as bench:
+        for _ in range(options.starts):
+            log = Path(bench.broker.store) / "service.log"
+            starts.append(start_to_ready(bench.broker, [sys.executable, str(main)], log=log))
+            progress.advance(task)
+    task = progress.add_task("the whole mesh", total=options.latency_seconds * 200)
+    results = await measure_mesh(
+        options.latency_seconds, lambda sent: progress.update(task, completed=sent)
+    )
+    ordered = sorted(starts)
+    return {
+        "start_to_ready_s": round(ordered[len(ordered) // 2], 3),
+        "start_to_ready_spread_s": [round(ordered[0], 3), round(ordered[-1], 3)],
+        **results,
+    }
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,207 @@
+"""The commands and their help; each calls the module that does the work."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    name="jetmesh",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="A reactive service mesh on NATS JetStream.\n\n"
+    "[bold]jetmesh up[/bold] starts everything on this machine; in another terminal:\n\n"
+    "  jetmesh publish purchases.created examples/purchases/good.json\n\n"
+    "  jetmesh trace p-1\n\n"
+    "The system is found through \\[tool.jetmesh] in pyproject.toml, JETMESH_SYSTEM or --system.",
+)
+
+System = Annotated[
+    str,
+    typer.Option(
+        "--system", metavar="MODULE:NAME", help="Which system, instead of pyproject.toml's."
+    ),
+]
+NatsUrl = Annotated[
+    str,
+    typer.Option(
+        "--nats-url",
+        metavar="URL",
+        help="Which broker; else the settings', else that of a running `jetmesh up`.",
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+
+_RUN = "Run on this machine"
+_LOOK = "Publish and look"
+_DEPLOY = "Declare and deploy"
+
+
+@app.command(rich_help_panel=_RUN)
+def up(
+    system: System = "",
+    port: Annotated[
+        int, typer.Option(help="The broker's port; 4222 or the next free one when left out.")
+    ] = 0,
+    store: Annotated[
+        Path | None, typer.Option(help="Where the broker keeps its data; .jetmesh/nats.")
+    ] = None,
+    *,
+    sandbox: Annotated[
+        bool, typer.Option("--sandbox/--no-sandbox", help="Stand-ins for other people's servers.")
+    ] = True,
+) -> None:
+    """Start the broker, the sandboxes and every service, and watch over them.
+
+    Ctrl-C ends them in order; what is stored stays for the next time.
+
+    Example: jetmesh up --port 4333
+    """
+    from jetmesh.cli import running  # noqa: PLC0415 - see the package
+
+    raise typer.Exit(running.up(system, port, store, sandbox=sandbox))
+
+
+@app.command(rich_help_panel=_RUN)
+def down(system: System = "") -> None:
+    """End a mesh that was started in another terminal, and wait until it is gone.
+
+    Example: jetmesh down
+    """
+    from jetmesh.cli import running  # noqa: PLC0415 - see the package
+
+    running.down(system)
+
+
+@app.command(rich_help_panel=_RUN)
+def clean(system: System = "") -> None:
+    """Forget everything that the mesh of this project has stored.
+
+    Example: jetmesh down && jetmesh clean
+    """
+    from jetmesh.cli import running  # noqa: PLC0415 - see the package
+
+    running.clean(system)
+
+
+@app.command(rich_help_panel=_LOOK)
+def publish(
+    subject: Annotated[str, typer.Argument(help="Such as purchases.created.")],
+    file: Annotated[str, typer.Argument(help="One JSON object, or one a line; - reads stdin.")],
+    system: System = "",
+    nats_url: NatsUrl = "",
+) -> None:
+    """Check events against their contract, store them, and say where.
+
+    Example: jetmesh publish purchases.created examples/purchases/good.json
+
+    Example: jq -c '.[]' many.json | jetmesh publish purchases.created -
+    """
+    from jetmesh.cli import publishing  # noqa: PLC0415 - see the package
+
+    publishing.publish(subject, file, system, nats_url)
+
+
+@app.command(rich_help_panel=_LOOK)
+def trace(
+    key: Annotated[str, typer.Argument(help="What the events are about, such as p-1.")],
+    system: System = "",
+    nats_url: NatsUrl = "",
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Tell the story of a key from the streams: what caused what, when, and what it waits for.
+
+    Example: jetmesh trace p-1
+    """
+    from jetmesh.cli import tracing  # noqa: PLC0415 - see the package
+
+    tracing.trace(key, system, nats_url, as_json=as_json)
+
+
+@app.command(rich_help_panel=_DEPLOY)
+def topology(
+    system: System = "",
+    format_: Annotated[str, typer.Option("--format", help="text, mermaid or json.")] = "text",
+) -> None:
+    """Show services, events, streams and durables, as declared.
+
+    Example: jetmesh topology --format mermaid > flow.mmd
+    """
+    from jetmesh.cli import declared  # noqa: PLC0415 - see the package
+
+    declared.topology(system, format_)
+
+
+@app.command(rich_help_panel=_DEPLOY)
+def plan(
+    system: System = "",
+    nats_url: NatsUrl = "",
+    *,
+    check: Annotated[
+        bool, typer.Option("--check", help="Exit with 1 if anything differs.")
+    ] = False,
+) -> None:
+    """Show how the broker differs from the declarations; change nothing.
+
+    Example: jetmesh plan --nats-url nats://broker:4222 --check
+    """
+    from jetmesh.cli import deploying  # noqa: PLC0415 - see the package
+
+    raise typer.Exit(deploying.plan(system, nats_url, check=check))
+
+
+@app.command(rich_help_panel=_DEPLOY)
+def apply(
+    system: System = "",
+    nats_url: NatsUrl = "",
+    *,
+    allow_data_loss: Annotated[
+        bool, typer.Option("--allow-data-loss", help="Also what deletes stored events.")
+    ] = False,
+) -> None:
+    """Make the broker's streams and durables as declared.
+
+    Example: jetmesh apply
+    """
+    from jetmesh.cli import deploying  # noqa: PLC0415 - see the package
+
+    deploying.apply(system, nats_url, allow_data_loss=allow_data_loss)
+
+
+@app.command(rich_help_panel=_DEPLOY)
+def contracts(
+    system: System = "",
+    directory: Annotated[
+        Path | None, typer.Option(help="Where to write them; contracts/ beside pyproject.toml.")
+    ] = None,
+    *,
+    check: Annotated[bool, typer.Option("--check", help="Write nothing; 1 if stale.")] = False,
+) -> None:
+    """Write the AsyncAPI document and a JSON Schema per event.
+
+    Example: jetmesh contracts --check
+    """
+    from jetmesh.cli import declared  # noqa: PLC0415 - see the package
+
+    raise typer.Exit(declared.contracts(system, directory, check=check))
+
+
+@app.command(rich_help_panel=_DEPLOY)
+def settings(
+    system: System = "",
+    *,
+    changed: Annotated[bool, typer.Option("--changed", help="Without the defaults.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show the settings in effect and where each came from; secrets are masked.
+
+    Example: JETMESH__HTTP__PORT=9000 jetmesh settings --changed
+    """
+    from jetmesh.cli import declared  # noqa: PLC0415 - see the package
+
+    declared.settings(system, changed=changed, as_json=as_json)

@@ -1,0 +1,38 @@
+"""Which broker a command talks to, and a connection to it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import msgspec
+
+from jetmesh.operate import upfile
+from jetmesh.operate.project import Project
+from jetmesh.settings import Loaded, NatsSettings
+from jetmesh.transport.control import ControlPlane
+
+
+def broker_of(project: Project, loaded: Loaded, nats_url: str) -> NatsSettings:
+    """The broker of --nats-url, else of the settings, else of a running mesh, else the default."""
+    settings = loaded.settings.nats
+    if nats_url:
+        return msgspec.structs.replace(settings, url=nats_url)
+    if loaded.origins["nats.url"] == "default":
+        up = upfile.running(project.state)
+        if up is not None:
+            return msgspec.structs.replace(settings, url=up.nats_url)
+    return settings
+
+
+@asynccontextmanager
+async def connected(settings: NatsSettings) -> AsyncIterator[ControlPlane]:
+    """A connection for the block.
+
+    Raises:
+        BrokerError: nobody answers, or the server refuses us or is too old.
+    """
+    control = await ControlPlane.connect(settings, name="jetmesh-cli")
+    async with control:
+        await control.check_server()
+        yield control

@@ -1,0 +1,62 @@
+"""`jetmesh publish`."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import typer
+from rich.console import Console
+from rich.progress import Progress
+
+from jetmesh.cli.connecting import broker_of, connected
+from jetmesh.errors import UsageError
+from jetmesh.operate.project import find_project
+from jetmesh.operate.publish import Checked, check, spec_for, split
+from jetmesh.operate.publish import publish as store
+from jetmesh.settings import NatsSettings
+from jetmesh.transport.control import PubAck
+
+_MANY = 20
+"""Above it one line each would only hide the sum."""
+
+
+def publish(subject: str, file: str, reference: str, nats_url: str) -> None:
+    """Check, store, and print stream and sequence."""
+    project = find_project(reference)
+    whole = project.load()
+    spec = spec_for(whole.topology, subject)
+    events = check(spec, split(_read(file)))
+    asyncio.run(_publish(broker_of(project, whole.loaded, nats_url), events))
+
+
+def _read(file: str) -> bytes:
+    if file == "-":
+        return sys.stdin.buffer.read()
+    try:
+        return Path(file).read_bytes()
+    except OSError as error:
+        raise UsageError(
+            f"{file} cannot be read: {error.strerror}.", remedy="Name a file, or - for stdin."
+        ) from error
+
+
+async def _publish(settings: NatsSettings, events: Sequence[Checked]) -> None:
+    many = len(events) > _MANY
+    first: PubAck | None = None
+    console = Console(stderr=True)
+    async with connected(settings) as control:
+        with Progress(console=console, disable=not many, transient=True) as progress:
+            bar = progress.add_task("Publishing", total=len(events))
+            async for ack in store(control, events):
+                first = first or ack
+                last = ack
+                if many:
+                    progress.advance(bar)
+                else:
+                    note = " (was stored before)" if ack.duplicate else ""
+                    typer.echo(f"{ack.stream} {ack.sequence}{note}")
+    if many and first is not None:
+        typer.echo(f"{len(events)} events: {last.stream} {first.sequence} to {last.sequence}")

@@ -1,0 +1,71 @@
+"""`jetmesh up`, `down` and `clean`."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import time
+from pathlib import Path
+from typing import Final
+
+import typer
+
+from jetmesh.errors import JetmeshError
+from jetmesh.operate import upfile
+from jetmesh.operate.project import find_project
+
+_LONGEST_END: Final = 60.0
+
+
+def up(reference: str, port: int, store: Path | None, *, sandbox: bool) -> int:
+    """Run the mesh until a signal ends it, and return the exit code."""
+    from jetmesh.operate.screen import Screen  # noqa: PLC0415 - down and clean need none of it
+    from jetmesh.operate.supervise import Options, up  # noqa: PLC0415 - the same
+
+    options = Options(reference, port, store.resolve() if store else None, sandbox=sandbox)
+    return up(find_project(reference), options, Screen())
+
+
+def down(reference: str) -> None:
+    """End the mesh that runs, and wait until it is gone."""
+    state = find_project(reference).state
+    pid = upfile.supervisor(state)
+    if not pid:
+        left = _end_left_overs(state)
+        typer.echo(f"Ended what was left: {', '.join(left)}." if left else "No mesh runs here.")
+        return
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGTERM)
+    deadline = time.monotonic() + _LONGEST_END
+    while upfile.supervisor(state) == pid:
+        if time.monotonic() > deadline:
+            raise JetmeshError(
+                f"The mesh (process {pid}) did not end within {_LONGEST_END:.0f} s.",
+                remedy=f"Look at its terminal, or end it at once: kill -9 {pid}",
+            )
+        time.sleep(0.05)
+    typer.echo("The mesh has ended.")
+
+
+def clean(reference: str) -> None:
+    """Remove what the mesh stored."""
+    state = find_project(reference).state
+    if not state.exists():
+        typer.echo("There is nothing to forget.")
+        return
+    with upfile.held(state):
+        upfile.end_left_overs(state)
+        for entry in state.iterdir():
+            if entry.is_dir():
+                shutil.rmtree(entry)
+    shutil.rmtree(state)
+    typer.echo(f"Forgot what was stored in {state}.")
+
+
+def _end_left_overs(state: Path) -> list[str]:
+    if upfile.read(state) is None:
+        return []
+    with upfile.held(state):
+        return upfile.end_left_overs(state)

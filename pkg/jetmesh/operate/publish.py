@@ -1,0 +1,104 @@
+"""Publishing events by hand: checked against the contract first, stored on their keyed subject."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+from jetmesh.declare import EventSpec, Topology, escape_key, key_of
+from jetmesh.errors import BrokerError, ContractViolation, UsageError
+from jetmesh.run.mask import masked_violation
+from jetmesh.transport.control import ControlPlane, PubAck
+
+_AT_ONCE: Final = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """One event that keeps its contract."""
+
+    subject: str
+    payload: bytes
+    """As it was given: publishing changes nothing."""
+
+
+def spec_for(topology: Topology, subject: str) -> EventSpec:
+    """The event that is published on `subject`.
+
+    Raises:
+        UsageError: there is none.
+    """
+    for spec in topology.events:
+        if spec.subject == subject:
+            return spec
+    known = ", ".join(spec.subject for spec in topology.events)
+    raise UsageError(
+        f"No event is published on {subject!r}.", remedy=f"The subjects of this system: {known}."
+    )
+
+
+def split(text: bytes) -> list[bytes]:
+    """One JSON object, however it is laid out, or one per line."""
+    try:
+        msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        return [line for line in text.splitlines() if line.strip()]
+    return [text.strip()]
+
+
+def check(spec: EventSpec, payloads: Sequence[bytes]) -> list[Checked]:
+    """Every payload as it will be published; nothing is to be sent when one is wrong.
+
+    Raises:
+        ContractViolation: one does not keep the contract; it says which line and field.
+    """
+    if not payloads:
+        raise ContractViolation("There is no event in it: it is empty.")
+    several = len(payloads) > 1
+    return [
+        _check(spec, payload, f"Line {number}" if several else "The event")
+        for number, payload in enumerate(payloads, 1)
+    ]
+
+
+async def publish(control: ControlPlane, events: Sequence[Checked]) -> AsyncIterator[PubAck]:
+    """Store the events in their order, several on their way at once.
+
+    Raises:
+        BrokerError: one was refused or not confirmed; it says how many are stored for certain.
+    """
+    for start in range(0, len(events), _AT_ONCE):
+        several = events[start : start + _AT_ONCE]
+        answers = await asyncio.gather(
+            *(control.publish(each.subject, each.payload) for each in several),
+            return_exceptions=True,
+        )
+        for number, answer in enumerate(answers, start):
+            if isinstance(answer, BaseException):
+                if isinstance(answer, BrokerError) and len(events) > 1:
+                    answer.remedy = f"{number} of {len(events)} are stored. {answer.remedy}".strip()
+                raise answer
+            yield answer
+
+
+def _check(spec: EventSpec, payload: bytes, what: str) -> Checked:
+    try:
+        event = msgspec.json.decode(payload, type=spec.type)
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+        text = masked_violation(str(error), payload, spec.type)
+        text, _, path = (text or type(error).__name__).rstrip(".").partition(" - at ")
+        where = path.strip("`") or "$"
+        raise ContractViolation(
+            f"{what} breaks the contract of {spec.subject} at {where}: {text}.",
+            path=where,
+        ) from None
+    try:
+        token = f".{escape_key(key_of(spec, event))}" if spec.key else ""
+    except ContractViolation as error:
+        where = f"$.{spec.key}"
+        raise ContractViolation(f"{what}: {error.message} at {where}.", path=where) from None
+    return Checked(spec.subject + token, payload)

@@ -1,0 +1,64 @@
+"""What an event says, in one line: short, printable, without anything sensitive."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+from enum import Enum
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct
+
+from jetmesh.declare import EventSpec
+from jetmesh.run.mask import MASK, masked
+from jetmesh.run.sensitive import sensitive_values
+
+_LONGEST: Final = 160
+_LONGEST_VALUE: Final = 60
+_MEMBERS: Final = 3
+
+
+def summary(spec: EventSpec, payload: bytes) -> str:
+    """The fields of the event that fit in a line, without its key."""
+    try:
+        event = msgspec.json.decode(payload, type=spec.type)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return "does not keep its contract"
+    hidden = set(sensitive_values(event))
+    told = []
+    for name in event.__struct_fields__:
+        text = _told(getattr(event, name), hidden)
+        if name != spec.key and text:
+            told.append(f"{name} {text}")
+    return masked(", ".join(told), event, longest=_LONGEST)
+
+
+def _told(value: Any, hidden: set[str]) -> str:
+    """A value in a few words; empty when it is nothing, sensitive or has no short form."""
+    if isinstance(value, Enum):
+        value = value.value
+    if isinstance(value, str):
+        told = masked(value, longest=_LONGEST_VALUE)
+        return "" if value in hidden or MASK in told else told
+    if isinstance(value, bool | int | float | Decimal):
+        return str(value)
+    if isinstance(value, Sequence):
+        return _several(value, hidden)
+    return ""
+
+
+def _several(values: Sequence[Any], hidden: set[str]) -> str:
+    """The first words of each member: the code of a reason, the name of an item."""
+    shown = [_first(value, hidden) for value in values[:_MEMBERS]]
+    more = len(values) - _MEMBERS
+    if not any(shown):
+        return f"({len(values)})" if values else ""
+    return f"({', '.join(filter(None, shown))}{f' and {more} more' if more > 0 else ''})"
+
+
+def _first(value: Any, hidden: set[str]) -> str:
+    if not isinstance(value, Struct):
+        return _told(value, hidden)
+    texts = (_told(getattr(value, name), hidden) for name in value.__struct_fields__)
+    return next(filter(None, texts), "")

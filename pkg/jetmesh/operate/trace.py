@@ -1,0 +1,222 @@
+"""The story of one key, read from the streams alone: what caused what, when, and what it awaits.
+
+An output's message id names its cause, so no tracing backend is needed. What a person typed
+carries no key in its subject; it is found as the cause of what it led to, or among the newest.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, Final, Literal
+
+import msgspec
+
+from jetmesh.declare import DEADLETTERS, REFUSALS, EventSpec, Handler, Topology, escape_key
+from jetmesh.operate.summary import summary
+from jetmesh.run.mask import masked
+from jetmesh.transport.control import ApiError, ControlPlane, StoredMessage
+
+_NEWEST: Final = 256
+"""How many messages are looked through for one that nobody has answered yet."""
+_NOT_FOUND: Final = 404
+_ID_PARTS: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One stored message of the story."""
+
+    id: str
+    """`ORDERS:5`."""
+    kind: Literal["event", "refusal", "dead letter"]
+    subject: str
+    """Without the key."""
+    cause: str
+    """The id of the message that led to it; empty when it came from outside."""
+    by: str
+    """`service.handler`; empty when it came from outside."""
+    stored_at: datetime
+    summary: str
+    waits: tuple[str, ...] = ()
+    """Who has not finished with it yet."""
+
+
+async def trace(control: ControlPlane, topology: Topology, key: str) -> list[Step]:
+    """Every step of the story of `key` in the order of time; empty when nothing is stored.
+
+    Raises:
+        ContractViolation: no event can have such a key.
+        BrokerError: the broker does not answer.
+    """
+    token = escape_key(key)
+    found = await _keyed(control, topology, token)
+    steps = {step.id: step for step in (_step(topology, each) for each in found)}
+    for cause in sorted({step.cause for step in steps.values()} - {""} - set(steps)):
+        stream, _, sequence = cause.partition(":")
+        message = await control.message(stream, int(sequence))
+        if message is not None:
+            steps[cause] = _step(topology, message)
+    for message in await _unanswered(control, topology, key, steps.values()):
+        step = _step(topology, message)
+        steps[step.id] = step
+    ordered = sorted(steps.values(), key=lambda step: step.stored_at)
+    return await _with_waits(control, topology, ordered)
+
+
+async def _keyed(control: ControlPlane, topology: Topology, token: str) -> list[StoredMessage]:
+    filters: dict[str, list[str]] = {
+        REFUSALS: [f"refusals.*.*.{token}"],
+        DEADLETTERS: [f"deadletters.*.*.{token}"],
+    }
+    for spec in topology.events:
+        if spec.key:
+            filters.setdefault(spec.stream, []).append(f"{spec.subject}.{token}")
+    several = await asyncio.gather(*(_history(control, *each) for each in filters.items()))
+    return [message for messages in several for message in messages]
+
+
+async def _history(
+    control: ControlPlane, stream: str, subjects: Sequence[str]
+) -> list[StoredMessage]:
+    try:
+        return [message async for message in control.history(stream, subjects)]
+    except ApiError as error:
+        if error.code == _NOT_FOUND:  # the topology was never applied here
+            return []
+        raise
+
+
+async def _unanswered(
+    control: ControlPlane, topology: Topology, key: str, known: Iterable[Step]
+) -> list[StoredMessage]:
+    """Messages typed without a key in the subject that led to nothing yet, of the newest ones."""
+    begun = {step.subject for step in known if not step.cause}
+    found: list[StoredMessage] = []
+    for spec in topology.events:
+        if spec.key and spec not in topology.owners and spec.subject not in begun:
+            newest = await _newest(control, spec.stream)
+            found += [m for m in newest if m.subject == spec.subject and _has_key(spec, m, key)]
+    return found
+
+
+async def _newest(control: ControlPlane, stream: str) -> list[StoredMessage]:
+    try:
+        state = (await control.api(f"STREAM.INFO.{stream}"))["state"]
+    except ApiError as error:
+        if error.code == _NOT_FOUND:
+            return []
+        raise
+    first = max(state["first_seq"], state["last_seq"] - _NEWEST + 1, 1)
+    numbers = range(first, state["last_seq"] + 1)
+    messages = await asyncio.gather(*(control.message(stream, number) for number in numbers))
+    return [message for message in messages if message is not None]
+
+
+def _has_key(spec: EventSpec, message: StoredMessage, key: str) -> bool:
+    try:
+        raw = msgspec.json.decode(message.payload)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return False
+    return isinstance(raw, dict) and raw.get(spec.key) == key
+
+
+def _step(topology: Topology, message: StoredMessage) -> Step:
+    if message.stream == REFUSALS:
+        return _refusal(message)
+    if message.stream == DEADLETTERS:
+        return _dead_letter(message)
+    spec = topology.event(message.subject)
+    cause, by = _cause(topology, message.message_id)
+    return Step(
+        id=f"{message.stream}:{message.sequence}",
+        kind="event",
+        subject=spec.subject if spec else message.subject,
+        cause=cause,
+        by=by,
+        stored_at=message.stored_at,
+        summary=summary(spec, message.payload) if spec else "",
+    )
+
+
+def _cause(topology: Topology, message_id: str) -> tuple[str, str]:
+    """What `<service>:<handler>:<stream>:<sequence>:<subject>` says; nothing if it is not ours."""
+    parts = message_id.split(":", _ID_PARTS - 1)
+    if len(parts) < _ID_PARTS or not parts[3].isdecimal():
+        return "", ""
+    service, handler, stream, sequence, _ = parts
+    if all(stream != each.name for each in topology.streams):
+        return "", ""
+    return f"{stream}:{sequence}", f"{service}.{handler}"
+
+
+def _refusal(message: StoredMessage) -> Step:
+    body: dict[str, Any] = json.loads(message.payload)
+    stored = body["stored"]
+    first = f"{stored['stream']}:{stored['sequence']}"
+    text = f"{body['refused']} was refused: {first} had decided ({stored['subject']})"
+    return Step(
+        id=f"{message.stream}:{message.sequence}",
+        kind="refusal",
+        subject="second decision",
+        cause=f"{body['stream']}:{body['sequence']}",
+        by=_by(message.subject),
+        stored_at=message.stored_at,
+        summary=masked(text),
+    )
+
+
+def _dead_letter(message: StoredMessage) -> Step:
+    told = message.headers.get
+    attempts = told("Jetmesh-Attempts", "?")
+    times = "attempt" if attempts == "1" else "attempts"
+    text = f"{told('Jetmesh-Error')}: {told('Jetmesh-Message')} ({attempts} {times})"
+    return Step(
+        id=f"{message.stream}:{message.sequence}",
+        kind="dead letter",
+        subject="dead letter",
+        cause=f"{told('Jetmesh-Stream')}:{told('Jetmesh-Sequence')}",
+        by=_by(message.subject),
+        stored_at=message.stored_at,
+        summary=masked(text),
+    )
+
+
+def _by(subject: str) -> str:
+    _, service, handler, *_ = subject.split(".")
+    return f"{service}.{handler}"
+
+
+async def _with_waits(
+    control: ControlPlane, topology: Topology, steps: Sequence[Step]
+) -> list[Step]:
+    answered = {(step.cause, step.by) for step in steps}
+    told: list[Step] = []
+    for step in steps:
+        waits: list[str] = []
+        for handler in topology.handlers:
+            name = f"{handler.service}.{handler.name}"
+            mine = step.kind == "event" and handler.input.subject == step.subject
+            if mine and (step.id, name) not in answered:
+                waits += await _wait(control, handler, step)
+        told.append(replace(step, waits=tuple(waits)))
+    return told
+
+
+async def _wait(control: ControlPlane, handler: Handler, step: Step) -> list[str]:
+    """What the durable says about a message that led to nothing."""
+    name, sequence = f"{handler.service}.{handler.name}", int(step.id.partition(":")[2])
+    try:
+        info = await control.api(f"CONSUMER.INFO.{handler.input.stream}.{handler.durable}")
+    except ApiError as error:
+        if error.code == _NOT_FOUND:
+            return [f"waiting for {name}, which was never deployed here"]
+        raise
+    if sequence > info["delivered"]["stream_seq"]:
+        return [f"waiting for {name}"]
+    if sequence > info["ack_floor"]["stream_seq"] and handler.outputs:
+        return [f"{name} is at it, or will try again"]
+    return []

@@ -1,0 +1,17 @@
+"""What keeps a service from starting, as one sentence that names the line to look at."""
+
+from __future__ import annotations
+
+from jetmesh.errors import JetmeshError
+from jetmesh.run.mask import masked, text_of
+
+
+class StartError(JetmeshError):
+    """Something that the service declares does not come up; the message names it."""
+
+
+def failed(what: str, error: BaseException, remedy: str = "") -> StartError:
+    """`what`, such as "the resource Gateway (shop/payments.py:31)", ended in `error`."""
+    text = masked(text_of(error)).rstrip(".")
+    cause = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    return StartError(f"{what} failed: {cause}.", remedy=remedy)

@@ -1,0 +1,318 @@
+"""A nats-py connection that comes back, whatever ended it, and says why it is not there.
+
+nats-py leaves gaps, all of which were run: an error callback that raises kills its read loop,
+expired credentials close it for good, a denied permission only times out, lame duck mode is only
+told, and a first connection that may reconnect hides why it is refused.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import random
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+import nats.errors
+import structlog
+from nats.aio.client import Client
+from nats.aio.client import Server as PoolServer
+from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
+
+from jetmesh.errors import BrokerError, BrokerUnreachable, SettingsError
+from jetmesh.settings import NatsSettings
+from jetmesh.transport.auth import credentials, tls_context, wants_tls
+from jetmesh.transport.servers import Server, Servers, delays, in_words
+
+_CONNECT_SECONDS: Final = 2.0
+_LONGEST_PAUSE: Final = 1.0
+_DENIED: Final = "permissions violation for "
+
+OnRequest = Callable[[Msg], Awaitable[None]]
+
+log = structlog.get_logger()
+
+
+class Session:
+    """Requests and subscriptions on a connection that is rebuilt when nats-py gives it up."""
+
+    def __init__(self, settings: NatsSettings, name: str) -> None:
+        self._settings = settings
+        self._name = name
+        self._client = Client()
+        self._closing = False
+        self._rebuilding: asyncio.Task[None] | None = None
+        self._subscriptions: list[tuple[str, OnRequest]] = []
+        self._asked: dict[str, set[asyncio.Future[str]]] = {}
+        """Requests without an answer by their subject in lower case, as nats-py tells denials."""
+        self._refusal = ""
+        self._unheard = ""
+
+    @property
+    def problem(self) -> str:
+        """Why nothing can be asked, in words; empty while connected."""
+        if self._unheard:
+            return self._unheard
+        if self._client.is_connected:
+            return ""
+        return f"control connection lost: {self._refusal or 'connecting again'}"
+
+    @property
+    def server_version(self) -> str:
+        return str(self._client.connected_server_version)
+
+    @property
+    def server_name(self) -> str:
+        return str(self._client._server_info.get("server_name", ""))  # noqa: SLF001 - not told else
+
+    async def connect(self, *, patient: bool) -> None:
+        """Connect; `patient` waits for a broker that takes us as long as it takes.
+
+        Raises:
+            SettingsError: credentials or certificates cannot be read.
+            BrokerUnreachable: no server answers within two seconds each, and not patient.
+            BrokerError: the server refuses us, and not patient.
+        """
+        credentials(self._settings, "")  # unreadable files are an error now, and only now
+        if wants_tls(self._settings):
+            tls_context(self._settings)
+        for wait in delays():
+            try:
+                await self._connect()
+            except BrokerError as error:
+                if not patient:
+                    raise
+                self._on_refused(error)
+            else:
+                return
+            await asyncio.sleep(wait)
+
+    async def close(self) -> None:
+        """End the connection."""
+        self._closing = True
+        if self._rebuilding is not None:
+            self._rebuilding.cancel()
+            await asyncio.gather(self._rebuilding, return_exceptions=True)
+        await _close(self._client)
+
+    async def request(
+        self, subject: str, payload: bytes, timeout: float, headers: dict[str, str] | None = None
+    ) -> Msg:
+        """Ask, and return the answer.
+
+        Raises:
+            BrokerError: a permission is missing; it says which.
+            nats.errors.Error, TimeoutError, OSError: no answer.
+        """
+        denied: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        key = subject.lower()
+        self._asked.setdefault(key, set()).add(denied)
+        asking = asyncio.ensure_future(
+            self._client.request(subject, payload, timeout=timeout, headers=headers)
+        )
+        try:
+            either: set[asyncio.Future[Any]] = {asking, denied}
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            if not asking.done():
+                raise _lacking(denied.result())
+            return asking.result()
+        except TimeoutError:
+            if self._unheard:
+                raise BrokerError(self._unheard) from None
+            raise
+        finally:
+            asking.cancel()
+            self._asked[key].discard(denied)
+            if not self._asked[key]:
+                del self._asked[key]
+
+    async def publish(self, subject: str, payload: bytes, reply: str) -> None:
+        """Send a request whose answers arrive on `reply`."""
+        await self._client.publish(subject, payload, reply=reply)
+
+    async def listen(self) -> tuple[str, Subscription]:
+        """An inbox of its own, for as long as this connection lasts."""
+        inbox = self._client.new_inbox()
+        return inbox, await self._client.subscribe(inbox)
+
+    async def subscribe(self, subject: str, respond: OnRequest) -> None:
+        """Call `respond` for every message, on later connections too."""
+        self._subscriptions.append((subject, respond))
+        await self._client.subscribe(subject, cb=respond)
+
+    # connection
+
+    async def _connect(self) -> None:
+        """Try every server once."""
+        unreachable, refused = [], []
+        for server in Servers(self._settings.url):
+            try:
+                await self._connect_to(server)
+            except (OSError, TimeoutError) as error:
+                unreachable.append(f"{server}: {in_words(error)}")
+            except Exception as error:  # noqa: BLE001 - nats-py and nkeys raise of every kind
+                refused.append(f"{server}: {in_words(error)}")
+            else:
+                return
+        if refused:
+            raise BrokerError(
+                f"The broker refuses {self._name!r}: {'; '.join(refused + unreachable)}.",
+                remedy="Check the user, the credentials and the TLS files in nats.*.",
+            )
+        raise BrokerUnreachable(
+            f"No broker answers at {Servers(self._settings.url)} ({'; '.join(unreachable)}).",
+            remedy="Start one with `jetmesh up`, or set NATS_URL.",
+        )
+
+    async def _connect_to(self, server: Server) -> None:
+        client = Client()
+        try:
+            async with asyncio.timeout(_CONNECT_SECONDS * 2):
+                _check_tls(self._settings, await _greeting(server))
+                await client.connect(**self._options(server))
+                for subject, respond in self._subscriptions:
+                    await client.subscribe(subject, cb=respond)
+        except BaseException:
+            client._closed_cb = None  # noqa: SLF001 - it was never open, there is nothing to rebuild
+            await _close(client)
+            raise
+        # only now: a first connection that may reconnect tries for ever and never says why
+        client.options["allow_reconnect"] = True
+        self._client = client
+        self._refusal = self._unheard = ""
+
+    def _options(self, first: Server) -> dict[str, Any]:
+        others = [server for server in Servers(self._settings.url) if server != first]
+        options = {
+            "servers": [f"nats://{server}" for server in (first, *others)],
+            "name": self._name,
+            "allow_reconnect": False,
+            "dont_randomize": True,
+            "max_reconnect_attempts": -1,
+            "connect_timeout": int(_CONNECT_SECONDS),
+            "ping_interval": 10,
+            "max_outstanding_pings": 1,
+            "error_cb": self._on_error,
+            "closed_cb": self._on_closed,
+            "reconnected_cb": self._on_reconnected,
+            "lame_duck_mode_cb": self._on_lame_duck,
+            "reconnect_to_server_handler": _next_server,
+            **_authentication(self._settings),
+        }
+        if wants_tls(self._settings):
+            options["tls"] = tls_context(self._settings)
+        return options
+
+    async def _on_error(self, error: Exception) -> None:
+        """Never raises: nats-py's read loop would die of it."""
+        text = str(error).removeprefix("nats: ")
+        if not text.startswith(_DENIED):
+            self._refusal = text or type(error).__name__
+            return
+        what, _, subject = text.removeprefix(_DENIED).partition(" to ")
+        subject = subject.strip('"')
+        log.error("the broker's user lacks a permission", to=what, subject=subject)
+        if what == "subscription":
+            self._unheard = str(_lacking(f"subscribe to {subject}"))
+        waiting = self._asked.get(subject, ()) if what == "publish" else self._everyone()
+        for denied in list(waiting):
+            if not denied.done():
+                denied.set_result(f"{'publish on' if what == 'publish' else 'hear'} {subject}")
+
+    def _everyone(self) -> list[asyncio.Future[str]]:
+        return [denied for waiting in self._asked.values() for denied in waiting]
+
+    async def _on_reconnected(self) -> None:
+        self._refusal = self._unheard = ""
+
+    async def _on_lame_duck(self) -> None:
+        await self._client.force_reconnect()
+
+    async def _on_closed(self) -> None:
+        """nats-py gives up for good on expired credentials: begin anew, they are read again."""
+        if not self._closing and (self._rebuilding is None or self._rebuilding.done()):
+            log.warning("control connection closed", reason=self._refusal)
+            self._rebuilding = asyncio.create_task(self._rebuild())
+
+    async def _rebuild(self) -> None:
+        for wait in delays():
+            await asyncio.sleep(wait)
+            try:
+                await self._connect()
+            except BrokerError as error:
+                self._on_refused(error)
+            else:
+                return
+
+    def _on_refused(self, error: BrokerError) -> None:
+        if error.message != self._refusal:
+            log.warning("waiting for the broker", tried=error.message)
+        self._refusal = error.message
+
+
+def _lacking(permission: str) -> BrokerError:
+    return BrokerError(
+        f"The broker's user lacks the permission to {permission}.",
+        remedy="Grant it in the server's configuration.",
+    )
+
+
+def _next_server(servers: list[PoolServer], _: dict[str, Any]) -> tuple[PoolServer | None, float]:
+    """The server that failed least; the more it failed, the longer the wait."""
+    chosen = min(servers, key=lambda server: server.reconnects)
+    pause = min(0.05 * 2 ** min(chosen.reconnects, 10), _LONGEST_PAUSE)
+    return chosen, pause * (0.5 + random.random() / 2)  # noqa: S311 - jitter is no secret
+
+
+def _authentication(settings: NatsSettings) -> dict[str, Any]:
+    """As the data plane: one way only, and files are read anew for each attempt."""
+    if settings.creds_file:
+
+        def now(nonce: str) -> dict[str, Any]:
+            try:
+                return credentials(settings, nonce)
+            except SettingsError as error:  # nats-py stops trying on errors it does not know
+                raise nats.errors.Error(str(error)) from error
+
+        return {
+            "signature_cb": lambda nonce: str(now(nonce)["sig"]).encode(),
+            "user_jwt_cb": lambda: str(now("")["jwt"]).encode(),
+        }
+    if settings.nkey_seed_file:
+        return {"nkeys_seed": settings.nkey_seed_file}
+    if settings.token:
+        return {"token": settings.token}
+    return {"user": settings.user, "password": settings.password} if settings.user else {}
+
+
+async def _greeting(server: Server) -> dict[str, Any]:
+    """The INFO of a server: that it is there, and whether it speaks TLS."""
+    reader, writer = await asyncio.open_connection(server.host, server.port, limit=1 << 20)
+    try:
+        line = await reader.readline()
+    finally:
+        writer.close()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
+    verb, _, text = line.partition(b" ")
+    try:
+        info = json.loads(text)
+    except ValueError:
+        info = None
+    if verb != b"INFO" or not isinstance(info, dict):
+        raise ConnectionError("what listens there is no nats-server")
+    return info
+
+
+def _check_tls(settings: NatsSettings, info: dict[str, Any]) -> None:
+    """nats-py would go on without, and send its password in the clear."""
+    if wants_tls(settings) and not info.get("tls_required"):
+        raise BrokerError("it offers no TLS, which the settings ask for")
+
+
+async def _close(client: Client) -> None:
+    with contextlib.suppress(Exception):  # nats-py asserts that it was connected, among others
+        async with asyncio.timeout(_CONNECT_SECONDS):
+            await client.close()

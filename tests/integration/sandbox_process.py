@@ -1,0 +1,64 @@
+"""A sandbox as a process of its own, as `jetmesh up` starts it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass
+class Sandbox:
+    """One sandbox process."""
+
+    name: str
+    directory: Path
+    http: int
+    smtp: int
+    process: subprocess.Popen[str] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.http}"
+
+    def start(self) -> None:
+        """Start it, and return once it is healthy."""
+        self.process = self.spawn()
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:
+            with contextlib.suppress(httpx.TransportError):
+                assert httpx.get(f"{self.url}/healthz", trust_env=False).text == "ok\n"
+                return
+            time.sleep(0.02)
+        raise AssertionError(f"{self.name} did not start: {self.stop()}")
+
+    def spawn(self) -> subprocess.Popen[str]:
+        environment = {
+            "PATH": os.environ["PATH"],
+            "JETMESH_SANDBOX_HTTP_PORT": str(self.http),
+            "JETMESH_SANDBOX_SMTP_PORT": str(self.smtp),
+            "JETMESH_SANDBOX_DIR": str(self.directory),
+        }
+        return subprocess.Popen(
+            [sys.executable, str(ROOT / "cmd" / self.name / "main.py")],
+            env=environment,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> tuple[int, str]:
+        """Exit code and what was written to standard error."""
+        assert self.process is not None
+        self.process.send_signal(number)
+        _, errors = self.process.communicate(timeout=5)
+        code, self.process = self.process.returncode, None
+        return code, errors

@@ -1,0 +1,300 @@
+"""Servers that end, die, stop, and go away: nothing is lost, nothing is doubled, work resumes."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from time import monotonic
+
+import pytest
+from msgspec import Struct
+
+from jetmesh import Record, event
+from jetmesh.declare import spec_of
+from jetmesh.operate.broker import Broker, free_port
+from jetmesh.run.history import History
+from jetmesh.settings import NatsSettings
+from jetmesh.testing import eventually
+from jetmesh.transport.control import ControlPlane
+from jetmesh.transport.dataplane import DataPlane
+from tests.integration.planes import Copier, Scene, both, publish, settings_of
+
+COUNT = 3000
+
+
+@pytest.fixture
+def own_broker(tmp_path: Path) -> Iterator[Broker]:
+    """A broker that a test may end."""
+    with Broker(tmp_path / "store") as broker:
+        yield broker
+
+
+@asynccontextmanager
+async def copying(
+    broker: Broker, name: str, *, count: int = COUNT
+) -> AsyncIterator[tuple[Scene, Copier]]:
+    """In the middle of copying `count` messages."""
+    async with both(settings_of(broker)) as (plane, control):
+        scene = Scene(name, plane, control)
+        copier = await scene.make()
+        await scene.fill(count)
+        yield scene, copier
+
+
+@pytest.mark.parametrize("end", [Broker.stop, Broker.kill], ids=["stopped", "killed"])
+async def test_a_broker_restarted_in_the_middle_loses_and_doubles_nothing(
+    own_broker: Broker, unique: str, end: Callable[[Broker], None]
+) -> None:
+    async with copying(own_broker, unique, count=0) as (scene, copier):
+        filling = asyncio.create_task(scene.fill(COUNT))
+        await eventually(lambda: len(copier.copied) > COUNT // 6, what="a beginning")
+        await asyncio.to_thread(end, own_broker)
+        await eventually(lambda: scene.plane.problem)
+        done = len(copier.copied)
+        assert done < COUNT, "it is in the middle"
+        await asyncio.to_thread(own_broker.start)
+        back = monotonic()
+        await eventually(lambda: len(copier.copied) > done, what="pulling again")
+        assert monotonic() - back < 2
+        await filling
+        await scene.check_all_copied_once(copier, COUNT)
+        assert copier.busiest <= 200
+        assert scene.plane.problem == ""
+        await eventually(lambda: not copier.pull.problem)
+
+
+async def test_a_stopped_process_of_the_server_is_noticed_and_survived(
+    own_broker: Broker, unique: str
+) -> None:
+    """SIGSTOP: the socket stays open, nothing is said; then everything at once."""
+    async with copying(own_broker, unique) as (scene, copier):
+        await eventually(lambda: len(copier.copied) > COUNT // 6)
+        os.kill(own_broker.pid, signal.SIGSTOP)
+        try:
+            await eventually(lambda: "is silent" in copier.pull.problem or scene.plane.problem)
+            await eventually(lambda: scene.plane.problem, what="giving the server up")
+        finally:
+            os.kill(own_broker.pid, signal.SIGCONT)
+        await scene.check_all_copied_once(copier, COUNT)
+        assert copier.busiest <= 200
+
+
+async def test_a_pause_of_the_server_that_is_no_outage_costs_nothing(
+    own_broker: Broker, unique: str
+) -> None:
+    """Silent for longer than two heartbeats, shorter than it takes to give it up."""
+    async with copying(own_broker, unique, count=0) as (scene, copier):
+        await eventually(lambda: not copier.pull.problem)
+        os.kill(own_broker.pid, signal.SIGSTOP)
+        try:
+            await eventually(lambda: "is silent" in copier.pull.problem)
+        finally:
+            os.kill(own_broker.pid, signal.SIGCONT)
+        await scene.fill(COUNT)
+        await scene.check_all_copied_once(copier, COUNT)
+        assert copier.busiest <= 200, "old and new requests are not served both"
+        assert scene.plane.reconnects == 0
+
+
+@contextmanager
+def cluster(path: Path) -> Iterator[tuple[Broker, Broker]]:
+    """Two routed servers; their JetStream has no quorum, which core NATS does not need."""
+    routes = [free_port(), free_port()]
+    brokers = []
+    for number, route in enumerate(routes):
+        config = path / f"{number}.conf"
+        config.write_text(
+            f"server_name: s{number}\nlame_duck_duration: 30s\nlame_duck_grace_period: 10s\n"
+            f"cluster {{ name: c, listen: 127.0.0.1:{route}, "
+            f"routes: [{', '.join(f'nats://127.0.0.1:{r}' for r in routes)}] }}\n"
+        )
+        brokers.append(Broker(path / f"store{number}", config=config))
+    with brokers[0], brokers[1]:
+        yield brokers[0], brokers[1]
+
+
+async def know_both(plane: DataPlane) -> None:
+    await eventually(lambda: len([*plane._servers]) >= 2, what="the other server is told of")
+
+
+def at(plane: DataPlane) -> str:
+    return str(plane._link.info["server_name"]) if plane._link and not plane.problem else ""
+
+
+async def test_a_server_learned_from_another_takes_over(tmp_path: Path) -> None:
+    with cluster(tmp_path) as (first, _):
+        async with both(settings_of(first)) as (plane, control):
+            await know_both(plane)
+            assert at(plane) == "s0"
+            await asyncio.to_thread(first.stop)
+            await eventually(lambda: at(plane) == "s1")
+            await plane.flush()
+            await eventually(lambda: not control.problem)
+
+
+async def test_lame_duck_mode_moves_both_planes_before_the_server_ends(tmp_path: Path) -> None:
+    with cluster(tmp_path) as (first, _):
+        async with both(settings_of(first)) as (plane, control):
+            await know_both(plane)
+            os.kill(first.pid, signal.SIGUSR2)
+            await eventually(lambda: at(plane) == "s1")
+            assert first.poll() is None, "it still runs"
+            await eventually(lambda: control._session.server_name == "s1")
+            assert plane.reconnects == 1
+            first.kill()  # a lame duck takes its time
+
+
+async def test_lame_duck_mode_loses_nothing_that_is_in_flight(
+    own_broker: Broker, unique: str, tmp_path: Path
+) -> None:
+    """One server only: it says that it goes, ends, and comes back."""
+    async with copying(own_broker, unique) as (scene, copier):
+        await eventually(lambda: len(copier.copied) > COUNT // 6)
+        os.kill(own_broker.pid, signal.SIGUSR2)
+        await eventually(lambda: scene.plane.problem)
+        assert copier.busiest <= 200
+        await asyncio.to_thread(own_broker.kill)
+        await asyncio.to_thread(own_broker.start)
+        await scene.check_all_copied_once(copier, COUNT)
+
+
+# durables and streams that go away under a running pull
+
+
+async def test_a_deleted_durable_is_told_and_recovers_when_it_is_made_again(
+    broker: Broker, unique: str
+) -> None:
+    async with both(settings_of(broker)) as (plane, control):
+        scene = Scene(unique, plane, control)
+        copier = await scene.make()
+        await scene.fill(10)
+        await scene.check_all_copied_once(copier, 10)
+        await control.api(f"CONSUMER.DELETE.{scene.source}.copy")
+        await eventually(lambda: "there is no durable 'copy'" in copier.pull.problem)
+        sent = copier.pull._count
+        await asyncio.sleep(0.6)
+        assert copier.pull._count - sent <= 2, "it does not spin"
+        config = {"durable_name": "copy", "ack_policy": "explicit"}
+        body = {"stream_name": scene.source, "config": config}
+        await control.api(f"CONSUMER.CREATE.{scene.source}.copy", body)
+        await eventually(lambda: not copier.pull.problem)
+        await scene.fill(5)
+        await eventually(lambda: max(copier.copied) == 15)
+
+
+async def test_a_deleted_stream_is_told_and_recovers_when_it_is_made_again(
+    broker: Broker, unique: str
+) -> None:
+    async with both(settings_of(broker)) as (plane, control):
+        scene = Scene(unique, plane, control)
+        copier = await scene.make()
+        await eventually(lambda: not copier.pull.problem)
+        await control.api(f"STREAM.DELETE.{scene.source}")
+        await control.api(f"STREAM.DELETE.{scene.target}")
+        await eventually(lambda: "jetmesh apply" in copier.pull.problem)
+        copier.pull.stop()
+        copier = await scene.make()
+        await scene.fill(10)
+        await scene.check_all_copied_once(copier, 10)
+
+
+async def test_consuming_on_while_verdicts_wait_never_exceeds_the_limit(
+    broker: Broker, unique: str
+) -> None:
+    async with both(settings_of(broker)) as (plane, control):
+        scene = Scene(unique, plane, control)
+        copier = await scene.make(limit=20)
+        copier.held = True
+        await scene.fill(100)
+        await eventually(lambda: copier.busiest == 20)
+        await asyncio.sleep(0.6)
+        assert copier.busiest == 20
+        copier.go_on()
+        await scene.check_all_copied_once(copier, 100)
+        assert copier.busiest == 20
+
+
+# the history of read models
+
+
+class Reader:
+    """A read model that remembers what it folded."""
+
+    def __init__(self, unique: str, plane: DataPlane, control: ControlPlane) -> None:
+        @event(f"{unique}.told", key="id")
+        class Told(Struct, frozen=True):
+            id: str
+
+        spec = spec_of(Told)
+        assert spec is not None
+        self.folded: list[int] = []
+        self.stream = unique.upper()
+        self.history = History(self.stream, [spec], self.apply, plane=plane, control=control)
+
+    def apply(self, _: object, record: Record) -> None:
+        self.folded.append(record.sequence)
+
+
+@asynccontextmanager
+async def reading(
+    broker: Broker, unique: str, count: int
+) -> AsyncIterator[tuple[Reader, DataPlane, ControlPlane, Callable[[int], Awaitable[None]]]]:
+    nats = NatsSettings(url=broker.url)
+    async with both(nats) as (plane, control), DataPlane(nats, name="writer") as writer:
+        await control.api(
+            f"STREAM.CREATE.{unique.upper()}",
+            {"name": unique.upper(), "subjects": [f"{unique}.>"]},
+        )
+
+        async def write(number: int) -> None:
+            told = (publish(writer, f"{unique}.told.{i}", b'{"id":"a"}') for i in range(number))
+            await asyncio.gather(*told)
+
+        await write(count)
+        reader = Reader(unique, plane, control)
+        reader.history.start()
+        yield reader, plane, control, write
+        reader.history.stop()
+
+
+async def test_a_read_model_survives_a_restart_of_the_broker(
+    own_broker: Broker, unique: str
+) -> None:
+    async with reading(own_broker, unique, 3000) as (reader, _, __, write):
+        await eventually(lambda: len(reader.folded) > 500)
+        await asyncio.to_thread(own_broker.stop)
+        await asyncio.to_thread(own_broker.start)
+        await write(500)
+        await eventually(lambda: len(reader.folded) >= 3500)
+        assert reader.folded == [*range(1, 3501)]
+        assert reader.history.problem == ""
+
+
+async def test_a_read_model_survives_the_loss_of_its_consumer(broker: Broker, unique: str) -> None:
+    async with reading(broker, unique, 100) as (reader, _, control, write):
+        await eventually(lambda: len(reader.folded) == 100)
+        names = (await control.api(f"CONSUMER.NAMES.{reader.stream}"))["consumers"]
+        for name in names:
+            await control.api(f"CONSUMER.DELETE.{reader.stream}.{name}")
+        await write(100)
+        await eventually(lambda: len(reader.folded) >= 200)
+        assert reader.folded == [*range(1, 201)]
+
+
+async def test_a_read_model_has_no_gap_after_a_lost_connection(broker: Broker, unique: str) -> None:
+    """The last deliveries are lost with the connection, and nothing follows them."""
+    async with reading(broker, unique, 10) as (reader, plane, _, write):
+        await eventually(lambda: len(reader.folded) == 10)
+        link = plane._link
+        assert link is not None
+        assert link._transport is not None
+        link._transport.pause_reading()
+        await write(50)
+        await asyncio.sleep(0.1)  # the server delivers them into a socket that nobody reads
+        link.abort("lost")
+        await eventually(lambda: len(reader.folded) >= 60, within=5)
+        assert reader.folded == [*range(1, 61)]
