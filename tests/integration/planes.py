@@ -7,7 +7,7 @@ import contextlib
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Self
 
 from jetmesh import wire
 from jetmesh.operate.broker import Broker
@@ -89,7 +89,7 @@ class Copier:
         self.pull = plane.inflow(stream, durable, limit=limit, on_delivery=self._on_delivery)
         self.pull.start()
 
-    def _on_delivery(self, _: bytes, reply: bytes, headers: bytes, payload: bytes) -> None:
+    def _on_delivery(self, _: bytes, reply: bytes, __: bytes, payload: bytes) -> None:
         self._in_hand += 1
         self.busiest = max(self.busiest, self._in_hand)
         if self.held:
@@ -176,7 +176,7 @@ class OddServer:
         self._talk = talk
         self.writer: asyncio.StreamWriter | None = None
 
-    async def __aenter__(self) -> OddServer:
+    async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, limit=1 << 16)
         self.port: int = self._server.sockets[0].getsockname()[1]
         return self

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import nats
 import pytest
@@ -169,7 +172,7 @@ async def test_several_servers_are_tried_in_turn(broker: Broker) -> None:
         await control.api("INFO")
 
 
-async def test_without_a_server_both_planes_say_where_they_looked_and_wait(tmp_path) -> None:
+async def test_without_a_server_both_planes_say_where_they_looked_and_wait(tmp_path: Path) -> None:
     broker = Broker(tmp_path)
     nats_settings = settings_of(broker)
     plane = DataPlane(nats_settings, name="test")
@@ -212,7 +215,9 @@ async def test_a_connection_attempt_can_be_cancelled() -> None:
         lambda server: server.writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n"),
     ],
 )
-async def test_a_server_that_hangs_up_right_after_its_pong_is_tried_again_with_pauses(talk) -> None:
+async def test_a_server_that_hangs_up_right_after_its_pong_is_tried_again_with_pauses(
+    talk: Callable[[OddServer], Any],
+) -> None:
     async with OddServer(talk) as odd:
         plane = DataPlane(odd.settings, name="test")
         trying = asyncio.create_task(plane.connect())

@@ -368,6 +368,7 @@ def test_left_overs_of_a_killed_supervisor_are_ended_by_the_next(
     again.wait_for("ended what a killed mesh had left running: .*first")
     again.wait_for("Ctrl-C ends everything")
     assert not is_alive(stubborn)
+    (project / "stubborn-first").unlink()
 
 
 def test_a_second_up_is_refused(start: Callable[..., Up]) -> None:

@@ -23,7 +23,7 @@ from jetmesh.run.running import Running
 from jetmesh.settings import Loaded, load_settings
 
 _ALLOCATIONS_BETWEEN_COLLECTIONS: Final = 50_000
-_LEFTOVER_SECONDS: Final = 3.0
+_LEFTOVER_SECONDS: Final = 2.0
 """What a task or thread that does not end may take after everything is settled."""
 
 

@@ -26,6 +26,7 @@ _SILENT_SWEEPS: Final = 8
 _STEADY_SECONDS: Final = 2.0
 """A connection that was lost sooner is no reason to try again at once."""
 _LEAVE_SECONDS: Final = 2.0
+_MUTE_SECONDS: Final = 60.0
 _ANSWERS: Final = b"0"
 """The subscription on which PubAcks arrive."""
 _DENIED: Final = re.compile(r'for (Publish|Subscription) to "(.*?)"')
@@ -54,6 +55,8 @@ class DataPlane:
         self._down = "not connected to the broker yet"
         self._unheard = ""
         """What this connection may not subscribe to; it is as good as none then."""
+        self._mute, self._mute_until = "", 0.0
+        """Why verdicts do not arrive; the server says so again when it delivers again."""
         self._sids = 0
         self._silent = 0
         self._unsent: list[bytes] = []
@@ -62,7 +65,7 @@ class DataPlane:
         self._sweeping: asyncio.Task[None] | None = None
         self._leaving: asyncio.Task[None] | None = None
         self._closing = False
-        self._send: Callable[[bytes], None] = self._unsent.append
+        self._send_verdict: Callable[[bytes], None] = self._unsent.append
         """Send, or keep it for the next connection: verdicts are worth it."""
         self._send_if_up: Callable[[bytes], None] = drop
         """Send, or drop it: a new connection subscribes, pulls and publishes anew."""
@@ -80,7 +83,8 @@ class DataPlane:
     @property
     def problem(self) -> str:
         """Why nothing can be sent, or stored, in words; empty when all is well."""
-        return self._down or self.publishes.problem
+        unsettled = self._mute if monotonic() < self._mute_until else ""
+        return self._down or self.publishes.problem or unsettled
 
     async def connect(self) -> None:
         """Return once connected, however long that takes.
@@ -146,15 +150,15 @@ class DataPlane:
             del self._routes[pull.sid]
 
     def ack(self, reply: bytes) -> None:
-        self._send(b"PUB %b 4\r\n+ACK\r\n" % reply)
+        self._send_verdict(b"PUB %b 4\r\n+ACK\r\n" % reply)
 
     def retry(self, reply: bytes, delay: float) -> None:
         # without a delay a NAK is lost when the consumer's leader moves
         body = b'-NAK {"delay": %d}' % max(1, round(delay * 1e9))
-        self._send(wire.pub(reply, body))
+        self._send_verdict(wire.pub(reply, body))
 
     def terminate(self, reply: bytes, reason: str) -> None:
-        self._send(wire.pub(reply, f"+TERM {reason}".encode()))
+        self._send_verdict(wire.pub(reply, f"+TERM {reason}".encode()))
 
     def progress(self, reply: bytes) -> None:
         self._send_if_up(wire.pub(reply, b"+WPI"))  # after an outage it would come too late
@@ -214,8 +218,10 @@ class DataPlane:
         self._silent = 0
         self._down = self._unheard = ""
         self._leaving = None
+        self._mute_until = 0.0
         self._server = server
-        self._send = self._send_if_up = self.publishes.send = link.send
+        self._send_verdict = link.send_later
+        self._send_if_up = self.publishes.send = link.send
         self._take_over(link.info)
         link.send(wire.sub(self.publishes.subject, _ANSWERS))
         self.publishes.resend_all()
@@ -239,7 +245,7 @@ class DataPlane:
 
     def _on_lost(self, reason: str) -> None:
         self._up = False
-        self._send = self._unsent.append
+        self._send_verdict = self._unsent.append
         self._send_if_up = self.publishes.send = drop
         self._down = f"connection to the broker lost: {self._unheard or reason}"
         if self._closing:
@@ -287,7 +293,12 @@ class DataPlane:
             if pull.asks_on == subject:
                 pull.denied(f"the broker's user lacks the permission to publish on {subject}")
                 return
-        self.publishes.denied(subject)
+        if subject.startswith("$JS.ACK."):
+            needed = ".".join([*subject.split(".")[:4], ">"])
+            self._mute = f"the broker's user lacks the permission to publish on {needed}"
+            self._mute_until = monotonic() + _MUTE_SECONDS
+        else:
+            self.publishes.denied(subject)
 
     def _refill(self) -> None:
         for pull in self._pulls:

@@ -27,6 +27,7 @@ from jetmesh.transport.auth import credentials, tls_context, wants_tls
 from jetmesh.transport.servers import Server, Servers, delays, in_words
 
 _CONNECT_SECONDS: Final = 2.0
+_CLOSE_SECONDS: Final = 1.0
 _LONGEST_PAUSE: Final = 1.0
 _DENIED: Final = "permissions violation for "
 
@@ -214,12 +215,14 @@ class Session:
         what, _, subject = text.removeprefix(_DENIED).partition(" to ")
         subject = subject.strip('"')
         log.error("the broker's user lacks a permission", to=what, subject=subject)
+        permission = f"{'subscribe to' if what == 'subscription' else 'publish on'} {subject}"
+        waiting = [*self._asked.get(subject, ())]
         if what == "subscription":
-            self._unheard = str(_lacking(f"subscribe to {subject}"))
-        waiting = self._asked.get(subject, ()) if what == "publish" else self._everyone()
-        for denied in list(waiting):
+            self._unheard = str(_lacking(permission))
+            waiting = self._everyone()
+        for denied in waiting:
             if not denied.done():
-                denied.set_result(f"{'publish on' if what == 'publish' else 'hear'} {subject}")
+                denied.set_result(permission)
 
     def _everyone(self) -> list[asyncio.Future[str]]:
         return [denied for waiting in self._asked.values() for denied in waiting]
@@ -314,5 +317,5 @@ def _check_tls(settings: NatsSettings, info: dict[str, Any]) -> None:
 
 async def _close(client: Client) -> None:
     with contextlib.suppress(Exception):  # nats-py asserts that it was connected, among others
-        async with asyncio.timeout(_CONNECT_SECONDS):
+        async with asyncio.timeout(_CLOSE_SECONDS):
             await client.close()

@@ -1,0 +1,400 @@
+"""Who we are and what we may: every way to prove it, right and wrong, on both planes."""
+
+# ruff: noqa: S106 - the passwords are those of brokers that live for one test
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+
+import pytest
+
+from jetmesh.errors import BrokerError, SettingsError
+from jetmesh.operate.broker import Broker
+from jetmesh.settings import NatsSettings
+from jetmesh.testing import eventually
+from jetmesh.transport.control import ControlPlane
+from jetmesh.transport.dataplane import DataPlane
+from tests.integration.identities import Certificates, Key, Operator
+from tests.integration.planes import (
+    NO_HEADERS,
+    Fate,
+    both,
+    make_durable,
+    make_stream,
+    publish,
+    settings_of,
+)
+
+Configured = Callable[[str], Broker]
+
+
+@pytest.fixture
+def configured(tmp_path: Path) -> Iterator[Configured]:
+    """Start a broker with a configuration; `rewrite` changes it while it runs."""
+    with ExitStack() as stack:
+
+        def start(text: str) -> Broker:
+            config = tmp_path / "server.conf"
+            config.write_text(text)
+            broker = Broker(tmp_path / "store", config=config)
+            return stack.enter_context(broker)
+
+        yield start
+
+
+def rewrite(broker: Broker, text: str) -> None:
+    assert broker.config is not None
+    broker.config.write_text(text)
+    os.kill(broker.pid, signal.SIGHUP)
+
+
+@dataclass
+class Proof:
+    """One way to prove who we are."""
+
+    server: str
+    """The configuration of a server that takes the right proof."""
+    right: NatsSettings
+    wrong: NatsSettings
+    amend: Callable[[Broker], None]
+    """Make the wrong proof a right one, while everything runs."""
+
+
+def _password(_: Path) -> Proof:
+    def server(password: str) -> str:
+        return f"authorization {{ user: svc, password: '{password}' }}\n"
+
+    return Proof(
+        server("s3cret"),
+        NatsSettings(user="svc", password="s3cret"),
+        NatsSettings(user="svc", password="other"),
+        lambda broker: rewrite(broker, server("other")),
+    )
+
+
+def _token(_: Path) -> Proof:
+    return Proof(
+        "authorization { token: right }\n",
+        NatsSettings(token="right"),
+        NatsSettings(token="wrong"),
+        lambda broker: rewrite(broker, "authorization { token: wrong }\n"),
+    )
+
+
+def _nkey(path: Path) -> Proof:
+    right, wrong = Key(), Key()
+    for name, key in (("right", right), ("wrong", wrong)):
+        (path / name).write_text(f"{key.seed}\n")
+
+    def server(key: Key) -> str:
+        return f"authorization {{ users: [{{ nkey: {key.public} }}] }}\n"
+
+    return Proof(
+        server(right),
+        NatsSettings(nkey_seed_file=str(path / "right")),
+        NatsSettings(nkey_seed_file=str(path / "wrong")),
+        lambda broker: rewrite(broker, server(wrong)),
+    )
+
+
+def _creds(path: Path) -> Proof:
+    operator = Operator()
+    right, wrong = path / "right.creds", path / "wrong.creds"
+    right.write_text(operator.creds())
+    wrong.write_text(Operator().creds())
+
+    def amend(_: Broker) -> None:
+        wrong.write_text(operator.creds())
+
+    return Proof(
+        operator.config,
+        NatsSettings(creds_file=str(right)),
+        NatsSettings(creds_file=str(wrong)),
+        amend,
+    )
+
+
+def at(settings: NatsSettings, broker: Broker, *, scheme: str = "nats") -> NatsSettings:
+    fields = {name: getattr(settings, name) for name in settings.__struct_fields__}
+    return NatsSettings(**{**fields, "url": f"{scheme}://127.0.0.1:{broker.port}"})
+
+
+async def check_works(nats: NatsSettings) -> None:
+    async with both(nats) as (plane, control):
+        assert plane.problem == control.problem == ""
+        await plane.flush()
+        await control.subscribe("ask", _echo)
+        assert (await control._session.request("ask", b"", 2)).data == b"ask"
+
+
+async def _echo(subject: str) -> bytes:
+    return subject.encode()
+
+
+@pytest.mark.parametrize("way", [_password, _token, _nkey, _creds])
+async def test_a_right_proof_is_taken_on_both_planes(
+    way: Callable[[Path], Proof], configured: Configured, tmp_path: Path
+) -> None:
+    proof = way(tmp_path)
+    broker = configured(proof.server)
+    await check_works(at(proof.right, broker))
+
+
+@pytest.mark.parametrize("way", [_password, _token, _nkey, _creds])
+async def test_a_wrong_proof_is_named_and_tried_until_it_is_right(
+    way: Callable[[Path], Proof], configured: Configured, tmp_path: Path
+) -> None:
+    proof = way(tmp_path)
+    broker = configured(proof.server)
+    nats = at(proof.wrong, broker)
+    plane = DataPlane(nats, name="test")
+    connecting = asyncio.create_task(plane.connect())
+    patient = asyncio.create_task(ControlPlane.connect(nats, name="test", patient=True))
+    started = monotonic()
+    with pytest.raises(BrokerError, match="Authorization Violation"):
+        await ControlPlane.connect(nats, name="test")
+    assert monotonic() - started < 3, "it does not wait for what will not come"
+    await eventually(lambda: "Authorization Violation" in plane.problem)
+    assert not patient.done()
+    proof.amend(broker)
+    await asyncio.wait_for(connecting, 10)
+    control = await asyncio.wait_for(patient, 10)
+    assert plane.problem == control.problem == ""
+    await plane.close()
+    await control.close()
+
+
+async def test_no_proof_at_all_is_refused_too(configured: Configured) -> None:
+    broker = configured("authorization { token: right }\n")
+    with pytest.raises(BrokerError, match="Authorization Violation"):
+        await ControlPlane.connect(settings_of(broker), name="test")
+
+
+async def test_a_password_that_changes_under_a_running_service_is_waited_for(
+    configured: Configured,
+) -> None:
+    """The server throws its users out; both planes come back when theirs is taken again."""
+    broker = configured(_password(Path()).server)
+    async with both(at(_password(Path()).right, broker)) as (plane, control):
+        rewrite(broker, "authorization { user: svc, password: 'new' }\n")
+        await eventually(lambda: "Authorization Violation" in plane.problem)
+        await eventually(lambda: control.problem)
+        rewrite(broker, _password(Path()).server)
+        await eventually(lambda: not plane.problem and not control.problem)
+        await control.api("INFO")
+
+
+async def test_expired_credentials_are_read_again(
+    configured: Configured, tmp_path: Path, unique: str
+) -> None:
+    """The server ends the connection of an expired user; nats-py then gives up for good."""
+    operator = Operator()
+    file = tmp_path / "user.creds"
+    file.write_text(operator.creds(seconds=2))
+    broker = configured(operator.config)
+    async with both(settings_of(broker, creds_file=str(file))) as (plane, control):
+        closed = control._session._client
+        await control.subscribe(unique, _echo)
+        await eventually(lambda: plane.reconnects)
+        await eventually(lambda: closed.is_closed)
+        await eventually(lambda: control.problem and "xpired" in plane.problem + control.problem)
+        file.unlink()
+        await eventually(lambda: "cannot be read" in plane.problem)
+        file.write_text(operator.creds())
+        await eventually(lambda: not plane.problem and not control.problem)
+        assert control._session._client is not closed
+        answer = await control._session.request(unique, b"", 2)
+        assert answer.data == unique.encode(), "it answers again"
+
+
+@pytest.mark.parametrize(
+    ("field", "text"),
+    [
+        ("creds_file", ""),
+        ("creds_file", "-----BEGIN NATS USER JWT-----\nx\n"),
+        ("nkey_seed_file", "no seed"),
+        ("nkey_seed_file", ""),
+        ("tls_ca_file", "no certificate"),
+        ("tls_cert_file", "no certificate"),
+    ],
+)
+async def test_a_file_that_holds_no_proof_is_an_error_at_once(
+    broker: Broker, tmp_path: Path, field: str, text: str
+) -> None:
+    file = tmp_path / "file"
+    for content in (None, text):
+        if content is not None:
+            file.write_text(content)
+        nats = settings_of(broker, **{field: str(file)})
+        with pytest.raises(SettingsError, match=r"nats\.|seed"):
+            await ControlPlane.connect(nats, name="test", patient=True)
+        if field.startswith("tls"):  # the data plane is told first that this server has no TLS
+            assert "offers no TLS" in await problem_of(nats)
+        else:
+            with pytest.raises(SettingsError, match=r"nats\.|seed"):
+                await DataPlane(nats, name="test").connect()
+
+
+# TLS
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    return Certificates(tmp_path_factory.mktemp("certificates"))
+
+
+async def problem_of(nats: NatsSettings) -> str:
+    """What the data plane says while it does not get anywhere."""
+    plane = DataPlane(nats, name="test")
+    connecting = asyncio.create_task(plane.connect())
+    await eventually(lambda: plane.problem.startswith("no broker"))
+    text = plane.problem
+    await plane.close()
+    await asyncio.gather(connecting, return_exceptions=True)
+    return text
+
+
+async def test_tls_with_a_known_authority_works(
+    configured: Configured, certificates: Certificates
+) -> None:
+    broker = configured(certificates.config())
+    nats = settings_of(broker, tls_ca_file=certificates["ca.pem"])
+    await check_works(nats)
+    await check_works(at(nats, broker, scheme="tls"))
+
+
+async def test_tls_with_an_unknown_authority_is_refused_by_us(
+    configured: Configured, certificates: Certificates
+) -> None:
+    broker = configured(certificates.config())
+    for nats in (settings_of(broker), at(settings_of(broker), broker, scheme="tls")):
+        assert "certificate verify failed" in await problem_of(nats)
+        with pytest.raises(BrokerError, match="certificate verify failed"):
+            await ControlPlane.connect(nats, name="test")
+
+
+async def test_a_server_without_tls_is_not_trusted_with_a_password(broker: Broker) -> None:
+    nats = NatsSettings(url=broker.url.replace("nats://", "tls://"), user="a", password="b")
+    assert "offers no TLS" in await problem_of(nats)
+    with pytest.raises(BrokerError, match="offers no TLS"):
+        await ControlPlane.connect(nats, name="test")
+
+
+async def test_client_certificates_are_shown_and_missing_ones_refused(
+    configured: Configured, certificates: Certificates
+) -> None:
+    broker = configured(certificates.config(verify=True))
+    known = settings_of(broker, tls_ca_file=certificates["ca.pem"])
+    assert "certificate required" in (await problem_of(known)).lower().replace("_", " ")
+    with pytest.raises(BrokerError):
+        await ControlPlane.connect(known, name="test")
+    shown = {
+        "tls_cert_file": certificates["client.pem"],
+        "tls_key_file": certificates["client.key"],
+    }
+    await check_works(settings_of(broker, tls_ca_file=certificates["ca.pem"], **shown))
+
+
+# permissions
+
+_ADMIN = NatsSettings(user="admin", password="a")
+_WORKER = NatsSettings(user="worker", password="w")
+
+
+def permitting(publish_to: list[str], subscribe_to: list[str] | None = None) -> str:
+    allowed = f"publish: {publish_to}, subscribe: {subscribe_to or ['_INBOX.>']}"
+    return (
+        "authorization { users: [\n"
+        " { user: admin, password: a }\n"
+        f" {{ user: worker, password: w, permissions: {{ {allowed} }} }}\n"
+        "] }\n"
+    )
+
+
+async def test_a_publish_that_is_not_permitted_names_subject_and_permission(
+    configured: Configured, unique: str
+) -> None:
+    broker = configured(permitting(["$JS.API.>"]))
+    async with (
+        both(at(_ADMIN, broker)) as (_, admin),
+        DataPlane(at(_WORKER, broker), name="test") as plane,
+    ):
+        await make_stream(admin, unique.upper(), f"{unique}.>")
+        fate = Fate()
+        plane.publish(f"{unique}.paid.p-1".encode(), NO_HEADERS, b"{}", fate)
+        lacking = f"the broker's user lacks the permission to publish on {unique}.paid.p-1"
+        await eventually(lambda: plane.problem == f"publishing: {lacking}")
+        rewrite(broker, permitting(["$JS.API.>", f"{unique}.>"]))
+        assert await asyncio.wait_for(fate.told, 8) == "stored"
+        assert await publish(plane, f"{unique}.paid.p-2") == "stored"
+        await eventually(lambda: not plane.problem)
+
+
+async def test_a_pull_that_is_not_permitted_names_subject_and_permission(
+    configured: Configured, unique: str
+) -> None:
+    broker = configured(permitting(["$JS.ACK.>"]))
+    async with (
+        both(at(_ADMIN, broker)) as (_, admin),
+        DataPlane(at(_WORKER, broker), name="test") as plane,
+    ):
+        await make_stream(admin, unique.upper(), f"{unique}.>")
+        await make_durable(admin, unique.upper(), "d")
+        pull = plane.inflow(unique.upper(), "d", limit=5, on_delivery=lambda *_: None)
+        pull.start()
+        subject = f"$JS.API.CONSUMER.MSG.NEXT.{unique.upper()}.d"
+        lacking = f"the broker's user lacks the permission to publish on {subject}"
+        await eventually(lambda: pull.problem == lacking)
+        assert plane.problem == ""
+        rewrite(broker, permitting(["$JS.ACK.>", subject]))
+        await eventually(lambda: not pull.problem)
+
+
+async def test_an_ack_that_is_not_permitted_is_told(configured: Configured, unique: str) -> None:
+    broker = configured(permitting(["$JS.API.>"]))
+    async with (
+        both(at(_ADMIN, broker)) as (_, admin),
+        DataPlane(at(_WORKER, broker), name="test") as plane,
+    ):
+        await make_stream(admin, unique.upper(), f"{unique}.>")
+        await make_durable(admin, unique.upper(), "d")
+        pull = plane.inflow(
+            unique.upper(), "d", limit=5, on_delivery=lambda _, reply, *__: plane.ack(reply)
+        )
+        pull.start()
+        await admin.publish(f"{unique}.a", b"")
+        needed = f"$JS.ACK.{unique.upper()}.d.>"
+        await eventually(lambda: plane.problem.endswith(f"to publish on {needed}"))
+
+
+async def test_an_inbox_that_is_not_permitted_is_no_connection(configured: Configured) -> None:
+    broker = configured(permitting([">"], ["other.>"]))
+    nats = at(_WORKER, broker)
+    async with DataPlane(nats, name="test") as plane:
+        await eventually(lambda: "lacks the permission to subscribe to _INBOX." in plane.problem)
+        async with await ControlPlane.connect(nats, name="test") as control:
+            started = monotonic()
+            with pytest.raises(BrokerError, match="lacks the permission to subscribe to _inbox"):
+                await control.api("INFO")
+            assert monotonic() - started < 2
+            assert "subscribe" in control.problem
+        rewrite(broker, permitting([">"], ["_INBOX.>"]))
+        await eventually(lambda: not plane.problem)
+
+
+async def test_an_api_that_is_not_permitted_is_told_at_once(configured: Configured) -> None:
+    broker = configured(permitting(["$JS.API.INFO"]))
+    async with await ControlPlane.connect(at(_WORKER, broker), name="test") as control:
+        await control.check_server()
+        started = monotonic()
+        lacking = r"lacks the permission to publish on \$js.api.stream.info.x"
+        with pytest.raises(BrokerError, match=lacking):
+            await control.api("STREAM.INFO.X")
+        assert monotonic() - started < 2, "nats-py alone would only time out"
+        await control.check_server()
