@@ -40,7 +40,7 @@ contracts: $(INSTALLED)  ## write contracts/asyncapi.yaml and the schemas
 	@$(BIN)/jetmesh contracts
 
 bench: $(INSTALLED)  ## measure side by side with peers; ROUNDS=1 MESSAGES=30000 for a minute
-	$(BIN)/python -m benchmarks
+	@$(BIN)/python benchmarks/run.py
 
 # The stamp comes last: an installation that was cut short is made again.
 $(INSTALLED): requirements/dev.txt pyproject.toml

@@ -80,8 +80,12 @@ def _throughput(workload: str, peers: dict[str, Any], times: int) -> list[Budget
     ours, found = peers.get("jetmesh"), []
     if ours and (go := peers.get("go")):
         faster, cheaper = ours["rate"] / go["rate"], go["cpu_us"] / ours["cpu_us"]
-        found.append(Budget(f"{workload}: rate above Go", f"{faster:.2f} times", faster > 1))
-        found.append(Budget(f"{workload}: CPU below Go", f"1/{cheaper:.2f}", cheaper > 1))
+        found.append(
+            Budget(f"{workload}: rate above Go, encoding/json", f"{faster:.2f} times", faster > 1)
+        )
+        found.append(
+            Budget(f"{workload}: CPU below Go, encoding/json", f"1/{cheaper:.2f}", cheaper > 1)
+        )
     if ours and (fast := peers.get("faststream")):
         faster = ours["rate"] / fast["rate"]
         promise = f"{workload}: rate {times} times FastStream"

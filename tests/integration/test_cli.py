@@ -198,7 +198,8 @@ def test_plan_and_apply_on_an_empty_broker(tmp_path: Path) -> None:
 
 def test_plan_shows_each_field_that_differs(broker: Broker) -> None:
     name = "JETMESH__SERVICES__PAYMENTS__HANDLERS__CHARGE__ACK_WAIT"
-    planned = jetmesh("plan", url=broker.url, **{name: "99s"})
+    tuned: dict[str, Any] = {name: "99s"}
+    planned = jetmesh("plan", url=broker.url, **tuned)
     assert "~ durable ORDERS/payments-charge" in planned.stdout
     assert "ack_wait: " in planned.stdout
     assert "1 change." in planned.stdout
@@ -208,7 +209,7 @@ def test_apply_refuses_to_lose_data_without_the_flag(tmp_path: Path) -> None:
     with Broker(tmp_path) as broker:
         jetmesh("apply", url=broker.url)
         publish(broker, purchase("old"))
-        tuned = {"JETMESH__STREAMS__PURCHASES__MAX_AGE": "3m"}
+        tuned: dict[str, Any] = {"JETMESH__STREAMS__PURCHASES__MAX_AGE": "3m"}
         refused = jetmesh("apply", url=broker.url, **tuned)
         assert refused.returncode == 1
         assert "Nothing was changed." in refused.stderr
@@ -248,7 +249,7 @@ def test_contracts_are_written_and_checked(tmp_path: Path) -> None:
 
 
 def test_settings_show_where_each_came_from() -> None:
-    token = {"JETMESH__NATS__TOKEN": "very-secret"}
+    token: dict[str, Any] = {"JETMESH__NATS__TOKEN": "very-secret"}
     shown = jetmesh("settings", "--changed", "--json", JETMESH__HTTP__PORT="9001", **token)
     assert json.loads(shown.stdout) == {
         "http.port": {"value": "9001", "origin": "JETMESH__HTTP__PORT"},
@@ -266,13 +267,14 @@ def test_a_wrong_setting_is_one_sentence() -> None:
 
 
 def test_outside_of_a_project_the_remedy_is_told(tmp_path: Path) -> None:
-    told = jetmesh("topology", cwd=tmp_path)
+    nowhere = Path(tmp_path.anchor)  # no other directory is sure to have none above it
+    told = jetmesh("topology", cwd=nowhere)
     assert told.returncode == 2
     assert "No system is declared here" in told.stderr
     assert "Traceback" not in told.stderr
-    named = jetmesh("topology", "--system", "shop.system:system", cwd=tmp_path)
+    named = jetmesh("topology", "--system", "shop.system:system", cwd=nowhere)
     assert named.returncode == 0
-    by_variable = jetmesh("topology", cwd=tmp_path, JETMESH_SYSTEM="shop.system:system")
+    by_variable = jetmesh("topology", cwd=nowhere, JETMESH_SYSTEM="shop.system:system")
     assert by_variable.stdout == named.stdout
 
 

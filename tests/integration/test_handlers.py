@@ -83,40 +83,44 @@ async def test_every_way_a_handler_can_fail_ends_in_a_verdict(broker: Broker, un
     """A time-out, a cancellation from inside, an exit and a wrong delay are tried again."""
     cancelled: list[str] = []
 
-    async def work(key: str, delivery: Delivery) -> None:
-        if delivery.attempt > 1:
-            return
-        if key == "times-out":
-            try:
-                await asyncio.Event().wait()
-            except asyncio.CancelledError:
-                cancelled.append(key)
-                raise
-        if key == "cancels-itself":
-            task = asyncio.current_task()
-            assert task is not None
-            task.cancel()
-            await asyncio.sleep(0)
-        if key == "exits":
-            raise SystemExit(3)
-        if key == "rude":
-            raise RudeError
-        if key == "never-again":
-            raise Retry("later", after=float("inf"))
-        if key == "not-a-number":
-            raise Retry("later", after=float("nan"))
-        raise LookupError(key)
+    async def wait_for_ever() -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            cancelled.append("told")
+            raise
 
-    keys = ["times-out", "cancels-itself", "exits", "rude", "never-again", "not-a-number", "other"]
+    async def cancel_itself() -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel()
+        await asyncio.sleep(0)
+
+    async def raising(error: BaseException) -> None:
+        raise error
+
+    fails: dict[str, Callable[[], Awaitable[None]]] = {
+        "times-out": wait_for_ever,
+        "cancels-itself": cancel_itself,
+        "exits": lambda: raising(SystemExit(3)),
+        "cannot-be-shown": lambda: raising(RudeError()),
+        "never-again": lambda: raising(Retry("later", after=float("inf"))),
+        "not-a-number": lambda: raising(Retry("later", after=float("nan"))),
+        "fails": lambda: raising(LookupError()),
+    }
+
+    async def work(key: str, delivery: Delivery) -> None:
+        if delivery.attempt == 1:
+            await fails[key]()
+
     async with working(broker, unique, work, timeout=Duration(0.2)) as (m, consumer, placed):
-        for key in keys:
+        for key in fails:
             await m.publish(placed(key))
-        await eventually(lambda: consumer.stats.acked == len(keys), what="every verdict")
+        await eventually(lambda: consumer.stats.acked == len(fails), what="every verdict")
         await m.settled()
-        assert cancelled == ["times-out"]
-        assert consumer.stats.retried == len(keys)
-        assert consumer.stats.failed == len(keys)
-        assert len(await m.stored(unique.upper())) == len(keys)
+        assert cancelled == ["told"]
+        assert consumer.stats.retried == consumer.stats.failed == len(fails)
+        assert len(await m.stored(unique.upper())) == len(fails)
         assert await letters(m, unique) == []
         assert m.running[f"{unique}-service"]._plane.reconnects == 0
 
@@ -173,11 +177,11 @@ async def test_a_long_handler_keeps_its_delivery_and_is_not_run_twice(
     """The server is told that it still works, so that it counts ack_wait anew."""
     runs: list[str] = []
     prolonged: list[bytes] = []
+    enough = asyncio.Event()
 
     async def work(key: str, _: Delivery) -> None:
         runs.append(key)
-        while len(prolonged) < 8:
-            await asyncio.sleep(0.01)
+        await enough.wait()
 
     limits = {"timeout": Duration(10), "ack_wait": Duration(10)}
     async with working(broker, unique, work, **limits) as (m, consumer, placed):
@@ -187,6 +191,8 @@ async def test_a_long_handler_keeps_its_delivery_and_is_not_run_twice(
         def counted(reply: bytes) -> None:
             prolonged.append(reply)
             progress(reply)
+            if len(prolonged) == 8:  # two ack_waits later
+                enough.set()
 
         plane.progress = counted  # type: ignore[method-assign] # to count what is sent
         handler = consumer.handler

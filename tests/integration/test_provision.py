@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
-from collections.abc import AsyncIterator, Callable, Iterator
-from pathlib import Path
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
@@ -13,10 +11,8 @@ from msgspec import Struct
 
 from jetmesh import Policy, Service, event
 from jetmesh.declare import Duration, StreamTuning, Topology, derive
-from jetmesh.errors import BrokerError, DriftError
-from jetmesh.operate.broker import Broker, find_server, free_port
-from jetmesh.settings import NatsSettings
-from jetmesh.testing import eventually
+from jetmesh.errors import DriftError
+from jetmesh.operate.broker import Broker
 from jetmesh.transport.control import ApiError, ControlPlane
 from jetmesh.transport.provision import Change, apply, durable_difference, plan
 from tests.integration.planes import make_stream, settings_of
@@ -373,45 +369,3 @@ async def test_processes_that_apply_at_the_same_time_agree(
     assert (await plan(control, declared())).changes == ()
     for other in others:
         await other.close()
-
-
-# servers that are not what we need
-
-
-async def test_a_server_that_is_too_old_is_refused_with_its_version(
-    control: ControlPlane, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def old(*_: Any, **__: Any) -> dict[str, Any]:
-        return {"api": {"level": 1}}
-
-    await control.check_server()
-    monkeypatch.setattr(control, "api", old)
-    with pytest.raises(BrokerError, match=r"nats-server .*is too old.*Run nats-server 2\.12"):
-        await control.check_server()
-
-
-@pytest.fixture
-def without_jetstream(tmp_path: Path) -> Iterator[NatsSettings]:
-    port = free_port()
-    with (tmp_path / "log").open("wb") as log:
-        server = subprocess.Popen(
-            [find_server(), "-a", "127.0.0.1", "-p", str(port)], stdout=log, stderr=log
-        )
-    yield NatsSettings(url=f"nats://127.0.0.1:{port}")
-    server.terminate()
-    server.wait(5)
-
-
-async def test_a_server_without_jetstream_is_refused_with_the_remedy(
-    without_jetstream: NatsSettings, declared: Declared
-) -> None:
-    async def connected() -> ControlPlane | None:
-        try:
-            return await ControlPlane.connect(without_jetstream, name="test")
-        except BrokerError:
-            return None
-
-    async with await eventually(connected) as control:
-        for asked in (control.check_server(), plan(control, declared())):
-            with pytest.raises(BrokerError, match="Start nats-server with -js"):
-                await asked

@@ -120,7 +120,7 @@ async def test_readiness_is_red_until_history_is_caught_up(broker: Broker, uniqu
         folded(board, event, record)
         reasons.update(running.health.problems())
 
-    d.board.apply = fold_and_look  # type: ignore[method-assign] # looks while history is read
+    d.board.apply = fold_and_look  # type: ignore[assignment, method-assign] # looks while history is read
     async with running:
         await running.started
         await eventually(lambda: not running.health.problems(), what="ready")

@@ -41,8 +41,8 @@ def main() -> None:
 
 
 def _complain(message: str, remedy: str) -> None:
-    from jetmesh.operate.lines import clean  # noqa: PLC0415 - only when there is an error
+    from jetmesh.operate.lines import printable  # noqa: PLC0415 - only when there is an error
 
     for text in (*message.splitlines(), remedy):
         if text:
-            sys.stderr.write(clean(text, colours=False) + "\n")
+            sys.stderr.write(printable(text) + "\n")

@@ -15,7 +15,7 @@ from rich.text import Text
 from jetmesh.errors import UsageError
 from jetmesh.operate import contracts as contract_files
 from jetmesh.operate.graph import Format, render
-from jetmesh.operate.lines import clean
+from jetmesh.operate.lines import printable
 from jetmesh.operate.project import find_project
 
 
@@ -68,5 +68,5 @@ def settings(reference: str, *, changed: bool, as_json: bool) -> None:
     for each in shown:
         style = "dim" if each.origin == "default" else ""
         cells = (each.path, each.value, each.origin)
-        table.add_row(*(Text(clean(cell, colours=False), style) for cell in cells))
+        table.add_row(*(Text(printable(cell), style) for cell in cells))
     Console(highlight=False).print(table)

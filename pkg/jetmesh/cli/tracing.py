@@ -15,7 +15,7 @@ from rich.tree import Tree
 from jetmesh.cli.connecting import broker_of, connected
 from jetmesh.declare import Topology
 from jetmesh.errors import JetmeshError
-from jetmesh.operate.lines import clean
+from jetmesh.operate.lines import printable
 from jetmesh.operate.project import find_project
 from jetmesh.operate.trace import Step
 from jetmesh.operate.trace import trace as story_of
@@ -53,7 +53,7 @@ def trace(key: str, reference: str, nats_url: str, *, as_json: bool) -> None:
 def story(key: str, steps: Sequence[Step]) -> Tree:
     """The steps as a tree: each below its cause."""
     began = steps[0].stored_at
-    heading = f"{clean(key, colours=False)}, {began:%Y-%m-%d %H:%M:%S} UTC"
+    heading = f"{printable(key)}, {began:%Y-%m-%d %H:%M:%S} UTC"
     tree = Tree(Text(heading, "bold"), guide_style="dim")
     nodes: dict[str, Tree] = {}
     for step in _causes_first(steps):
@@ -83,13 +83,13 @@ def _told(step: Step, began: datetime, *, lost: bool) -> Group:
     after = (step.stored_at - began).total_seconds() * 1000
     line = Text(f"{step.stored_at:%H:%M:%S.%f}"[:-3], "dim")
     line.append(f" {after:+9,.0f} ms  ", "dim")
-    line.append(clean(step.subject, colours=False), _STYLES[step.kind])
+    line.append(printable(step.subject), _STYLES[step.kind])
     line.append(f"  {step.id}", "cyan")
     line.append(f"  {step.by or 'from outside'}", "green" if step.by else "dim")
     lines = [line]
     if step.summary:
         style = "" if step.kind == "event" else _STYLES[step.kind]
-        lines.append(Text(f"  {clean(step.summary, colours=False)}", style))
+        lines.append(Text(f"  {printable(step.summary)}", style))
     if lost:
         lines.append(Text(f"  its cause {step.cause} is no longer stored", "dim"))
     lines += [Text(f"  {wait}", "yellow") for wait in step.waits]

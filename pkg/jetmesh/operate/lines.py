@@ -17,12 +17,13 @@ def clean(line: str, *, colours: bool) -> str:
         return line
     parts = _colour.split(line)
     kept = parts[1::2] if colours else [""] * (len(parts) // 2)
-    texts = [_printable(text) for text in parts[::2]]
+    texts = [printable(text) for text in parts[::2]]
     joined = "".join(text + colour for text, colour in zip(texts, [*kept, ""], strict=True))
     return joined + RESET if any(kept) else joined
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
+    """`text` with everything that a terminal might obey written out, except tabs."""
     if text.isprintable():
         return text
     return "".join(

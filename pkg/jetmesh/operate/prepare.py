@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from jetmesh.declare import Topology
-from jetmesh.errors import DriftError, JetmeshError
+from jetmesh.errors import JetmeshError
 from jetmesh.operate.project import Whole, find_project
 from jetmesh.settings import Settings
 
@@ -70,13 +70,8 @@ async def _provision(settings: Settings, topology: Topology) -> None:
     control = await ControlPlane.connect(settings.nats, name="jetmesh-up", patient=True)
     async with control:
         await control.check_server()
-        planned = await plan(control, topology)
-        if settings.provision == "verify" and planned.changes:
-            raise DriftError(
-                f"The broker is not as declared: {planned.changes[0]}.",
-                remedy="Look at `jetmesh plan`; `jetmesh apply` makes it so.",
-            )
-        await apply(control, planned)
+        # whatever `provision` says: this broker is the supervisor's own
+        await apply(control, await plan(control, topology))
 
 
 def _described(whole: Whole) -> Prepared:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 from rich.console import Console
 from rich.text import Text
 
-from jetmesh.operate.lines import clean
+from jetmesh.operate.lines import clean, printable
 from jetmesh.operate.prepare import Entrance
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ class _Progress:
             name = f" {child.program.name:<{width}} "
             if child.problem:
                 mark = turning.copy() if isinstance(turning, Text) else Text("·")
-                yield Text.assemble(mark, name, (clean(child.problem, colours=False), "yellow"))
+                yield Text.assemble(mark, name, (printable(child.problem), "yellow"))
             else:
                 ready = f"ready after {child.ready_after:.1f} s"
                 yield Text.assemble(("✓", "green"), name, (ready, "dim"))

@@ -121,7 +121,7 @@ class Supervisor:
         process = await asyncio.create_subprocess_exec(
             *leashed(sys.executable, "-m", "jetmesh.operate.prepare", self._options.reference),
             cwd=self._project.root,
-            env={**os.environ, "JETMESH__NATS__URL": self._broker.url},
+            env=self._environ(),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
@@ -133,8 +133,7 @@ class Supervisor:
             process.kill()
             raise
         if process.returncode:
-            lines = problem.decode(errors="replace").strip().splitlines()
-            raise JetmeshError(lines[-1] if lines else "The system cannot be prepared.")
+            raise JetmeshError(_told(problem))
         return msgspec.json.decode(printed, type=Prepared)
 
     def _make(self, prepared: Prepared) -> None:
@@ -150,6 +149,8 @@ class Supervisor:
 
     def _environ(self) -> dict[str, str]:
         environ = {**os.environ, "JETMESH__NATS__URL": self._broker.url, "PYTHONUNBUFFERED": "1"}
+        if environ.get("JETMESH_SETTINGS"):  # they run in the root of the project, we may not
+            environ["JETMESH_SETTINGS"] = str(Path(environ["JETMESH_SETTINGS"]).resolve())
         if self._screen.in_terminal:
             environ.setdefault("JETMESH__LOG__FORMAT", "console")
             environ["FORCE_COLOR"] = "1"
@@ -222,6 +223,7 @@ class Supervisor:
             child.kill()
         self._broker.stop(timeout=1.0)  # it writes out what it acknowledged
         upfile.forget(self._project.state)
+        self._screen.console.show_cursor()
         os._exit(130)
 
     async def _unless_ended(self, task: asyncio.Task[_T]) -> _T | None:
@@ -285,3 +287,10 @@ class Supervisor:
                 f"The port {port} is taken.", remedy="Choose another with --port, or leave it out."
             )
         return port or self._ports.take(_BROKER_PORT)
+
+
+def _told(problem: bytes) -> str:
+    """What a process that failed said last: its sentences, or the end of a traceback."""
+    text = problem.decode(errors="replace").strip()
+    lines = text.splitlines() or ["The system cannot be prepared."]
+    return lines[-1] if "Traceback (most recent call last)" in text else "\n".join(lines)

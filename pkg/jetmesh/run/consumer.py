@@ -58,6 +58,7 @@ class Consumer:
         self._version = version
         self._transport = transport
         self._publish = transport.publish
+        self._send_ack = transport.ack
         self._look_up = look_up
         self._decode = msgspec.json.Decoder(handler.input.type).decode
         self._key = handler.input.key
@@ -71,6 +72,8 @@ class Consumer:
         self._giving_back = False
         self.unstorable = ""
         """Why the newest dead letter could not be stored; empty when all could."""
+        self.ack_start = f"$JS.ACK.{handler.input.stream}.{handler.durable}.".encode()
+        """How the ack subject of a delivery begins; its numbers follow."""
         self._log = structlog.get_logger().bind(handler=handler.name)
         limit = policy.concurrency if handler.is_async else policy.batch
         self.inflow = transport.inflow(
@@ -224,6 +227,7 @@ class Consumer:
         delivered.rest = later
         delivered.published = values[0]
         delivered.pending = len(messages)
+        self.stats.published += len(messages) - 1  # the last one is counted when all are stored
         for message in messages:
             self._publish(*message, delivered)
 
@@ -231,6 +235,7 @@ class Consumer:
 
     def on_stored(self, delivered: Delivered) -> None:
         """Every output on its way has its PubAck."""
+        self.stats.published += 1
         if delivered.rest:
             try:
                 self._publish_all(delivered, delivered.rest)
@@ -294,7 +299,7 @@ class Consumer:
     # verdicts
 
     def _ack(self, reply: bytes, received: float) -> None:
-        self._transport.ack(reply)
+        self._send_ack(reply)
         self.stats.acked += 1
         self._settled(received)
 

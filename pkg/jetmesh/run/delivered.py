@@ -17,9 +17,8 @@ from jetmesh.run.logs import About
 if TYPE_CHECKING:
     from jetmesh.run.consumer import Consumer
 
-_PLAIN_TOKENS: Final = 9
-"""$JS.ACK.stream.durable.delivered.sequence.consumer sequence.time.pending; ADR-15 puts the
-domain and a hash of the account before the stream."""
+_BEFORE_NUMBERS: Final = 6
+"""Tokens of $JS.ACK.domain.account.stream.durable, as ADR-15 has it."""
 
 
 class Delivered:
@@ -56,9 +55,14 @@ class Delivered:
         self.headers = headers
         self.payload = payload
         self.received = received
-        meta = reply.split(b".")
-        self.meta = meta if len(meta) == _PLAIN_TOKENS else meta[2:]
-        self.sequence = self.meta[5]
+        start = consumer.ack_start
+        if reply.startswith(start):
+            numbers = reply[len(start) :]
+        else:  # a server that puts its domain before the stream
+            numbers = reply.split(b".", _BEFORE_NUMBERS)[-1]
+        self.meta = numbers.split(b".", 2)
+        """Number of the delivery, sequence in the stream, and the rest, which is seldom read."""
+        self.sequence = self.meta[1]
         self.event = event
         """None when it could not be read."""
         self.published: Any = None
@@ -70,15 +74,16 @@ class Delivered:
 
     @property
     def attempt(self) -> int:
-        return int(self.meta[4])
+        return int(self.meta[0])
 
     @property
     def cause(self) -> str:
-        return f"{self.meta[2].decode()}:{self.sequence.decode()}"
+        return f"{self.consumer.handler.input.stream}:{self.sequence.decode()}"
 
     @property
     def stored_at(self) -> datetime:
-        return datetime.fromtimestamp(int(self.meta[7]) / 1e9, UTC)
+        nanoseconds = int(self.meta[2].split(b".", 2)[1])
+        return datetime.fromtimestamp(nanoseconds / 1e9, UTC)
 
     @property
     def key(self) -> str:
@@ -96,7 +101,6 @@ class Delivered:
     # seam.Waiter
 
     def on_stored(self) -> None:
-        self.consumer.stats.published += 1
         self.pending -= 1
         if not self.pending:
             self.consumer.on_stored(self)

@@ -59,7 +59,7 @@ class Pull:
     ) -> None:
         self.sid = sid
         self.asks_on = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{durable}"
-        self.problem = f"durable {durable!r} on {stream} has not answered yet"
+        self.problem = ""
         self.pulling = False
         self._stream = stream
         self._durable = durable
