@@ -29,6 +29,8 @@ class System:
     name: str
     services: tuple[str, ...]
     sandboxes: tuple[Sandbox, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """Variables for everyone under `jetmesh up`, with `{name}` for the address of a service."""
     version: str = "1.0.0"
     """Of the contracts as a whole, as the AsyncAPI document says it."""
 

@@ -50,6 +50,8 @@ class Prepared(Struct):
     services: list[PreparedService]
     sandboxes: list[PreparedSandbox]
     entrances: list[Entrance]
+    environment: dict[str, str]
+    """Variables for everyone, with `{name}` for the address of a service."""
 
 
 def prepare(reference: str) -> Prepared:
@@ -89,6 +91,7 @@ def _described(whole: Whole) -> Prepared:
             for spec in topology.events
             if spec not in topology.owners
         ],
+        environment=dict(whole.system.environment),
     )
 
 

@@ -33,25 +33,32 @@ def programs(
     sandboxes: list[Program] = []
     for sandbox in prepared.sandboxes if with_sandboxes else []:
         chosen = {purpose: ports.take(port) for purpose, port in sandbox.ports.items()}
-        addresses |= _addresses(sandbox, chosen)
+        addresses |= _filled(sandbox.environment, chosen)
         sandboxes.append(_sandbox(project, sandbox, chosen, environ))
-    everyone = {**addresses, **environ}
     ordered = sorted(prepared.services, key=lambda service: not service.has_pages)
-    services: list[Program] = []
-    for service in ordered:
-        port = ports.take(_FIRST_PORT)
-        own = {**everyone, "JETMESH__HTTP__PORT": str(port)}
-        main = _main(project, service.name)
-        services.append(Program(service.name, main, own, f"http://{_HOST}:{port}", "/readyz"))
+    chosen = {service.name: ports.take(_FIRST_PORT) for service in ordered}
+    urls = {name: f"http://{_HOST}:{port}" for name, port in chosen.items()}
+    everyone = {**addresses, **_filled(prepared.environment, urls), **environ}
+    services = [
+        Program(
+            name,
+            _main(project, name),
+            {**everyone, "JETMESH__HTTP__PORT": str(port)},
+            urls[name],
+            "/readyz",
+        )
+        for name, port in chosen.items()
+    ]
     return sandboxes, services
 
 
-def _addresses(sandbox: PreparedSandbox, chosen: Mapping[str, int]) -> dict[str, str]:
+def _filled(variables: Mapping[str, str], values: Mapping[str, object]) -> dict[str, str]:
+    """`variables` with each `{name}` replaced by its value."""
     filled: dict[str, str] = {}
-    for name, text in sandbox.environment.items():
-        for purpose, port in chosen.items():
-            text = text.replace(f"{{{purpose}}}", str(port))  # noqa: PLW2901 - filled step by step
-        filled[name] = text
+    for variable, text in variables.items():
+        for name, value in values.items():
+            text = text.replace(f"{{{name}}}", str(value))  # noqa: PLW2901 - filled step by step
+        filled[variable] = text
     return filled
 
 

@@ -190,10 +190,7 @@ class Consumer:
         self._conclude(delivered, result, failure)
 
     async def _is_decided(self, delivered: Delivered) -> bool:
-        """Settle a delivery whose key has its outcome, before any effect.
-
-        Not when the outcome is our own and something may follow it: we may have died in between.
-        """
+        """Settle a delivery whose key has its outcome, before any effect."""
         deciding = self._outputs.deciding
         if deciding is None or self._key is None:
             return False
@@ -203,6 +200,7 @@ class Consumer:
         except BrokerError as error:  # no fault of the message: it is never given up for it
             self._retry(delivered, error, masked(text_of(error)))
             return True
+        # we may have died between our decision and what follows it: once more, then
         if stored is None or (self._outputs.has_more and self._is_ours(delivered, stored)):
             return False
         self._settle_decided(delivered, stored, wanted)
@@ -311,9 +309,8 @@ class Consumer:
     def _failed(self, delivered: Delivered, error: BaseException) -> None:
         self.stats.failed += 1
         if isinstance(error, TimeoutError) and not text_of(error):
-            error = TimeoutError(f"not done within {self.policy.timeout}").with_traceback(
-                error.__traceback__
-            )
+            trace = error.__traceback__
+            error = TimeoutError(f"not done within {self.policy.timeout}").with_traceback(trace)
         text = masked(text_of(error), delivered.event)
         self.stats.last_error = f"{type(error).__name__}: {text}"
         if isinstance(error, _FINAL) or delivered.attempt >= self.policy.attempts:

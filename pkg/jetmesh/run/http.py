@@ -17,6 +17,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from jetmesh.errors import SettingsError
 from jetmesh.run.health import Health
+from jetmesh.run.mask import text_of
 from jetmesh.settings import HttpSettings
 
 _CLOSE_SECONDS = 1
@@ -74,7 +75,9 @@ class HttpServer:
         if self._serving is not None:
             await asyncio.wait({self._serving})
             if not self._serving.cancelled() and (error := self._serving.exception()):
-                log.error("the web server failed", error=type(error).__name__, message=str(error))
+                log.error(
+                    "the web server failed", error=type(error).__name__, message=text_of(error)
+                )
         self._socket.close()
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:

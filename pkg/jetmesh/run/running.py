@@ -19,6 +19,7 @@ from jetmesh.run.failures import failed
 from jetmesh.run.health import DurableWatch, Health, watch
 from jetmesh.run.history import History
 from jetmesh.run.http import HttpServer
+from jetmesh.run.mask import text_of
 from jetmesh.run.prometheus import ServiceCollector, exposition
 from jetmesh.run.provisioning import answering, provisioned
 from jetmesh.run.supplies import Supplies
@@ -208,7 +209,8 @@ class Running:
             async with asyncio.timeout(_CLOSE_SECONDS):
                 await self._stack.aclose()
         except Exception as error:  # noqa: BLE001 - every delivery is settled: it may still end well
-            log.error("a resource was not closed", error=type(error).__name__, message=str(error))  # noqa: TRY400 - its text says it
+            name, text = type(error).__name__, text_of(error)
+            log.error("a resource was not closed", error=name, message=text)  # noqa: TRY400 - the text says it
         await self.http.stop()
 
 

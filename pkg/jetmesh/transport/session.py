@@ -62,7 +62,7 @@ class Session:
 
     @property
     def server_version(self) -> str:
-        return str(self._client.connected_server_version)
+        return str(self._client._server_info.get("version", ""))  # noqa: SLF001 - as it says it
 
     @property
     def server_name(self) -> str:
@@ -211,6 +211,9 @@ class Session:
         text = str(error).removeprefix("nats: ")
         if not text.startswith(_DENIED):
             self._refusal = text or type(error).__name__
+            transport = self._client._transport  # noqa: SLF001 - see below
+            if transport is not None and not self._client.is_connected:
+                transport.close()  # nats-py forgets the socket of an attempt that was refused
             return
         what, _, subject = text.removeprefix(_DENIED).partition(" to ")
         subject = subject.strip('"')
