@@ -1,17 +1,17 @@
 """Every error that jetmesh raises on purpose.
 
-    JetmeshError
-    ├── DeclarationError     an event, handler or service is declared wrongly (raised on import)
-    ├── TopologyError        the declarations contradict one another (raised when built)
-    ├── ContractViolation    bytes or a key do not keep their contract
-    ├── SettingsError        a settings file or variable is wrong
-    ├── BrokerError          the broker refused, or is not what we need
-    │   ├── BrokerUnreachable
-    │   └── DriftError       the server differs from the declaration
-    └── UsageError           a command was called wrongly
-    Verdict                  what a handler raises to settle its delivery; no failure of the mesh
-    ├── Reject               dead-letter now
-    └── Retry                deliver again later
+JetmeshError
+├── DeclarationError     an event, handler or service is declared wrongly (raised on import)
+├── TopologyError        the declarations contradict one another (raised when built)
+├── ContractViolation    bytes or a key do not keep their contract
+├── SettingsError        a settings file or variable is wrong
+├── BrokerError          the broker refused, or is not what we need
+│   ├── BrokerUnreachable
+│   └── DriftError       the server differs from the declaration
+└── UsageError           a command was called wrongly
+Verdict                  what a handler raises to settle its delivery; no failure of the mesh
+├── Reject               dead-letter now
+└── Retry                deliver again later
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from pathlib import Path
 from typing import get_args
 
@@ -17,6 +18,9 @@ from jetmesh.operate import contracts as contract_files
 from jetmesh.operate.graph import Format, render
 from jetmesh.operate.lines import printable
 from jetmesh.operate.project import find_project
+
+_WIDE = 160
+"""Columns when no terminal limits them."""
 
 
 def topology(reference: str, wanted: str) -> None:
@@ -64,9 +68,9 @@ def settings(reference: str, *, changed: bool, as_json: bool) -> None:
         return
     table = Table(box=None, pad_edge=False)
     for heading in ("setting", "value", "from"):
-        table.add_column(heading, overflow="fold")
+        table.add_column(heading, overflow="fold", no_wrap=heading == "setting")
     for each in shown:
         style = "dim" if each.origin == "default" else ""
         cells = (each.path, each.value, each.origin)
         table.add_row(*(Text(printable(cell), style) for cell in cells))
-    Console(highlight=False).print(table)
+    Console(highlight=False, width=None if sys.stdout.isatty() else _WIDE).print(table)

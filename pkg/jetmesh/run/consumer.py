@@ -21,10 +21,10 @@ from jetmesh.run.delivered import Delivered, LiveDelivery
 from jetmesh.run.letters import dead_letter, refusal, unreadable, where
 from jetmesh.run.mask import masked, text_of
 from jetmesh.run.metrics import HandlerStats
-from jetmesh.run.outputs import ConflictingOutputs, Message, Outputs, UndeclaredOutput
+from jetmesh.run.outputs import ConflictingOutputs, Outputs, UndeclaredOutput
 from jetmesh.run.waiters import Acknowledge, Terminate
 from jetmesh.transport.control import StoredMessage
-from jetmesh.transport.seam import Transport, Waiter
+from jetmesh.transport.seam import Transport
 
 LookUp = Callable[[str, str], Awaitable[StoredMessage | None]]
 """(stream, subject filter) to the newest message stored there, read from the leader."""
@@ -200,7 +200,6 @@ class Consumer:
         except BrokerError as error:  # no fault of the message: it is never given up for it
             self._retry(delivered, error, masked(text_of(error)))
             return True
-        # we may have died between our decision and what follows it: once more, then
         if stored is None or (self._outputs.has_more and self._is_ours(delivered, stored)):
             return False
         self._settle_decided(delivered, stored, wanted)
@@ -348,7 +347,7 @@ class Consumer:
             where=where(error),
         )
         letter = dead_letter(delivered, self._version, error)
-        self._publish(*letter, Terminate(delivered, letter))
+        self._publish(*letter, Terminate(delivered, letter, self._publish))
 
     def terminate(self, delivered: Delivered, reason: str) -> None:
         """The dead letter is stored: the server may forget the input."""
@@ -357,10 +356,6 @@ class Consumer:
             self._transport.terminate(delivered.reply, reason)
             self.stats.dead += 1
             self._settled(delivered.received)
-
-    def publish(self, letter: Message, waiter: Waiter) -> None:
-        """Send a letter that had to be changed."""
-        self._publish(*letter, waiter)
 
     def keep_pending(self, delivered: Delivered, reason: str) -> None:
         """Not even the dead letter can be stored: the input stays, and comes again."""

@@ -91,7 +91,7 @@ class Outputs:
         self.by_type = {spec.type: Output(handler, spec) for spec in handler.outputs}
         self.deciding = next((o for o in self.by_type.values() if o.decision), None)
         self.has_more = any(o.decision is None for o in self.by_type.values())
-        """Something may follow a decision."""
+        """Something may follow a decision, and a service may have died in between."""
         self._handler = f"{handler.service}.{handler.name}"
 
     def ordered(self, result: Any) -> list[Any]:

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeAlias
 
 from jetmesh.run.letters import without_payload
 from jetmesh.run.outputs import Message
+from jetmesh.transport.seam import Waiter
 
 if TYPE_CHECKING:
     from jetmesh.run.delivered import Delivered
+
+Publish: TypeAlias = Callable[[bytes, bytes, bytes, Waiter], None]
 
 
 class Terminate:
     """Waits for a dead letter."""
 
-    __slots__ = ("_delivered", "_letter")
+    __slots__ = ("_delivered", "_letter", "_publish")
 
-    def __init__(self, delivered: Delivered, letter: Message) -> None:
+    def __init__(self, delivered: Delivered, letter: Message, publish: Publish) -> None:
         self._delivered = delivered
         self._letter = letter
+        self._publish = publish
 
     def on_stored(self) -> None:
         self._delivered.consumer.terminate(self._delivered, "dead-lettered")
@@ -28,7 +33,7 @@ class Terminate:
     def on_impossible(self, reason: str) -> None:
         if self._letter[2]:
             self._letter = without_payload(self._letter)
-            self._delivered.consumer.publish(self._letter, self)
+            self._publish(*self._letter, self)
         else:
             self._delivered.consumer.keep_pending(self._delivered, reason)
 

@@ -211,9 +211,10 @@ class Session:
         text = str(error).removeprefix("nats: ")
         if not text.startswith(_DENIED):
             self._refusal = text or type(error).__name__
-            transport = self._client._transport  # noqa: SLF001 - see below
+            # nats-py forgets the socket of an attempt that was refused
+            transport: Any = self._client._transport  # noqa: SLF001 - nobody else can close it
             if transport is not None and not self._client.is_connected:
-                transport.close()  # nats-py forgets the socket of an attempt that was refused
+                transport.close()
             return
         what, _, subject = text.removeprefix(_DENIED).partition(" to ")
         subject = subject.strip('"')

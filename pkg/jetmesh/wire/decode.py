@@ -63,7 +63,7 @@ class Decoder:
             self._parts.clear()
         self._frames(data)
 
-    def _frames(self, data: bytes) -> None:
+    def _frames(self, data: bytes) -> None:  # noqa: C901, PLR0912, PLR0915 - calls would cost every message
         """Read every whole frame; one loop without calls of our own, it runs for every message."""
         position, end = 0, len(data)
         self._need = 0

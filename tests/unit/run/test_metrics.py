@@ -74,7 +74,7 @@ class _Publishes:
 
 
 def deliver(to: Consumer, payload: bytes, sequence: int = 1) -> None:
-    reply = b"$JS.ACK.METRICS_IN.durable.1.%d.1.1700000000000000000.0" % sequence
+    reply = b"$JS.ACK.METRICS_IN.metrics-service-check.1.%d.1.1700000000000000000.0" % sequence
     to._handle(b"metrics-in.placed", reply, b"", payload)
 
 
