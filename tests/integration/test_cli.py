@@ -121,7 +121,7 @@ async def test_trace_tells_what_caused_what(broker: Broker) -> None:
     async with mesh(order_validation.service, url=broker.url) as running:
         for _ in range(2):
             await running.publish("purchases.created", purchase(key))
-        await running.settled()
+            await running.settled()
     told = jetmesh("trace", key, "--json", url=broker.url)
     assert told.returncode == 0, told.stderr
     first, validated, again, refusal = json.loads(told.stdout)

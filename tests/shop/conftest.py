@@ -72,7 +72,7 @@ class Up:
         """JSON of a service's or sandbox's page."""
         state = self.state()
         url = {**state["services"], **state["sandboxes"]}[name]["url"]
-        with urllib.request.urlopen(f"{url}{path}", timeout=10) as answer:  # noqa: S310 - loopback
+        with urllib.request.urlopen(f"{url}{path}", timeout=10) as answer:  # noqa: S310 - loopback only
             return json.load(answer)
 
     def jetmesh(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:

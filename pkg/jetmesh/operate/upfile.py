@@ -174,7 +174,7 @@ def _is(pid: int, word: str) -> bool:
         except OSError:
             return False
     command = ["ps", "-o", "args=", "-p", str(pid)]
-    shown = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - ours
+    shown = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own arguments
     return word in shown.stdout
 
 

@@ -154,3 +154,9 @@ class Server:
     def disconnect(self) -> None:
         self.connected = False
         self.open.clear()
+
+
+def started(limit: int = 8, *, gone: list[str] | None = None) -> Server:
+    server = Server(limit, gone=gone)
+    server.pull.start()
+    return server

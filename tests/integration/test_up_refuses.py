@@ -1,0 +1,85 @@
+"""`jetmesh up`, `down` and `clean`: what they refuse, in one sentence each."""
+
+from __future__ import annotations
+
+import re
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.integration.tiny_project import (
+    Up,
+    command,
+    is_alive,
+)
+
+
+def test_a_second_up_is_refused(start: Callable[..., Up]) -> None:
+    up = start()
+    up.wait_for("Ctrl-C ends everything")
+    second = command(up.root, "up")
+    assert second.returncode == 1
+    assert second.stderr == (
+        f"A mesh of this project runs already (process {up.process.pid}).\n"
+        "End it with `jetmesh down`.\n"
+    )
+
+
+def test_down_waits_until_the_mesh_is_gone(start: Callable[..., Up]) -> None:
+    up = start()
+    up.wait_for("Ctrl-C ends everything")
+    pids = up.state.pids()
+    ended = command(up.root / "cmd", "down")  # from any directory of the project
+    assert (ended.returncode, ended.stdout) == (0, "The mesh has ended.\n")
+    assert not any(is_alive(pid) for pid in pids)
+    assert up.ended() == 0
+    assert command(up.root, "down").stdout == "No mesh runs here.\n"
+
+
+def test_clean_forgets_but_not_while_a_mesh_runs(start: Callable[..., Up]) -> None:
+    up = start()
+    up.wait_for("Ctrl-C ends everything")
+    refused = command(up.root, "clean")
+    assert refused.returncode == 1
+    assert "runs already" in refused.stderr
+    up.end()
+    assert (up.root / ".jetmesh" / "nats").exists()
+    assert command(up.root, "clean").returncode == 0
+    assert not (up.root / ".jetmesh").exists()
+
+
+def test_a_taken_port_is_one_sentence(start: Callable[..., Up]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        up = start(port=port)
+        assert up.ended() != 0
+    expected = f"The port {port} is taken.\nChoose another with --port, or leave it out.\n"
+    assert up.printed == expected
+
+
+def test_a_store_that_cannot_be_written_is_one_sentence(
+    start: Callable[..., Up], project: Path
+) -> None:
+    (project / "file").touch()
+    up = start("--store", "file/below")
+    assert up.ended() != 0
+    assert re.fullmatch(r"The store directory .*file/below cannot be written.*\n.*\n", up.printed)
+
+
+def test_an_unknown_setting_is_one_sentence(start: Callable[..., Up], project: Path) -> None:
+    (project / "jetmesh.toml").write_text("[htpp]\nport = 1")
+    up = start()
+    assert up.ended() == 1
+    assert "there is no setting 'htpp'. Did you mean 'http'?" in up.printed
+    assert len(up.printed.splitlines()) == 1
+    assert not (project / "journal").exists()
+
+
+def test_a_service_without_a_program_is_one_sentence(
+    start: Callable[..., Up], project: Path
+) -> None:
+    (project / "cmd" / "second" / "main.py").unlink()
+    up = start()
+    assert up.ended() != 0
+    assert "second cannot be started: there is no " in up.printed
+    assert not (project / "journal").exists()
