@@ -5,6 +5,7 @@ JetmeshError
 ├── TopologyError        the declarations contradict one another (raised when built)
 ├── ContractViolation    bytes or a key do not keep their contract
 ├── SettingsError        a settings file or variable is wrong
+├── StartError           something that a service declares does not come up
 ├── BrokerError          the broker refused, or is not what we need
 │   ├── BrokerUnreachable
 │   └── DriftError       the server differs from the declaration
@@ -54,6 +55,10 @@ class ContractViolation(JetmeshError):  # noqa: N818 - the field's word for it
 
 class SettingsError(JetmeshError):
     """A settings file or an environment variable is wrong; the message names it."""
+
+
+class StartError(JetmeshError):
+    """Something that a service declares does not come up; the message names it."""
 
 
 class BrokerError(JetmeshError):

@@ -128,6 +128,12 @@ def _check_key(spec: EventSpec, key: str) -> None:
     kind = type_info(found[key].type)
     if not isinstance(kind.type if isinstance(kind, Metadata) else kind, StrType):
         raise _wrong(spec, f"has a key {key!r} that is no string", "Annotate the field as str.")
+    if isinstance(kind, Metadata) and (kind.extra or {}).get("sensitive"):
+        raise _wrong(
+            spec,
+            f"has a sensitive key {key!r}, which would stand in every subject",
+            "Choose a field that may be seen.",
+        )
 
 
 def _check_decision(spec: EventSpec, decision: str) -> None:

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from jetmesh.errors import JetmeshError
+from jetmesh.errors import StartError
 from jetmesh.run.mask import masked, text_of
-
-
-class StartError(JetmeshError):
-    """Something that the service declares does not come up; the message names it."""
 
 
 def failed(what: str, error: BaseException, remedy: str = "") -> StartError:

@@ -8,8 +8,8 @@ from typing import Any
 from starlette.routing import BaseRoute
 
 from jetmesh.declare import ReadModel, Resource, Service, Web
-from jetmesh.errors import JetmeshError
-from jetmesh.run.failures import StartError, failed
+from jetmesh.errors import JetmeshError, StartError
+from jetmesh.run.failures import failed
 
 
 class Supplies:

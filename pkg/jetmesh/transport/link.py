@@ -1,4 +1,4 @@
-"""One connection to one server: an `asyncio.Protocol` on the sans-io codec."""
+"""One connection to one server: an `asyncio.BufferedProtocol` on the sans-io codec."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from jetmesh.transport.auth import credentials, tls_context, wants_tls
 from jetmesh.transport.servers import Server
 
 _HANDSHAKE_SECONDS: Final = 5.0
+_CHUNK: Final = 65_536
+"""Bytes read at once: outputs leave when a chunk is done, and the server should not wait longer."""
 _LINGER_SECONDS: Final = 0.004
 _MANY: Final = 64
 """Frames that are worth a system call of their own."""
@@ -22,7 +24,7 @@ _HIGH_WATER: Final = 4 * 1024 * 1024
 _DENIED: Final = "Permissions Violation"
 
 
-class Link(asyncio.Protocol):
+class Link(asyncio.BufferedProtocol):
     """Bytes in to callbacks, frames out in one write per turn of the event loop.
 
     Frames are appended to `out` while a chunk of input is read, and leave together when it is
@@ -52,6 +54,7 @@ class Link(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._flush_due = False
+        self._input = bytearray(_CHUNK)
         self._reading = False
         self._lingering: asyncio.TimerHandle | None = None
         self._up = False
@@ -139,14 +142,18 @@ class Link(asyncio.Protocol):
         if self._transport is not None:
             self._transport.close()
 
-    # asyncio.Protocol
+    # asyncio.BufferedProtocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)  # noqa: S101 - create_connection makes one
         self._transport = transport
         transport.set_write_buffer_limits(high=_HIGH_WATER)
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> bytearray:  # noqa: ARG002 - it is always the same
+        return self._input
+
+    def buffer_updated(self, nbytes: int) -> None:
+        data = bytes(memoryview(self._input)[:nbytes])
         self.heard = True
         self._reading = True  # what this chunk causes leaves in one write, below
         try:

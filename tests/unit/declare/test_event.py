@@ -186,3 +186,11 @@ def test_a_decision_must_match_the_subject_of_its_event(decision: str) -> None:
         @event("a.b", key="id", decision=decision)
         class Wrong(Struct, frozen=True):
             id: str
+
+
+def test_a_sensitive_key_is_refused() -> None:
+    with pytest.raises(DeclarationError, match=HERE + ".*sensitive key 'email'"):
+
+        @event("a.mailed", key="email")
+        class Mailed(Struct, frozen=True):
+            email: Annotated[str, Meta(extra={"sensitive": True})]
