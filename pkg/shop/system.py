@@ -11,6 +11,7 @@ system = System(
         "shop.payments",
         "shop.notifications",
         "shop.business_dashboard",
+        "shop.customer_dashboard",
     ),
     sandboxes=(
         Sandbox(
@@ -28,4 +29,9 @@ system = System(
             title="mail (sandbox)",
         ),
     ),
+    environment={
+        "JETMESH__SERVICES__BUSINESS_DASHBOARD__SETTINGS__CUSTOMER_DASHBOARD_URL": (
+            "{customer-dashboard}"
+        ),
+    },
 )

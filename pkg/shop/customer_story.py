@@ -1,0 +1,244 @@
+"""One order's story, folded from the events of all orders.
+
+As many stories as there are orders stay in memory, so each is one packed value. What a customer
+must not see on a page that anybody may open is left out before packing: the payment token and
+most of the address.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from hashlib import blake2b
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct
+
+from jetmesh import Record
+from shop.money import shown
+from shop.plain_text import plain
+from shop_contracts import (
+    NotificationSent,
+    OrderRejected,
+    OrderValidated,
+    PaymentCaptured,
+    PaymentDeclined,
+    PurchaseCreated,
+)
+
+EVENTS: Final = (
+    PurchaseCreated,
+    OrderValidated,
+    OrderRejected,
+    PaymentCaptured,
+    PaymentDeclined,
+    NotificationSent,
+)
+
+_longest_text = 200
+_most_lines = 50
+_most_repeats = 20
+
+
+class Placed(Struct, array_like=True):
+    """The purchase as first sent: the one with the lowest sequence, and the one that counts."""
+
+    sequence: int
+    at: float
+    digest: bytes
+    """Of the whole content: tells whether a repetition said the same."""
+    name: str
+    address: str
+    """Masked."""
+    lines: list[tuple[str, str, str]]
+    """Article, quantity, unit price: the first fifty."""
+    more_lines: int
+    total: str
+
+
+class Repeat(Struct, array_like=True, order=True):
+    """The same purchase id, sent again."""
+
+    sequence: int
+    at: float
+    digest: bytes
+
+
+class Checked(Struct, array_like=True):
+    """What validation decided."""
+
+    sequence: int
+    at: float
+    sound: bool
+    reasons: list[tuple[str, str, str]]
+    """Code, field, message."""
+
+
+class Paid(Struct, array_like=True):
+    """How the payment ended."""
+
+    sequence: int
+    at: float
+    captured: bool
+    amount: str
+    reason: str = ""
+    message: str = ""
+    retryable: bool = False
+
+
+class Told(Struct, array_like=True):
+    """What the customer was told."""
+
+    sequence: int
+    at: float
+    about: str
+    channel: str
+    address: str
+    """Masked."""
+    subject: str
+    reason: str
+
+
+class Story(Struct, array_like=True):
+    """Everything known of one order; each part is its stream's first event, first by sequence."""
+
+    placed: Placed | None = None
+    repeats: list[Repeat] = msgspec.field(default_factory=list)
+    """The first twenty of them, in the order of the stream."""
+    checked: Checked | None = None
+    paid: Paid | None = None
+    told: Told | None = None
+
+
+_pack: Final = msgspec.msgpack.Encoder().encode
+_unpack: Final = msgspec.msgpack.Decoder(Story).decode
+_content: Final = msgspec.json.Encoder().encode  # msgpack has no integers beyond 64 bits
+
+
+class Stories:
+    """Every order's story, the same in whatever order and however often events arrive."""
+
+    def __init__(self) -> None:
+        self._packed: dict[str, bytes] = {}
+
+    def apply(self, event: Struct, record: Record) -> None:
+        """Fold one event; a repetition changes nothing."""
+        key: str = event.purchase_id  # type: ignore[attr-defined] # every event of EVENTS has one
+        packed = self._packed.get(key)
+        story = _unpack(packed) if packed else Story()
+        _folds[type(event)](story, event, record.sequence, record.stored_at.timestamp())
+        self._packed[key] = _pack(story)
+
+    def knows(self, key: str) -> bool:
+        return key in self._packed
+
+    def packed(self, key: str) -> bytes | None:
+        """The story as one value that differs whenever the story does."""
+        return self._packed.get(key)
+
+    def story(self, key: str) -> Story | None:
+        """The story of one order; None if nothing was seen of it (yet)."""
+        packed = self._packed.get(key)
+        return _unpack(packed) if packed else None
+
+
+def mask(address: str) -> str:
+    """An address by which only who knows it recognises it: `c•••@example.test`."""
+    local, at, domain = address.rpartition("@")
+    return f"{plain(local[:1])}•••@{plain(domain)}" if at else f"{plain(address[:1])}•••"
+
+
+def _placed(story: Story, event: PurchaseCreated, sequence: int, at: float) -> None:
+    first = story.placed
+    if first is not None and first.sequence == sequence:
+        return
+    digest = blake2b(_content(event), digest_size=8).digest()
+    if first is not None and first.sequence < sequence:
+        _repeat(story, Repeat(sequence, at, digest))
+        return
+    if first is not None:
+        _repeat(story, Repeat(first.sequence, first.at, first.digest))
+    lines = [
+        (plain(item.sku), _whole(item.quantity), shown(item.unit_price, event.currency))
+        for item in event.items[:_most_lines]
+    ]
+    story.placed = Placed(
+        sequence=sequence,
+        at=at,
+        digest=digest,
+        name=plain(event.customer.name),
+        address=mask(event.customer.email),
+        lines=lines,
+        more_lines=len(event.items) - len(lines),
+        total=shown(event.total, event.currency),
+    )
+
+
+def _repeat(story: Story, repeat: Repeat) -> None:
+    if all(known.sequence != repeat.sequence for known in story.repeats):
+        story.repeats = sorted([*story.repeats, repeat])[:_most_repeats]
+
+
+def _checked(story: Story, event: OrderValidated | OrderRejected, sequence: int, at: float) -> None:
+    if story.checked is None or sequence < story.checked.sequence:
+        rejected = isinstance(event, OrderRejected)
+        reasons = event.reasons[:_most_lines] if isinstance(event, OrderRejected) else ()
+        told = [(str(r.code), _text(r.field), _text(r.message)) for r in reasons]
+        story.checked = Checked(sequence, at, not rejected, told)
+
+
+def _captured(story: Story, event: PaymentCaptured, sequence: int, at: float) -> None:
+    if story.paid is None or sequence < story.paid.sequence:
+        amount = shown(event.amount, event.currency)
+        story.paid = Paid(sequence=sequence, at=at, captured=True, amount=amount)
+
+
+def _declined(story: Story, event: PaymentDeclined, sequence: int, at: float) -> None:
+    if story.paid is None or sequence < story.paid.sequence:
+        story.paid = Paid(
+            sequence=sequence,
+            at=at,
+            captured=False,
+            amount=shown(event.amount, event.currency),
+            reason=str(event.reason),
+            message=_text(event.message),
+            retryable=event.retryable,
+        )
+
+
+def _told(story: Story, event: NotificationSent, sequence: int, at: float) -> None:
+    if story.told is None or sequence < story.told.sequence:
+        story.told = Told(
+            sequence=sequence,
+            at=at,
+            about=str(event.about),
+            channel=str(event.channel),
+            address=mask(event.recipient),
+            subject=_text(event.subject),
+            reason=_text(event.reason),
+        )
+
+
+_Fold = Callable[[Story, Any, int, float], None]
+_folds: Final[dict[type[Struct], _Fold]] = {
+    PurchaseCreated: _placed,
+    OrderValidated: _checked,
+    OrderRejected: _checked,
+    PaymentCaptured: _captured,
+    PaymentDeclined: _declined,
+    NotificationSent: _told,
+}
+
+
+def _text(text: str) -> str:
+    return plain(text, _longest_text)
+
+
+def _whole(number: int) -> str:
+    return str(number) if abs(number) < 10**7 else "very many"
+
+
+def moment(at: float) -> str:
+    """A time as pages and scripts read it."""
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")

@@ -1,0 +1,133 @@
+"""A story as its customer reads it: four steps, in words, with what to do where one failed."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from shop.customer_story import Checked, Paid, Placed, Story, Told, moment
+
+_headlines: Final = {
+    "unknown": "We do not know this order yet",
+    "placed": "We are checking your order",
+    "validated": "We are taking your payment",
+    "captured": "Your order is paid",
+    "declined": "Your payment was declined",
+    "rejected": "We could not accept your order",
+}
+_advice: Final = {
+    "insufficient_funds": "Place the order again with another card, or later with this one.",
+    "expired_card": "Place the order again with a card that is still valid.",
+    "unknown_token": "Enter your card again and place the order anew.",
+    "refused": "Ask your bank, or place the order again with another card.",
+}
+
+
+def tell(key: str, story: Story | None) -> dict[str, Any]:
+    """The story of the order `key` as a page or a script reads it."""
+    status = _status(story or Story())
+    told: dict[str, Any] = {
+        "purchase_id": key,
+        "status": "unknown" if story is None else status,
+        "headline": _headlines["unknown" if story is None else status],
+        "steps": [],
+    }
+    if story is not None:
+        told["summary"] = _summary(story.placed) if story.placed else None
+        told["steps"] = [
+            _placed(story),
+            _checked(story.checked, after=story.paid),
+            _paid(story.paid, status),
+            _told(story.told),
+        ]
+    return told
+
+
+def _status(story: Story) -> str:
+    if story.paid is not None:
+        return "captured" if story.paid.captured else "declined"
+    if story.checked is not None:
+        return "validated" if story.checked.sound else "rejected"
+    return "placed"
+
+
+def _step(
+    name: str, state: str, title: str, at: float | None = None, *texts: str
+) -> dict[str, Any]:
+    """`state` is one of done, failed, waiting (it will be), skipped (it never will)."""
+    return {
+        "step": name,
+        "state": state,
+        "title": title,
+        "at": None if at is None else moment(at),
+        "texts": [text for text in dict.fromkeys(texts) if text],
+    }
+
+
+def _summary(placed: Placed) -> dict[str, Any]:
+    return {
+        "name": placed.name,
+        "address": placed.address,
+        "lines": [
+            {"sku": sku, "quantity": quantity, "unit_price": price}
+            for sku, quantity, price in placed.lines
+        ],
+        "more_lines": placed.more_lines,
+        "total": placed.total,
+    }
+
+
+def _placed(story: Story) -> dict[str, Any]:
+    title = "We received your order"
+    if story.placed is None:
+        return _step("placed", "done", title, None, "Its details have not reached this page.")
+    return _step("placed", "done", title, story.placed.at, _repeated(story))
+
+
+def _repeated(story: Story) -> str:
+    if story.placed is None or not story.repeats:
+        return ""
+    times = len(story.repeats) + 1
+    if any(repeat.digest != story.placed.digest for repeat in story.repeats):
+        return (
+            f"It was sent {times} times under this number, not always with the same content. "
+            "Only the first one counts."
+        )
+    return f"It was sent {times} times. We count it once."
+
+
+def _checked(checked: Checked | None, *, after: Paid | None) -> dict[str, Any]:
+    if checked is None:
+        if after is not None:  # its event is still on the way, but nothing is paid unchecked
+            return _step("checked", "done", "Everything is in order")
+        return _step("checked", "waiting", "We are checking it")
+    if checked.sound:
+        return _step("checked", "done", "Everything is in order", checked.at)
+    messages = [message for _, _, message in checked.reasons]
+    title = "Something is not in order"
+    advice = "Please correct it and place a new order."
+    return _step("checked", "failed", title, checked.at, *messages, advice)
+
+
+def _paid(paid: Paid | None, status: str) -> dict[str, Any]:
+    if paid is None:
+        if status == "rejected":
+            return _step("paid", "skipped", "Nothing was charged")
+        return _step("paid", "waiting", "Payment")
+    if paid.captured:
+        return _step("paid", "done", f"You paid {paid.amount}", paid.at)
+    advice = _advice.get(paid.reason) or (
+        "Place the order again later."
+        if paid.retryable
+        else "Place the order again with another means of payment."
+    )
+    title = f"Your payment of {paid.amount} was declined"
+    return _step("paid", "failed", title, paid.at, paid.message, "Nothing was charged.", advice)
+
+
+def _told(told: Told | None) -> dict[str, Any]:
+    if told is None:
+        return _step("told", "waiting", "An e-mail to you")
+    if told.channel == "none":
+        return _step("told", "failed", "We could not write to you", told.at, told.reason)
+    text = f"“{told.subject}” to {told.address}"
+    return _step("told", "done", "We wrote to you", told.at, text)

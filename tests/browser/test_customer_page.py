@@ -1,0 +1,137 @@
+"""The customer dashboard in a real browser: search, follow live, and nothing runs in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from msgspec import Struct
+from playwright.sync_api import Page, expect
+
+from shop.customer_dashboard import pages
+from shop.customer_story import Stories
+from shop_contracts import Customer, Item, Outcome, RejectionCode
+from tests.browser.conftest import Site
+from tests.unit.shop.flow import (
+    ITEMS,
+    Stored,
+    captured,
+    created,
+    declined,
+    rejected,
+    told,
+    validated,
+)
+
+MARKUP = "<img src=x onerror=alert(1)><script>alert(2)</script>"
+
+
+class Shop:
+    """Stories and their pages."""
+
+    def __init__(self, serve: Callable[..., Site]) -> None:
+        self.stories = Stories()
+        self.stored = Stored()
+        self.site = serve(pages(self.stories))
+
+    def happens(self, *events: Struct) -> None:
+        for event in events:
+            self.site.call(self.stories.apply, *self.stored(event))
+
+
+def headline(page: Page, text: str) -> None:
+    expect(page.get_by_role("heading", level=1)).to_have_text(text)
+
+
+def test_an_order_is_searched_and_its_story_followed_live(
+    page: Page, site: Callable[..., Site]
+) -> None:
+    shop = Shop(site)
+    shop.happens(created())
+    page.goto(shop.site.url)
+    page.get_by_label("Order number").fill("p-1")
+    page.get_by_role("button", name="Find").click()
+    headline(page, "We are checking your order")
+    expect(page).to_have_url(f"{shop.site.url}/orders/p-1")
+    page.evaluate("window.same = true")
+
+    shop.happens(validated())
+    headline(page, "We are taking your payment")
+    shop.happens(captured())
+    headline(page, "Your order is paid")
+    shop.happens(told())
+    expect(page.locator("#steps li.done")).to_have_count(4)
+    expect(page.locator("#steps")).to_contain_text("c•••@example.test")
+    expect(page.locator("#summary")).to_contain_text("9.00 EUR")
+    assert page.evaluate("window.same"), "the page was loaded again"
+
+
+def test_an_unknown_order_turns_live_when_it_arrives(page: Page, site: Callable[..., Site]) -> None:
+    shop = Shop(site)
+    page.goto(f"{shop.site.url}/orders/p-1")
+    headline(page, "We do not know this order yet")
+    shop.happens(created())
+    headline(page, "We are checking your order")
+    expect(page.locator("#unknown")).to_be_hidden()
+
+
+@pytest.mark.parametrize("key", ["a/b", "..", "../p", "a b", "<b>x</b>", "ü/…?#%2F"])
+def test_any_id_is_found_and_followed(page: Page, site: Callable[..., Site], key: str) -> None:
+    shop = Shop(site)
+    shop.happens(created(key))
+    page.goto(shop.site.url)
+    page.get_by_label("Order number").fill(key)
+    page.keyboard.press("Enter")
+    expect(page.locator("bdi")).to_have_text(key)
+    headline(page, "We are checking your order")
+    shop.happens(captured(key))
+    headline(page, "Your order is paid")
+    page.reload()
+    headline(page, "Your order is paid")
+
+
+def test_markup_is_shown_as_text_and_never_run(page: Page, site: Callable[..., Site]) -> None:
+    """The page fixture fails the test if a script runs or a dialog opens."""
+    shop = Shop(site)
+    item = Item(sku=MARKUP, quantity=1, unit_price=ITEMS[0].unit_price)
+    customer = Customer(id=MARKUP, name=MARKUP, email=f"c@{MARKUP}")
+    code = RejectionCode.TOTAL_MISMATCH
+    shop.happens(created(MARKUP, items=(item,), customer=customer, currency="<b>"))
+    shop.happens(rejected(MARKUP, code, message=MARKUP), told(MARKUP, Outcome.REJECTED))
+    page.goto(f"{shop.site.url}/orders?id={MARKUP}")
+    headline(page, "We could not accept your order")
+    expect(page.locator("#steps")).to_contain_text(MARKUP)
+    expect(page.locator("#lines")).to_contain_text(MARKUP)
+    expect(page.locator("#name")).to_contain_text(MARKUP)
+    assert page.locator("main img, main b, main script").count() == 0
+
+
+def test_a_declined_payment_says_why_and_what_to_do(page: Page, site: Callable[..., Site]) -> None:
+    shop = Shop(site)
+    shop.happens(created(), validated(), declined())
+    page.goto(f"{shop.site.url}/orders/p-1")
+    failed = page.locator("#steps li.failed")
+    expect(failed).to_contain_text("The card has expired.")
+    expect(failed).to_contain_text("Nothing was charged.")
+    expect(failed).to_contain_text("a card that is still valid")
+
+
+def test_the_page_shows_neither_token_nor_address(page: Page, site: Callable[..., Site]) -> None:
+    shop = Shop(site)
+    shop.happens(created(), validated(), captured(), told())
+    page.goto(f"{shop.site.url}/orders/p-1")
+    expect(page.locator("#steps li.done")).to_have_count(4)
+    assert "tok_ok" not in page.content()
+    assert "customer@example.test" not in page.content()
+
+
+def test_a_phone_shows_everything_without_scrolling_sideways(
+    page: Page, site: Callable[..., Site]
+) -> None:
+    page.set_viewport_size({"width": 360, "height": 740})
+    shop = Shop(site)
+    item = Item(sku="x" * 80, quantity=10**14, unit_price=ITEMS[0].unit_price)
+    shop.happens(created("x" * 200, items=(item,)), rejected("x" * 200, RejectionCode.NO_ITEMS))
+    page.goto(f"{shop.site.url}/orders/{'x' * 200}")
+    headline(page, "We could not accept your order")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360

@@ -1,0 +1,164 @@
+"""An order's story is the same in whatever order its events arrive, and keeps no secrets."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from msgspec import Struct
+
+from jetmesh import Record
+from shop.customer_story import Stories, mask
+from shop.customer_telling import tell
+from shop_contracts import Channel, Customer, DeclineReason, Item, Outcome, RejectionCode
+from tests.unit.shop import flow
+from tests.unit.shop.flow import captured, created, declined, history, rejected, told, validated
+from tests.unit.shop.strategies import retellings
+
+
+def stories_of(records: list[tuple[Struct, Record]]) -> Stories:
+    stories = Stories()
+    for event, record in records:
+        stories.apply(event, record)
+    return stories
+
+
+def story(*events: Struct, key: str = "p-1") -> dict[str, Any]:
+    return tell(key, stories_of(history(*events)).story(key))
+
+
+def steps(*events: Struct) -> dict[str, tuple[str, str]]:
+    """State and title of each step, by its name."""
+    telling = story(*events)["steps"]
+    return {step["step"]: (step["state"], step["title"]) for step in telling}
+
+
+@given(retellings())
+@settings(deadline=None)
+def test_any_order_and_any_repetition_tell_the_same(
+    twice: tuple[list[tuple[Struct, Record]], list[tuple[Struct, Record]]],
+) -> None:
+    first, again = (stories_of(records) for records in twice)
+    keys = {record_key(event) for event, _ in twice[0]}
+    assert {key: first.packed(key) for key in keys} == {key: again.packed(key) for key in keys}
+    for key in keys:
+        assert msgspec.json.encode(tell(key, first.story(key)))
+
+
+def record_key(event: Struct) -> str:
+    return str(event.purchase_id)  # type: ignore[attr-defined] # every event of the shop has one
+
+
+def test_a_paid_order_is_told_from_start_to_end() -> None:
+    assert steps(created(), validated(), captured(), told()) == {
+        "placed": ("done", "We received your order"),
+        "checked": ("done", "Everything is in order"),
+        "paid": ("done", "You paid 9.00 EUR"),
+        "told": ("done", "We wrote to you"),
+    }
+
+
+def test_what_is_still_to_come_is_waiting() -> None:
+    telling = steps(created())
+    assert [state for state, _ in telling.values()] == ["done", "waiting", "waiting", "waiting"]
+
+
+def test_a_rejected_order_names_every_reason_once_and_charges_nothing() -> None:
+    telling = story(
+        created(), rejected("p-1", RejectionCode.TOTAL_MISMATCH, RejectionCode.OVER_CEILING)
+    )
+    assert telling["status"] == "rejected"
+    checked, paid = telling["steps"][1:3]
+    assert checked["texts"] == [
+        "The total is wrong.",
+        "Please correct it and place a new order.",
+    ]
+    assert paid["state"] == "skipped"
+
+
+@pytest.mark.parametrize("reason", DeclineReason)
+def test_a_declined_payment_comes_with_advice(reason: DeclineReason) -> None:
+    telling = story(created(), validated(), declined("p-1", reason))
+    assert telling["status"] == "declined"
+    paid = telling["steps"][2]
+    assert paid["texts"][:2] == ["The card has expired.", "Nothing was charged."]
+    assert "lace the order" in paid["texts"][2]
+
+
+def test_a_customer_who_cannot_be_written_to_is_told_here() -> None:
+    telling = steps(created(), told("p-1", Outcome.REJECTED, Channel.NONE))
+    assert telling["told"] == ("failed", "We could not write to you")
+
+
+def test_a_payment_seen_before_the_check_implies_it() -> None:
+    assert steps(captured())["checked"] == ("done", "Everything is in order")
+
+
+def test_an_unknown_order_has_no_steps() -> None:
+    telling = tell("p-9", None)
+    assert telling["status"] == "unknown"
+    assert telling["steps"] == []
+
+
+def test_an_order_sent_again_says_so() -> None:
+    telling = story(created(), created())
+    assert telling["steps"][0]["texts"] == ["It was sent 2 times. We count it once."]
+
+
+def test_other_content_under_the_same_number_is_told_and_does_not_count() -> None:
+    telling = story(created(), created(total=Decimal("1.00")))
+    (text,) = telling["steps"][0]["texts"]
+    assert "Only the first one counts" in text
+    assert telling["summary"]["total"] == "9.00 EUR"
+
+
+def test_neither_the_payment_token_nor_the_address_is_kept() -> None:
+    secret = {"payment_token": "tok_secret"}
+    events = (created(**secret), validated(), captured(), told())
+    packed = stories_of(history(*events)).packed("p-1")
+    assert packed is not None
+    assert b"tok_" not in packed
+    assert b"customer@" not in packed
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("customer@example.test", "c•••@example.test"),
+        ("@example.test", "•••@example.test"),
+        ("no address at all", "n•••"),
+        ("", "•••"),
+        ("\x1b[31m@example.test", "�•••@example.test"),
+    ],
+)
+def test_an_address_is_masked(address: str, shown: str) -> None:
+    assert mask(address) == shown
+
+
+def test_a_purchase_of_absurd_size_keeps_a_story_of_sane_size() -> None:
+    item = Item(sku="x" * 10_000, quantity=10**50, unit_price=Decimal("1E+999999"))
+    customer = Customer(id="c", name="n" * 100_000, email="e" * 100_000)
+    absurd = created(items=(item,) * 500, customer=customer, total=Decimal("NaN"))
+    stories = stories_of(history(absurd, *[created()] * 100))
+    packed = stories.packed("p-1")
+    assert packed is not None
+    assert len(packed) < 10_000
+    summary = tell("p-1", stories.story("p-1"))["summary"]
+    assert summary["more_lines"] == 450
+    assert summary["total"] == "NaN EUR"
+
+
+def test_a_story_takes_little_memory() -> None:
+    """A million orders are to fit into the memory of one pod."""
+    packed = stories_of(history(created(), validated(), captured(), told())).packed("p-1")
+    assert packed is not None
+    assert len(packed) < 300
+
+
+def test_times_are_those_of_the_broker() -> None:
+    telling = story(created())
+    placed = telling["steps"][0]
+    assert placed["at"] == flow.START.isoformat(timespec="milliseconds")
