@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from typing import Any, Final
 
 import msgspec
@@ -20,6 +19,7 @@ from jetmesh.errors import BrokerError
 from jetmesh.run.mask import masked, masked_violation, text_of
 from jetmesh.transport.control import ControlPlane
 from jetmesh.transport.dataplane import DataPlane
+from jetmesh.transport.position import Position, position_of
 from jetmesh.transport.pull import Pull
 
 _BATCH: Final = 1024
@@ -123,21 +123,20 @@ class History:
         }
 
     def _fold(self, subject: bytes, reply: bytes, headers: bytes, payload: bytes) -> None:
-        meta = reply.split(b".")[-5:] if reply.count(b".") == 8 else reply.split(b".")[-6:]  # noqa: PLR2004 - ADR-15, see delivered.py
-        sequence, number, pending = int(meta[1]), int(meta[2]), meta[4]
+        position = position_of(reply)
         if self._pull is not None:
             self._pull.settled()
         self._expected += 1
-        if number != self._expected:
+        if position.number != self._expected:
             self.start()  # something was lost on the way: once more, behind what was folded
             return
-        self._last = sequence
-        self._apply_one(subject, headers, payload, sequence, int(meta[3]))
-        if pending == b"0":
+        self._last = position.sequence
+        self._apply_one(subject, headers, payload, position)
+        if not position.pending:
             self.caught_up = True
 
     def _apply_one(
-        self, subject: bytes, headers: bytes, payload: bytes, sequence: int, nanoseconds: int
+        self, subject: bytes, headers: bytes, payload: bytes, position: Position
     ) -> None:
         decoder = self._decoders.get(subject) or self._decoders[subject.rpartition(b".")[0]]
         try:
@@ -146,15 +145,15 @@ class History:
             self.skipped += 1
             log.info(
                 "unreadable event",
-                cause=f"{self.stream}:{sequence}",
+                cause=f"{self.stream}:{position.sequence}",
                 error=masked_violation(str(error), payload, decoder.type),
             )
             return
         record = Record(
             stream=self.stream,
-            sequence=sequence,
+            sequence=position.sequence,
             subject=subject.decode(errors="replace"),
-            stored_at=datetime.fromtimestamp(nanoseconds / 1e9, UTC),
+            stored_at=position.stored_at,
             message_id=wire.parse(headers).values.get("Nats-Msg-Id", "") if headers else "",
         )
         try:
@@ -163,7 +162,7 @@ class History:
             self.skipped += 1
             log.error(  # noqa: TRY400 - a traceback would quote personal data
                 "the read model failed",
-                cause=f"{self.stream}:{sequence}",
+                cause=f"{self.stream}:{position.sequence}",
                 error=type(error).__name__,
                 message=masked(text_of(error), event),
             )

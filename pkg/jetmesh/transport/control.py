@@ -19,6 +19,7 @@ from nats.aio.msg import Msg
 from jetmesh import wire
 from jetmesh.errors import BrokerError
 from jetmesh.settings import NatsSettings
+from jetmesh.transport.position import position_of
 from jetmesh.transport.session import Session
 
 _PAGE: Final = 500
@@ -256,17 +257,14 @@ def _answer(subject: str, data: bytes) -> dict[str, Any]:
 
 
 def _from_delivery(stream: str, message: Msg) -> StoredMessage:
-    tokens = message.reply.split(".")
-    # $JS.ACK.stream.consumer.delivered.sseq.cseq.time.pending, or with domain and account before
-    first = 5 if len(tokens) == 9 else 7  # noqa: PLR2004 - ADR-15
-    stored_at = datetime.fromtimestamp(int(tokens[first + 2]) / 1e9, UTC)
+    position = position_of(message.reply.encode())
     return StoredMessage(
         stream,
-        int(tokens[first]),
+        position.sequence,
         message.subject,
         dict(message.headers or {}),
         message.data,
-        stored_at,
+        position.stored_at,
     )
 
 
