@@ -15,7 +15,7 @@ from jetmesh.declare import (
     derive,
     event,
 )
-from jetmesh.errors import ContractViolation, JetmeshError, Reject, Retry
+from jetmesh.errors import ContractViolation, JetmeshError, Reject, Retry, Unavailable
 
 __all__ = [
     "ContractViolation",
@@ -30,6 +30,7 @@ __all__ = [
     "Service",
     "System",
     "Topology",
+    "Unavailable",
     "derive",
     "event",
 ]

@@ -12,7 +12,8 @@ JetmeshError
 └── UsageError           a command was called wrongly
 Verdict                  what a handler raises to settle its delivery; no failure of the mesh
 ├── Reject               dead-letter now
-└── Retry                deliver again later
+├── Retry                deliver again later
+└── Unavailable          something that every delivery needs is away: wait for it
 """
 
 from __future__ import annotations
@@ -90,9 +91,27 @@ class Reject(Verdict):
 
 
 class Retry(Verdict):
-    """Deliver again, `after` seconds from now (the policy's backoff when None)."""
+    """Deliver again, `after` seconds from now (the policy's backoff when None).
 
-    def __init__(self, reason: str = "", *, after: float | None = None) -> None:
+    It is one of the policy's attempts, unless `counts` is false.
+    """
+
+    def __init__(
+        self, reason: str = "", *, after: float | None = None, counts: bool = True
+    ) -> None:
         super().__init__(reason)
         self.reason = reason
         self.after = after
+        self.counts = counts
+
+
+class Unavailable(Verdict):
+    """Something that every delivery of this handler needs is away, such as a gateway.
+
+    It burns no attempts: the handler pauses, and tries with one delivery at a time until that
+    works again. Raise it for what no delivery can escape; a fault of one message is a `Retry`.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason

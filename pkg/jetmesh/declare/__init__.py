@@ -9,6 +9,7 @@ from jetmesh.declare.service import Handler, ReadModel, Resource, Service, Web
 from jetmesh.declare.system import Sandbox, System
 from jetmesh.declare.topology import (
     DEADLETTERS,
+    LANES,
     REFUSALS,
     DurableSpec,
     StreamSpec,
@@ -19,6 +20,7 @@ from jetmesh.declare.topology import (
 
 __all__ = [
     "DEADLETTERS",
+    "LANES",
     "REFUSALS",
     "Delivery",
     "DurableSpec",

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from jetmesh.declare.event import matches
 from jetmesh.declare.policy import problems_of
 from jetmesh.declare.service import Handler, Resource, Web
-from jetmesh.declare.topology import DEADLETTERS, REFUSALS, StreamTuning, Topology
+from jetmesh.declare.topology import LANES, OWN_STREAMS, StreamTuning, Topology
 from jetmesh.errors import TopologyError
 
 
@@ -49,7 +49,7 @@ def _names(topology: Topology) -> Iterator[str]:
 
 def _subjects(topology: Topology) -> Iterator[str]:
     for spec in topology.events:
-        if spec.stream in (DEADLETTERS, REFUSALS):
+        if spec.stream in OWN_STREAMS:
             yield f"{spec.where}: the domain of {spec.subject!r} belongs to the mesh; use another."
         for other in topology.events:
             if spec is not other and spec.subject == other.subject:
@@ -167,8 +167,8 @@ def _needs(topology: Topology) -> Iterator[str]:
 
 
 def _policies(topology: Topology) -> Iterator[str]:
-    for handler, durable in zip(topology.handlers, topology.durables, strict=True):
-        for problem in problems_of(durable.policy):
+    for handler in topology.handlers:
+        for problem in problems_of(topology.durable_of(handler).policy):
             yield f"{handler.where}: {handler.service}.{handler.name}: {problem}."
 
 
@@ -177,6 +177,11 @@ def _tunings(topology: Topology, tunings: Mapping[str, StreamTuning]) -> Iterato
     for name, tuning in tunings.items():
         if name not in names:
             yield f"settings: streams.{name} names no stream; there are {', '.join(sorted(names))}."
+        if name == LANES and (tuning.max_age or tuning.max_bytes >= 0):
+            yield (
+                "settings: streams.LANES cannot have a max_age or max_bytes: what waits there for "
+                "its next attempt would be forgotten."
+            )
         if 0 < tuning.max_age < tuning.duplicate_window:
             yield (
                 f"settings: streams.{name}.max_age {tuning.max_age} is below its "

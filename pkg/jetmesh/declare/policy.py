@@ -11,13 +11,20 @@ class Policy(Struct, frozen=True, kw_only=True):
     """The tuning of one handler; every field can be set per service and handler."""
 
     attempts: int = 5
-    """Deliveries of one message before it is dead-lettered."""
+    """Failures of one message until it is dead-lettered. Deliveries that were lost with a process
+    are none."""
     backoff: Duration = Duration(0.5)
     """Longest delay before the second attempt; it doubles with each, the delay is random."""
     backoff_cap: Duration = Duration(60)
     """The delay never grows beyond it."""
     timeout: Duration = Duration(20)
     """One attempt of an `async def` handler; a `def` handler cannot be interrupted."""
+    max_age: Duration = Duration(0)
+    """No attempt begins later after the broker stored the message: it is dead-lettered; 0s: never
+    too late."""
+    rejects: tuple[str, ...] = ()
+    """Exceptions that dead-letter at the first failure, by class name or `module.Class`; a class
+    covers those derived from it."""
     ack_wait: Duration = Duration(30)
     """After it the server delivers again; running handlers prolong theirs by themselves."""
     max_ack_pending: int = 8192
@@ -41,7 +48,7 @@ def problems_of(policy: Policy) -> list[str]:
     found = [
         f"{name} is {getattr(policy, name)}; it must be positive"
         for name in policy.__struct_fields__
-        if getattr(policy, name) <= 0
+        if name not in ("max_age", "rejects") and getattr(policy, name) <= 0
     ]
     if policy.ack_wait < policy.timeout:
         found.append(f"ack_wait {policy.ack_wait} is shorter than timeout {policy.timeout}")

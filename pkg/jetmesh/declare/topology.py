@@ -15,6 +15,9 @@ from jetmesh.declare.service import Handler, Service
 
 DEADLETTERS: Final = "DEADLETTERS"
 REFUSALS: Final = "REFUSALS"
+LANES: Final = "LANES"
+OWN_STREAMS: Final = (DEADLETTERS, REFUSALS, LANES)
+"""What the mesh itself keeps."""
 
 
 class StreamTuning(Struct, frozen=True, kw_only=True):
@@ -37,6 +40,8 @@ class StreamSpec:
     subjects: tuple[str, ...]
     description: str
     tuning: StreamTuning = StreamTuning()  # noqa: RUF009 - frozen, so it can be shared
+    schedules: bool = False
+    """It delivers messages at a time that they name (ADR-51 of the server)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +54,8 @@ class DurableSpec:
     description: str
     start: str
     policy: Policy
+    lane: bool = False
+    """It is the handler's lane: slow retries and replayed dead letters, and no other service's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +73,14 @@ class Topology:
     def handlers(self) -> tuple[Handler, ...]:
         return tuple(handler for service in self.services for handler in service.handlers)
 
+    def durable_of(self, handler: Handler) -> DurableSpec:
+        """The durable of `handler` on the stream of its event."""
+        return self._durable(handler.input.stream, handler.durable)
+
+    def lane_of(self, handler: Handler) -> DurableSpec:
+        """The durable of `handler` on its lane."""
+        return self._durable(LANES, handler.durable)
+
     def readers(self, spec: EventSpec) -> list[str]:
         """`service.handler`, or `service` for a read model, of everyone who takes the event."""
         handlers = [f"{h.service}.{h.name}" for h in self.handlers if h.input == spec]
@@ -82,6 +97,9 @@ class Topology:
             ):
                 return spec
         return None
+
+    def _durable(self, stream: str, name: str) -> DurableSpec:
+        return next(d for d in self.durables if (d.stream, d.name) == (stream, name))
 
     def decision_pattern(self, stream: str) -> str | None:
         """The decision made in `stream`, if there is one."""
@@ -115,9 +133,10 @@ def derive(
         events=events,
         streams=_streams(events, tunings),
         durables=tuple(
-            _durable(handler, (policies or {}).get((handler.service, handler.name)))
+            durable
             for service in services
             for handler in service.handlers
+            for durable in _durables(handler, (policies or {}).get((service.name, handler.name)))
         ),
         owners=owners,
     )
@@ -142,23 +161,38 @@ def _streams(
     own = {
         DEADLETTERS: ("deadletters.>", "Messages given up, with their story in headers"),
         REFUSALS: ("refusals.>", "Second outcomes that a decision refused"),
+        LANES: ("lanes.>", "Slow retries and replayed dead letters, each for one handler"),
     }
     described = {
         **{name: (f"{domain}.>", f"Events of {domain}") for name, domain in domains.items()},
         **own,
     }
     return tuple(
-        StreamSpec(name, (subject,), text, tunings.get(name, StreamTuning()))
+        StreamSpec(name, (subject,), text, tunings.get(name, StreamTuning()), name == LANES)
         for name, (subject, text) in described.items()
     )
 
 
-def _durable(handler: Handler, policy: Policy | None) -> DurableSpec:
-    return DurableSpec(
-        stream=handler.input.stream,
-        name=handler.durable,
-        filters=handler.input.filters,
-        description=f"{handler.service}.{handler.name} handles {handler.input.subject}",
-        start=handler.start,
-        policy=policy or handler.policy,
+def _durables(handler: Handler, policy: Policy | None) -> tuple[DurableSpec, DurableSpec]:
+    """The durable on the event's stream, and the one on the handler's lane."""
+    policy = policy or handler.policy
+    name = f"{handler.service}.{handler.name}"
+    return (
+        DurableSpec(
+            stream=handler.input.stream,
+            name=handler.durable,
+            filters=handler.input.filters,
+            description=f"{name} handles {handler.input.subject}",
+            start=handler.start,
+            policy=policy,
+        ),
+        DurableSpec(
+            stream=LANES,
+            name=handler.durable,
+            filters=(f"lanes.{name}.*",),
+            description=f"{name} tries again, {handler.input.subject}",
+            start="all",
+            policy=policy,
+            lane=True,
+        ),
     )

@@ -43,11 +43,7 @@ def _streams(topology: Topology) -> list[StreamSpec]:
 
 def _policy_of(handler: Handler, topology: Topology) -> Policy:
     """The policy in effect: settings may have changed the declared one."""
-    return next(
-        durable.policy
-        for durable in topology.durables
-        if (durable.stream, durable.name) == (handler.input.stream, handler.durable)
-    )
+    return topology.durable_of(handler).policy
 
 
 def _changed(value: Policy | StreamTuning) -> dict[str, str]:

@@ -120,11 +120,11 @@ class Running:
         self.health.starting = reason
 
     def _make_consumers(self) -> None:
-        for handler, durable in zip(self._topology.handlers, self._topology.durables, strict=True):
+        for handler in self._topology.handlers:
             consumer = Consumer(
                 handler,
                 version=self._service.version,
-                policy=durable.policy,
+                policy=self._topology.durable_of(handler).policy,
                 transport=self._plane,
                 look_up=self._look_up,
                 supplied=self.supplies.of(handler.needs),
@@ -145,8 +145,9 @@ class Running:
 
     def _consume(self, control: ControlPlane) -> None:
         watches = []
-        for consumer, durable in zip(self.consumers, self._topology.durables, strict=True):
+        for consumer in self.consumers:
             consumer.inflow.start()
+            durable = self._topology.durable_of(consumer.handler)
             watches.append(DurableWatch(durable, consumer, control))
             self.health.sources.append(consumer.inflow)
         self.health.sources += watches

@@ -12,7 +12,7 @@ from msgspec import Meta, Struct
 from msgspec.structs import fields
 
 from jetmesh.declare.service import Service
-from jetmesh.declare.topology import DEADLETTERS, REFUSALS
+from jetmesh.declare.topology import OWN_STREAMS
 from jetmesh.errors import SettingsError
 from jetmesh.settings.tree import PolicyOverride, Settings, StreamOverride
 
@@ -79,7 +79,7 @@ def _streams(services: Sequence[Service]) -> set[str]:
         )
         for spec in taken
     }
-    return {spec.stream for spec in specs} | {DEADLETTERS, REFUSALS}
+    return {spec.stream for spec in specs} | {*OWN_STREAMS}
 
 
 def _is_sensitive(name: str, kind: Any) -> bool:

@@ -57,6 +57,8 @@ class PolicyOverride(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     backoff: Duration | None = None
     backoff_cap: Duration | None = None
     timeout: Duration | None = None
+    max_age: Duration | None = None
+    rejects: tuple[str, ...] | None = None
     ack_wait: Duration | None = None
     max_ack_pending: int | None = None
     concurrency: int | None = None

@@ -116,7 +116,10 @@ def stream_config(spec: StreamSpec) -> dict[str, Any]:
         # a decision holds for as long as its event is stored: Limits, never interest (ADR-0002)
         "retention": "limits",
         "storage": "file",
-        "discard": "new",  # a full stream refuses, it never forgets
+        # a full stream refuses, it never forgets; one with schedules may not refuse, but has no
+        # limit that could make it forget
+        "discard": "old" if spec.schedules else "new",
+        **({"allow_msg_schedules": True} if spec.schedules else {}),
         "max_age": spec.tuning.max_age.ns,
         "max_bytes": spec.tuning.max_bytes,
         "max_msgs": -1,
