@@ -23,7 +23,16 @@ import msgspec
 import structlog
 from msgspec import Struct
 
-from jetmesh.declare import Delivery, Handler, Service, derive, escape_key, key_of, spec_of
+from jetmesh.declare import (
+    LANES,
+    Delivery,
+    Handler,
+    Service,
+    derive,
+    escape_key,
+    key_of,
+    spec_of,
+)
 from jetmesh.errors import UsageError
 from jetmesh.operate.broker import Broker
 from jetmesh.run.outputs import Outputs
@@ -169,11 +178,18 @@ class Mesh:
         for running in self.running.values():
             for consumer in running.consumers:
                 handler = consumer.handler
-                subject = f"CONSUMER.INFO.{handler.input.stream}.{handler.durable}"
-                info = await self.control.api(subject)
-                busy = info["num_pending"] or info["num_ack_pending"]
-                found.append(None if busy else info["delivered"]["consumer_seq"])
+                for stream in (handler.input.stream, LANES):
+                    info = await self.control.api(f"CONSUMER.INFO.{stream}.{handler.durable}")
+                    busy = info["num_pending"] or info["num_ack_pending"]
+                    found.append(None if busy else info["delivered"]["consumer_seq"])
+                if await self._waits_for_retry(handler):
+                    found.append(None)
         return tuple(found)
+
+    async def _waits_for_retry(self, handler: Handler) -> bool:
+        later = f"lanes.{handler.service}.{handler.name}.*.*.later"
+        info = await self.control.api(f"STREAM.INFO.{LANES}", {"subjects_filter": later})
+        return bool(info["state"].get("subjects"))
 
 
 @asynccontextmanager

@@ -1,5 +1,6 @@
 """Fixtures that several files of this directory use."""
 
+from tests.integration.child_process import child
 from tests.integration.tiny_project import project, start
 
-__all__ = ["project", "start"]
+__all__ = ["child", "project", "start"]

@@ -21,7 +21,15 @@ from jetmesh.settings import NatsSettings
 from jetmesh.testing import eventually
 from jetmesh.transport.control import ControlPlane
 from jetmesh.transport.dataplane import DataPlane
-from tests.integration.planes import Copier, Scene, both, publish, settings_of
+from tests.integration.planes import (
+    Copier,
+    Scene,
+    both,
+    make_durable,
+    make_stream,
+    publish,
+    settings_of,
+)
 
 COUNT = 3000
 
@@ -160,6 +168,51 @@ async def test_lame_duck_mode_loses_nothing_that_is_in_flight(
         await asyncio.to_thread(own_broker.kill)
         await asyncio.to_thread(own_broker.start)
         await scene.check_all_copied_once(copier, COUNT)
+
+
+async def test_a_verdict_that_lingers_while_the_connection_breaks_is_sent_on_the_next_one(
+    broker: Broker, unique: str
+) -> None:
+    """Acks wait some milliseconds for company; the message is not to come again after ack_wait."""
+    async with both(settings_of(broker)) as (plane, control):
+        await make_stream(control, unique.upper(), f"{unique}.>")
+        await make_durable(control, unique.upper(), "d", ack_wait=60)
+        settled: list[bytes] = []
+
+        def on_delivery(_: bytes, reply: bytes, __: bytes, payload: bytes) -> None:
+            settled.append(reply)
+            if payload == b"later":
+                plane.retry(reply, 3600)
+            elif payload == b"never":
+                plane.terminate(reply, "no")
+            else:
+                plane.ack(reply)
+            plane.progress(reply)  # it is worth nothing on another connection
+            assert plane._link is not None
+            plane._link.abort("lost")  # what it has not written yet never leaves
+            pull.settled()
+
+        pull = plane.inflow(unique.upper(), "d", limit=1, on_delivery=on_delivery)
+        pull.start()
+        for payload in (b"now", b"later", b"never"):
+            await control.publish(f"{unique}.a", payload)
+        await eventually(lambda: len(settled) == 3, what="three connections, one delivery each")
+
+        async def read() -> bool:
+            info = await control.api(f"CONSUMER.INFO.{unique.upper()}.d")
+            return (info["num_ack_pending"], info["ack_floor"]["stream_seq"]) == (1, 1)
+
+        await eventually(lambda: plane.reconnects == 3 and not plane.problem)
+        await eventually(read, what="the verdicts: only the retry is open")
+        assert len(settled) == 3
+
+
+async def test_verdicts_kept_for_the_next_connection_are_bounded(tmp_path: Path) -> None:
+    plane = DataPlane(settings_of(Broker(tmp_path)), name="test")
+    for number in range(100_000):
+        plane.ack(b"$JS.ACK.S.d.1.%d.1.1.0" % number)
+    assert len(plane._unsent) == 65_536
+    assert plane._unsent[-1].startswith(b"PUB $JS.ACK.S.d.1.99999."), "the newest are kept"
 
 
 # durables and streams that go away under a running pull

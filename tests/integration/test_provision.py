@@ -14,7 +14,7 @@ from jetmesh.declare import Duration, StreamTuning, Topology, derive
 from jetmesh.errors import DriftError
 from jetmesh.operate.broker import Broker
 from jetmesh.transport.control import ApiError, ControlPlane
-from jetmesh.transport.provision import Change, apply, durable_difference, plan
+from jetmesh.transport.provision import Change, apply, durable_change, plan
 from tests.integration.planes import make_stream, settings_of
 
 Declared = Callable[..., Topology]
@@ -99,7 +99,7 @@ async def test_what_is_missing_is_made_and_a_second_plan_is_empty(
     assert f"stream {unique.upper()}: missing" in map(str, first.changes)
     await apply(control, first)
     assert (await plan(control, topology)).changes == ()
-    assert durable_difference(topology.durables[0], await durable_of(control, unique)) == ""
+    assert durable_change(topology.durables[0], await durable_of(control, unique)) is None
 
 
 async def test_what_is_made_keeps_everything_and_refuses_when_full(
@@ -193,7 +193,7 @@ async def test_the_drift_of_a_durable_is_named_and_mended(
     assert actual.keys() == found.keys()
     for name, expected in found.items():
         assert expected in (None, actual[name])
-        assert name in durable_difference(declared().durables[0], await durable_of(control, unique))
+        assert name in str(durable_change(declared().durables[0], await durable_of(control, unique)))
     await apply(control, planned)
     assert await durable_of(control, unique) == before
 

@@ -42,6 +42,15 @@ class Policy(Struct, frozen=True, kw_only=True):
         ceiling = min(self.backoff_cap, self.backoff * 2.0 ** min(attempt - 1, 32))
         return float(ceiling * (0.1 + 0.9 * chance))
 
+    def is_rejected(self, error: BaseException) -> bool:
+        """Whether `rejects` names the error's class or one that it is derived from."""
+        names = {
+            name
+            for cls in type(error).__mro__
+            for name in (cls.__name__, f"{cls.__module__}.{cls.__qualname__}")
+        }
+        return not names.isdisjoint(self.rejects)
+
 
 def problems_of(policy: Policy) -> list[str]:
     """What cannot work in `policy`, a clause each; empty when it can."""
@@ -50,6 +59,8 @@ def problems_of(policy: Policy) -> list[str]:
         for name in policy.__struct_fields__
         if name not in ("max_age", "rejects") and getattr(policy, name) <= 0
     ]
+    if policy.max_age < 0:
+        found.append(f"max_age is {policy.max_age}; it must not be negative")
     if policy.ack_wait < policy.timeout:
         found.append(f"ack_wait {policy.ack_wait} is shorter than timeout {policy.timeout}")
     if policy.max_ack_pending < policy.concurrency:

@@ -14,6 +14,8 @@ from jetmesh.declare.topology import StreamSpec, StreamTuning, Topology
 Format = Literal["text", "mermaid", "json"]
 
 _OUTSIDE: Final = "outside"
+_TOLD: Final = ("attempts", "backoff", "backoff_cap", "timeout", "max_age", "rejects")
+"""Fields of a policy that are told as a sentence."""
 
 
 def render(topology: Topology, format: Format = "text") -> str:  # noqa: A002 - the CLI's own word
@@ -147,14 +149,31 @@ def _service_text(service: Service, topology: Topology) -> Iterator[str]:
         yield f"      durable   {handler.durable} on {handler.input.stream}"
         if handler.decision:
             yield f"      decides   {handler.decision}, once per key"
-        changed = _changed(_policy_of(handler, topology))
-        if changed:
-            yield f"      policy    {', '.join(f'{n}={v}' for n, v in changed.items())}"
+        policy = _policy_of(handler, topology)
+        yield f"      tries     {_tries(policy, is_async=handler.is_async)}"
+        tuning = {n: v for n, v in _changed(policy).items() if n not in _TOLD}
+        if tuning:
+            yield f"      tuning    {', '.join(f'{n}={v}' for n, v in tuning.items())}"
     for model in service.read_models:
         yield f"    {model.type.__name__} (read model)"
         yield f"      folds     {', '.join(spec.subject for spec in model.events)}"
     if service.pages:
         yield "    shows web pages"
+
+
+def _tries(policy: Policy, *, is_async: bool) -> str:
+    """The delivery policy as a sentence: it is in effect whether somebody set it or not."""
+    if policy.attempts == 1:
+        text = "once"
+    else:
+        text = f"{policy.attempts} times, {policy.backoff} to {policy.backoff_cap} apart"
+    if is_async:
+        text += f", up to {policy.timeout} each"
+    if policy.max_age:
+        text += f", none when older than {policy.max_age}"
+    if policy.rejects:
+        text += f", once for {', '.join(policy.rejects)}"
+    return text
 
 
 def _event_text(spec: EventSpec, topology: Topology) -> Iterator[str]:

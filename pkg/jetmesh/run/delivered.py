@@ -10,23 +10,30 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 
 from jetmesh import wire
-from jetmesh.declare import Delivery, escape_key, key_of
+from jetmesh.declare import LANES, Delivery, escape_key, key_of
 from jetmesh.errors import ContractViolation
+from jetmesh.run.lanes import Origin, origin_of
 from jetmesh.run.logs import About
 
 if TYPE_CHECKING:
     from jetmesh.run.consumer import Consumer
+    from jetmesh.transport.seam import Inflow
 
 _BEFORE_NUMBERS: Final = 6
 """Tokens of $JS.ACK.domain.account.stream.durable, as ADR-15 has it."""
+_PLAIN: Final = 9
+"""Tokens of an ack subject without a domain."""
 
 
 class Delivered:
     """A delivery in flight; it waits for its outputs to be stored (`seam.Waiter`)."""
 
     __slots__ = (
+        "began",
         "consumer",
         "event",
+        "excuses",
+        "failures",
         "headers",
         "meta",
         "payload",
@@ -36,6 +43,7 @@ class Delivered:
         "reply",
         "rest",
         "sequence",
+        "slot",
         "subject",
     )
 
@@ -54,7 +62,7 @@ class Delivered:
         self.reply = reply
         self.headers = headers
         self.payload = payload
-        self.received = received
+        self.received = self.began = received
         start = consumer.ack_start
         if reply.startswith(start):
             numbers = reply[len(start) :]
@@ -62,9 +70,14 @@ class Delivered:
             numbers = reply.split(b".", _BEFORE_NUMBERS)[-1]
         self.meta = numbers.split(b".", 2)
         """Number of the delivery, sequence in the stream, and the rest, which is seldom read."""
-        self.sequence = self.meta[1]
+        self.slot = self.sequence = self.meta[1]
+        """`slot` is the message's name among those in flight, `sequence` that of its origin."""
         self.event = event
         """None when it could not be read."""
+        self.failures = 0
+        """Attempts that failed before this one."""
+        self.excuses = 0
+        """How often it called its dependency away and was refuted by another one."""
         self.published: Any = None
         """The decision that is on its way, to be sent again should it turn out undecided."""
         self.rest: list[Any] | None = None
@@ -74,14 +87,52 @@ class Delivered:
 
     @property
     def attempt(self) -> int:
+        """This attempt's number, 1 for the first: failures count, lost deliveries do not."""
+        return self.failures + 1
+
+    @property
+    def is_held(self) -> bool:
+        """It has no verdict yet, and was not given back."""
+        return self.consumer.verdicts.in_flight.get(self.slot) is self
+
+    @property
+    def deliveries(self) -> int:
+        """How often the server delivered the message, lost deliveries included."""
         return int(self.meta[0])
 
     @property
     def cause(self) -> str:
-        return f"{self.consumer.handler.input.stream}:{self.sequence.decode()}"
+        return f"{self.origin.stream}:{self.origin.sequence}"
+
+    @property
+    def origin(self) -> Origin:
+        """The message that somebody published, and how it went so far."""
+        stream = self.consumer.handler.input.stream
+        subject = self.subject.decode(errors="replace")
+        return Origin(
+            stream=stream,
+            subject=subject,
+            sequence=self.sequence.decode(),
+            stored_at=self._arrived_at,
+            attempts=self.failures,
+        )
 
     @property
     def stored_at(self) -> datetime:
+        return self.origin.stored_at
+
+    on_lane = False
+    """It comes from the handler's lane, not from its event's stream."""
+    misread: ValueError | None = None
+    """Why a message on the lane stands for no other: somebody typed it by hand."""
+
+    @property
+    def inflow(self) -> Inflow:
+        """Where it came from, and where its verdict makes room."""
+        return self.consumer.inflow
+
+    @property
+    def _arrived_at(self) -> datetime:
         nanoseconds = int(self.meta[2].split(b".", 2)[1])
         return datetime.fromtimestamp(nanoseconds / 1e9, UTC)
 
@@ -93,6 +144,9 @@ class Delivered:
     @property
     def key_token(self) -> str:
         """The key as a token of a subject, `_` when there is none."""
+        if self.event is None:  # its subject may tell, even when its bytes do not
+            start = f"{self.consumer.handler.input.subject}."
+            return self.origin.subject.partition(start)[2] or "_"
         try:
             return escape_key(self.key)
         except ContractViolation:
@@ -110,6 +164,39 @@ class Delivered:
 
     def on_impossible(self, reason: str) -> None:
         self.consumer.on_impossible(self, reason)
+
+
+class LaneDelivered(Delivered):
+    """A delivery from the handler's lane: it stands for the message that it tells as its origin."""
+
+    on_lane = True
+
+    def __init__(
+        self, consumer: Consumer, subject: bytes, reply: bytes, headers: bytes, payload: bytes
+    ) -> None:
+        super().__init__(consumer, subject, reply, headers, payload, None, perf_counter())
+        tokens = reply.split(b".")
+        self.meta = tokens[4:6] if len(tokens) == _PLAIN else tokens[6:8]
+        self.slot = b"lane." + self.meta[1]
+        try:
+            self.told = origin_of(wire.parse(headers).values)
+            if self.told.stream != consumer.handler.input.stream:
+                raise ValueError(f"its origin is in {self.told.stream}")  # noqa: TRY301 - as if unread
+        except ValueError as error:
+            self.misread = error
+            self.told = Origin(
+                subject.decode(errors="replace"), LANES, self.meta[1].decode(), datetime.now(UTC)
+            )
+        self.sequence = self.told.sequence.encode()
+        self.failures = self.told.attempts
+
+    @property
+    def origin(self) -> Origin:
+        return self.told._replace(attempts=self.failures)
+
+    @property
+    def inflow(self) -> Inflow:
+        return self.consumer.lane
 
 
 class LiveDelivery(Delivery):
@@ -147,7 +234,7 @@ class LiveDelivery(Delivery):
 
     @cached_property
     def deadline(self) -> datetime:
-        left = self._from.consumer.policy.timeout - (perf_counter() - self._from.received)
+        left = self._from.consumer.policy.timeout - (perf_counter() - self._from.began)
         return datetime.now(UTC) + timedelta(seconds=left)
 
     @cached_property

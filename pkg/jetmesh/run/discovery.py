@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -17,10 +18,17 @@ _TYPE = "io.nats.micro.v1.{}_response"
 class Discovery:
     """What this process says of its service, with its handlers as endpoints."""
 
-    def __init__(self, service: Service, identity: str, consumers: Sequence[Consumer]) -> None:
+    def __init__(
+        self,
+        service: Service,
+        identity: str,
+        consumers: Sequence[Consumer],
+        problems: Callable[[], Sequence[str]] = list,
+    ) -> None:
         self._service = service
         self._identity = identity
         self._consumers = consumers
+        self._problems = problems
         self._started = datetime.now(UTC).isoformat()
 
     async def serve(self, control: ControlPlane) -> None:
@@ -44,7 +52,12 @@ class Discovery:
             "name": self._service.name,
             "id": self._identity,
             "version": self._service.version,
-            "metadata": {"library": "jetmesh"},
+            "metadata": {
+                "library": "jetmesh",
+                "host": socket.gethostname(),
+                # what /readyz says, for those who cannot reach it: `nats micro info`, the doctor
+                **({"problem": "; ".join(problems)} if (problems := self._problems()) else {}),
+            },
         }
 
     def _info(self) -> dict[str, Any]:

@@ -1,7 +1,9 @@
 """Read models: state folded from the events of a stream, from the first one on.
 
 The consumer is ephemeral and acknowledges nothing. A gap in its numbering, its loss or a new
-connection only means to ask for everything behind the last event that was folded.
+connection only means to ask for everything behind the last event that was folded. A stream that
+was deleted and made again counts from 1 once more: then the read model forgets everything and is
+folded anew, so that it always shows what the streams hold (ADR-0003).
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ import msgspec
 import structlog
 
 from jetmesh import wire
-from jetmesh.declare import EventSpec, Record
+from jetmesh.declare import EventSpec, ReadModel, Record
 from jetmesh.errors import BrokerError
 from jetmesh.run.mask import masked, masked_violation, text_of
 from jetmesh.transport.control import ControlPlane
@@ -31,6 +33,49 @@ Apply = Callable[[Any, Record], None]
 log = structlog.get_logger()
 
 
+def histories_of(
+    model: ReadModel, instance: Any, *, plane: DataPlane, control: ControlPlane
+) -> list[History]:
+    """What feeds one read model, a history for each stream; `start()` them.
+
+    When one of its streams was made again they all begin anew, on a model that is as new.
+    """
+    histories: list[History] = []
+
+    def begin_anew() -> None:
+        try:
+            _make_new(model, instance)
+        except Exception as error:
+            name, text = type(error).__name__, text_of(error)
+            log.exception("the read model keeps what it had", error=name, message=text)
+        for history in histories:
+            history.begin_anew()
+
+    for stream in dict.fromkeys(spec.stream for spec in model.events):
+        events = [spec for spec in model.events if spec.stream == stream]
+        histories.append(
+            History(
+                stream,
+                events,
+                instance.apply,
+                plane=plane,
+                control=control,
+                on_renewed=begin_anew,
+            )
+        )
+    return histories
+
+
+def _make_new(model: ReadModel, instance: Any) -> None:
+    """Make the read model as it was at first, in place: pages and handlers hold it."""
+    if isinstance(instance, msgspec.Struct):  # its __init__ does nothing a second time
+        fresh = model.type()
+        for name in instance.__struct_fields__:
+            setattr(instance, name, getattr(fresh, name))
+    else:
+        model.type.__init__(instance)
+
+
 class History:
     """Feeds one read model from one stream."""
 
@@ -42,6 +87,7 @@ class History:
         *,
         plane: DataPlane,
         control: ControlPlane,
+        on_renewed: Callable[[], None] | None = None,
     ) -> None:
         self.stream = stream
         self.caught_up = False
@@ -54,7 +100,13 @@ class History:
         self._apply = apply
         self._plane = plane
         self._control = control
+        self._on_renewed = on_renewed or self.begin_anew
+        """Called when the stream is another one than before."""
+        self._created = ""
+        """When the stream was made that is read."""
         self._last = 0
+        self._times = 0
+        """How often it began anew."""
         self._expected = 0
         self._pull: Pull | None = None
         self._starting: asyncio.Task[None] | None = None
@@ -74,6 +126,17 @@ class History:
         if self._starting is None or self._starting.done():
             self._starting = asyncio.create_task(self._begin())
 
+    def begin_anew(self) -> None:
+        """Ask for everything, from the first event on."""
+        self._last = 0
+        self._times += 1
+        self.folded = self.skipped = 0
+        self.caught_up = False
+        if self._pull is not None:
+            self._plane.drop(self._pull)
+            self._pull = None
+        self.start()
+
     def stop(self) -> None:
         if self._starting is not None:
             self._starting.cancel()
@@ -86,6 +149,8 @@ class History:
             self._pull = None
         while self._pull is None:
             try:
+                await self._check_stream()
+                times = self._times
                 created = await self._control.api(f"CONSUMER.CREATE.{self.stream}", self._config())
             except BrokerError as error:
                 if str(error) != self._trouble:
@@ -93,6 +158,8 @@ class History:
                 self._trouble = str(error)
                 await asyncio.sleep(_RETRY_SECONDS)
                 continue
+            if times != self._times:
+                continue  # told to begin anew while it was asking for the rest
             self._trouble = ""
             self._expected = 0
             self._pull = self._plane.inflow(
@@ -105,6 +172,20 @@ class History:
             self._pull.start()
             if not created["num_pending"]:
                 self.caught_up = True
+
+    async def _check_stream(self) -> None:
+        """Notice a stream that was made again, or restored to an earlier state."""
+        info = await self._control.api(f"STREAM.INFO.{self.stream}")
+        renewed = self._created not in ("", info["created"])
+        self._created = info["created"]
+        if renewed or info["state"]["last_seq"] < self._last:
+            log.warning(
+                "the stream was made again: its read model begins anew",
+                stream=self.stream,
+                last_folded=self._last,
+                last_stored=info["state"]["last_seq"],
+            )
+            self._on_renewed()
 
     def _config(self) -> dict[str, Any]:
         begin: dict[str, Any] = {"deliver_policy": "all"}

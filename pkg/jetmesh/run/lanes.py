@@ -7,6 +7,7 @@ publishes has the origin as its cause, so an outcome that is stored already is n
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Final, NamedTuple
@@ -23,6 +24,7 @@ REPLAYS: Final = "Jetmesh-Replays"
 """How often the origin was replayed; absent until then."""
 
 _OURS: Final = ("nats-", "jetmesh-")
+_legal = re.compile(r"[^:\s]+:[^\r\n]*")
 
 
 class Origin(NamedTuple):
@@ -68,7 +70,11 @@ def origin_of(headers: Mapping[str, str]) -> Origin:
 
 def carried(headers: Mapping[str, str]) -> dict[str, str]:
     """The headers that a message keeps on a lane: those that others gave it."""
-    return {k: v for k, v in headers.items() if not k.lower().startswith(_OURS)}
+    return {
+        name: value
+        for name, value in headers.items()
+        if not name.lower().startswith(_OURS) and _legal.fullmatch(f"{name}:{value}")
+    }
 
 
 def lane_subject(service: str, handler: str, key_token: str) -> str:
@@ -79,6 +85,11 @@ def lane_subject(service: str, handler: str, key_token: str) -> str:
 def later_subject(service: str, handler: str, origin: Origin) -> str:
     """Where a retry waits for its time: one place for each origin."""
     return f"lanes.{service}.{handler}.{origin.stream}.{origin.sequence}.later"
+
+
+def suspect_subject(service: str, handler: str, origin: Origin) -> str:
+    """Where it is marked that a suspect runs alone."""
+    return f"lanes.{service}.{handler}.{origin.stream}.{origin.sequence}.suspect"
 
 
 def schedule(target: str, at: datetime) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""What is written when a delivery does not end as its handler meant: dead letters and refusals."""
+"""What is written when a delivery does not end as meant: dead letters, retries, refusals."""
 
 from __future__ import annotations
 
@@ -13,36 +13,45 @@ from typing import Any, Final
 import msgspec
 
 from jetmesh import wire
-from jetmesh.declare import EventSpec
+from jetmesh.declare import LANES, EventSpec
 from jetmesh.errors import ContractViolation
 from jetmesh.run.delivered import Delivered
+from jetmesh.run.lanes import (
+    ATTEMPTS,
+    ERROR,
+    MESSAGE,
+    carried,
+    lane_subject,
+    later_subject,
+    schedule,
+)
 from jetmesh.run.mask import masked, masked_violation, text_of
 from jetmesh.run.outputs import Message
 from jetmesh.transport.control import StoredMessage
 
 _OWN: Final = f"{Path(__file__).parents[1]}{os.sep}"
 """Where the mesh's own lines are, wherever it was installed."""
+LEFT: Final = ("Jetmesh-Payload", "left in its stream")
+"""The header of a letter that was too large to carry the original bytes."""
 
 
 def dead_letter(delivered: Delivered, version: str, error: BaseException) -> Message:
-    """The original bytes, with the story in headers; one per input, by its message id."""
-    handler = delivered.consumer.handler
-    stream, _, sequence = delivered.cause.partition(":")
-    place = where(error)
+    """The original bytes, with the story in headers; one per input and replay, by its id."""
+    handler, origin = delivered.consumer.handler, delivered.origin
+    identity = f"{handler.service}:{handler.name}:{origin.stream}:{origin.sequence}:deadletter"
+    place = where(error) or handler.where
     headers = {
-        "Nats-Msg-Id": f"{handler.service}:{handler.name}:{stream}:{sequence}:deadletter",
-        "Jetmesh-Subject": delivered.subject.decode(errors="replace"),
-        "Jetmesh-Stream": stream,
-        "Jetmesh-Sequence": sequence,
+        **_given(delivered),
+        **origin.headers(),
+        "Nats-Msg-Id": f"{identity}:{origin.replays}" if origin.replays else identity,
         "Jetmesh-Service": handler.service,
         "Jetmesh-Version": version,
         "Jetmesh-Handler": handler.name,
-        "Jetmesh-Attempts": str(delivered.attempt),
-        "Jetmesh-Error": type(error).__name__,
-        "Jetmesh-Message": masked(text_of(error), delivered.event),
+        ATTEMPTS: str(delivered.attempt),
+        ERROR: type(error).__name__,
+        MESSAGE: masked(text_of(error), delivered.event),
         "Jetmesh-Where": place,
         "Jetmesh-Fingerprint": fingerprint(handler.service, handler.name, error, place),
-        "Jetmesh-Stored-At": delivered.stored_at.isoformat(),
         "Jetmesh-Failed-At": datetime.now(UTC).isoformat(),
     }
     subject = f"deadletters.{handler.service}.{handler.name}.{delivered.key_token}"
@@ -50,10 +59,35 @@ def dead_letter(delivered: Delivered, version: str, error: BaseException) -> Mes
 
 
 def without_payload(letter: Message) -> Message:
-    """The same letter when its payload is too large: the original stays in its stream."""
+    """The same letter when it is too large: payload and others' headers stay in their stream."""
     subject, headers, _ = letter
-    note = b"Jetmesh-Payload: left in its stream\r\n\r\n"
-    return subject, headers.removesuffix(b"\r\n") + note, b""
+    told = wire.parse(headers).values
+    ours = {name: value for name, value in told.items() if name not in carried(told)}
+    return subject, wire.block({**ours, LEFT[0]: LEFT[1]}), b""
+
+
+def retry_later(delivered: Delivered, error: BaseException, at: datetime) -> Message:
+    """The original bytes for the handler's lane, delivered at a time.
+
+    Its id names this delivery: sent twice it is one retry, and the next failure is another.
+    """
+    handler, origin = delivered.consumer.handler, delivered.origin
+    source = LANES if delivered.on_lane else origin.stream
+    number, sequence = delivered.meta[0].decode(), delivered.meta[1].decode()
+    headers = {
+        **_given(delivered),
+        **origin.headers(),
+        "Nats-Msg-Id": f"{handler.service}:{handler.name}:{source}:{sequence}:retry:{number}",
+        ERROR: type(error).__name__,
+        MESSAGE: masked(text_of(error), delivered.event),
+        **schedule(lane_subject(handler.service, handler.name, delivered.key_token), at),
+    }
+    subject = later_subject(handler.service, handler.name, origin)
+    return subject.encode(), wire.block(headers), delivered.payload
+
+
+def _given(delivered: Delivered) -> dict[str, str]:
+    return carried(wire.parse(delivered.headers).values) if delivered.headers else {}
 
 
 def refusal(delivered: Delivered, refused: str, stored: StoredMessage) -> Message:
@@ -88,11 +122,14 @@ def unreadable(spec: EventSpec, payload: bytes, error: BaseException) -> BaseExc
 
 
 def where(error: BaseException) -> str:
-    """The innermost line that is not the mesh's own, as `shop/payments.py:88 in charge`."""
+    """The innermost line that is not the mesh's own, as `shop/payments.py:88 in charge`.
+
+    Empty for an error that nobody raised.
+    """
     frames = traceback.extract_tb(error.__traceback__)
     own = [f for f in frames if not f.filename.startswith(_OWN)] or frames
     if not own:
-        return "unknown"
+        return ""
     path = Path(own[-1].filename)
     return f"{path.parent.name}/{path.name}:{own[-1].lineno} in {own[-1].name}"
 

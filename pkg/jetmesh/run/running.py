@@ -15,14 +15,16 @@ from jetmesh.declare import Service, Topology, derive
 from jetmesh.errors import JetmeshError
 from jetmesh.run.consumer import Consumer
 from jetmesh.run.discovery import Discovery
+from jetmesh.run.durables import DurableWatch, watch
 from jetmesh.run.failures import failed
-from jetmesh.run.health import DurableWatch, Health, watch
-from jetmesh.run.history import History
+from jetmesh.run.health import Health
+from jetmesh.run.history import History, histories_of
 from jetmesh.run.http import HttpServer
 from jetmesh.run.mask import text_of
 from jetmesh.run.prometheus import ServiceCollector, exposition
 from jetmesh.run.provisioning import answering, provisioned
 from jetmesh.run.supplies import Supplies
+from jetmesh.run.suspects import Suspects
 from jetmesh.settings import Loaded
 from jetmesh.transport.control import ControlPlane, StoredMessage
 from jetmesh.transport.dataplane import DataPlane
@@ -57,6 +59,7 @@ class Running:
         self._tasks: list[asyncio.Task[None]] = []
         self._plane = DataPlane(self._settings.nats, name=service.name)
         self._control: ControlPlane | None = None
+        self._suspects = Suspects(self._marks, self._busy)
         self.http = HttpServer(self._settings.http, self.health)  # last: it takes a port
 
     async def __aenter__(self) -> Self:
@@ -128,28 +131,28 @@ class Running:
                 transport=self._plane,
                 look_up=self._look_up,
                 supplied=self.supplies.of(handler.needs),
+                suspects=self._suspects,
             )
             self.consumers.append(consumer)
+        self._suspects.on_change = self._adjust
 
     def _read_history(self, control: ControlPlane) -> None:
         for model in self._service.read_models:
             instance = self.supplies[model.type]
-            for stream in dict.fromkeys(spec.stream for spec in model.events):
-                events = [spec for spec in model.events if spec.stream == stream]
-                history = History(
-                    stream, events, instance.apply, plane=self._plane, control=control
-                )
-                self.histories.append(history)
-                history.start()
+            self.histories += histories_of(model, instance, plane=self._plane, control=control)
+        for history in self.histories:
+            history.start()
         self.health.sources += self.histories
 
     def _consume(self, control: ControlPlane) -> None:
-        watches = []
+        applies = self._settings.provision == "apply"
+        watches: list[DurableWatch] = []
         for consumer in self.consumers:
-            consumer.inflow.start()
-            durable = self._topology.durable_of(consumer.handler)
-            watches.append(DurableWatch(durable, consumer, control))
-            self.health.sources.append(consumer.inflow)
+            consumer.start()
+            handler = consumer.handler
+            both = self._topology.durable_of(handler), self._topology.lane_of(handler)
+            watches += [DurableWatch(spec, consumer, control, applies=applies) for spec in both]
+            self.health.sources += [consumer.inflow, consumer.lane, consumer.outage]
         self.health.sources += watches
         self._tasks.append(asyncio.create_task(watch(watches)))
         self._tasks.append(asyncio.create_task(self._keep_alive()))
@@ -163,9 +166,20 @@ class Running:
             for consumer in self.consumers:
                 consumer.keep_alive(now)
 
-    async def _look_up(self, stream: str, subject: str) -> StoredMessage | None:
+    def _marks(self) -> ControlPlane:
         assert self._control is not None  # noqa: S101 - nothing is consumed before
-        return await self._control.last(stream, subject)
+        return self._control
+
+    def _busy(self) -> list[asyncio.Task[None]]:
+        """Handlers at work."""
+        return [task for consumer in self.consumers for task in consumer.running]
+
+    def _adjust(self) -> None:
+        for consumer in self.consumers:
+            consumer.adjust()
+
+    async def _look_up(self, stream: str, subject: str) -> StoredMessage | None:
+        return await self._marks().last(stream, subject)
 
     def _collector(self) -> ServiceCollector:
         return ServiceCollector(
@@ -182,7 +196,7 @@ class Running:
         """Stop pulling, finish what is in flight, give back the rest, flush, close."""
         self.health.starting = "stopping"
         for consumer in self.consumers:
-            consumer.inflow.stop()
+            await consumer.stop()
         for history in self.histories:
             history.stop()
         with contextlib.suppress(TimeoutError):
@@ -190,6 +204,7 @@ class Running:
                 await self._plane.flush()  # what the server sent before it read our UNSUB is here
                 while any(consumer.in_flight for consumer in self.consumers):  # noqa: ASYNC110 - an event would cost every message
                     await asyncio.sleep(_DRAIN_LOOK_SECONDS)
+        await self._suspects.stop()
         given_back = [await consumer.give_back() for consumer in self.consumers]
         if sum(given_back):
             log.warning("given back unfinished", deliveries=sum(given_back))

@@ -26,7 +26,7 @@ class Terminate:
         self._publish = publish
 
     def on_stored(self) -> None:
-        self._delivered.consumer.terminate(self._delivered, "dead-lettered")
+        self._delivered.consumer.verdicts.terminate(self._delivered, "dead-lettered")
 
     on_decided = on_stored
 
@@ -35,7 +35,25 @@ class Terminate:
             self._letter = without_payload(self._letter)
             self._publish(*self._letter, self)
         else:
-            self._delivered.consumer.keep_pending(self._delivered, reason)
+            self._delivered.consumer.verdicts.keep_pending(self._delivered, reason)
+
+
+class Postpone:
+    """Waits for a retry on the lane."""
+
+    __slots__ = ("_delay", "_delivered")
+
+    def __init__(self, delivered: Delivered, delay: float) -> None:
+        self._delivered = delivered
+        self._delay = delay
+
+    def on_stored(self) -> None:
+        self._delivered.consumer.verdicts.postponed(self._delivered)
+
+    on_decided = on_stored
+
+    def on_impossible(self, reason: str) -> None:  # noqa: ARG002 - too large for the lane, it was not for its stream
+        self._delivered.consumer.verdicts.retry_in_place(self._delivered, self._delay)
 
 
 class Acknowledge:
@@ -47,9 +65,9 @@ class Acknowledge:
         self._delivered = delivered
 
     def on_stored(self) -> None:
-        self._delivered.consumer.acknowledge(self._delivered)
+        self._delivered.consumer.verdicts.acknowledge(self._delivered)
 
     on_decided = on_stored
 
     def on_impossible(self, reason: str) -> None:  # noqa: ARG002 - a mark is worth no retry
-        self._delivered.consumer.acknowledge(self._delivered)
+        self._delivered.consumer.verdicts.acknowledge(self._delivered)

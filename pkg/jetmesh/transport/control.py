@@ -8,13 +8,14 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, Self
 
 import nats.errors
 from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
 
 from jetmesh import wire
 from jetmesh.errors import BrokerError
@@ -163,53 +164,65 @@ class ControlPlane:
         """The newest message whose subject matches, read from the stream's leader."""
         return await self._get(stream, {"last_by_subj": subject})
 
+    async def forget(self, stream: str, subject: str) -> None:
+        """Remove what is stored on the subjects that match; nothing there is fine."""
+        await self.api(f"STREAM.PURGE.{stream}", {"filter": subject})
+
     async def message(self, stream: str, sequence: int) -> StoredMessage | None:
         """One message by its sequence, None when it is not there (any more)."""
         return await self._get(stream, {"seq": sequence})
 
-    async def history(self, stream: str, subjects: Sequence[str]) -> AsyncIterator[StoredMessage]:
-        """Everything stored now that matches, in order; then it ends.
+    async def history(
+        self, stream: str, subjects: Sequence[str], *, first: int = 1, headers_only: bool = False
+    ) -> AsyncIterator[StoredMessage]:
+        """Everything stored now that matches, from sequence `first` on, in order; then it ends.
+
+        `headers_only` leaves the payloads at the server: what is read in masses costs no memory.
 
         Raises:
             ApiError: no such stream.
             BrokerError: no answer.
         """
-        created = await self.api(
-            f"CONSUMER.CREATE.{stream}",
-            {
-                "stream_name": stream,
-                "config": {
-                    "ack_policy": "none",
-                    "deliver_policy": "all",
-                    "filter_subjects": list(subjects),
-                    "mem_storage": True,
-                    "inactive_threshold": 30_000_000_000,
-                    "num_replicas": 1,
-                },
-            },
-        )
-        left, name = created["num_pending"], created["name"]
+        left: int | None = None
+        while left != 0:
+            config = _reader(subjects, first, headers_only=headers_only)
+            body = {"stream_name": stream, "config": config}
+            created = await self.api(f"CONSUMER.CREATE.{stream}", body)
+            pending = created["num_pending"]
+            left = before = pending if left is None else min(left, pending)
+            async with contextlib.aclosing(self._pages(stream, created["name"], left)) as pages:
+                async for message in pages:
+                    left, first = left - 1, message.sequence + 1
+                    yield message
+            if left and left == before:  # else it was only lost on the way: once more, behind it
+                raise BrokerError(f"{stream}: no answer.")
+
+    async def _pages(
+        self, stream: str, reader: str, count: int
+    ) -> AsyncGenerator[StoredMessage, None]:
+        """What a consumer delivers; it ends early when the consumer or a message is lost."""
+        number = 0
         inbox, subscription = await self._session.listen()
         try:
-            while left:
-                batch = min(left, _PAGE)
+            while number < count:
+                batch = min(count - number, _PAGE)
                 body = json.dumps({"batch": batch, "no_wait": True}).encode()
                 await self._session.publish(
-                    f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{name}", body, inbox
+                    f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{reader}", body, inbox
                 )
                 for _ in range(batch):
-                    message = await subscription.next_msg(timeout=5.0)
-                    if not message.reply:
-                        return  # a status: what is left was purged meanwhile
-                    left -= 1
+                    message = await _next(subscription)
+                    number += 1
+                    if not message.reply or position_of(message.reply.encode()).number != number:
+                        return
                     yield _from_delivery(stream, message)
-        except (nats.errors.Error, TimeoutError, OSError) as error:
-            raise BrokerError(f"{stream}: no answer ({type(error).__name__}).") from error
+        except (nats.errors.Error, TimeoutError, OSError):
+            return
         finally:
             with contextlib.suppress(nats.errors.Error):
                 await subscription.unsubscribe()
             with contextlib.suppress(BrokerError):
-                await self.api(f"CONSUMER.DELETE.{stream}.{name}")
+                await self.api(f"CONSUMER.DELETE.{stream}.{reader}")
 
     async def subscribe(self, subject: str, answer: Callable[[str], Awaitable[bytes]]) -> None:
         """Answer every request on `subject`; the callback gets the subject."""
@@ -235,7 +248,7 @@ class ControlPlane:
             found["subject"],
             headers,
             base64.b64decode(found.get("data", "")),
-            _time(found["time"]),
+            time_of(found["time"]),
         )
 
 
@@ -256,6 +269,30 @@ def _answer(subject: str, data: bytes) -> dict[str, Any]:
     return answer
 
 
+def _reader(subjects: Sequence[str], first: int, *, headers_only: bool) -> dict[str, Any]:
+    """An ephemeral consumer for one reading."""
+    return {
+        "ack_policy": "none",
+        "deliver_policy": "by_start_sequence",
+        "opt_start_seq": first,
+        "filter_subjects": list(subjects),
+        "headers_only": headers_only,
+        "mem_storage": True,
+        "inactive_threshold": 30_000_000_000,
+        "num_replicas": 1,
+    }
+
+
+async def _next(subscription: Subscription) -> Msg:
+    if not subscription.pending_msgs:
+        return await subscription.next_msg(timeout=5.0)
+    # next_msg makes a task for each message, and there may be 100,000 of them
+    message: Msg = subscription._pending_queue.get_nowait()  # noqa: SLF001 - see above
+    subscription._pending_queue.task_done()  # noqa: SLF001 - see above
+    subscription._pending_size -= len(message.data)  # noqa: SLF001 - see above
+    return message
+
+
 def _from_delivery(stream: str, message: Msg) -> StoredMessage:
     position = position_of(message.reply.encode())
     return StoredMessage(
@@ -268,6 +305,6 @@ def _from_delivery(stream: str, message: Msg) -> StoredMessage:
     )
 
 
-def _time(text: str) -> datetime:
+def time_of(text: str) -> datetime:
     # nanoseconds, which fromisoformat reads only to microseconds
     return datetime.fromisoformat(text[:26].rstrip("Z")).replace(tzinfo=UTC)

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import re
 import secrets
+from collections import deque
 from collections.abc import Callable, Iterator
 from time import monotonic
 from typing import Any, Final, Self
@@ -27,6 +28,8 @@ _STEADY_SECONDS: Final = 2.0
 """A connection that was lost sooner is no reason to try again at once."""
 _LEAVE_SECONDS: Final = 2.0
 _MUTE_SECONDS: Final = 60.0
+_MOST_UNSENT: Final = 65_536
+"""Verdicts kept for the next connection; a delivery whose verdict is lost comes again."""
 _ANSWERS: Final = b"0"
 """The subscription on which PubAcks arrive."""
 _DENIED: Final = re.compile(r'for (Publish|Subscription) to "(.*?)"')
@@ -59,7 +62,7 @@ class DataPlane:
         """Why verdicts do not arrive; the server says so again when it delivers again."""
         self._sids = 0
         self._silent = 0
-        self._unsent: list[bytes] = []
+        self._unsent: deque[bytes] = deque(maxlen=_MOST_UNSENT)
         self._waits: Iterator[float] = delays()
         self._connecting: asyncio.Task[None] | None = None
         self._sweeping: asyncio.Task[None] | None = None
@@ -245,6 +248,8 @@ class DataPlane:
 
     def _on_lost(self, reason: str) -> None:
         self._up = False
+        if self._link is not None:
+            self._unsent += filter(_is_verdict, self._link.take_unsent())
         self._send_verdict = self._unsent.append
         self._send_if_up = self.publishes.send = drop
         self._down = f"connection to the broker lost: {self._unheard or reason}"
@@ -321,3 +326,8 @@ class DataPlane:
             link.ping()
         elif self._silent >= 2 * _SILENT_SWEEPS:
             link.abort("the server is silent")
+
+
+def _is_verdict(frame: bytes) -> bool:
+    """Everything else is asked for or published anew; `+WPI` would come too late."""
+    return frame.startswith(b"PUB $JS.ACK.") and not frame.endswith(b"+WPI\r\n")

@@ -106,6 +106,12 @@ class Link(asyncio.BufferedProtocol):
         if self._transport is not None:
             self._transport.write(data)
 
+    def take_unsent(self) -> list[bytes]:
+        """The frames that were still to be written when the connection was lost."""
+        left = [*self.out]
+        self.out.clear()
+        return left
+
     async def flush(self) -> None:
         """Return once the server has read everything sent so far.
 
@@ -191,8 +197,8 @@ class Link(asyncio.BufferedProtocol):
         if self._lingering is not None:
             self._lingering.cancel()
             self._lingering = None
-        if self.out:
-            self.write(b"".join(self.out))
+        if self.out and self._transport is not None and not self._transport.is_closing():
+            self._transport.write(b"".join(self.out))
             self.out.clear()
 
     def _linger(self) -> None:

@@ -6,7 +6,7 @@ and drops fields it does not know; `action: create` refuses instead (10148).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -15,6 +15,7 @@ from jetmesh.errors import DriftError
 from jetmesh.transport.control import ApiError, ControlPlane
 
 _NOT_FOUND: Final = 404
+_BEHIND: Final = "by_start_sequence"
 _MAX_WAITING: Final = 2048
 """Open pull requests of a durable; it cannot be changed later, and beyond it they are ignored."""
 
@@ -72,8 +73,13 @@ class Plan:
         return tuple(change for change in self.changes if change.action == "refuse")
 
 
-async def plan(control: ControlPlane, topology: Topology) -> Plan:
+async def plan(
+    control: ControlPlane, topology: Topology, *, floors: Mapping[str, int] | None = None
+) -> Plan:
     """Compare declaration and server, field by field; nothing is changed.
+
+    A durable that is missing begins as it is declared, or behind its ack floor in `floors`, by
+    names such as `ORDERS/payments-charge`.
 
     Raises:
         BrokerError: the server does not answer.
@@ -84,7 +90,8 @@ async def plan(control: ControlPlane, topology: Topology) -> Plan:
         changes += await _stream_change(control, stream, found)
     for durable in topology.durables:
         found = await _lookup(control, f"CONSUMER.INFO.{durable.stream}.{durable.name}")
-        changes += _durable_change(durable, found)
+        floor = (floors or {}).get(f"{durable.stream}/{durable.name}")
+        changes += _durable_change(durable, found, floor)
     return Plan(tuple(changes))
 
 
@@ -104,7 +111,7 @@ async def apply(control: ControlPlane, planned: Plan, *, allow_data_loss: bool =
             remedy="--allow-data-loss does it all the same." if lossy else "",
         )
     for change in planned.changes:
-        await _make(control, change)
+        await make(control, change)
 
 
 def stream_config(spec: StreamSpec) -> dict[str, Any]:
@@ -132,13 +139,20 @@ def stream_config(spec: StreamSpec) -> dict[str, Any]:
     }
 
 
-def durable_config(spec: DurableSpec) -> dict[str, Any]:
-    """The configuration that the server is asked to hold for a durable."""
+def durable_config(spec: DurableSpec, behind: int | None = None) -> dict[str, Any]:
+    """The configuration that the server is asked to hold for a durable.
+
+    With `behind` it does not begin where it is declared to, but behind that sequence: it was
+    lost, and so far it had come.
+    """
+    begin: dict[str, Any] = {"deliver_policy": "new" if spec.start == "new" else "all"}
+    if behind is not None:
+        begin = {"deliver_policy": _BEHIND, "opt_start_seq": behind + 1}
     return {
         "durable_name": spec.name,
         "description": spec.description,
         "ack_policy": "explicit",
-        "deliver_policy": "new" if spec.start == "new" else "all",
+        **begin,
         "filter_subjects": list(spec.filters),
         "ack_wait": spec.policy.ack_wait.ns,
         "max_ack_pending": spec.policy.max_ack_pending,
@@ -182,11 +196,16 @@ async def _stream_change(
     return [Change("update", "stream", spec.name, fields, config=config)]
 
 
-def _durable_change(spec: DurableSpec, found: dict[str, Any] | None) -> list[Change]:
+def _durable_change(
+    spec: DurableSpec, found: dict[str, Any] | None, behind: int | None = None
+) -> list[Change]:
     declared, name = durable_config(spec), f"{spec.stream}/{spec.name}"
     if found is None:
-        return [Change("create", "durable", name, config=declared)]
+        return [Change("create", "durable", name, config=durable_config(spec, behind))]
     actual = dict(found["config"])
+    if actual.get("deliver_policy") == _BEHIND:
+        # it was lost once and made again: where it began says nothing about it any more
+        declared["deliver_policy"] = _BEHIND
     if "filter_subject" in actual:  # one filter is stored under another name than several
         actual["filter_subjects"] = [actual.pop("filter_subject")]
     fields = tuple(_differences(declared, actual))
@@ -259,7 +278,13 @@ async def _holders(control: ControlPlane, spec: StreamSpec) -> list[str]:
     return [*dict.fromkeys(found)]
 
 
-async def _make(control: ControlPlane, change: Change) -> None:
+async def make(control: ControlPlane, change: Change) -> None:
+    """Make one change, whatever it is.
+
+    Raises:
+        DriftError: the server refuses it, or a concurrent one came first.
+        BrokerError: the server does not answer.
+    """
     stream, _, durable = change.name.partition("/")
     verb = "CREATE" if change.action == "create" else "UPDATE"
     try:
@@ -275,6 +300,18 @@ async def _make(control: ControlPlane, change: Change) -> None:
         ) from error
 
 
-def durable_difference(spec: DurableSpec, actual: dict[str, Any]) -> str:
-    """How a durable on the server differs from its declaration, in words; empty when equal."""
-    return "; ".join(map(str, _durable_change(spec, {"config": actual})))
+def durable_change(spec: DurableSpec, actual: dict[str, Any]) -> Change | None:
+    """How a durable on the server differs from its declaration; None when it is as declared."""
+    changes = _durable_change(spec, {"config": actual})
+    return changes[0] if changes else None
+
+
+async def make_again(control: ControlPlane, spec: DurableSpec, behind: int | None) -> None:
+    """Make a durable that was lost, behind what it had acked; None: where it is declared to begin.
+
+    Raises:
+        DriftError: the server refuses it, or somebody else made another one just now.
+        BrokerError: the server does not answer.
+    """
+    (change,) = _durable_change(spec, None, behind)
+    await make(control, change)

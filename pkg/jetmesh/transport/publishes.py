@@ -4,6 +4,15 @@ Which answers are final was found out on three servers under faults (ADR-0002): 
 10071 of a guarded publish. Everything else, silence too, means undecided: what was in flight
 may be stored or may have vanished, so the identical message is sent again, and the message id
 or the guard makes that harmless.
+
+What nats-server 2.15 answers when it has no room, all of it passing, so the message is kept and
+sent again until there is:
+
+    10077   the stream is at its max_bytes or max_msgs
+    10002   the account is at its max_file or max_mem
+    10023   the server is at its max_file_store or max_memory_store
+    503     no stream takes the subject, or JetStream is off
+    nothing the disk is full; the server takes writes again only when it is restarted
 """
 
 from __future__ import annotations
@@ -23,6 +32,8 @@ REFUSED_TICKS: Final = 2
 """Sweeps until a message is sent again that the server could not take just now."""
 PATIENCE_TICKS: Final = 8
 """Sweeps for which messages may be refused before that is a problem: two seconds."""
+LASTING_TICKS: Final = 4
+"""Sweeps until a message is sent again when that is a problem: a full stream stays full a while."""
 
 _SMALL: Final = 4096
 _DIGITS: Final = [b"%d" % size for size in range(_SMALL)]
@@ -82,8 +93,11 @@ class Publishes:
     @property
     def problem(self) -> str:
         """Why messages have been refused for a while, in words; empty when all is well."""
-        lasting = self.refusal and self._tick - self._refused_since >= PATIENCE_TICKS
-        return f"publishing: {self.refusal}" if lasting else ""
+        return f"publishing: {self.refusal}" if self._is_lasting else ""
+
+    @property
+    def _is_lasting(self) -> bool:
+        return bool(self.refusal) and self._tick - self._refused_since >= PATIENCE_TICKS
 
     def publish(self, subject: bytes, headers: bytes, payload: bytes, waiter: Waiter) -> None:
         """Send, and call the waiter once the fate is known."""
@@ -128,7 +142,7 @@ class Publishes:
                 break
             overdue.append(token)
         if overdue:
-            silent = f"no answer to {_subject(self._pending[overdue[0]][1])}"
+            silent = f"no answer to {_subject(self._pending[overdue[0]][1])}; is the disk full?"
             self._note(self.refusal or silent, ANSWER_TICKS + 1)
         for token in overdue:
             self._again(token)
@@ -183,8 +197,9 @@ class Publishes:
         else:
             code = error.err_code or error.code
             text = f"{_subject(frame)}: {error.description}" + (f" ({code})" if code else "")
-            self._note(text, REFUSED_TICKS + 2)
-            self._later.setdefault(token, self._tick + REFUSED_TICKS)
+            pause = LASTING_TICKS if self._is_lasting else REFUSED_TICKS
+            self._note(text, pause + 2)
+            self._later.setdefault(token, self._tick + pause)
 
 
 def drop(_: bytes) -> None:

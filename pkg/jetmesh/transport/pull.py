@@ -17,6 +17,7 @@ EXPIRES_SECONDS: Final = 30.0
 HEARTBEAT_SECONDS: Final = 0.75
 SILENT_SECONDS: Final = 1.6
 """Two heartbeats and a bit: the request is dead, whatever the server did not tell."""
+_LARGE: Final = 256
 ERROR_PAUSE: Final = 0.5
 DENIED_PAUSE: Final = 2.0
 
@@ -66,8 +67,8 @@ class Pull:
         self._next = self.asks_on.encode()
         self._base = self._inbox = inbox
         self._turn = 0
-        self._limit = limit
-        self._low = limit - max(1, limit // 2 if limit >= 256 else limit // 4)  # noqa: PLR2004 - small limits are refilled sooner, they run dry sooner
+        self._widest = limit
+        self._limit_to(limit)
         self._on_delivery = on_delivery
         self._send = send
         self._clock = clock
@@ -111,6 +112,18 @@ class Pull:
         self._not_before = self._clock() + DENIED_PAUSE
         self._heard = False
         self.problem = problem
+
+    def narrow(self, limit: int) -> None:
+        """Have at most `limit` deliveries asked for or unsettled, from now on."""
+        if limit < self._limit:
+            self._limit_to(limit)
+            self._anew()
+
+    def widen(self) -> None:
+        """Go back to the limit that it began with."""
+        if self._limit < self._widest:
+            self._limit_to(self._widest)
+            self.refill()
 
     def settled(self) -> None:
         """A delivery has its verdict."""
@@ -221,6 +234,17 @@ class Pull:
             self.problem = f"durable {self._durable!r} on {self._stream}: {said} ({status.status})"
         if gone and self._on_gone is not None:
             self._on_gone(self.problem)
+
+    def _limit_to(self, limit: int) -> None:
+        self._limit = limit
+        # small limits are refilled sooner, they run dry sooner
+        self._low = limit - max(1, limit // 2 if limit >= _LARGE else limit // 4)
+
+    def _anew(self) -> None:
+        """Take back what was asked for, and ask for what there is room for now."""
+        if self.pulling and self._ready():
+            self._begin_anew()
+            self.refill()
 
     def _clamp(self) -> None:
         """No more can be on its way than the requests that are still open asked for."""

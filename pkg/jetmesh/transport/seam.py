@@ -35,6 +35,12 @@ class Inflow(Protocol):
     def start(self) -> None:
         """Begin to pull."""
 
+    def narrow(self, limit: int) -> None:
+        """Have at most `limit` deliveries asked for or unsettled, from now on."""
+
+    def widen(self) -> None:
+        """Go back to the limit that it began with."""
+
     def settled(self) -> None:
         """One delivery has its verdict: there is room for another."""
 

@@ -77,6 +77,8 @@ def count(placed: Placed) -> Counted:
     if DOES == "blocks":
         note(placed)
         time.sleep(60)
+    if DOES == "dies inline":
+        die_of(placed)
     if placed.email:
         raise ValueError(f"cannot write to {placed.email} with {placed.token}")
     return Counted(placed.order_id)
@@ -86,6 +88,8 @@ def count(placed: Placed) -> Counted:
 async def work(placed: Placed, gateway: Gateway) -> Worked:
     if DOES != "blocks":
         note(placed)
+    if DOES == "dies":
+        die_of(placed)
     if DOES == "hangs":
         await asyncio.sleep(60)
     while DOES == "will not be cancelled":
@@ -93,8 +97,14 @@ async def work(placed: Placed, gateway: Gateway) -> Worked:
             await asyncio.sleep(60)
         except asyncio.CancelledError:
             continue
-    await asyncio.sleep(0.005)
+    await asyncio.sleep(2 if DOES == "is slow" else 0.005)
     return Worked(placed.order_id)
+
+
+def die_of(poison: Placed) -> None:
+    """What a segmentation fault does, or the kernel when memory runs out."""
+    if poison.order_id.startswith("poison"):
+        os._exit(77)
 
 
 def note(placed: Placed) -> None:

@@ -8,7 +8,7 @@ import pytest
 from msgspec import Struct
 
 from jetmesh import Duration, Policy, Record, Service, derive, event
-from jetmesh.declare import DEADLETTERS, REFUSALS, EventSpec, StreamTuning, spec_of
+from jetmesh.declare import DEADLETTERS, LANES, REFUSALS, EventSpec, StreamTuning, spec_of
 
 
 @event("purchases.created", key="id")
@@ -61,24 +61,37 @@ def spec(cls: Any) -> EventSpec:
     return found
 
 
-def test_one_stream_per_domain_and_the_two_of_the_mesh() -> None:
+def test_one_stream_per_domain_and_the_three_of_the_mesh() -> None:
     topology = derive(declared())
     assert {stream.name: stream.subjects for stream in topology.streams} == {
         "ORDERS": ("orders.>",),
         "PURCHASES": ("purchases.>",),
         DEADLETTERS: ("deadletters.>",),
         REFUSALS: ("refusals.>",),
+        LANES: ("lanes.>",),
     }
+    assert [stream.name for stream in topology.streams if stream.schedules] == [LANES]
 
 
 def test_one_durable_per_handler_on_the_stream_of_its_input() -> None:
-    first, second = derive(declared()).durables
+    first, _, second, _ = derive(declared()).durables
     assert (first.stream, first.name) == ("PURCHASES", "validation-decide")
     assert first.filters == ("purchases.created", "purchases.created.*")
     assert first.start == "all"
     assert (second.stream, second.name, second.start) == ("ORDERS", "mail-tell", "new")
     assert second.policy.attempts == 7
     assert second.description == "mail.tell handles orders.rejected"
+
+
+def test_each_handler_has_a_lane_of_its_own() -> None:
+    topology = derive(declared(), policies={("mail", "tell"): Policy(attempts=2)})
+    lanes = [durable for durable in topology.durables if durable.lane]
+    assert [(lane.stream, lane.name, lane.filters, lane.start) for lane in lanes] == [
+        (LANES, "validation-decide", ("lanes.validation.decide.*",), "all"),
+        (LANES, "mail-tell", ("lanes.mail.tell.*",), "all"),
+    ]
+    assert topology.lane_of(topology.handlers[1]) is lanes[1]
+    assert lanes[1].policy.attempts == topology.durable_of(topology.handlers[1]).policy.attempts == 2
 
 
 def test_an_event_has_one_owner_and_any_number_of_readers() -> None:
@@ -95,7 +108,7 @@ def test_settings_replace_policies_and_tune_streams() -> None:
         policies={("validation", "decide"): Policy(attempts=1)},
         streams={"ORDERS": StreamTuning(max_age=Duration(86_400), replicas=3)},
     )
-    assert [durable.policy.attempts for durable in topology.durables] == [1, 7]
+    assert [durable.policy.attempts for durable in topology.durables] == [1, 1, 7, 7]
     tuned = {stream.name: stream.tuning for stream in topology.streams}
     assert tuned["ORDERS"].replicas == 3
     assert tuned["PURCHASES"] == StreamTuning()

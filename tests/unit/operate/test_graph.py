@@ -76,13 +76,14 @@ Services
       takes     orders.rejected
       publishes nothing
       durable   mail-tell on ORDERS
-      policy    attempts=9, timeout=5s
+      tries     9 times, 500ms to 1m apart, up to 5s each
   validation 1.2.0
     decide (inline)
       takes     purchases.created
       publishes orders.validated | orders.rejected
       durable   validation-decide on PURCHASES
       decides   orders.*, once per key
+      tries     5 times, 500ms to 1m apart
 
 Events
   orders.rejected.<id>
@@ -97,6 +98,7 @@ Events
 
 Streams
   DEADLETTERS  deadletters.>
+  LANES        lanes.>
   ORDERS       orders.>  max_age=7d
   PURCHASES    purchases.>
   REFUSALS     refusals.>"""
@@ -134,7 +136,7 @@ def test_the_data_holds_everything_and_stays_the_same(topology: Topology) -> Non
     assert (tell["policy"]["attempts"], tell["policy"]["timeout"]) == (9, "5s")
     assert data["events"][0]["readers"] == ["mail.tell", "board"]
     assert data["events"][2]["owner"] is None
-    assert data["streams"][1]["max_age"] == "7d"
+    assert data["streams"][2]["max_age"] == "7d"
     assert data["services"][0]["web"] is True
 
 

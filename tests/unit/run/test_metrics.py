@@ -11,6 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from jetmesh import Policy, Service, event
 from jetmesh.run.consumer import Consumer
 from jetmesh.run.prometheus import ServiceCollector, exposition
+from jetmesh.run.suspects import Suspects
 
 
 @event("metrics-in.placed", key="order_id")
@@ -55,6 +56,7 @@ def consumer() -> Consumer:
         transport=wire,
         look_up=nothing,
         supplied={},
+        suspects=Suspects(lambda: wire, list),
     )
 
 

@@ -262,7 +262,9 @@ def test_silence_and_denial_become_problems() -> None:
     box = Outbox()
     box.publish()
     box.sweep(ANSWER_TICKS + PATIENCE_TICKS)
-    assert box.publishes.problem == "publishing: no answer to orders.validated.p-1"
+    assert box.publishes.problem == (
+        "publishing: no answer to orders.validated.p-1; is the disk full?"
+    )
     box.publishes.denied("orders.validated.p-1")
     lacking = (
         "publishing: the broker's user lacks the permission to publish on orders.validated.p-1"

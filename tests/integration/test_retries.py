@@ -1,0 +1,390 @@
+"""What happens to a message that its handler cannot handle now: in place, on the lane, given up."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from msgspec import Struct
+
+from jetmesh import Delivery, Policy, Reject, Retry, Service, event
+from jetmesh.declare import LANES, Duration
+from jetmesh.operate.broker import Broker
+from jetmesh.run.consumer import Consumer
+from jetmesh.testing import Mesh, eventually, mesh
+
+Work = Callable[[str, Delivery], None]
+SOON = Duration(0.02)
+LATE = Duration(2.5)
+"""Longer than what may wait in place."""
+
+
+@asynccontextmanager
+async def working(
+    broker: Broker, domain: str, work: Work, *, is_async: bool = False, **policy: Any
+) -> AsyncIterator[tuple[Mesh, Consumer, Any]]:
+    """A mesh with one handler that does `work`, its consumer and its event."""
+
+    @event(f"{domain}-in.placed", key="order_id")
+    class Placed(Struct, frozen=True):
+        order_id: str
+
+    @event(f"{domain}.done", key="order_id", decision=f"{domain}.*")
+    class Done(Struct, frozen=True):
+        order_id: str
+        attempt: int
+
+    service = Service(f"{domain}-service")
+    policy = {"attempts": 4, "backoff": SOON, **policy}
+
+    def inline(placed: Placed, delivery: Delivery) -> Done:
+        work(placed.order_id, delivery)
+        return Done(placed.order_id, delivery.attempt)
+
+    async def effect(placed: Placed, delivery: Delivery) -> Done:
+        return inline(placed, delivery)
+
+    service.on(Placed, policy=Policy(**policy), name="do")(effect if is_async else inline)
+    async with mesh(service, url=broker.url) as m:
+        yield m, m.running[service.name].consumers[0], Placed
+
+
+async def letters(m: Mesh, domain: str) -> list[Any]:
+    return await m.stored("DEADLETTERS", f"deadletters.{domain}-service.do.*")
+
+
+async def outcomes(m: Mesh, domain: str) -> list[Any]:
+    return await m.stored(domain.upper())
+
+
+async def stop(m: Mesh, consumer: Consumer) -> None:
+    """Pull no more, and know that nothing is on its way."""
+    consumer.inflow.stop()
+    await m.running[consumer.handler.service]._plane.flush()
+
+
+async def state(m: Mesh, consumer: Consumer) -> dict[str, Any]:
+    handler = consumer.handler
+    return await m.control.api(f"CONSUMER.INFO.{handler.input.stream}.{handler.durable}")
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+async def test_each_failure_is_one_attempt_and_the_last_one_makes_a_dead_letter(
+    broker: Broker, unique: str, *, is_async: bool
+) -> None:
+    told: list[tuple[int, str]] = []
+
+    def work(_: str, delivery: Delivery) -> None:
+        told.append((delivery.attempt, delivery.cause))
+        raise ValueError("no luck")
+
+    async with working(broker, unique, work, is_async=is_async) as (m, consumer, placed):
+        stored = await m.publish(placed("p-1"), headers={"Correlation-Id": "c-7"})
+        await m.settled()
+        cause = f"{stored.stream}:{stored.sequence}"
+        assert told == [(1, cause), (2, cause), (3, cause), (4, cause)]
+        (letter,) = await letters(m, unique)
+        assert letter.headers["Jetmesh-Attempts"] == "4"
+        assert letter.headers["Jetmesh-Subject"] == f"{unique}-in.placed.p-1"
+        assert letter.headers["Jetmesh-Sequence"] == str(stored.sequence)
+        assert letter.headers["Correlation-Id"] == "c-7"
+        assert letter.payload == b'{"order_id":"p-1"}'
+        assert (consumer.stats.retried, consumer.stats.dead) == (3, 1)
+
+
+async def test_the_outcome_of_a_retry_has_the_first_message_as_its_cause(
+    broker: Broker, unique: str
+) -> None:
+    def work(_: str, delivery: Delivery) -> None:
+        if delivery.attempt < 3:
+            raise ValueError("no luck")
+
+    async with working(broker, unique, work) as (m, _, placed):
+        stored = await m.publish(placed("p-1"))
+        await m.settled()
+        (outcome,) = await outcomes(m, unique)
+        assert outcome.message_id == (
+            f"{unique}-service:do:{stored.stream}:{stored.sequence}:{unique}.done.p-1"
+        )
+        assert outcome.payload == b'{"order_id":"p-1","attempt":3}'
+
+
+async def test_the_lane_tells_attempts_and_cause_and_is_empty_afterwards(
+    broker: Broker, unique: str
+) -> None:
+
+    def work(_: str, delivery: Delivery) -> None:
+        if delivery.attempt == 1:
+            raise Retry("the bank is closed", after=3)
+
+    async with working(broker, unique, work) as (m, consumer, placed):
+        stored = await m.publish(placed("p-1"))
+        await eventually(lambda: consumer.stats.retried, what="the retry")
+        (waiting,) = await m.stored(LANES, f"lanes.{unique}-service.do.>")
+        lane = f"lanes.{unique}-service.do"
+        assert waiting.subject == f"{lane}.{stored.stream}.{stored.sequence}.later"
+        assert waiting.headers["Nats-Schedule-Target"] == f"{lane}.p-1"
+        assert waiting.headers["Jetmesh-Attempts"] == "1"
+        assert waiting.headers["Jetmesh-Error"] == "Retry"
+        assert waiting.headers["Jetmesh-Message"] == "the bank is closed"
+        info = await state(m, consumer)
+        assert (info["num_ack_pending"], info["ack_floor"]["stream_seq"]) == (0, stored.sequence)
+        await m.settled()
+        assert len(await outcomes(m, unique)) == 1
+
+        async def empty() -> bool:
+            return not await m.stored(LANES, f"lanes.{unique}-service.do.>")
+
+        await eventually(empty, what="an empty lane")
+
+
+async def test_deliveries_that_were_lost_are_no_attempts(broker: Broker, unique: str) -> None:
+    """Somebody takes the message nine times and dies, as processes do that are killed."""
+    attempts: list[int] = []
+
+    def work(_: str, delivery: Delivery) -> None:
+        attempts.append(delivery.attempt)
+        if len(attempts) == 1:
+            raise ValueError("no luck")
+
+    async with working(broker, unique, work, attempts=2) as (m, consumer, placed):
+        await stop(m, consumer)
+        await m.publish(placed("p-1"))
+        for _ in range(9):
+            await lose_one(m, consumer)
+        consumer.inflow.start()
+        await m.settled()
+        assert attempts == [1, 2]
+        assert await letters(m, unique) == []
+        assert len(await outcomes(m, unique)) == 1
+
+
+async def lose_one(m: Mesh, consumer: Consumer) -> None:
+    """Take a delivery and give it back without a word about why."""
+    handler = consumer.handler
+    subject = f"$JS.API.CONSUMER.MSG.NEXT.{handler.input.stream}.{handler.durable}"
+    inbox, subscription = await m.control._session.listen()
+    await m.control._session.publish(subject, b'{"batch":1}', inbox)
+    taken = await subscription.next_msg(timeout=5)
+    await m.control._session.publish(taken.reply, b'-NAK {"delay": 1}', "")
+    await subscription.unsubscribe()
+
+
+async def test_a_retry_that_does_not_count_is_no_attempt(broker: Broker, unique: str) -> None:
+    runs = 0
+
+    def work(_: str, delivery: Delivery) -> None:
+        nonlocal runs
+        runs += 1
+        assert delivery.attempt == 1
+        if runs < 7:
+            raise Retry("not yet", after=0.02, counts=False)
+
+    async with working(broker, unique, work, attempts=2) as (m, _, placed):
+        await m.publish(placed("p-1"))
+        await m.settled()
+        assert runs == 7
+        assert await letters(m, unique) == []
+        assert len(await outcomes(m, unique)) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "error"),
+    [("LookupError", KeyError("no such thing")), ("builtins.ValueError", ValueError("wrong"))],
+)
+async def test_an_exception_that_the_policy_names_is_not_tried_again(
+    broker: Broker, unique: str, name: str, error: Exception
+) -> None:
+    def work(key: str, _: Delivery) -> None:
+        raise error if key == "named" else OSError("another")
+
+    async with working(broker, unique, work, rejects=(name,), attempts=2) as (m, _, placed):
+        await m.publish(placed("named"))
+        await m.publish(placed("other"))
+        await m.settled()
+        found = {e.subject.rpartition(".")[2]: e for e in await letters(m, unique)}
+        assert found["named"].headers["Jetmesh-Attempts"] == "1"
+        assert found["other"].headers["Jetmesh-Attempts"] == "2"
+
+
+async def test_no_attempt_begins_after_max_age(broker: Broker, unique: str) -> None:
+    """Neither a first one, of a message that waited too long, nor one after a failure."""
+    runs: list[str] = []
+
+    def work(key: str, _: Delivery) -> None:
+        runs.append(key)
+        raise Retry("later", after=5)
+
+    age = Duration(1)
+    async with working(broker, unique, work, max_age=age, attempts=9) as (m, consumer, placed):
+        await stop(m, consumer)
+        await m.publish(placed("waited"))
+        old = await m.publish(placed("waited-too"))
+        await eventually(lambda: is_older(m, old.stream, old.sequence, 1.1), what="old messages")
+        consumer.inflow.start()
+        await m.publish(placed("failed"))
+        await m.settled()
+        found = Counter(e.headers["Jetmesh-Error"] for e in await letters(m, unique))
+        assert found == {"Expired": 2, "Retry": 1}
+        assert runs == ["failed"]
+
+
+async def is_older(m: Mesh, stream: str, sequence: int, seconds: float) -> bool:
+    message = await m.control.message(stream, sequence)
+    assert message is not None
+    return (datetime.now(UTC) - message.stored_at).total_seconds() > seconds
+
+
+async def test_retries_never_stop_the_flow(broker: Broker, unique: str) -> None:
+    """Ten times max_ack_pending messages wait for their retry, and new ones still pass."""
+    pending = 40
+
+    def work(key: str, _: Delivery) -> None:
+        if key.startswith("bad"):
+            raise Retry("not now", after=60)
+
+    async with working(broker, unique, work, max_ack_pending=pending, concurrency=8, batch=32) as (
+        m,
+        consumer,
+        placed,
+    ):
+        await asyncio.gather(*(m.publish(placed(f"bad-{n}")) for n in range(pending * 10)))
+        good = [await m.publish(placed(f"good-{n}")) for n in range(50)]
+
+        async def passed() -> bool:
+            return len(await outcomes(m, unique)) == len(good)
+
+        await eventually(passed, what="an outcome for each good one")
+        info = await state(m, consumer)
+        assert info["ack_floor"]["stream_seq"] == good[-1].sequence
+        waiting = await m.stored(LANES, f"lanes.{unique}-service.do.*.*.later")
+        assert len(waiting) == pending * 10
+        await m.control.forget(LANES, f"lanes.{unique}-service.do.>")
+
+
+async def test_many_quick_retries_do_not_fill_what_may_be_pending(
+    broker: Broker, unique: str
+) -> None:
+    """A few wait in place; the others leave at once for the lane."""
+
+    def work(key: str, delivery: Delivery) -> None:
+        if key.startswith("bad") and delivery.attempt < 3:
+            raise ValueError("no luck")
+
+    slow = Duration(1)
+    async with working(broker, unique, work, max_ack_pending=32, concurrency=8, backoff=slow) as (
+        m,
+        consumer,
+        placed,
+    ):
+        await asyncio.gather(*(m.publish(placed(f"bad-{n}")) for n in range(320)))
+        good = await m.publish(placed("good"))
+        await eventually(lambda: m.control.last(unique.upper(), f"{unique}.done.good"), within=3)
+        info = await state(m, consumer)
+        assert info["delivered"]["stream_seq"] >= good.sequence
+        assert info["num_ack_pending"] <= 32 // 8
+        await m.settled(within=30)
+        assert len(await outcomes(m, unique)) == 321
+        assert await letters(m, unique) == []
+
+
+async def test_a_message_typed_on_a_lane_by_hand_is_dead_lettered(
+    broker: Broker, unique: str
+) -> None:
+    runs: list[str] = []
+
+    def work(key: str, _: Delivery) -> None:
+        runs.append(key)
+
+    async with working(broker, unique, work) as (m, _, _placed):
+        await m.publish(f"lanes.{unique}-service.do.p-1", b'{"order_id":"p-1"}')
+        headers = {
+            "Jetmesh-Subject": "elsewhere.placed",
+            "Jetmesh-Stream": "ELSEWHERE",
+            "Jetmesh-Sequence": "1",
+            "Jetmesh-Stored-At": "2026-01-01T00:00:00",
+        }
+        await m.publish(f"lanes.{unique}-service.do.p-2", b'{"order_id":"p-2"}', headers)
+        await m.settled()
+        first, second = await letters(m, unique)
+        assert first.headers["Jetmesh-Error"] == second.headers["Jetmesh-Error"] == "Reject"
+        assert "Jetmesh-Subject" in first.headers["Jetmesh-Message"]
+        assert "ELSEWHERE" in second.headers["Jetmesh-Message"]
+        assert runs == []
+
+
+async def test_garbage_on_a_lane_is_dead_lettered(broker: Broker, unique: str) -> None:
+    async with working(broker, unique, lambda *_: None) as (m, _, _placed):
+        headers = {
+            "Jetmesh-Subject": f"{unique}-in.placed",
+            "Jetmesh-Stream": f"{unique}-in".upper().replace("-", "_"),
+            "Jetmesh-Sequence": "1",
+            "Jetmesh-Stored-At": "2026-01-01T00:00:00",
+        }
+        await m.publish(f"lanes.{unique}-service.do._", b"\xff\x00{", headers)
+        await m.settled()
+        (letter,) = await letters(m, unique)
+        assert letter.headers["Jetmesh-Error"] == "ContractViolation"
+        assert letter.payload == b"\xff\x00{"
+
+
+async def test_a_message_that_is_too_large_for_the_lane_waits_in_place(
+    broker: Broker, unique: str
+) -> None:
+    """With the headers of a lane it would be larger than the server's max_payload."""
+    attempts: list[int] = []
+
+    def work(_: str, delivery: Delivery) -> None:
+        attempts.append(delivery.attempt)
+        if len(attempts) < 4:
+            raise ValueError("no luck")
+
+    async with working(broker, unique, work) as (m, _, _placed):
+        largest = (1 << 20) - 60
+        body = b'{"order_id":"p-1","_":"' + b"x" * (largest - 25) + b'"}'
+        await m.publish(f"{unique}-in.placed.p-1", body)
+        await m.settled()
+        assert attempts == [1, 2, 3, 4]
+        assert await letters(m, unique) == []
+        assert len(await outcomes(m, unique)) == 1
+
+
+async def test_a_retry_outlives_its_service(broker: Broker, unique: str) -> None:
+    """Stopped while a message waits on the lane, it goes on there with the second attempt."""
+    fails = True
+
+    def work(_: str, delivery: Delivery) -> None:
+        if fails:
+            raise Retry("later", after=2.5)
+        assert delivery.attempt == 2
+
+    async with working(broker, unique, work) as (m, consumer, placed):
+        await m.publish(placed("p-1"))
+        await eventually(lambda: consumer.stats.retried, what="the retry")
+    fails = False
+    async with working(broker, unique, work) as (m, consumer, placed):
+        await m.settled()
+        assert len(await outcomes(m, unique)) == 1
+        assert consumer.stats.delivered == 1
+
+
+async def test_a_rejected_delivery_of_a_lane_is_dead_lettered_with_its_origin(
+    broker: Broker, unique: str
+) -> None:
+    def work(_: str, delivery: Delivery) -> None:
+        if delivery.attempt == 1:
+            raise Retry("look again", after=2.5)
+        raise Reject("never")
+
+    async with working(broker, unique, work) as (m, _, placed):
+        stored = await m.publish(placed("p-1"))
+        await m.settled()
+        (letter,) = await letters(m, unique)
+        assert letter.headers["Jetmesh-Stream"] == stored.stream
+        assert letter.headers["Jetmesh-Sequence"] == str(stored.sequence)
+        assert letter.headers["Jetmesh-Attempts"] == "2"
