@@ -11,7 +11,7 @@ import httpx
 from msgspec import DecodeError, Meta, Struct
 from msgspec.json import decode, encode
 
-from jetmesh import Reject, Retry
+from jetmesh import Reject, Retry, Unavailable
 
 _LATER: Final = frozenset(
     {
@@ -19,6 +19,19 @@ _LATER: Final = frozenset(
         HTTPStatus.CONFLICT,  # the first request with this key is still being worked on
         HTTPStatus.TOO_EARLY,
         HTTPStatus.TOO_MANY_REQUESTS,
+    }
+)
+
+
+_AWAY: Final = frozenset(
+    {
+        HTTPStatus.BAD_GATEWAY,
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        HTTPStatus.GATEWAY_TIMEOUT,
+        # wrong settings, which somebody corrects while the orders wait
+        HTTPStatus.UNAUTHORIZED,
+        HTTPStatus.FORBIDDEN,
+        HTTPStatus.NOT_FOUND,
     }
 )
 
@@ -56,7 +69,8 @@ class Gateway:
         """Charge once for `idempotency_key`, however often it is called.
 
         Raises:
-            Retry: the gateway did not answer, or said that it cannot at the moment.
+            Unavailable: the gateway does not answer, or not to us.
+            Retry: it cannot charge this order at the moment.
             Reject: the gateway does not accept such a request.
         """
         try:
@@ -67,7 +81,7 @@ class Gateway:
             )
         except httpx.RequestError as error:
             # Only the kind: what an error of the client says is not ours to promise harmless.
-            raise Retry(f"The gateway did not answer: {type(error).__name__}.") from error
+            raise Unavailable(f"The gateway did not answer: {type(error).__name__}.") from error
         return read_answer(response.status_code, response.content)
 
 
@@ -75,7 +89,8 @@ def read_answer(status: int, body: bytes) -> Charged | Refused:
     """What the gateway's answer means. Its text is never quoted: it may repeat the token.
 
     Raises:
-        Retry: the gateway cannot answer now, or its answer cannot be read. Asking again with
+        Unavailable: no request would get another answer now.
+        Retry: the gateway cannot answer this one now, or its answer cannot be read. Asking again with
             the same key is safe, whatever it did.
         Reject: the gateway does not accept such a request, so asking again cannot help.
     """
@@ -84,6 +99,8 @@ def read_answer(status: int, body: bytes) -> Charged | Refused:
             return decode(body, type=Charged | Refused)
         except DecodeError as error:  # no JSON, or not what the interface promises
             raise Retry(f"The gateway's answer with status {status} cannot be read.") from error
+    if status in _AWAY:
+        raise Unavailable(f"The gateway answered with status {status}.")
     if status in _LATER or not HTTPStatus(400) <= status < HTTPStatus(500):
         raise Retry(f"The gateway answered with status {status}.")
     raise Reject(

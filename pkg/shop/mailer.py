@@ -15,7 +15,7 @@ from aiosmtplib import (
     SMTPResponseException,
 )
 
-from jetmesh import Reject, Retry
+from jetmesh import Reject, Retry, Unavailable
 
 _PERMANENT: Final = 500  # RFC 5321, 4.2.1: 5yz is a permanent negative reply
 
@@ -36,7 +36,8 @@ class Mailer:
 
         Raises:
             Reject: the server will never take this mail for this recipient.
-            Retry: it cannot at the moment, or cannot be reached.
+            Retry: it cannot take this mail at the moment.
+            Unavailable: it cannot be reached, or takes no mail of ours.
         """
         async with self._slots:
             try:
@@ -74,7 +75,7 @@ class Mailer:
             raise
 
 
-def verdict_on(error: Exception) -> Reject | Retry:
+def verdict_on(error: Exception) -> Reject | Retry | Unavailable:
     """What a failed mail means for its delivery.
 
     Only what the server says of this recipient or this mail is final. A refused sender or
@@ -85,6 +86,8 @@ def verdict_on(error: Exception) -> Reject | Retry:
     if isinstance(error, SMTPRecipientRefused | SMTPDataError) and error.code >= _PERMANENT:
         what = "recipient" if isinstance(error, SMTPRecipientRefused) else "mail"
         return Reject(f"The mail server refused the {what} with {error.code}.")
-    if isinstance(error, SMTPResponseException):
+    if isinstance(error, SMTPRecipientRefused | SMTPDataError):
         return Retry(f"The mail server answered {error.code} ({type(error).__name__}).")
-    return Retry(f"The mail server cannot be reached: {type(error).__name__}.")
+    if isinstance(error, SMTPResponseException):
+        return Unavailable(f"The mail server answered {error.code} ({type(error).__name__}).")
+    return Unavailable(f"The mail server cannot be reached: {type(error).__name__}.")

@@ -29,7 +29,7 @@ DECLINES: Final = {
     "tok_expired_card": "expired_card",
 }
 FAILURES: Final = 2
-"""How often FLAKY is answered with 503, per key, before it works."""
+"""How often FLAKY is answered with 500, per key, before it works."""
 SLOWNESS: Final = 3.0
 """Seconds until SLOW is answered."""
 
@@ -113,7 +113,7 @@ def routes(charges: Charges) -> list[BaseRoute]:
         is_new = charges.find(key) is None
         if is_new and wanted.token == FLAKY and failures[key] < FAILURES:
             failures[key] += 1
-            return _problem(503, "Try again later.")
+            return _problem(500, "Try again later.")
         if is_new and wanted.token == SLOW:
             await asyncio.sleep(SLOWNESS)
         return _settle(charges, key, wanted, _digest(body))

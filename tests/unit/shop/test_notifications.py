@@ -20,7 +20,7 @@ from aiosmtplib import (
 from msgspec import Struct
 from msgspec.structs import replace
 
-from jetmesh import Reject, Retry
+from jetmesh import Reject, Retry, Unavailable
 from jetmesh.testing import aoutputs, delivery
 from shop.mailer import Mailer, verdict_on
 from shop.notifications import (
@@ -92,14 +92,14 @@ ADDRESS = "customer@example.test"
     [
         (SMTPRecipientsRefused([SMTPRecipientRefused(550, "no", ADDRESS)]), Reject),
         (SMTPRecipientsRefused([SMTPRecipientRefused(451, "later", ADDRESS)]), Retry),
-        (SMTPRecipientsRefused([]), Retry),
+        (SMTPRecipientsRefused([]), Unavailable),
         (SMTPDataError(554, f"spam for {ADDRESS}"), Reject),
         (SMTPDataError(452, "disk full"), Retry),
-        (SMTPSenderRefused(553, "not you", "shop@example.test"), Retry),
-        (SMTPAuthenticationError(535, "wrong password"), Retry),
-        (SMTPConnectError("refused"), Retry),
-        (SMTPServerDisconnected("gone"), Retry),
-        (ConnectionResetError("gone"), Retry),
+        (SMTPSenderRefused(553, "not you", "shop@example.test"), Unavailable),
+        (SMTPAuthenticationError(535, "wrong password"), Unavailable),
+        (SMTPConnectError("refused"), Unavailable),
+        (SMTPServerDisconnected("gone"), Unavailable),
+        (ConnectionResetError("gone"), Unavailable),
     ],
 )
 def test_only_what_concerns_this_mail_is_final(

@@ -8,7 +8,7 @@ import httpx
 import msgspec
 import pytest
 
-from jetmesh import Reject, Retry
+from jetmesh import Reject, Retry, Unavailable
 from jetmesh.testing import aoutputs
 from shop.gateway import Charged, Gateway, Refused, read_answer
 from shop.payments import (
@@ -65,18 +65,24 @@ async def test_a_refused_charge_is_a_decline_that_says_why() -> None:
 
 
 @pytest.mark.parametrize("error", [httpx.ConnectError("x"), httpx.ReadTimeout("x")])
-async def test_a_gateway_that_does_not_answer_is_asked_again(error: Exception) -> None:
-    with pytest.raises(Retry, match=f"did not answer: {type(error).__name__}"):
+async def test_a_gateway_that_does_not_answer_is_an_outage(error: Exception) -> None:
+    with pytest.raises(Unavailable, match=f"did not answer: {type(error).__name__}"):
         await aoutputs(service, charge, flow.validated(), gateway=gateway_that(error, []))
 
 
-@pytest.mark.parametrize("status", [302, 408, 409, 425, 429, 500, 502, 503])
+@pytest.mark.parametrize("status", [302, 408, 409, 425, 429, 500, 501])
 def test_an_answer_that_may_be_another_next_time_is_a_retry(status: int) -> None:
     with pytest.raises(Retry, match=str(status)):
         read_answer(status, b"tok_secret")
 
 
-@pytest.mark.parametrize("status", [400, 401, 403, 404, 422])
+@pytest.mark.parametrize("status", [401, 403, 404, 502, 503, 504])
+def test_an_answer_that_every_order_would_get_is_an_outage(status: int) -> None:
+    with pytest.raises(Unavailable, match=str(status)):
+        read_answer(status, b"tok_secret")
+
+
+@pytest.mark.parametrize("status", [400, 405, 413, 422])
 def test_an_answer_that_stays_the_same_is_a_dead_letter(status: int) -> None:
     with pytest.raises(Reject, match=str(status)) as caught:
         read_answer(status, b"tok_secret is wrong")
