@@ -5,7 +5,7 @@ BIN := .venv/bin
 INSTALLED := .venv/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install up down clean test lint format contracts bench
+.PHONY: help install up down clean test lint format contracts bench image manifests
 
 help:  ## show this
 	@sed -n 's/^\([a-z]*\):.*## /\1|/p' Makefile | while IFS='|' read -r name text; do \
@@ -31,6 +31,7 @@ lint: $(INSTALLED)  ## ruff, mypy, import-linter, stale contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/jetmesh contracts --check
+	$(BIN)/jetmesh helm --check
 
 format: $(INSTALLED)  ## put the code in its form
 	$(BIN)/ruff check --fix
@@ -38,6 +39,14 @@ format: $(INSTALLED)  ## put the code in its form
 
 contracts: $(INSTALLED)  ## write contracts/asyncapi.yaml and the schemas
 	@$(BIN)/jetmesh contracts
+
+image:  ## build the image of every service with docker or podman; IMAGE=shop:1.0.0
+	@deploy/image/build $(IMAGE)
+
+manifests: $(INSTALLED)  ## write the chart's values and deploy/k8s/base and overlays
+	@deploy/k8s/install-tools
+	@$(BIN)/jetmesh helm
+	@$(BIN)/jetmesh manifests
 
 bench: $(INSTALLED)  ## measure side by side with peers; ROUNDS=1 MESSAGES=30000 for a minute
 	@$(BIN)/python benchmarks/run.py

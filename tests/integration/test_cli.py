@@ -7,12 +7,14 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from jetmesh.operate.broker import Broker, free_port
+from jetmesh.run.lanes import Origin, later_subject, schedule
 from jetmesh.testing import mesh
 from shop import order_validation
 
@@ -171,6 +173,32 @@ async def test_trace_shows_a_dead_letter_with_its_cause(broker: Broker) -> None:
     assert letter["summary"] == "ValueError: no luck (5 attempts)"
 
 
+async def test_trace_tells_when_the_next_attempt_is(broker: Broker) -> None:
+    async with mesh(order_validation.service, url=broker.url) as running:
+        await running.publish("purchases.created", purchase("patient"))
+        await running.settled()
+        validated = await running.control.last("ORDERS", "orders.validated.patient")
+        assert validated is not None
+        origin = Origin(
+            validated.subject, "ORDERS", str(validated.sequence), validated.stored_at, 2
+        )
+        await running.control.publish(
+            later_subject("payments", "charge", origin),
+            validated.payload,
+            {
+                **origin.headers(),
+                "Jetmesh-Error": "Retry",
+                "Jetmesh-Message": "the bank is closed",
+                **schedule(
+                    "lanes.payments.charge.patient", datetime(2099, 1, 1, 7, 30, tzinfo=UTC)
+                ),
+            },
+        )
+    shown = jetmesh("trace", "patient", url=broker.url).stdout
+    wait = "payments.charge tries again at 07:30:00, attempt 3 (Retry: the bank is closed)"
+    assert wait in shown
+
+
 def test_trace_finds_a_purchase_that_nobody_took_yet(broker: Broker) -> None:
     publish(broker, purchase("alone"))
     shown = jetmesh("trace", "alone", url=broker.url)
@@ -202,7 +230,7 @@ def test_plan_shows_each_field_that_differs(broker: Broker) -> None:
     planned = jetmesh("plan", url=broker.url, **tuned)
     assert "~ durable ORDERS/payments-charge" in planned.stdout
     assert "ack_wait: " in planned.stdout
-    assert "1 change." in planned.stdout
+    assert "2 changes." in planned.stdout
 
 
 def test_apply_refuses_to_lose_data_without_the_flag(tmp_path: Path) -> None:

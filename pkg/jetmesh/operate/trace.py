@@ -15,8 +15,17 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from jetmesh.declare import DEADLETTERS, REFUSALS, EventSpec, Handler, Topology, escape_key
+from jetmesh.declare import (
+    DEADLETTERS,
+    LANES,
+    REFUSALS,
+    EventSpec,
+    Handler,
+    Topology,
+    escape_key,
+)
 from jetmesh.operate.summary import summary
+from jetmesh.run.lanes import ATTEMPTS, ERROR, MESSAGE, Origin, later_subject
 from jetmesh.run.mask import masked
 from jetmesh.transport.control import ApiError, ControlPlane, StoredMessage
 
@@ -199,11 +208,33 @@ async def _with_waits(
         waits: list[str] = []
         for handler in topology.handlers:
             name = f"{handler.service}.{handler.name}"
-            mine = step.kind == "event" and handler.input.subject == step.subject
-            if mine and (step.id, name) not in answered:
-                waits += await _wait(control, handler, step)
+            if step.kind != "event" or handler.input.subject != step.subject:
+                continue
+            later = await _later(control, handler, step)
+            if later or (step.id, name) not in answered:
+                waits += later or await _wait(control, handler, step)
         told.append(replace(step, waits=tuple(waits)))
     return told
+
+
+async def _later(control: ControlPlane, handler: Handler, step: Step) -> list[str]:
+    """The retry of a message that waits on its handler's lane."""
+    stream, _, sequence = step.id.partition(":")
+    origin = Origin(step.subject, stream, sequence, step.stored_at)
+    subject = later_subject(handler.service, handler.name, origin)
+    try:
+        found = await control.last(LANES, subject)
+    except ApiError as error:
+        if error.code == _NOT_FOUND:
+            return []
+        raise
+    if found is None:
+        return []
+    told = found.headers
+    at = told.get("Nats-Schedule", "").removeprefix("@at ")[11:19]
+    number = int(told.get(ATTEMPTS, "0")) + 1
+    why = masked(f"{told.get(ERROR)}: {told.get(MESSAGE)}")
+    return [f"{handler.service}.{handler.name} tries again at {at}, attempt {number} ({why})"]
 
 
 async def _wait(control: ControlPlane, handler: Handler, step: Step) -> list[str]:

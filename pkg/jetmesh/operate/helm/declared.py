@@ -1,0 +1,151 @@
+"""The values that a topology brings: one group per service, handler and stream."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import fields
+
+from jetmesh.declare import Duration, Handler, Policy, Service
+from jetmesh.declare.system import System
+from jetmesh.declare.topology import LANES, StreamSpec, StreamTuning, Topology
+from jetmesh.operate.helm.outside import Address, addresses
+from jetmesh.operate.helm.tree import Group, Node, Value, attribute_texts, camel, group_of
+from jetmesh.operate.helm.values import (
+    Amounts,
+    ChartValues,
+    Limits,
+    NatsPermissions,
+    Resources,
+    ServiceValues,
+)
+from jetmesh.settings import PolicyOverride, StreamOverride
+from jetmesh.settings.names import Leaf, struct_names
+
+# Beside its code, a read model holds what it folded: it grows with history.
+_WITH_READ_MODEL: Final = Resources(requests=Amounts(memory="128Mi"), limits=Limits(memory="512Mi"))
+_DENIED: Final = (
+    "$JS.API.STREAM.CREATE.>",
+    "$JS.API.STREAM.UPDATE.>",
+    "$JS.API.STREAM.DELETE.>",
+    "$JS.API.CONSUMER.CREATE.*.>",  # a read model's consumer has no name, a durable has
+    "$JS.API.CONSUMER.DURABLE.CREATE.>",
+)
+
+
+def chart_values(system: System, topology: Topology) -> Group:
+    """Everything that may be set when `system` is installed."""
+    defaults = {
+        "image": f"{system.name}:{system.version}",
+        "nats": {"permissions": NatsPermissions(deny=_denied(topology))},
+    }
+    values = dict(group_of(ChartValues, defaults=defaults).values)
+    outside = addresses(system, topology.services)
+    values["services"] = Group(
+        {s.name: _service(s, outside.get(s.name, ())) for s in topology.services},
+        "Each service is scaled and tuned by itself.",
+    )
+    values["streams"] = Group(
+        {stream.name: _stream(stream) for stream in topology.streams},
+        "Changed values are changed on the server, unless that would lose events.",
+    )
+    return Group(values)
+
+
+def secrets_of(service: Service) -> list[str]:
+    """The names of the settings that nobody may read."""
+    names = struct_names(service.settings) if service.settings else {}
+    return [name for name, leaf in names.items() if isinstance(leaf, Leaf) and leaf.sensitive]
+
+
+def _denied(topology: Topology) -> tuple[str, ...]:
+    """A service settles what is open on its lanes, and removes nothing else."""
+    kept = [stream.name for stream in topology.streams if stream.name != LANES]
+    removing = ("$JS.API.STREAM.PURGE.", "$JS.API.STREAM.MSG.DELETE.")
+    return (*_DENIED, *(verb + name for verb in removing for name in kept))
+
+
+def _service(service: Service, outside: Iterable[Address]) -> Group:
+    defaults: dict[str, Any] = {}
+    if service.read_models:
+        defaults["resources"] = _WITH_READ_MODEL
+    values = dict(group_of(ServiceValues, defaults=defaults).values)
+    outside = list(outside)
+    if not service.pages:
+        del values["ingress"]
+    if not outside:
+        del values["egressTo"]
+    values["autoscaling"] = _autoscaling(service, values["autoscaling"])
+    if service.settings:
+        values |= _settings(service, service.settings, outside)
+    if service.handlers:
+        values["handlers"] = Group({h.name: _handler(h) for h in service.handlers})
+    return Group(values, service.description)
+
+
+def _autoscaling(service: Service, node: Node) -> Group:
+    """Where nobody waits for pages, the last pod may end, too, and one starts when work comes."""
+    assert isinstance(node, Group)  # noqa: S101 - it is a Struct
+    values = dict(node.values)
+    if not service.handlers:
+        del values["lag"]
+    elif not service.pages:
+        text = "0: none while nothing waits; KEDA only."
+        values["minReplicas"] = Value(1, {"type": "integer", "minimum": 0}, text)
+    return Group(values, node.text)
+
+
+def _settings(
+    service: Service, struct: type[Struct], outside: Iterable[Address]
+) -> dict[str, Node]:
+    """The service's own settings; what is secret goes another way than what is not."""
+    secret = secrets_of(service)
+    known = group_of(struct).values
+    hidden = {camel(name): known[camel(name)] for name in secret}
+    shown = {name: node for name, node in known.items() if name not in hidden}
+    for address in outside:
+        shown[address.required] = _required(shown[address.required])
+    found: dict[str, Node] = {"settings": Group(shown)} if shown else {}
+    if hidden:
+        found["secrets"] = Group(hidden, "They go into a Secret, never into a ConfigMap.")
+    return found
+
+
+def _required(node: Node) -> Value:
+    """It has no default that is right anywhere: empty says that it was not set."""
+    assert isinstance(node, Value)  # noqa: S101 - an address is a text
+    schema = {"anyOf": [{"const": ""}, node.schema]}
+    return Value("", schema, f"{node.text} Required without the sandbox.")
+
+
+def _handler(handler: Handler) -> Group:
+    group = group_of(
+        PolicyOverride,
+        defaults=msgspec.structs.asdict(handler.policy),
+        texts=attribute_texts(Policy),
+    )
+    positive: dict[str, Node] = {}
+    for name, node in group.values.items():
+        assert isinstance(node, Value)  # noqa: S101 - a policy is flat
+        least = {"minimum": 1} if node.schema.get("type") == "integer" else {}
+        positive[name] = Value(node.default, node.schema | least, node.text)
+    return Group(positive, f"Handles {handler.input.subject}.")
+
+
+def _stream(stream: StreamSpec) -> Group:
+    texts = attribute_texts(StreamTuning)
+    texts["replicas"] = "0: as many as NATS has nodes, three at most."
+    values = dict(group_of(StreamOverride, defaults=_tuning(), texts=texts).values)
+    for name, limits in (("maxBytes", {"minimum": -1}), ("replicas", {"minimum": 0, "maximum": 5})):
+        node = values[name]
+        assert isinstance(node, Value)  # noqa: S101 - a tuning is flat
+        values[name] = Value(node.default, node.schema | limits, node.text)
+    return Group(values, f"{stream.description}.")
+
+
+def _tuning() -> dict[str, Any]:
+    declared: dict[str, Any] = {f.name: f.default for f in fields(StreamTuning)}
+    return declared | {"replicas": 0, "max_age": Duration(0)}

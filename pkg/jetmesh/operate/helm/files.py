@@ -1,0 +1,81 @@
+"""The generated files of a chart, kept with the code."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from jetmesh.declare.system import System
+from jetmesh.declare.topology import Topology
+from jetmesh.errors import UsageError
+from jetmesh.operate.helm.declared import chart_values
+from jetmesh.operate.helm.facts import facts
+from jetmesh.operate.helm.text import plain_yaml, schema_json, table, values_yaml
+
+PARTS: Final = ("values", "schema", "facts", "readme")
+_BEGIN: Final = "<!-- values: written by `jetmesh helm` -->\n"
+_END: Final = "<!-- end of values -->\n"
+
+
+def part(system: System, topology: Topology, name: str) -> str:
+    """The text of one generated part.
+
+    Raises:
+        UsageError: there is no such part.
+    """
+    tree = chart_values(system, topology)
+    match name:
+        case "values":
+            return values_yaml(tree)
+        case "schema":
+            return schema_json(tree)
+        case "facts":
+            return plain_yaml(facts(system, topology))
+        case "readme":
+            return table(tree)
+    raise UsageError(f"There is no part {name!r}.", remedy=f"Choose one of: {', '.join(PARTS)}.")
+
+
+def write(system: System, topology: Topology, chart: Path) -> list[Path]:
+    """Write what is generated below `chart` and return the paths.
+
+    Raises:
+        UsageError: the chart's README has no place for the table.
+        OSError: the directory cannot be written.
+    """
+    current = _contents(system, topology, chart)
+    for path, text in current.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8", newline="\n")
+    return list(current)
+
+
+def stale(system: System, topology: Topology, chart: Path) -> list[Path]:
+    """The files that `write` would change."""
+    current = _contents(system, topology, chart)
+    return [path for path, text in current.items() if _text(path) != text]
+
+
+def _contents(system: System, topology: Topology, chart: Path) -> dict[Path, str]:
+    readme = chart / "README.md"
+    return {
+        chart / "values.yaml": part(system, topology, "values"),
+        chart / "values.schema.json": part(system, topology, "schema"),
+        chart / "files" / "topology.yaml": part(system, topology, "facts"),
+        readme: _with_table(_text(readme), part(system, topology, "readme")),
+    }
+
+
+def _with_table(readme: str, table: str) -> str:
+    before, begin, rest = readme.partition(_BEGIN)
+    _, end, after = rest.partition(_END)
+    if not begin or not end:
+        raise UsageError(
+            "The chart's README.md has no place for the table of values.",
+            remedy=f"Write these two lines into it: {_BEGIN.strip()} and {_END.strip()}",
+        )
+    return f"{before}{_BEGIN}\n{table}\n{_END}{after}"
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8") if path.is_file() else ""

@@ -1,0 +1,101 @@
+"""A tree of values as the chart's files: values.yaml, values.schema.json, the README's table."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from collections.abc import Iterator
+from typing import Any, Final
+
+import yaml
+
+from jetmesh.operate.helm.tree import Group, Node, Value
+from jetmesh.operate.schemas import DIALECT
+
+NOTE: Final = "# Written by `jetmesh helm` from the declarations: change those, not this.\n"
+_WIDTH: Final = 100
+
+
+def values_yaml(tree: Group) -> str:
+    """The defaults, with what each means above it where it stands for the first time."""
+    return NOTE + "\n".join(_lines(tree, "", set())) + "\n"
+
+
+def schema_json(tree: Group) -> str:
+    """The schema that helm checks values against; a name that is not in it is refused."""
+    return json.dumps({"$schema": DIALECT, **_schema(tree)}, indent=1, ensure_ascii=False) + "\n"
+
+
+def table(tree: Group) -> str:
+    """A Markdown table of every value; services, handlers and streams have one line each."""
+    rows: dict[str, tuple[set[str], str]] = {}
+    for path, value in tree.leaves():
+        defaults, _ = rows.setdefault(_general(path), (set(), value.text))
+        defaults.add(_short(value.default))
+    lines = ["| value | default | meaning |", "|---|---|---|"]
+    for name, (defaults, text) in rows.items():
+        default = f"`{defaults.pop()}`" if len(defaults) == 1 else "each its own"
+        lines.append(f"| `{name}` | {default} | {text.replace('|', chr(92) + '|')} |")
+    return "\n".join(lines) + "\n"
+
+
+def plain_yaml(data: dict[str, Any]) -> str:
+    """Data without comments."""
+    return NOTE + yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=_WIDTH)
+
+
+def _lines(group: Group, indent: str, said: set[str]) -> Iterator[str]:
+    for name, node in group.values.items():
+        if not indent:
+            yield ""
+        if node.text and node.text not in said:
+            said.add(node.text)
+            yield from textwrap.wrap(
+                node.text, _WIDTH, initial_indent=f"{indent}# ", subsequent_indent=f"{indent}# "
+            )
+        if isinstance(node, Group):
+            yield f"{indent}{name}:"
+            yield from _lines(node, f"{indent}  ", said)
+        else:
+            yield from _value(name, node.default, indent)
+
+
+def _value(name: str, default: Any, indent: str) -> Iterator[str]:
+    one_line = f"{indent}{name}: {json.dumps(default, ensure_ascii=False)}"
+    if not isinstance(default, list) or len(one_line) <= _WIDTH:
+        yield one_line
+        return
+    yield f"{indent}{name}:"
+    yield from (f"{indent}  - {json.dumps(item, ensure_ascii=False)}" for item in default)
+
+
+def _schema(node: Node) -> dict[str, Any]:
+    described = {"description": node.text} if node.text else {}
+    if isinstance(node, Value):
+        return {**described, **node.schema}
+    properties = {name: _schema(below) for name, below in node.values.items()}
+    return {
+        **described,
+        "type": "object",
+        "additionalProperties": False,
+        "properties": properties,
+    }
+
+
+def _general(path: tuple[str, ...]) -> str:
+    """`services.payments.handlers.charge.attempts` is one of many alike."""
+    match path:
+        case ("services", _, "handlers", _, *rest):
+            return ".".join(("services.<service>.handlers.<handler>", *rest))
+        case ("services", service, ("settings" | "secrets") as kind, *rest):
+            return ".".join(("services", service, kind, *rest))
+        case ("services", _, *rest):
+            return ".".join(("services.<service>", *rest))
+        case ("streams", _, *rest):
+            return ".".join(("streams.<stream>", *rest))
+    return ".".join(path)
+
+
+def _short(default: Any) -> str:
+    text = json.dumps(default, ensure_ascii=False)
+    return text if len(text) <= 60 else "see values.yaml"  # noqa: PLR2004 - what fits in a table

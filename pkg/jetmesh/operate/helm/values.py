@@ -1,0 +1,219 @@
+"""What may be set of a chart besides services and streams, with its defaults and why."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta, Struct, field
+
+from jetmesh.declare.duration import Duration
+
+Image = Annotated[
+    str,
+    # a registry's port is no tag: what follows the last colon may hold no slash
+    Meta(
+        pattern=r"^[^@\s]*[^@:\s/](:[A-Za-z0-9_][A-Za-z0-9_.-]*)?@sha256:[0-9a-f]{64}$"
+        r"|^[^@\s]*[^@:\s/]:[A-Za-z0-9_][A-Za-z0-9_.-]*$"
+    ),
+]
+"""A name with a tag or a digest: without, nobody knows what runs."""
+Memory = Annotated[str, Meta(pattern=r"^[0-9]+(\.[0-9]+)?(Ki|Mi|Gi|Ti)$")]
+Cpu = Annotated[str, Meta(pattern=r"^([0-9]+m|[0-9]+(\.[0-9]+)?)$")] | int | float
+Cidr = Annotated[str, Meta(pattern=r"^[0-9a-fA-F.:]+/[0-9]{1,3}$")]
+Positive = Annotated[int, Meta(ge=1)]
+Variable = Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+
+
+class Amounts(Struct, frozen=True, kw_only=True):
+    """What a container asks for, or may take at most."""
+
+    cpu: Cpu = "50m"
+    memory: Memory = "64Mi"
+
+
+class Limits(Struct, frozen=True, kw_only=True):
+    """There is no limit of CPU: it would slow a service down while cores are idle."""
+
+    memory: Memory = "192Mi"
+
+
+class Resources(Struct, frozen=True, kw_only=True):
+    """Of one pod."""
+
+    requests: Amounts = Amounts()
+    limits: Limits = Limits()
+
+
+class Autoscaling(Struct, frozen=True, kw_only=True):
+    """How many pods there are when nobody says it."""
+
+    enabled: bool = False
+    """The autoscaler owns the number of pods; `replicas` is not looked at."""
+    min_replicas: Positive = 1
+    max_replicas: Positive = 8
+    lag: Positive = 100
+    """KEDA: messages waiting on one durable for which there is to be one more pod."""
+    cpu: Annotated[int, Meta(ge=1, le=100)] = 80
+    """Without KEDA: per cent of the requested CPU above which there is to be one more pod."""
+
+
+class Ingress(Struct, frozen=True, kw_only=True):
+    """How the pages are reached from outside."""
+
+    enabled: bool = False
+    class_name: str = ""
+    host: str = ""
+    tls_secret: str = ""
+    annotations: dict[str, str] = field(default_factory=dict)
+
+
+class ServiceValues(Struct, frozen=True, kw_only=True):
+    """One service."""
+
+    replicas: Annotated[int, Meta(ge=0)] = 2
+    """Pods; two, so that one may go."""
+    resources: Resources = Resources()
+    autoscaling: Autoscaling = Autoscaling()
+    env: dict[Variable, str] = field(default_factory=dict)
+    """More variables for its pods."""
+    existing_secret: str = ""
+    """A Secret whose keys are variables of its pods, such as those of `secrets`."""
+    egress_to: tuple[Cidr, ...] = ("0.0.0.0/0", "::/0")
+    """Where the servers outside may be that it talks to; their ports come from its settings."""
+    ingress: Ingress = Ingress()
+
+
+class NatsCredentials(Struct, frozen=True, kw_only=True):
+    """Who we are at a NATS that is there already."""
+
+    kind: Literal["none", "password", "token", "creds", "nkey"] = "none"
+    secret: str = ""
+    """A Secret with `user` and `password`, `token`, `creds` or `nkey`, as `kind` says."""
+    admin_secret: str = ""
+    """The same for provisioning; empty: that of the services, which then may make streams."""
+
+
+class NatsTls(Struct, frozen=True, kw_only=True):
+    """TLS to a NATS that is there already."""
+
+    secret: str = ""
+    """A Secret with `ca.crt`."""
+    client: bool = False
+    """It holds `tls.crt` and `tls.key` of ours, too."""
+
+
+class NatsPasswords(Struct, frozen=True, kw_only=True):
+    """Empty ones are made once and kept; a letter must be first, the server reads 1k as 1000."""
+
+    services: Annotated[str, Meta(pattern="^([A-Za-z][A-Za-z0-9]*)?$")] = ""
+    admin: Annotated[str, Meta(pattern="^([A-Za-z][A-Za-z0-9]*)?$")] = ""
+    routes: Annotated[str, Meta(pattern="^([A-Za-z][A-Za-z0-9]*)?$")] = ""
+
+
+class NatsPermissions(Struct, frozen=True, kw_only=True):
+    """Of the one user that all services of a bundled NATS share."""
+
+    deny: tuple[str, ...] = ()
+    """What they may not publish: streams and durables are the admin's to change."""
+
+
+class NatsStorage(Struct, frozen=True, kw_only=True):
+    """The volume of one node."""
+
+    size: Memory = "10Gi"
+    class_name: str = ""
+    """Empty: the cluster's default."""
+
+
+class NatsValues(Struct, frozen=True, kw_only=True):
+    """The broker: bundled, or one that is there already."""
+
+    url: str = ""
+    """Of a NATS that is there already, several separated by commas; empty: one is bundled."""
+    nodes: Annotated[int, Meta(ge=1, le=5)] = 3
+    """How many nodes it has, bundled or not: no stream can have more replicas."""
+    monitoring: str = ""
+    """host:port where KEDA reads the lag of a NATS that is there already."""
+    account: str = "MESH"
+    """The account of our streams, as KEDA asks for it."""
+    credentials: NatsCredentials = NatsCredentials()
+    tls: NatsTls = NatsTls()
+    image: Image = "nats:2.15.1-alpine"
+    existing_secret: str = ""
+    """A Secret with `services`, `admin` and `routes`, the passwords of the bundled NATS."""
+    passwords: NatsPasswords = NatsPasswords()
+    permissions: NatsPermissions = NatsPermissions()
+    sync_interval: Annotated[str, Meta(pattern=r"^(always|[0-9]+(ms|s|m))$")] = "always"
+    """When stored messages are forced to disk. `always`: nothing acknowledged is lost when the
+    power of all nodes fails at once; with the server's own 2m almost half of it was. It costs two
+    thirds of the rate at which one publisher can store."""
+    storage: NatsStorage = NatsStorage()
+    resources: Resources = Resources(
+        requests=Amounts(cpu="250m", memory="256Mi"), limits=Limits(memory="1Gi")
+    )
+    spread: Literal["preferred", "required"] = "preferred"
+    """Whether two of its nodes may share a machine when there are too few."""
+
+
+class Sandbox(Struct, frozen=True, kw_only=True):
+    """Stand-ins for other people's servers: nobody is charged, no mail leaves."""
+
+    enabled: bool = True
+    """Production says false, and where the real servers are."""
+
+
+class Scaling(Struct, frozen=True, kw_only=True):
+    """What scales services whose `autoscaling.enabled` is true."""
+
+    by: Literal["auto", "keda", "cpu"] = "auto"
+    """`auto`: KEDA where the cluster has it, else their use of CPU."""
+
+
+class Provision(Struct, frozen=True, kw_only=True):
+    """The Job that makes streams and durables as declared, before services use them."""
+
+    allow_data_loss: bool = False
+    """Also what deletes stored events; for one upgrade, never for good."""
+
+
+class NetworkPolicy(Struct, frozen=True, kw_only=True):
+    """Who may talk to whom; it takes a cluster network that enforces policies."""
+
+    enabled: bool = True
+
+
+class Monitoring(Struct, frozen=True, kw_only=True):
+    """For a cluster with the Prometheus operator and Grafana."""
+
+    pod_monitor: bool = False
+    rules: bool = False
+    dashboard: bool = False
+    """A ConfigMap that Grafana's sidecar loads."""
+    labels: dict[str, str] = field(default_factory=dict)
+    """For the objects above: the operator may look only at some."""
+    lag: Positive = 1000
+    """Messages that may wait for one handler, ten minutes long."""
+
+
+class ChartValues(Struct, frozen=True, kw_only=True):
+    """Everything but services and streams."""
+
+    image: Image = "app:1.0.0"
+    """One image for every service; a tag or a digest is required."""
+    image_pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
+    image_pull_secrets: tuple[str, ...] = ()
+    grace: Duration = Duration(20)
+    """How long a stopping pod may finish what is in flight; it is killed ten seconds later."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    nats: NatsValues = NatsValues()
+    sandbox: Sandbox = Sandbox()
+    scaling: Scaling = Scaling()
+    provision: Provision = Provision()
+    network_policy: NetworkPolicy = NetworkPolicy()
+    monitoring: Monitoring = Monitoring()
+    node_selector: dict[str, str] = field(default_factory=dict)
+    """For every pod."""
+    tolerations: tuple[dict[str, Any], ...] = ()
+    """For every pod."""
+    priority_class: str = ""
+    """For every pod."""

@@ -1,0 +1,99 @@
+"""The chart, and a real helm to render it; what it renders is read once per set of values."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import pytest
+import yaml
+
+from jetmesh.errors import UsageError
+from jetmesh.operate.helm.program import helm_program
+from jetmesh.operate.project import Whole, find_project
+
+ROOT = Path(__file__).parents[2]
+CHART = ROOT / "deploy" / "k8s" / "chart"
+
+Object: TypeAlias = dict[str, Any]
+Helm: TypeAlias = Callable[..., subprocess.CompletedProcess[str]]
+Render: TypeAlias = "Callable[..., Rendered]"
+
+PRODUCTION = (
+    "sandbox.enabled=false",
+    "services.payments.settings.gatewayUrl=https://gateway.example.test",
+    "services.notifications.settings.smtpHost=mail.example.test",
+    "services.notifications.settings.smtpPort=587",
+)
+"""What production has to set at least."""
+
+
+class Rendered:
+    """The objects of one rendering."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.objects: list[Object] = [found for found in yaml.safe_load_all(text) if found]
+
+    def kind(self, kind: str) -> dict[str, Object]:
+        """Every object of a kind by its name."""
+        return {o["metadata"]["name"]: o for o in self.objects if o["kind"] == kind}
+
+    def one(self, kind: str, name: str) -> Object:
+        return self.kind(kind)[name]
+
+    def workloads(self) -> Iterator[tuple[str, Object]]:
+        """Everything that becomes pods: its name and the template of its pods."""
+        for found in self.objects:
+            name = f"{found['kind']}/{found['metadata']['name']}"
+            if found["kind"] == "Pod":
+                yield name, found
+            elif found["kind"] in ("Deployment", "StatefulSet", "Job"):
+                yield name, found["spec"]["template"]
+
+
+@pytest.fixture(scope="session")
+def chart() -> Path:
+    return CHART
+
+
+@pytest.fixture(scope="session")
+def whole() -> Whole:
+    """The shop as it is declared."""
+    return find_project(start=ROOT).load()
+
+
+@pytest.fixture(scope="session")
+def helm() -> Helm:
+    """Run helm and capture what it says."""
+    try:
+        program = helm_program(ROOT)
+    except UsageError as error:
+        if os.environ.get("CI"):
+            pytest.fail(str(error))
+        pytest.skip(str(error))
+
+    def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [program, *arguments], capture_output=True, text=True, check=False, timeout=60
+        )
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def render(helm: Helm) -> Render:
+    """The chart with values set as `--set` does, on a cluster that has the given APIs."""
+
+    @cache
+    def rendered(*sets: str, apis: tuple[str, ...] = ()) -> Rendered:
+        options = [f"--set={each}" for each in sets] + [f"--api-versions={each}" for each in apis]
+        done = helm("template", "shop", CHART, "--namespace", "shop", *options)
+        assert done.returncode == 0, done.stderr
+        return Rendered(done.stdout)
+
+    return rendered

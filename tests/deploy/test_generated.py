@@ -1,0 +1,75 @@
+"""The chart's values, schema, facts and table follow the declarations, without a cluster."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import jsonschema
+import pytest
+import yaml
+
+from jetmesh import Duration, Service, System, derive
+from jetmesh.errors import SettingsError, UsageError
+from jetmesh.operate.helm.files import part, stale, write
+from jetmesh.operate.helm.tree import DURATION
+from jetmesh.operate.project import Whole
+from shop_contracts import PaymentDeclined
+
+
+def test_what_the_chart_takes_from_the_declarations_is_up_to_date(
+    whole: Whole, chart: Path
+) -> None:
+    assert stale(whole.system, whole.topology, chart) == [], "run jetmesh helm"
+
+
+def test_a_new_service_appears_in_every_part_without_a_line_of_yaml() -> None:
+    fraud = Service("fraud-desk")
+
+    @fraud.on(PaymentDeclined)
+    def suspect(payment: PaymentDeclined) -> None: ...
+
+    system, topology = System("small", ()), derive([fraud])
+    values = yaml.safe_load(part(system, topology, "values"))
+    assert values["services"]["fraud-desk"]["handlers"]["suspect"]["ackWait"] == "30s"
+    schema = json.loads(part(system, topology, "schema"))
+    jsonschema.validate(values, schema)
+    [first, lane] = yaml.safe_load(part(system, topology, "facts"))["services"]["fraud-desk"][
+        "durables"
+    ]
+    assert first == {"stream": "PAYMENTS", "name": "fraud-desk-suspect"}
+    assert lane["stream"] == "LANES"
+    assert "services.<service>.handlers.<handler>.ackWait" in part(system, topology, "readme")
+
+
+def test_defaults_keep_their_own_schema(whole: Whole) -> None:
+    values = yaml.safe_load(part(whole.system, whole.topology, "values"))
+    jsonschema.validate(values, json.loads(part(whole.system, whole.topology, "schema")))
+
+
+@pytest.mark.parametrize("text", ["45s", "250ms", "1.5h", "7d", "0s", "45", "45 s", "s", "1w", ""])
+def test_the_schema_takes_a_duration_exactly_when_the_settings_do(text: str) -> None:
+    schema_takes = jsonschema.Draft202012Validator(DURATION).is_valid(text)
+    try:
+        Duration.parse(text)
+    except SettingsError:
+        assert not schema_takes
+    else:
+        assert schema_takes
+
+
+def test_no_secret_has_a_place_where_everybody_reads(whole: Whole) -> None:
+    services = yaml.safe_load(part(whole.system, whole.topology, "values"))["services"]
+    assert "gatewayKey" not in services["payments"]["settings"]
+    assert services["payments"]["secrets"] == {"gatewayKey": ""}
+
+
+def test_a_readme_without_a_place_for_the_table_is_refused(whole: Whole, tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text("# A chart\n")
+    with pytest.raises(UsageError, match="no place for the table"):
+        write(whole.system, whole.topology, tmp_path)
+
+
+def test_a_part_that_does_not_exist_is_refused_with_those_that_do(whole: Whole) -> None:
+    with pytest.raises(UsageError, match="values, schema, facts, readme"):
+        part(whole.system, whole.topology, "templates")

@@ -1,0 +1,57 @@
+"""What the image starts, and what it is built from."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+
+from jetmesh.operate.project import Whole
+from tests.deploy.conftest import ROOT
+
+IMAGE = ROOT / "deploy" / "image"
+
+
+def start(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    """Run what the image runs, at its place among the sources."""
+    program = (
+        f"import start, pathlib; start.PROGRAMS = pathlib.Path({str(ROOT / 'cmd')!r}); start.main()"
+    )
+    return subprocess.run(
+        [sys.executable, "-c", program, *arguments],
+        env={**os.environ, "PYTHONPATH": str(IMAGE), **environ},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
+
+
+def test_a_service_is_started_by_its_name() -> None:
+    started = start("payments", JETMESH__NATS__URL="nats://")
+    assert started.returncode == 1
+    assert started.stderr.startswith("payments: JETMESH__NATS__URL")
+
+
+def test_the_command_line_is_started_by_its_name() -> None:
+    shown = start("jetmesh", "topology", JETMESH_SYSTEM="shop.system:system")
+    assert shown.returncode == 0
+    assert "order-validation" in shown.stdout
+
+
+def test_a_name_that_is_none_is_answered_with_those_that_are(whole: Whole) -> None:
+    for arguments in (("paymnets",), ()):
+        refused = start(*arguments)
+        assert refused.returncode == 2
+        assert all(service.name in refused.stderr for service in whole.services)
+        assert "Traceback" not in refused.stderr
+
+
+def test_the_image_runs_as_nobody_from_hashed_wheels_on_a_base_of_choice() -> None:
+    text = (IMAGE / "Dockerfile").read_text()
+    assert "ARG BASE=" in text
+    assert set(re.findall(r"^FROM (\S+)", text, re.MULTILINE)) == {"${BASE}"}
+    assert "--require-hashes" in text
+    assert "\nUSER 65532:65532\n" in text
+    assert text.count("org.opencontainers.image.") >= 4

@@ -1,0 +1,76 @@
+"""The committed manifests: the chart rendered, nothing lost, taken by kubectl."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from jetmesh.errors import UsageError
+from jetmesh.operate.helm.manifests import documents, stale
+from jetmesh.operate.helm.program import helm_program
+from tests.deploy.conftest import ROOT, Helm, Object
+
+K8S = ROOT / "deploy" / "k8s"
+OVERLAYS = ("development", "production")
+
+
+@pytest.fixture(scope="module")
+def kubectl() -> str:
+    found = shutil.which("kubectl", path=f"{ROOT / '.cache' / 'bin'}:{os.environ['PATH']}")
+    if found is None:
+        text = "There is no kubectl on PATH or in .cache/bin; deploy/k8s/install-tools brings one."
+        if os.environ.get("CI"):
+            pytest.fail(text)
+        pytest.skip(text)
+    return found
+
+
+def key(found: Object) -> tuple[str, str]:
+    return found["kind"], found["metadata"]["name"]
+
+
+@pytest.mark.usefixtures("helm")
+def test_the_manifests_are_up_to_date() -> None:
+    assert stale(helm_program(ROOT), K8S) == [], "run make manifests"
+
+
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_kubectl_builds_the_chart_s_very_objects(
+    kubectl: str, helm: Helm, chart: Path, name: str
+) -> None:
+    overlay = K8S / "overlays" / name
+    built = subprocess.run(
+        [kubectl, "kustomize", overlay], capture_output=True, text=True, check=True
+    )
+    rendered = helm("template", "shop", chart, "--values", overlay / "values.yaml")
+    expected = documents(rendered.stdout)
+    found = [document for document in yaml.safe_load_all(built.stdout) if document]
+    assert sorted(found, key=key) == sorted(expected, key=key)
+
+
+def test_nothing_is_in_two_overlays_and_the_same() -> None:
+    own = [
+        [d for d in yaml.safe_load_all((K8S / "overlays" / name / "objects.yaml").read_text()) if d]
+        for name in OVERLAYS
+    ]
+    assert [key(document) for document in own[0] if document in own[1]] == []
+
+
+def test_production_commits_no_password_and_no_sandbox() -> None:
+    texts = [(K8S / name / "objects.yaml").read_text() for name in ("base", "overlays/production")]
+    kinds = [d["kind"] for text in texts for d in yaml.safe_load_all(text) if d]
+    assert "Secret" not in kinds
+    assert not any("sandbox" in text for text in texts)
+
+
+def test_rendering_without_helm_says_what_brings_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(UsageError, match="deploy/k8s/install-tools"):
+        helm_program(tmp_path)

@@ -1,0 +1,184 @@
+"""The bundled NATS: its configuration run by real servers, its passwords, its way to pods."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, asynccontextmanager
+from pathlib import Path
+from time import monotonic
+
+import pytest
+
+from jetmesh.errors import BrokerError
+from jetmesh.operate.broker import find_server, free_port
+from jetmesh.settings import NatsSettings
+from jetmesh.transport.control import ControlPlane
+from tests.deploy.conftest import Render, Rendered
+from tests.deploy.processes import running
+
+PASSWORDS = {"services": "pServices", "admin": "pAdmin", "routes": "pRoutes"}
+SECONDS = 30
+STREAM = {"name": "ORDERS", "subjects": ["orders.>"], "num_replicas": 3}
+
+
+@pytest.fixture(scope="module")
+def nodes(render: Render, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[int]]:
+    """Three servers with the chart's own configuration and arguments, on free ports."""
+    rendered = render(*(f"nats.passwords.{who}={word}" for who, word in PASSWORDS.items()))
+    folder: Path = tmp_path_factory.mktemp("nats")
+    clients = [free_port() for _ in range(3)]
+    routes = [free_port() for _ in range(3)]
+    with ExitStack() as stack:
+        for number in range(3):
+            config = folder / f"{number}.conf"
+            config.write_text(
+                rendered.one("ConfigMap", "nats")["data"]["nats.conf"]
+                .replace("port: 4222", f"port: {clients[number]}")
+                .replace("http_port: 8222", "")
+                .replace("port: 6222", f"port: {routes[number]}")
+                .replace("/data", str(folder / str(number)))
+            )
+            command = [find_server(), "--config", str(config), *arguments(rendered, routes)]
+            environment = {f"{who.upper()}_PASSWORD": word for who, word in PASSWORDS.items()}
+            environment["POD_NAME"] = f"nats-{number}"
+            stack.enter_context(running(command, environment, folder / f"{number}.log"))
+        yield clients
+
+
+def arguments(rendered: Rendered, routes: list[int]) -> list[str]:
+    """The container's arguments as Kubernetes expands them, at ports of this machine."""
+    [container] = rendered.one("StatefulSet", "nats")["spec"]["template"]["spec"]["containers"]
+    option, urls = container["args"]
+    urls = urls.replace("$(ROUTES_PASSWORD)", PASSWORDS["routes"])
+    for number, port in enumerate(routes):
+        urls = urls.replace(f"nats-{number}.nats-nodes:6222", f"127.0.0.1:{port}")
+    return [option, urls]
+
+
+@asynccontextmanager
+async def connected(ports: list[int], who: str) -> AsyncIterator[ControlPlane]:
+    url = ",".join(f"nats://127.0.0.1:{port}" for port in ports)
+    settings = NatsSettings(url=url, user=who, password=PASSWORDS[who])
+    async with await ControlPlane.connect(settings, name=who, patient=True) as control:
+        yield control
+
+
+async def made(control: ControlPlane) -> None:
+    """Make the stream, as soon as the servers have chosen their leader."""
+    until = monotonic() + SECONDS
+    while True:
+        try:
+            await control.api("STREAM.CREATE.ORDERS", STREAM)
+        except BrokerError:
+            if monotonic() > until:
+                raise
+            await asyncio.sleep(0.2)
+        else:
+            return
+
+
+async def test_three_nodes_find_one_another_and_keep_what_only_the_admin_makes(
+    nodes: list[int],
+) -> None:
+    async with connected(nodes, "admin") as admin, connected(nodes, "services") as services:
+        await made(admin)
+        info = await services.api("STREAM.INFO.ORDERS")
+        assert info["config"]["num_replicas"] == 3
+        assert {info["cluster"]["leader"], *(r["name"] for r in info["cluster"]["replicas"])} == {
+            "nats-0",
+            "nats-1",
+            "nats-2",
+        }
+        assert (await services.publish("orders.validated.p-1", b"{}")).stream == "ORDERS"
+        durable = {"stream_name": "ORDERS", "config": {"durable_name": "d"}, "action": "create"}
+        for subject, body in (
+            ("STREAM.DELETE.ORDERS", {}),
+            ("STREAM.PURGE.ORDERS", {}),
+            ("STREAM.UPDATE.ORDERS", STREAM),
+            ("STREAM.MSG.DELETE.ORDERS", {"seq": 1}),
+            ("CONSUMER.CREATE.ORDERS.d", durable),
+        ):
+            with pytest.raises(BrokerError):
+                await services.api(subject, body, timeout=1.0)
+        assert (await services.api("STREAM.INFO.ORDERS"))["state"]["messages"] == 1
+
+
+async def test_a_read_model_may_read(nodes: list[int]) -> None:
+    async with connected(nodes, "admin") as admin, connected(nodes, "services") as services:
+        await made(admin)
+        await services.publish("orders.validated.p-2", b"{}")
+        found = [m.subject async for m in services.history("ORDERS", ["orders.validated.p-2"])]
+        assert found == ["orders.validated.p-2"]
+
+
+async def test_nobody_gets_in_without_a_password(nodes: list[int]) -> None:
+    settings = NatsSettings(url=f"nats://127.0.0.1:{nodes[0]}")
+    with pytest.raises(BrokerError):
+        await ControlPlane.connect(settings, name="nobody")
+
+
+def test_passwords_are_made_once_per_rendering_and_begin_with_a_letter(render: Render) -> None:
+    words = render().one("Secret", "nats")["stringData"]
+    assert words.keys() == {"services", "admin", "routes"}
+    assert all(word[0].isalpha() and len(word) == 32 for word in words.values())
+    assert len(set(words.values())) == 3
+
+
+def test_no_password_is_in_a_configmap_or_an_argument(render: Render) -> None:
+    rendered = render(*(f"nats.passwords.{who}={word}" for who, word in PASSWORDS.items()))
+    others = [o for o in rendered.objects if o["kind"] != "Secret"]
+    assert not [word for word in PASSWORDS.values() if word in str(others)]
+
+
+def test_one_node_has_no_routes(render: Render) -> None:
+    rendered = render("nats.nodes=1")
+    assert "cluster" not in rendered.one("ConfigMap", "nats")["data"]["nats.conf"]
+    [container] = rendered.one("StatefulSet", "nats")["spec"]["template"]["spec"]["containers"]
+    assert "args" not in container
+
+
+def test_a_nats_of_ones_own_is_reached_with_its_secret_and_none_is_bundled(render: Render) -> None:
+    rendered = render(
+        "nats.url=tls://nats.example.test",
+        "nats.credentials.kind=creds",
+        "nats.credentials.secret=mesh",
+        "nats.credentials.adminSecret=mesh-admin",
+        "nats.tls.secret=ca",
+    )
+    assert not rendered.kind("StatefulSet")
+    assert "nats" not in rendered.kind("Secret")
+    text = rendered.one("ConfigMap", "payments")["data"]["jetmesh.toml"]
+    assert 'creds_file = "/nats/identity/creds"' in text
+    assert 'tls_ca_file = "/nats/tls/ca.crt"' in text
+
+    def secrets(kind: str, name: str) -> set[str]:
+        volumes = rendered.one(kind, name)["spec"]["template"]["spec"]["volumes"]
+        return {v["secret"]["secretName"] for v in volumes if "secret" in v}
+
+    assert secrets("Deployment", "payments") == {"mesh", "ca"}
+    assert secrets("Job", "provision-before") == {"mesh-admin", "ca"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "variables"),
+    [
+        ("password", {"JETMESH__NATS__USER": "user", "JETMESH__NATS__PASSWORD": "password"}),
+        ("token", {"JETMESH__NATS__TOKEN": "token"}),
+    ],
+)
+def test_who_we_are_comes_from_the_secret(
+    render: Render, kind: str, variables: dict[str, str]
+) -> None:
+    rendered = render(
+        "nats.url=nats://nats.example.test",
+        f"nats.credentials.kind={kind}",
+        "nats.credentials.secret=mesh",
+    )
+    [container] = rendered.one("Deployment", "payments")["spec"]["template"]["spec"]["containers"]
+    keys = {
+        each["name"]: each["valueFrom"]["secretKeyRef"]
+        for each in container["env"]
+        if "valueFrom" in each
+    }
+    assert keys == {name: {"name": "mesh", "key": key} for name, key in variables.items()}

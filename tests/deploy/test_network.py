@@ -1,0 +1,75 @@
+"""Who may talk to whom, derived from the topology and the settings."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.deploy.conftest import PRODUCTION, Render, Rendered
+
+DNS = [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}]
+
+
+def egress(rendered: Rendered, name: str) -> list[dict[str, Any]]:
+    """What a service may talk to, besides DNS, which all may."""
+    found = rendered.one("NetworkPolicy", name)["spec"]["egress"]
+    assert {"ports": DNS} in found
+    return [rule for rule in found if rule != {"ports": DNS}]
+
+
+def to(name: str, port: int) -> dict[str, Any]:
+    labels = {"app.kubernetes.io/name": name, "app.kubernetes.io/instance": "shop"}
+    return {"to": [{"podSelector": {"matchLabels": labels}}], "ports": [{"port": port}]}
+
+
+def test_a_service_without_effects_talks_to_nats_and_nobody_else(render: Render) -> None:
+    for name in ("order-validation", "business-dashboard", "customer-dashboard"):
+        assert egress(render(*PRODUCTION), name) == [to("nats", 4222)]
+
+
+def test_only_payments_reaches_the_gateway_and_only_notifications_the_mail_server(
+    render: Render,
+) -> None:
+    anywhere = [{"ipBlock": {"cidr": cidr}} for cidr in ("0.0.0.0/0", "::/0")]
+    nats, gateway = egress(render(*PRODUCTION), "payments")
+    assert gateway == {"ports": [{"port": 443}], "to": anywhere}
+    nats, mail = egress(render(*PRODUCTION), "notifications")
+    assert nats == to("nats", 4222)
+    assert mail == {"ports": [{"port": 587}], "to": anywhere}
+
+
+def test_where_servers_outside_are_can_be_said(render: Render) -> None:
+    rendered = render(
+        *PRODUCTION,
+        "services.payments.settings.gatewayUrl=http://gateway.example.test:8443/v1",
+        "services.payments.egressTo={192.0.2.0/24}",
+    )
+    assert egress(rendered, "payments")[1] == {
+        "ports": [{"port": 8443}],
+        "to": [{"ipBlock": {"cidr": "192.0.2.0/24"}}],
+    }
+
+
+def test_the_sandbox_is_reached_instead_of_the_world(render: Render) -> None:
+    assert egress(render(), "payments")[1] == to("sandbox-gateway", 8090)
+    assert egress(render(), "notifications")[1] == to("sandbox-mail", 1025)
+
+
+def test_only_pages_and_metrics_are_answered(render: Render) -> None:
+    def ingress(rendered: Rendered, name: str) -> list[Any]:
+        return list(rendered.one("NetworkPolicy", name)["spec"]["ingress"])
+
+    assert ingress(render(), "payments") == []
+    assert ingress(render(), "business-dashboard") == [{"ports": [{"port": "http"}]}]
+    assert ingress(render("monitoring.podMonitor=true"), "payments") == [
+        {"ports": [{"port": "http"}]}
+    ]
+
+
+def test_a_nats_elsewhere_is_reached_at_its_ports(render: Render) -> None:
+    rendered = render("nats.url=tls://a.example.test:4223\\,tls://b.example.test")
+    assert egress(rendered, "order-validation") == [{"ports": [{"port": 4223}, {"port": 4222}]}]
+    assert "nats" not in rendered.kind("NetworkPolicy")
+
+
+def test_policies_can_be_left_out(render: Render) -> None:
+    assert not render("networkPolicy.enabled=false").kind("NetworkPolicy")
