@@ -16,6 +16,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from harness.contenders import CACHE, HERE, Peer, prepare
+from harness.effects import WORKLOADS as EFFECTS
+from harness.effects import measure_effects
 from harness.history import measure_history
 from harness.machine import describe
 from harness.mesh import measure_mesh, start_to_ready
@@ -68,6 +70,15 @@ async def _measure(options: Options, peers: list[Peer], progress: Progress) -> d
             samples = await _throughput(bench, options, peers, progress)
         results |= summary(samples)
         results["rounds"] = [{**asdict(s), "rate": round(s.rate)} for s in samples]
+    if "effects" in options.parts:
+        task = progress.add_task("effects", total=options.rounds * len(EFFECTS))
+        async with _Benches() as bench:
+            results["effects"] = await measure_effects(
+                bench,
+                options.rounds,
+                min(options.messages, 50_000),
+                lambda text: progress.update(task, description=f"effects: {text}", advance=1),
+            )
     if "mesh" in options.parts:
         results |= await _mesh(options, progress)
     if "history" in options.parts:

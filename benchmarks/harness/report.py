@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from harness.chart import draw
+from harness.effects import WORKLOADS as EFFECTS
 from harness.numbers import budgets
 from harness.options import WORKLOADS
 
@@ -35,6 +36,8 @@ def show(results: dict[str, Any], titles: Mapping[str, str], console: Console) -
     for workload in WORKLOADS:
         if workload in results:
             console.print(_throughput(workload, results[workload], titles))
+    if "effects" in results:
+        console.print(_effects(results["effects"]))
     if "memory_mib" in results:
         console.print(_memory(results["memory_mib"]))
     if "latency" in results:
@@ -70,6 +73,16 @@ def _compared(ours: dict[str, Any] | None, peer: dict[str, Any]) -> tuple[str, s
     if ours is None or ours is peer:
         return "", ""
     return f"{ours['rate'] / peer['rate']:.2f}x", f"1/{peer['cpu_us'] / ours['cpu_us']:.2f}"
+
+
+def _effects(effects: dict[str, Any]) -> Table:
+    table = Table(title="the look before an effect", title_justify="left")
+    for column in ("", "messages/s", "CPU µs"):
+        table.add_column(column, justify="right" if column else "left")
+    for name, text in EFFECTS.items():
+        each = effects[name]
+        table.add_row(f"{name}: {text}", f"{each['rate']:,}", f"{each['cpu_us']:.1f}")
+    return table
 
 
 def _memory(memory: dict[str, Any]) -> Table:

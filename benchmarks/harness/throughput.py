@@ -21,6 +21,7 @@ from jetmesh.operate.broker import Broker
 from peers.jetmesh_app import SERVICES
 
 WARM_UP: Final = 2000
+_DECIDES: Final = ("process", "effect")
 _STALL_SECONDS: Final = 30.0
 GUARD: Final = "Nats-Expected-Last-Subject-Sequence-Subject"
 
@@ -153,9 +154,9 @@ async def _check_work(server: Server, workload: str, before: tuple[int, int], in
     stored, outcomes = await _stored(server)
     if stored - before[0] != inputs:
         raise UnequalWorkError(f"the input stream holds {stored - before[0]} of {inputs}")
-    if outcomes - before[1] != (inputs if workload == "process" else 0):
+    if outcomes - before[1] != (inputs if workload in _DECIDES else 0):
         raise UnequalWorkError(f"{outcomes - before[1]} outcomes of {inputs} purchases are stored")
-    if workload == "process":
+    if workload in _DECIDES:
         await _check_outcome(server)
     info = await server.durable(durable_of(SERVICES[workload]))
     return int(info["delivered"]["consumer_seq"]) - stored
