@@ -11,7 +11,7 @@ from typing import Any, Final, Self
 
 import structlog
 
-from jetmesh.declare import Service, Topology, derive
+from jetmesh.declare import Service, Topology, derive, permissions_of
 from jetmesh.errors import JetmeshError
 from jetmesh.run.consumer import Consumer
 from jetmesh.run.discovery import Discovery
@@ -26,7 +26,7 @@ from jetmesh.run.provisioning import answering, provisioned
 from jetmesh.run.supplies import Supplies
 from jetmesh.run.suspects import Suspects
 from jetmesh.settings import Loaded
-from jetmesh.transport.control import ControlPlane, StoredMessage
+from jetmesh.transport.control import ControlPlane
 from jetmesh.transport.dataplane import DataPlane
 
 _DRAIN_LOOK_SECONDS: Final = 0.02
@@ -57,7 +57,9 @@ class Running:
         )
         self._stack = AsyncExitStack()
         self._tasks: list[asyncio.Task[None]] = []
-        self._plane = DataPlane(self._settings.nats, name=service.name)
+        nats = self._settings.nats
+        self._needs = permissions_of(service, inbox_prefix=nats.inbox_prefix)
+        self._plane = DataPlane(nats, name=service.name, needs=self._needs)
         self._control: ControlPlane | None = None
         self._suspects = Suspects(self._marks, self._busy)
         self.http = HttpServer(self._settings.http, self.health)  # last: it takes a port
@@ -97,7 +99,10 @@ class Running:
         self.health.sources.append(self._plane)
         await self._plane.connect()
         self._control = await ControlPlane.connect(
-            self._settings.nats, name=f"{self._service.name} control", patient=True
+            self._settings.nats,
+            name=f"{self._service.name} control",
+            patient=True,
+            needs=self._needs,
         )
         self.health.sources.append(self._control)
         await answering(self._control, self._say)
@@ -129,7 +134,7 @@ class Running:
                 version=self._service.version,
                 policy=self._topology.durable_of(handler).policy,
                 transport=self._plane,
-                look_up=self._look_up,
+                look_up=self._plane.look_up,
                 supplied=self.supplies.of(handler.needs),
                 suspects=self._suspects,
             )
@@ -177,9 +182,6 @@ class Running:
     def _adjust(self) -> None:
         for consumer in self.consumers:
             consumer.adjust()
-
-    async def _look_up(self, stream: str, subject: str) -> StoredMessage | None:
-        return await self._marks().last(stream, subject)
 
     def _collector(self) -> ServiceCollector:
         return ServiceCollector(

@@ -14,9 +14,11 @@ from typing import Any, Final, Self
 import structlog
 
 from jetmesh import wire
+from jetmesh.declare import Permissions
 from jetmesh.errors import BrokerError, SettingsError
 from jetmesh.settings import NatsSettings
 from jetmesh.transport.link import Link
+from jetmesh.transport.lookups import LookUps
 from jetmesh.transport.publishes import SWEEP_SECONDS, Publishes, drop
 from jetmesh.transport.pull import Pull
 from jetmesh.transport.seam import OnDelivery
@@ -32,6 +34,8 @@ _MOST_UNSENT: Final = 65_536
 """Verdicts kept for the next connection; a delivery whose verdict is lost comes again."""
 _ANSWERS: Final = b"0"
 """The subscription on which PubAcks arrive."""
+_FOUND: Final = b"1"
+"""The subscription on which look-ups are answered."""
 _DENIED: Final = re.compile(r'for (Publish|Subscription) to "(.*?)"')
 
 log = structlog.get_logger()
@@ -43,12 +47,14 @@ class DataPlane:
     `async with DataPlane(nats, name=…) as plane:` returns once the first connection stands.
     """
 
-    def __init__(self, nats: NatsSettings, *, name: str) -> None:
+    def __init__(self, nats: NatsSettings, *, name: str, needs: Permissions | None = None) -> None:
         self.reconnects = 0
         self._nats = nats
         self._name = name
+        self._needs = needs or Permissions(subscribe=(f"{nats.inbox_prefix}.>",))
+        """What is told to be granted when the broker denies something."""
         self._servers = Servers(nats.url)
-        self._inbox = b"_INBOX." + secrets.token_hex(11).encode()
+        self._inbox = f"{nats.inbox_prefix}.{secrets.token_hex(11)}".encode()
         self._routes: dict[bytes, wire.OnMessage] = {}
         self._pulls: list[Pull] = []
         self._link: Link | None = None
@@ -60,7 +66,7 @@ class DataPlane:
         """What this connection may not subscribe to; it is as good as none then."""
         self._mute, self._mute_until = "", 0.0
         """Why verdicts do not arrive; the server says so again when it delivers again."""
-        self._sids = 0
+        self._sids = int(_FOUND)
         self._silent = 0
         self._unsent: deque[bytes] = deque(maxlen=_MOST_UNSENT)
         self._waits: Iterator[float] = delays()
@@ -75,6 +81,9 @@ class DataPlane:
         self.publishes = Publishes(self._inbox + b".p")
         self.publish = self.publishes.publish
         self._routes[_ANSWERS] = self.publishes.on_answer
+        self.lookups = LookUps(self._inbox + b".l")
+        self.look_up = self.lookups.last
+        self._routes[_FOUND] = self.lookups.on_answer
 
     async def __aenter__(self) -> Self:
         await self.connect()
@@ -226,7 +235,9 @@ class DataPlane:
         self._send_verdict = link.send_later
         self._send_if_up = self.publishes.send = link.send
         self._take_over(link.info)
+        self.lookups.send = link.send
         link.send(wire.sub(self.publishes.subject, _ANSWERS))
+        link.send(wire.sub(self.lookups.subject, _FOUND))
         self.publishes.resend_all()
         for frame in self._unsent:
             link.send(frame)
@@ -251,7 +262,8 @@ class DataPlane:
         if self._link is not None:
             self._unsent += filter(_is_verdict, self._link.take_unsent())
         self._send_verdict = self._unsent.append
-        self._send_if_up = self.publishes.send = drop
+        self._send_if_up = self.publishes.send = self.lookups.send = drop
+        self.lookups.fail_all("the connection is lost")
         self._down = f"connection to the broker lost: {self._unheard or reason}"
         if self._closing:
             return
@@ -287,23 +299,25 @@ class DataPlane:
     def _on_denied(self, text: str) -> None:
         """A permission is missing; what is asked for is asked again, it can be given later."""
         found = _DENIED.search(text)
-        what, subject = found.groups() if found else ("", text)
-        log.error("the broker's user lacks a permission", to=what.lower(), subject=subject)
-        if what == "Subscription":
-            self._unheard = f"the broker's user lacks the permission to subscribe to {subject}"
+        what, subject = found.groups() if found else ("Publish", text)
+        subscribing = what == "Subscription"
+        grant = self._needs.line_for("subscribe" if subscribing else "publish", subject)
+        doing = "subscribe to" if subscribing else "publish on"
+        lacking = f"the broker's user lacks the permission to {doing} {subject}; grant {grant}"
+        log.error("permission denied", reason=lacking)
+        if subscribing:
+            self._unheard = lacking
             if self._link is not None:
-                self._link.abort(self._unheard)
+                self._link.abort(lacking)
             return
         for pull in self._pulls:
             if pull.asks_on == subject:
-                pull.denied(f"the broker's user lacks the permission to publish on {subject}")
+                pull.denied(lacking)
                 return
         if subject.startswith("$JS.ACK."):
-            needed = ".".join([*subject.split(".")[:4], ">"])
-            self._mute = f"the broker's user lacks the permission to publish on {needed}"
-            self._mute_until = monotonic() + _MUTE_SECONDS
+            self._mute, self._mute_until = lacking, monotonic() + _MUTE_SECONDS
         else:
-            self.publishes.denied(subject)
+            self.publishes.denied(lacking)
 
     def _refill(self) -> None:
         for pull in self._pulls:
@@ -316,6 +330,7 @@ class DataPlane:
                 self._notice_silence(self._link)
                 if not self._link.congested:  # or it would only be sent twice
                     self.publishes.sweep()
+                self.lookups.sweep()
                 for pull in list(self._pulls):
                     pull.sweep()
 
