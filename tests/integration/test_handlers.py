@@ -242,3 +242,37 @@ async def test_a_logger_of_a_delivery_is_bound_and_hides_the_event(
     assert line["cause"] == f"{unique.upper()}_IN:1"
     assert line["attempt"] == 1
     assert repr(line["about"]) == "•••"  # what the processors of a process mask the line with
+
+
+async def test_before_an_effect_every_decision_of_its_handler_is_looked_at(
+    broker: Broker, unique: str
+) -> None:
+    @event(f"{unique}-in.placed", key="order_id")
+    class Placed(Struct, frozen=True):
+        order_id: str
+
+    @event(f"{unique}-a.done", key="order_id", decision=f"{unique}-a.*")
+    class First(Struct, frozen=True):
+        order_id: str
+
+    @event(f"{unique}-b.done", key="order_id", decision=f"{unique}-b.*")
+    class Second(Struct, frozen=True):
+        order_id: str
+
+    runs: list[str] = []
+    service = Service(f"{unique}-service")
+
+    @service.on(Placed)
+    async def do(placed: Placed) -> tuple[First, Second]:
+        runs.append(placed.order_id)
+        return First(placed.order_id), Second(placed.order_id)
+
+    async with mesh(service, url=broker.url) as m:
+        await m.publish(Second("taken"))
+        await m.publish(Placed("taken"))
+        await m.publish(Placed("free"))
+        await m.settled()
+        assert runs == ["free"]
+        assert (
+            await m.stored(f"{unique}-a".upper().replace("-", "_"), f"{unique}-a.done.taken") == []
+        )

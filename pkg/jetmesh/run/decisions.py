@@ -49,15 +49,16 @@ class Decisions:
         a first delivery, and an effect should not happen twice for it. It waits for as long as
         nobody answers: to act without knowing could do an effect twice.
         """
-        deciding = self._outputs.deciding
-        if deciding is None or self._handler.input.key is None:
+        if self._handler.input.key is None:
             return False
-        wanted = deciding.decision_filter(delivered.key_token)
-        stored = await self._asked(deciding.stream, wanted, delivered)
-        if stored is None or (self._outputs.has_more and self._is_ours(delivered, stored)):
-            return False
-        self._settle(delivered, stored, wanted)
-        return True
+        for deciding in self._outputs.deciding:
+            wanted = deciding.decision_filter(delivered.key_token)
+            stored = await self._asked(deciding.stream, wanted, delivered)
+            ours = stored is not None and self._is_ours(delivered, stored)
+            if stored is not None and not (ours and self._outputs.has_more):
+                self._settle(delivered, stored, wanted)
+                return True
+        return False
 
     async def settle_refused(self, delivered: Delivered) -> None:
         """The server refused a second outcome: look whose the first one is."""

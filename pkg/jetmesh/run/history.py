@@ -73,7 +73,7 @@ def _make_new(model: ReadModel, instance: Any) -> None:
         for name in instance.__struct_fields__:
             setattr(instance, name, getattr(fresh, name))
     else:
-        model.type.__init__(instance)
+        model.type.__init__(instance)  # type: ignore[misc] # it is of this very type
 
 
 class History:

@@ -89,8 +89,12 @@ class Outputs:
 
     def __init__(self, handler: Handler) -> None:
         self.by_type = {spec.type: Output(handler, spec) for spec in handler.outputs}
-        self.deciding = next((o for o in self.by_type.values() if o.decision), None)
-        self.has_more = any(o.decision is None for o in self.by_type.values())
+        decisions = {o.decision: o for o in self.by_type.values() if o.decision}
+        self.deciding = tuple(decisions.values())
+        """One output of each decision that the handler may make."""
+        self.has_more = len(decisions) > 1 or any(
+            o.decision is None for o in self.by_type.values()
+        )
         """Something may follow a decision, and a service may have died in between."""
         self._handler = f"{handler.service}.{handler.name}"
 
