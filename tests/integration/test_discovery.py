@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import shutil
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,10 @@ from msgspec import Struct
 
 from jetmesh import Service, event
 from jetmesh.operate.broker import Broker
+from jetmesh.run.discovery import Discovery
+from jetmesh.settings import NatsSettings
 from jetmesh.testing import Mesh, eventually, mesh
+from jetmesh.transport.control import ControlPlane
 
 BESIDE_GO = Path.home() / "go" / "bin" / "nats"
 
@@ -92,6 +96,23 @@ async def test_a_service_answers_ping_info_and_stats(broker: Broker, unique: str
         assert decide["data"]["acked"] == 1
         assert fail["num_errors"] >= 1
         assert fail["last_error"] == "ValueError: cannot write to •••"
+
+
+async def test_an_instance_says_where_it_runs_and_why_it_is_not_ready(
+    broker: Broker, unique: str
+) -> None:
+    """For those who cannot reach its /readyz; the doctor shows it."""
+    _, service = shop(unique)
+    problems = ["the stream is full", "it stands still"]
+    settings = NatsSettings(url=broker.url)
+    async with await ControlPlane.connect(settings, name="test") as control:
+        await Discovery(service, "one", [], lambda: problems).serve(control)
+        (stats,) = await ask(broker.url, f"$SRV.STATS.{service.name}")
+        assert stats["metadata"]["problem"] == "the stream is full; it stands still"
+        assert stats["metadata"]["host"] == socket.gethostname()
+        problems.clear()
+        (ping,) = await ask(broker.url, f"$SRV.PING.{service.name}")
+        assert "problem" not in ping["metadata"]
 
 
 @pytest.fixture

@@ -115,11 +115,12 @@ class Running:
 
     async def _begin(self) -> None:
         assert self._control is not None  # noqa: S101 - it is connected
+        found = Discovery(self._service, self._identity, self.consumers, self.health.problems)
+        await found.serve(self._control)  # first: who waits for its streams is there, and says so
         self.health.starting = "provisioning"
         applies = self._settings.provision == "apply"
         await provisioned(self._control, self._topology, applies=applies, say=self._say)
         self._read_history(self._control)
-        await Discovery(self._service, self._identity, self.consumers).serve(self._control)
         self._consume(self._control)
         self.health.starting = ""
         log.info("started", version=self._service.version, http=self.http.url)

@@ -1,0 +1,190 @@
+"""`jetmesh doctor`."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import sys
+from dataclasses import dataclass, replace
+from time import monotonic
+from typing import Final
+
+import msgspec
+import structlog
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
+
+from jetmesh.cli.connecting import broker_of
+from jetmesh.errors import JetmeshError, UsageError
+from jetmesh.operate import upfile
+from jetmesh.operate.doctor import shown
+from jetmesh.operate.doctor.diagnosis import findings
+from jetmesh.operate.doctor.facts import Facts, Look
+from jetmesh.operate.doctor.finding import Finding
+from jetmesh.operate.doctor.looking import Patient, look
+from jetmesh.operate.project import find_project
+
+FINE, FOUND, COULD_NOT_ASK = 0, 1, 2
+_WIDE: Final = 160
+"""Columns when the output is no terminal: a file is not to be wrapped at 80."""
+_STEP_SECONDS: Final = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the command line says."""
+
+    once: bool
+    interval: float
+    """Seconds between the two looks."""
+    watch: float
+    """Seconds between looks without end; 0 does not watch."""
+    strict: bool
+    as_json: bool
+
+
+def doctor(reference: str, nats_url: str, monitoring: tuple[str, ...], options: Options) -> int:
+    """Look, print what was found, and return the exit code.
+
+    Raises:
+        UsageError: options contradict one another, or the system cannot be loaded.
+    """
+    _check(options)
+    # stdout is for what is found; what the connection logs is in the findings
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL),
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+    )
+    try:
+        patient = _patient(reference, nats_url, monitoring)
+        rounds = Rounds(patient, options)
+        return rounds.watch() if options.watch else rounds.run()
+    except UsageError:
+        raise
+    except JetmeshError as error:
+        # not 1: that says that the mesh has a problem
+        raise UsageError(error.message, remedy=error.remedy) from error
+
+
+def exit_code(facts: Facts, found: list[Finding], *, strict: bool) -> int:
+    """0 nothing to do, 1 a problem (or with `strict` a warning), 2 nothing could be asked."""
+    if facts.silence is not None:
+        return COULD_NOT_ASK
+    counts = {"problem", "warning"} if strict else {"problem"}
+    return FOUND if any(each.severity in counts for each in found) else FINE
+
+
+class Rounds:
+    """Looks, one after another, each shown."""
+
+    def __init__(self, patient: Patient, options: Options) -> None:
+        self._patient = patient
+        self._options = options
+        self._out = _console()
+        self._progress_on = Console(stderr=True)
+        self._code = FINE
+        self._last: list[tuple[str, str]] | None = None
+
+    def run(self) -> int:
+        """One diagnosis."""
+        facts = asyncio.run(self._diagnosis())
+        self._show(facts, findings(facts))
+        return self._code
+
+    def watch(self) -> int:
+        """A diagnosis after every pause, until Ctrl-C; the code is that of the last one."""
+        with contextlib.suppress(KeyboardInterrupt):
+            asyncio.run(self._watch())
+        return self._code
+
+    async def _diagnosis(self) -> Facts:
+        with self._progress() as progress:
+            facts = await self._look(progress, None, own=self._options.once)
+            if self._options.once or facts.silence is not None:
+                return facts
+            await self._pause(progress, self._options.interval)
+            return await self._look(progress, facts.now)
+
+    async def _watch(self) -> None:
+        before: Look | None = None
+        pause = self._options.interval
+        while True:
+            with self._progress() as progress:
+                facts = await self._look(progress, before)
+            self.show_change(facts)
+            before = facts.now if facts.silence is None else None
+            with self._progress() as progress:
+                await self._pause(progress, pause)
+            pause = self._options.watch
+
+    async def _look(self, progress: Progress, before: Look | None, *, own: bool = True) -> Facts:
+        text = "asking servers, streams, durables and services"
+        task = progress.add_task(f"{text}{' again' if before else ''}", total=None)
+        facts = await look(self._patient, before, own=own)
+        progress.remove_task(task)
+        return facts
+
+    async def _pause(self, progress: Progress, seconds: float) -> None:
+        task = progress.add_task("looking again, to see what moves and grows", total=seconds)
+        began = monotonic()
+        while (gone := monotonic() - began) < seconds:
+            progress.update(task, completed=gone)
+            await asyncio.sleep(min(_STEP_SECONDS, seconds - gone))
+        progress.remove_task(task)
+
+    def _progress(self) -> Progress:
+        columns = SpinnerColumn(), TextColumn("{task.description}"), BarColumn()
+        quiet = not self._progress_on.is_terminal
+        return Progress(*columns, console=self._progress_on, transient=True, disable=quiet)
+
+    def show_change(self, facts: Facts) -> None:
+        """Show every round where it replaces the last one, else only what differs."""
+        found = findings(facts)
+        if self._out.is_terminal and not self._options.as_json:
+            self._out.clear()
+            self._show(facts, found)
+        elif self._options.as_json or _codes(found) != self._last:
+            self._show(facts, found)
+        self._last = _codes(found)
+
+    def _show(self, facts: Facts, found: list[Finding]) -> None:
+        self._code = exit_code(facts, found, strict=self._options.strict)
+        if not self._options.as_json:
+            self._out.print(shown.screen(facts, found))
+            return
+        told = msgspec.json.encode(shown.data(facts, found) | {"exit_code": self._code})
+        # a line for each look while watching: a program reads them one by one
+        text = told if self._options.watch else msgspec.json.format(told, indent=2)
+        sys.stdout.write(f"{text.decode()}\n")
+        sys.stdout.flush()
+
+
+def _patient(reference: str, nats_url: str, monitoring: tuple[str, ...]) -> Patient:
+    project = find_project(reference)
+    whole = project.load()
+    settings = broker_of(project, whole.loaded, nats_url)
+    up = upfile.running(project.state)
+    here = up is not None and up.nats_url == settings.url
+    processes = {name: each.url for name, each in up.services.items()} if up and here else {}
+    patient = Patient(settings, whole.topology, whole.loaded.settings.provision)
+    return replace(patient, monitoring=_urls(monitoring), processes=processes)
+
+
+def _urls(given: tuple[str, ...]) -> tuple[str, ...]:
+    parts = [part.strip() for each in given for part in each.split(",") if part.strip()]
+    return tuple(part if "://" in part else f"http://{part}" for part in parts)
+
+
+def _check(options: Options) -> None:
+    if options.once and options.watch:
+        raise UsageError("--once looks once, --watch without end.", remedy="Choose one of the two.")
+
+
+def _codes(found: list[Finding]) -> list[tuple[str, str]]:
+    return [(each.code, each.about) for each in found]
+
+
+def _console() -> Console:
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=_WIDE)

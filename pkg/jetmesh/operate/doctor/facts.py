@@ -1,0 +1,184 @@
+"""Everything that was seen, and nothing that was concluded from it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Final, Literal
+
+from jetmesh.declare import DurableSpec, Handler, Topology
+from jetmesh.operate.doctor.answers import Account, DurableInfo, Instance, StreamInfo, Varz
+from jetmesh.transport.provision import Change
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """Why the broker could not be asked."""
+
+    kind: Literal["absent", "refuses", "old", "no JetStream"]
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """The server that we are connected to."""
+
+    url: str
+    name: str = ""
+    """Its id, unless somebody named it."""
+    version: str = ""
+    cluster: str = ""
+    """Empty when it stands alone."""
+    max_payload: int = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Unseen:
+    """Something that was asked for in vain."""
+
+    what: str
+    """`stream ORDERS`, `services`, `/varz of http://…`."""
+    why: str
+    denied: bool = False
+    """A permission is missing; else what answers is wrong, or nothing does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Suspect:
+    """A mark: a process handles this message alone, or died of it."""
+
+    subject: str
+    deaths: int
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """What is open on the lane of one handler."""
+
+    service: str
+    handler: str
+    waiting: int = 0
+    """Due now."""
+    later: int = 0
+    """Retries that wait for their time."""
+    suspects: tuple[Suspect, ...] = ()
+    oldest: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LetterGroup:
+    """Open dead letters of one fault."""
+
+    fingerprint: str
+    service: str
+    handler: str
+    error: str
+    where: str
+    message: str
+    """Of the newest."""
+    count: int
+    newest: datetime
+    newest_sequence: int
+
+
+@dataclass(frozen=True, slots=True)
+class Monitored:
+    """What the monitoring port of one server says."""
+
+    url: str
+    varz: Varz
+    unhealthy: str = ""
+    """What /healthz complains about."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """The system at one moment."""
+
+    at: float
+    """Seconds of a clock that only counts."""
+    taken_at: datetime
+    account: Account | None = None
+    """None when the cluster has nobody who could tell."""
+    streams: Mapping[str, StreamInfo] = field(default_factory=dict)
+    durables: Mapping[tuple[str, str], DurableInfo] = field(default_factory=dict)
+    """Every durable on the declared streams, by stream and name, whoever made it."""
+    without_leader: tuple[str, ...] = ()
+    """Durables that are there and do not answer, as `ORDERS/payments-charge`."""
+    silent: Mapping[str, str] = field(default_factory=dict)
+    """Streams that do not answer, and how."""
+    headless: tuple[str, ...] = ()
+    """What nobody could be asked about, because JetStream has no leader."""
+    lanes: tuple[Lane, ...] = ()
+    letters: tuple[LetterGroup, ...] = ()
+    refusals: Mapping[str, int] = field(default_factory=dict)
+    """By `service.handler`."""
+    instances: tuple[Instance, ...] | None = ()
+    """None when services could not be asked."""
+    waiting: Mapping[str, str] = field(default_factory=dict)
+    """Services of `jetmesh up` that are not ready, and what their /readyz says."""
+    monitored: tuple[Monitored, ...] = ()
+    clocks: Mapping[str, float] = field(default_factory=dict)
+    """Seconds by which the clock of a server is ahead of ours."""
+    unseen: tuple[Unseen, ...] = ()
+
+
+NOTHING: Final = Look(at=0.0, taken_at=datetime.fromtimestamp(0, UTC))
+"""A look that saw nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """A declared durable, now and before."""
+
+    spec: DurableSpec
+    handler: Handler
+    info: DurableInfo
+    before: DurableInfo | None
+
+    @property
+    def delivered(self) -> int:
+        """Deliveries between the two looks."""
+        if self.before is None:
+            return 0
+        return self.info.delivered.consumer_seq - self.before.delivered.consumer_seq
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What all checks are given."""
+
+    topology: Topology
+    server: Server
+    silence: Silence | None = None
+    """When it is there, nothing else could be asked."""
+    production: bool = False
+    """Somebody else applies, or several servers are at work: data are meant to survive one."""
+    changes: tuple[Change, ...] = ()
+    """What `jetmesh plan` shows."""
+    now: Look = NOTHING
+    before: Look | None = None
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds between the two looks."""
+        return self.now.at - self.before.at if self.before else 0.0
+
+    def durables(self) -> Iterator[Watched]:
+        """Every declared durable that the server has."""
+        handlers = {handler.durable: handler for handler in self.topology.handlers}
+        for spec in self.topology.durables:
+            key = (spec.stream, spec.name)
+            info = self.now.durables.get(key)
+            if info is not None:
+                before = self.before.durables.get(key) if self.before else None
+                yield Watched(spec, handlers[spec.name], info, before)
+
+    def instances_of(self, service: str) -> tuple[Instance, ...]:
+        """Processes of a service that answered in either look."""
+        looks = [look for look in (self.before, self.now) if look is not None]
+        found = {
+            each.id: each for look in looks for each in look.instances or () if each.name == service
+        }
+        return tuple(found[key] for key in sorted(found))

@@ -1,0 +1,49 @@
+"""What a check finds: a sentence, its evidence and its remedy; and the kinds of it that exist."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+Severity = Literal["problem", "warning", "note"]
+SEVERITIES: Final[tuple[Severity, ...]] = ("problem", "warning", "note")
+"""The worst first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing to know, or to do something about."""
+
+    code: str
+    """What scripts compare; it never changes."""
+    severity: Severity
+    about: str
+    """`ORDERS`, `ORDERS/payments-charge`, `payments`, the name of a server."""
+    sentence: str
+    evidence: tuple[str, ...]
+    """What was seen, a clause each."""
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of finding. Its texts hold `{about}` and other words of the case at hand."""
+
+    code: str
+    severity: Severity
+    sentence: str
+    seen: str
+    """When it is found, for the table in docs/doctor.md."""
+    remedy: str
+
+    def found(self, about: str, *evidence: str, **words: str) -> Finding:
+        """A finding of this kind; empty evidence is left out."""
+        words["about"] = about
+        return Finding(
+            code=self.code,
+            severity=self.severity,
+            about=about,
+            sentence=self.sentence.format(**words),
+            evidence=tuple(filter(None, evidence)),
+            remedy=self.remedy.format(**words),
+        )

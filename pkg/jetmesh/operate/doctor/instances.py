@@ -1,0 +1,65 @@
+"""Asking every process of every service at once (ADR-32 of NATS)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from time import monotonic
+from typing import Final
+
+import msgspec
+import nats.errors
+
+from jetmesh.operate.doctor.answers import Instance
+from jetmesh.transport.session import Session
+
+_SUBJECT: Final = "$SRV.STATS"
+_PATIENCE_SECONDS: Final = 1.5
+"""A process that handles thousands of messages at once answers between two chunks of them."""
+_SILENCE_SECONDS: Final = 0.3
+"""Once everyone who is expected has answered, only a second instance can be missing."""
+
+
+async def instances(session: Session, expected: Collection[str]) -> tuple[Instance, ...]:
+    """Whoever answers; `expected` are the services without which it is worth to wait.
+
+    Raises:
+        BrokerError: we lack the permission to ask.
+    """
+    try:
+        # an answer to a request tells what a subscription cannot: that nobody listens, or that
+        # we may not ask
+        await session.request(_SUBJECT, b"", _PATIENCE_SECONDS)
+    except nats.errors.NoRespondersError:
+        return ()
+    except (nats.errors.Error, TimeoutError, OSError):
+        pass  # who is asked again may still answer
+    return await _all(session, set(expected))
+
+
+async def _all(session: Session, missing: set[str]) -> tuple[Instance, ...]:
+    found: dict[str, Instance] = {}
+    inbox, subscription = await session.listen()
+    await session.publish(_SUBJECT, b"", inbox)
+    deadline = monotonic() + _PATIENCE_SECONDS
+    try:
+        while (left := deadline - monotonic()) > 0:
+            wait = left if missing else min(left, _SILENCE_SECONDS)
+            try:
+                message = await subscription.next_msg(timeout=wait)
+            except (nats.errors.Error, TimeoutError):
+                break
+            instance = _instance(message.data)
+            if instance is not None:
+                found[instance.id] = instance
+                missing.discard(instance.name)
+    finally:
+        await subscription.unsubscribe()
+    return tuple(found[key] for key in sorted(found))
+
+
+def _instance(data: bytes) -> Instance | None:
+    """What answered, None when it speaks another language."""
+    try:
+        return msgspec.json.decode(data, type=Instance)
+    except msgspec.DecodeError:
+        return None

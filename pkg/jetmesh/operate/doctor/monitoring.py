@@ -1,0 +1,59 @@
+"""What only the monitoring port of a server tells, and /readyz of processes on this machine."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import httpx
+import msgspec
+
+from jetmesh.operate.doctor.answers import Varz
+from jetmesh.operate.doctor.facts import Monitored, Unseen
+
+_ANSWER_SECONDS: Final = 3.0
+_LONGEST_REASON: Final = 300
+
+
+async def monitored(urls: Sequence[str]) -> tuple[tuple[Monitored, ...], list[Unseen]]:
+    """What each monitoring port says, and those that say nothing."""
+    async with httpx.AsyncClient(timeout=_ANSWER_SECONDS) as client:
+        each = await asyncio.gather(*(_monitored(client, url.rstrip("/")) for url in urls))
+    return (
+        tuple(found for found in each if isinstance(found, Monitored)),
+        [found for found in each if isinstance(found, Unseen)],
+    )
+
+
+async def waiting(processes: Mapping[str, str]) -> dict[str, str]:
+    """Of processes by name and url, those that are not ready, and why."""
+    async with httpx.AsyncClient(timeout=_ANSWER_SECONDS) as client:
+        told = await asyncio.gather(*(_readyz(client, url) for url in processes.values()))
+    return {name: text for name, text in zip(processes, told, strict=True) if text}
+
+
+async def _monitored(client: httpx.AsyncClient, url: str) -> Monitored | Unseen:
+    try:
+        answer = await client.get(f"{url}/varz")
+        varz = msgspec.json.decode(answer.raise_for_status().content, type=Varz)
+        health = await client.get(f"{url}/healthz")
+    except (httpx.HTTPError, httpx.InvalidURL, msgspec.DecodeError) as error:
+        return Unseen(f"the monitoring port {url}", str(error) or type(error).__name__)
+    return Monitored(url, varz, "" if health.is_success else _reason(health))
+
+
+async def _readyz(client: httpx.AsyncClient, url: str) -> str:
+    try:
+        answer = await client.get(f"{url}/readyz")
+    except (httpx.HTTPError, httpx.InvalidURL):
+        return ""
+    return "" if answer.is_success else "; ".join(answer.text.split("\n")).strip("; ")
+
+
+def _reason(answer: httpx.Response) -> str:
+    try:
+        told = msgspec.json.decode(answer.content, type=dict[str, object])
+    except msgspec.DecodeError:
+        return f"/healthz answers {answer.status_code}"
+    return f"/healthz: {str(told.get('error', told.get('status', '')))[:_LONGEST_REASON]}"
