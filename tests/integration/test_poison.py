@@ -109,13 +109,17 @@ async def test_what_is_killed_again_and_again_beside_others_is_no_poison(
     for n in range(20):
         await control.publish(f"{unique}-in.placed.p-{n}", f'{{"order_id": "p-{n}"}}'.encode())
     for more in (0, 0, 0, 3, 1):
-        one = child().start("" if more else "hangs", **quick(unique))
-        before = len(one.effects) + more
-        await eventually(lambda b=before, o=one: len(o.effects) > b, within=20, what="work")
-        one.process.kill()
-        one.process.wait()
+        await kill_after(child().start("" if more else "hangs", **quick(unique)), more)
     assert await run_until_settled(child, control, unique, "") == 0
     assert await letters(control, unique) == []
     assert await marks(control, unique) == []
     worked = {m.subject async for m in control.history(f"{unique}_LOG".upper(), [">"])}
     assert len(worked) == 20
+
+
+async def kill_after(one: Child, effects: int) -> None:
+    """SIGKILL, once so many more effects and one have begun."""
+    before = len(one.effects) + effects
+    await eventually(lambda: len(one.effects) > before, within=20, what="work")
+    one.process.kill()
+    one.process.wait()

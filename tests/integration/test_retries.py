@@ -16,6 +16,7 @@ from jetmesh import Delivery, Policy, Reject, Retry, Service, event
 from jetmesh.declare import LANES, Duration
 from jetmesh.operate.broker import Broker
 from jetmesh.run.consumer import Consumer
+from jetmesh.run.lanes import Origin
 from jetmesh.testing import Mesh, eventually, mesh
 
 Work = Callable[[str, Delivery], None]
@@ -234,6 +235,23 @@ async def test_no_attempt_begins_after_max_age(broker: Broker, unique: str) -> N
         assert runs == ["failed"]
 
 
+async def test_what_a_person_replays_is_never_too_old(broker: Broker, unique: str) -> None:
+    runs: list[str] = []
+
+    def work(key: str, _: Delivery) -> None:
+        runs.append(key)
+
+    async with working(broker, unique, work, max_age=Duration(1)) as (m, consumer, _placed):
+        stream = consumer.handler.input.stream
+        old = datetime(2026, 1, 1, tzinfo=UTC)
+        for replays in (0, 1):
+            origin = Origin(f"{unique}-in.placed.p-{replays}", stream, "7", old, 0, replays)
+            body = f'{{"order_id":"p-{replays}"}}'.encode()
+            await m.publish(f"lanes.{unique}-service.do.p-{replays}", body, origin.headers())
+        await m.settled()
+        assert runs == ["p-1"]
+
+
 async def is_older(m: Mesh, stream: str, sequence: int, seconds: float) -> bool:
     message = await m.control.message(stream, sequence)
     assert message is not None
@@ -260,8 +278,12 @@ async def test_retries_never_stop_the_flow(broker: Broker, unique: str) -> None:
             return len(await outcomes(m, unique)) == len(good)
 
         await eventually(passed, what="an outcome for each good one")
-        info = await state(m, consumer)
-        assert info["ack_floor"]["stream_seq"] == good[-1].sequence
+
+        async def moved() -> bool:
+            info = await state(m, consumer)
+            return bool(info["ack_floor"]["stream_seq"] == good[-1].sequence)
+
+        await eventually(moved, what="an ack floor behind the last one")
         waiting = await m.stored(LANES, f"lanes.{unique}-service.do.*.*.later")
         assert len(waiting) == pending * 10
         await m.control.forget(LANES, f"lanes.{unique}-service.do.>")
@@ -330,6 +352,7 @@ async def test_garbage_on_a_lane_is_dead_lettered(broker: Broker, unique: str) -
         await m.settled()
         (letter,) = await letters(m, unique)
         assert letter.headers["Jetmesh-Error"] == "ContractViolation"
+        assert letter.headers["Jetmesh-Where"] == "field $"
         assert letter.payload == b"\xff\x00{"
 
 

@@ -7,6 +7,9 @@ from typing import Annotated
 
 import typer
 
+from jetmesh.cli.deadletters import deadletters
+from jetmesh.cli.options import AsJson, NatsUrl, System
+
 app = typer.Typer(
     name="jetmesh",
     no_args_is_help=True,
@@ -20,25 +23,11 @@ app = typer.Typer(
     "The system is found through \\[tool.jetmesh] in pyproject.toml, JETMESH_SYSTEM or --system.",
 )
 
-System = Annotated[
-    str,
-    typer.Option(
-        "--system", metavar="MODULE:NAME", help="Which system, instead of pyproject.toml's."
-    ),
-]
-NatsUrl = Annotated[
-    str,
-    typer.Option(
-        "--nats-url",
-        metavar="URL",
-        help="Which broker; else the settings', else that of a running `jetmesh up`.",
-    ),
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
-
 _RUN = "Run on this machine"
 _LOOK = "Publish and look"
 _DEPLOY = "Declare and deploy"
+
+app.add_typer(deadletters, name="deadletters", rich_help_panel=_LOOK)
 
 
 @app.command(rich_help_panel=_RUN)
@@ -123,10 +112,49 @@ def trace(
     tracing.trace(key, system, nats_url, as_json=as_json)
 
 
+@app.command(rich_help_panel=_LOOK)
+def doctor(
+    system: System = "",
+    nats_url: NatsUrl = "",
+    monitoring: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="URL",
+            help="Monitoring ports of servers, such as http://nats-0:8222: disks and fsync.",
+        ),
+    ] = None,
+    interval: Annotated[float, typer.Option(min=0.1, help="Seconds between the two looks.")] = 5.0,
+    watch: Annotated[
+        float, typer.Option(min=0.0, help="Look again every so many seconds, until Ctrl-C.")
+    ] = 0.0,
+    *,
+    once: Annotated[
+        bool, typer.Option("--once", help="Look once: nothing is said about growth.")
+    ] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 on warnings, too.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Say what is wrong with a running mesh, how one sees it, and what to do about it.
+
+    Exits with 0 when nothing is wrong, 1 when there is a problem, 2 when nobody could be asked.
+    docs/doctor.md explains every finding.
+
+    Example: jetmesh doctor --monitoring http://nats-0:8222,http://nats-1:8222
+
+    Example: jetmesh doctor --once --json | jq -r '.findings[] | .severity + " " + .sentence'
+    """
+    from jetmesh.cli import doctor as asking  # noqa: PLC0415 - see the package
+
+    options = asking.Options(
+        once=once, interval=interval, watch=watch, strict=strict, as_json=as_json
+    )
+    raise typer.Exit(asking.doctor(system, nats_url, tuple(monitoring or ()), options))
+
+
 @app.command(rich_help_panel=_DEPLOY)
 def topology(
     system: System = "",
-    format_: Annotated[str, typer.Option("--format", help="text, mermaid or json.")] = "text",
+    format_: Annotated[str, typer.Option("--format", help="text, mermaid, json or permissions.")] = "text",
 ) -> None:
     """Show services, events, streams and durables, as declared.
 
@@ -163,14 +191,23 @@ def apply(
     allow_data_loss: Annotated[
         bool, typer.Option("--allow-data-loss", help="Also what deletes stored events.")
     ] = False,
+    wait: Annotated[
+        str,
+        typer.Option(metavar="DURATION", help="How long the broker may take to come up, as 2m."),
+    ] = "0s",
 ) -> None:
     """Make the broker's streams and durables as declared.
 
+    With --wait it tries again while the broker is away or has no leader; what is refused fails at
+    once all the same.
+
     Example: jetmesh apply
+
+    Example: jetmesh apply --wait 2m
     """
     from jetmesh.cli import deploying  # noqa: PLC0415 - see the package
 
-    deploying.apply(system, nats_url, allow_data_loss=allow_data_loss)
+    deploying.apply(system, nats_url, allow_data_loss=allow_data_loss, wait=wait)
 
 
 @app.command(rich_help_panel=_DEPLOY)
@@ -189,6 +226,49 @@ def contracts(
     from jetmesh.cli import declared  # noqa: PLC0415 - see the package
 
     raise typer.Exit(declared.contracts(system, directory, check=check))
+
+
+@app.command(rich_help_panel=_DEPLOY)
+def helm(
+    part: Annotated[
+        str, typer.Argument(help="Only print one: values, schema, facts or readme.")
+    ] = "",
+    system: System = "",
+    chart: Annotated[
+        Path | None, typer.Option(help="The chart; deploy/k8s/chart beside pyproject.toml.")
+    ] = None,
+    *,
+    check: Annotated[bool, typer.Option("--check", help="Write nothing; 1 if stale.")] = False,
+) -> None:
+    """Write what the helm chart takes from the declarations: values, their schema, their table.
+
+    Example: jetmesh helm values
+
+    Example: jetmesh helm --check
+    """
+    from jetmesh.cli import helm as charts  # noqa: PLC0415 - see the package
+
+    raise typer.Exit(charts.helm(part, system, chart, check=check))
+
+
+@app.command(rich_help_panel=_DEPLOY)
+def manifests(
+    system: System = "",
+    directory: Annotated[
+        Path | None, typer.Option(help="Where chart/ and overlays/ are; deploy/k8s.")
+    ] = None,
+    *,
+    check: Annotated[bool, typer.Option("--check", help="Write nothing; 1 if stale.")] = False,
+) -> None:
+    """Render the chart into manifests for kubectl apply -k; it takes the helm program.
+
+    Every overlays/<name>/values.yaml becomes an overlay; what all have alike is the base.
+
+    Example: jetmesh manifests --check
+    """
+    from jetmesh.cli import helm as charts  # noqa: PLC0415 - see the package
+
+    raise typer.Exit(charts.manifests(system, directory, check=check))
 
 
 @app.command(rich_help_panel=_DEPLOY)

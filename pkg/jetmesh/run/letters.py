@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import traceback
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,6 +32,8 @@ from jetmesh.transport.control import StoredMessage
 
 _OWN: Final = f"{Path(__file__).parents[1]}{os.sep}"
 """Where the mesh's own lines are, wherever it was installed."""
+_path = re.compile(r" - at `(\$[^`]*)`$")
+"""Where msgspec says that a value is wrong."""
 LEFT: Final = ("Jetmesh-Payload", "left in its stream")
 """The header of a letter that was too large to carry the original bytes."""
 
@@ -116,7 +119,8 @@ def unreadable(spec: EventSpec, payload: bytes, error: BaseException) -> BaseExc
     """What could not be decoded does not keep its contract; any other error stays what it is."""
     if isinstance(error, msgspec.DecodeError | UnicodeError | RecursionError):
         text = masked_violation(text_of(error), payload, spec.type) or type(error).__name__
-        violation = ContractViolation(f"{spec.subject}: {text}")
+        found = _path.search(text_of(error))
+        violation = ContractViolation(f"{spec.subject}: {text}", path=found[1] if found else "$")
         return violation.with_traceback(error.__traceback__)
     return error
 
@@ -124,14 +128,18 @@ def unreadable(spec: EventSpec, payload: bytes, error: BaseException) -> BaseExc
 def where(error: BaseException) -> str:
     """The innermost line that is not the mesh's own, as `shop/payments.py:88 in charge`.
 
-    Empty for an error that nobody raised.
+    The field at fault for a broken contract, whoever read it. Empty for an error that nobody
+    raised.
     """
     frames = traceback.extract_tb(error.__traceback__)
-    own = [f for f in frames if not f.filename.startswith(_OWN)] or frames
-    if not own:
+    theirs = [f for f in frames if not f.filename.startswith(_OWN)]
+    if isinstance(error, ContractViolation) and not theirs:
+        return f"field {error.path}"
+    if not frames:
         return ""
-    path = Path(own[-1].filename)
-    return f"{path.parent.name}/{path.name}:{own[-1].lineno} in {own[-1].name}"
+    last = (theirs or frames)[-1]
+    path = Path(last.filename)
+    return f"{path.parent.name}/{path.name}:{last.lineno} in {last.name}"
 
 
 def fingerprint(service: str, handler: str, error: BaseException, place: str) -> str:

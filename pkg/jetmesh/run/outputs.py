@@ -92,9 +92,7 @@ class Outputs:
         decisions = {o.decision: o for o in self.by_type.values() if o.decision}
         self.deciding = tuple(decisions.values())
         """One output of each decision that the handler may make."""
-        self.has_more = len(decisions) > 1 or any(
-            o.decision is None for o in self.by_type.values()
-        )
+        self.has_more = len(decisions) > 1 or any(o.decision is None for o in self.by_type.values())
         """Something may follow a decision, and a service may have died in between."""
         self._handler = f"{handler.service}.{handler.name}"
 

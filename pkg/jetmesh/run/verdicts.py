@@ -200,8 +200,8 @@ class Verdicts:
         return self._policy.delay(max(1, failures), random.random())  # noqa: S311 - jitter is no secret
 
     def _is_too_old(self, delivered: Delivered, delay: float) -> bool:
-        if not self._policy.max_age:
-            return False
+        if not self._policy.max_age or delivered.origin.replays:
+            return False  # what a person replayed is meant to be handled, however old
         age = (datetime.now(UTC) - delivered.stored_at).total_seconds()
         return age + delay > self._policy.max_age
 
