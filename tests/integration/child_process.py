@@ -67,10 +67,11 @@ class Child:
     def effects(self) -> list[str]:
         return self.effects_file.read_text().split() if self.effects_file.exists() else []
 
-    async def get(self, path: str) -> tuple[int, str]:
+    async def get(self, path: str, *, timeout: float = 5) -> tuple[int, str]:
+        """Status and text; 0 when there is no answer."""
         async with httpx.AsyncClient(trust_env=False) as client:
             try:
-                answer = await client.get(f"http://127.0.0.1:{self.port}{path}", timeout=5)
+                answer = await client.get(f"http://127.0.0.1:{self.port}{path}", timeout=timeout)
             except httpx.TransportError:
                 return 0, ""
         return answer.status_code, answer.text

@@ -1,6 +1,7 @@
 """Fixtures that several files of this directory use."""
 
 from tests.integration.child_process import child
+from tests.integration.identities import configured
 from tests.integration.tiny_project import project, start
 
-__all__ = ["child", "project", "start"]
+__all__ = ["child", "configured", "project", "start"]

@@ -1,4 +1,4 @@
-"""Identities that a test makes itself: nkeys, JWTs of an operator, certificates."""
+"""Identities that a test makes itself, and brokers that are configured to know them."""
 
 from __future__ import annotations
 
@@ -6,16 +6,50 @@ import base64
 import json
 import os
 import shutil
+import signal
 import subprocess
 import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import nkeys
 import pytest
 
+from jetmesh.operate.broker import Broker
+from jetmesh.settings import NatsSettings
+
 _PLAIN = ("subs", "data", "payload", "imports", "exports", "conn", "leaf")
 _STORING = ("mem_storage", "disk_storage", "streams", "consumer")
+
+
+Configured = Callable[[str], Broker]
+
+
+@pytest.fixture
+def configured(tmp_path: Path) -> Iterator[Configured]:
+    """Start a broker with a configuration; `rewrite` changes it while it runs."""
+    with ExitStack() as stack:
+
+        def start(text: str) -> Broker:
+            config = tmp_path / "server.conf"
+            config.write_text(text)
+            broker = Broker(tmp_path / "store", config=config)
+            return stack.enter_context(broker)
+
+        yield start
+
+
+def rewrite(broker: Broker, text: str) -> None:
+    assert broker.config is not None
+    broker.config.write_text(text)
+    os.kill(broker.pid, signal.SIGHUP)
+
+
+def at(settings: NatsSettings, broker: Broker, *, scheme: str = "nats") -> NatsSettings:
+    fields = {name: getattr(settings, name) for name in settings.__struct_fields__}
+    return NatsSettings(**{**fields, "url": f"{scheme}://127.0.0.1:{broker.port}"})
 
 
 class Key:

@@ -24,11 +24,13 @@ class Sandbox:
     directory: Path
     http: int
     smtp: int
+    host: str = ""
+    """The address to listen at; empty: what it chooses by itself."""
     process: subprocess.Popen[str] | None = None
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.http}"
+        return f"http://{self.host or '127.0.0.1'}:{self.http}"
 
     def start(self) -> None:
         """Start it, and return once it is healthy."""
@@ -47,6 +49,7 @@ class Sandbox:
             "JETMESH_SANDBOX_HTTP_PORT": str(self.http),
             "JETMESH_SANDBOX_SMTP_PORT": str(self.smtp),
             "JETMESH_SANDBOX_DIR": str(self.directory),
+            "JETMESH_SANDBOX_HOST": self.host,
         }
         return subprocess.Popen(
             [sys.executable, str(ROOT / "cmd" / self.name / "main.py")],

@@ -4,10 +4,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
@@ -20,38 +17,18 @@ from jetmesh.settings import NatsSettings
 from jetmesh.testing import eventually
 from jetmesh.transport.control import ControlPlane
 from jetmesh.transport.dataplane import DataPlane
-from tests.integration.identities import Certificates, Key, Operator
+from tests.integration.identities import (
+    Certificates,
+    Configured,
+    Key,
+    Operator,
+    at,
+    rewrite,
+)
 from tests.integration.planes import (
-    NO_HEADERS,
-    Fate,
     both,
-    make_durable,
-    make_stream,
-    publish,
     settings_of,
 )
-
-Configured = Callable[[str], Broker]
-
-
-@pytest.fixture
-def configured(tmp_path: Path) -> Iterator[Configured]:
-    """Start a broker with a configuration; `rewrite` changes it while it runs."""
-    with ExitStack() as stack:
-
-        def start(text: str) -> Broker:
-            config = tmp_path / "server.conf"
-            config.write_text(text)
-            broker = Broker(tmp_path / "store", config=config)
-            return stack.enter_context(broker)
-
-        yield start
-
-
-def rewrite(broker: Broker, text: str) -> None:
-    assert broker.config is not None
-    broker.config.write_text(text)
-    os.kill(broker.pid, signal.SIGHUP)
 
 
 @dataclass
@@ -118,11 +95,6 @@ def _creds(path: Path) -> Proof:
         NatsSettings(creds_file=str(wrong)),
         amend,
     )
-
-
-def at(settings: NatsSettings, broker: Broker, *, scheme: str = "nats") -> NatsSettings:
-    fields = {name: getattr(settings, name) for name in settings.__struct_fields__}
-    return NatsSettings(**{**fields, "url": f"{scheme}://127.0.0.1:{broker.port}"})
 
 
 async def check_works(nats: NatsSettings) -> None:
@@ -301,100 +273,21 @@ async def test_client_certificates_are_shown_and_missing_ones_refused(
     await check_works(settings_of(broker, tls_ca_file=certificates["ca.pem"], **shown))
 
 
-# permissions
-
-_ADMIN = NatsSettings(user="admin", password="a")
-_WORKER = NatsSettings(user="worker", password="w")
-
-
-def permitting(publish_to: list[str], subscribe_to: list[str] | None = None) -> str:
-    allowed = f"publish: {publish_to}, subscribe: {subscribe_to or ['_INBOX.>']}"
-    return (
-        "authorization { users: [\n"
-        " { user: admin, password: a }\n"
-        f" {{ user: worker, password: w, permissions: {{ {allowed} }} }}\n"
-        "] }\n"
-    )
-
-
-async def test_a_publish_that_is_not_permitted_names_subject_and_permission(
-    configured: Configured, unique: str
+async def test_a_server_that_comes_back_without_tls_is_not_trusted_either(
+    configured: Configured, certificates: Certificates
 ) -> None:
-    broker = configured(permitting(["$JS.API.>"]))
-    async with (
-        both(at(_ADMIN, broker)) as (_, admin),
-        DataPlane(at(_WORKER, broker), name="test") as plane,
-    ):
-        await make_stream(admin, unique.upper(), f"{unique}.>")
-        fate = Fate()
-        plane.publish(f"{unique}.paid.p-1".encode(), NO_HEADERS, b"{}", fate)
-        lacking = f"the broker's user lacks the permission to publish on {unique}.paid.p-1"
-        await eventually(lambda: plane.problem == f"publishing: {lacking}")
-        rewrite(broker, permitting(["$JS.API.>", f"{unique}.>"]))
-        assert await asyncio.wait_for(fate.told, 8) == "stored"
-        assert await publish(plane, f"{unique}.paid.p-2") == "stored"
-        await eventually(lambda: not plane.problem)
-
-
-async def test_a_pull_that_is_not_permitted_names_subject_and_permission(
-    configured: Configured, unique: str
-) -> None:
-    broker = configured(permitting(["$JS.ACK.>"]))
-    async with (
-        both(at(_ADMIN, broker)) as (_, admin),
-        DataPlane(at(_WORKER, broker), name="test") as plane,
-    ):
-        await make_stream(admin, unique.upper(), f"{unique}.>")
-        await make_durable(admin, unique.upper(), "d")
-        pull = plane.inflow(unique.upper(), "d", limit=5, on_delivery=lambda *_: None)
-        pull.start()
-        subject = f"$JS.API.CONSUMER.MSG.NEXT.{unique.upper()}.d"
-        lacking = f"the broker's user lacks the permission to publish on {subject}"
-        await eventually(lambda: pull.problem == lacking)
-        assert plane.problem == ""
-        rewrite(broker, permitting(["$JS.ACK.>", subject]))
-        await eventually(lambda: not pull.problem)
-
-
-async def test_an_ack_that_is_not_permitted_is_told(configured: Configured, unique: str) -> None:
-    broker = configured(permitting(["$JS.API.>"]))
-    async with (
-        both(at(_ADMIN, broker)) as (_, admin),
-        DataPlane(at(_WORKER, broker), name="test") as plane,
-    ):
-        await make_stream(admin, unique.upper(), f"{unique}.>")
-        await make_durable(admin, unique.upper(), "d")
-        pull = plane.inflow(
-            unique.upper(), "d", limit=5, on_delivery=lambda _, reply, *__: plane.ack(reply)
-        )
-        pull.start()
-        await admin.publish(f"{unique}.a", b"")
-        needed = f"$JS.ACK.{unique.upper()}.d.>"
-        await eventually(lambda: plane.problem.endswith(f"to publish on {needed}"))
-
-
-async def test_an_inbox_that_is_not_permitted_is_no_connection(configured: Configured) -> None:
-    broker = configured(permitting([">"], ["other.>"]))
-    nats = at(_WORKER, broker)
-    async with DataPlane(nats, name="test") as plane:
-        await eventually(lambda: "lacks the permission to subscribe to _INBOX." in plane.problem)
-        async with await ControlPlane.connect(nats, name="test") as control:
-            started = monotonic()
-            with pytest.raises(BrokerError, match="lacks the permission to subscribe to _inbox"):
-                await control.api("INFO")
-            assert monotonic() - started < 2
-            assert "subscribe" in control.problem
-        rewrite(broker, permitting([">"], ["_INBOX.>"]))
-        await eventually(lambda: not plane.problem)
-
-
-async def test_an_api_that_is_not_permitted_is_told_at_once(configured: Configured) -> None:
-    broker = configured(permitting(["$JS.API.INFO"]))
-    async with await ControlPlane.connect(at(_WORKER, broker), name="test") as control:
-        await control.check_server()
-        started = monotonic()
-        lacking = r"lacks the permission to publish on \$js.api.stream.info.x"
-        with pytest.raises(BrokerError, match=lacking):
-            await control.api("STREAM.INFO.X")
-        assert monotonic() - started < 2, "nats-py alone would only time out"
-        await control.check_server()
+    """Whoever took its place gets no password."""
+    user = "authorization { user: svc, password: 's3cret' }\n"
+    broker = configured(certificates.config() + user)
+    nats = settings_of(broker, tls_ca_file=certificates["ca.pem"], user="svc", password="s3cret")
+    async with both(nats) as (plane, control):
+        for text, trusted in ((user, False), (certificates.config() + user, True)):
+            assert broker.config is not None
+            await asyncio.to_thread(broker.stop)
+            broker.config.write_text(text)
+            await asyncio.to_thread(broker.start)
+            if trusted:
+                await eventually(lambda: not plane.problem and not control.problem)
+            else:
+                await eventually(lambda: "offers no TLS" in plane.problem)
+                await eventually(lambda: "offers no TLS" in control.problem)

@@ -5,33 +5,31 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from time import monotonic
 
 import pytest
-from msgspec import Struct
 
-from jetmesh import Record, event
-from jetmesh.declare import spec_of
+from jetmesh.errors import BrokerError
 from jetmesh.operate.broker import Broker, free_port
-from jetmesh.run.history import History
 from jetmesh.settings import NatsSettings
 from jetmesh.testing import eventually
 from jetmesh.transport.control import ControlPlane
 from jetmesh.transport.dataplane import DataPlane
+from tests.integration.network import Proxy
 from tests.integration.planes import (
     Copier,
     Scene,
     both,
     make_durable,
     make_stream,
-    publish,
     settings_of,
 )
 
 COUNT = 3000
+GONE_SECONDS = float(os.environ.get("JETMESH_GONE_SECONDS", "4"))
 
 
 @pytest.fixture
@@ -73,6 +71,57 @@ async def test_a_broker_restarted_in_the_middle_loses_and_doubles_nothing(
         assert copier.busiest <= 200
         assert scene.plane.problem == ""
         await eventually(lambda: not copier.pull.problem)
+
+
+async def test_a_broker_that_is_gone_for_longer_than_every_wait_loses_and_doubles_nothing(
+    own_broker: Broker, unique: str
+) -> None:
+    """Longer than ack_wait and a PubAck's patience; ninety seconds take the same way."""
+    async with copying(own_broker, unique, count=0) as (scene, copier):
+        filling = asyncio.create_task(scene.fill(COUNT))
+        await eventually(lambda: len(copier.copied) > COUNT // 6, what="a beginning")
+        await asyncio.to_thread(own_broker.kill)
+        await asyncio.sleep(GONE_SECONDS)
+        done = len(copier.copied)
+        await asyncio.to_thread(own_broker.start)
+        back = monotonic()
+        await eventually(lambda: len(copier.copied) > done, what="pulling again")
+        assert monotonic() - back < 2
+        await filling
+        await scene.check_all_copied_once(copier, COUNT)
+
+
+async def answers(control: ControlPlane) -> bool:
+    try:
+        await control.api("INFO", timeout=0.5)
+    except BrokerError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("way", ["swallow", "hold"])
+async def test_a_partition_is_noticed_and_work_resumes_when_it_is_over(
+    own_broker: Broker, unique: str, way: str
+) -> None:
+    """Nothing is refused and nothing is reset: bytes just do not arrive, or all of them later."""
+    async with Proxy(own_broker.port) as proxy:
+        nats = NatsSettings(url=f"nats://127.0.0.1:{proxy.port}")
+        async with both(nats) as (plane, control):
+            scene = Scene(unique, plane, control)
+            copier = await scene.make()
+            filling = asyncio.create_task(scene.fill(COUNT))
+            await eventually(lambda: len(copier.copied) > COUNT // 6, what="a beginning")
+            proxy.cut(way)
+            await eventually(lambda: "connection to the broker lost" in plane.problem)
+            await eventually(lambda: "no answer" in plane.problem, what="one attempt in vain")
+            done = len(copier.copied)
+            proxy.heal()
+            back = monotonic()
+            await eventually(lambda: len(copier.copied) > done, what="pulling again")
+            assert monotonic() - back < 2
+            await filling
+            await eventually(lambda: answers(control), what="the control plane, too")
+            await scene.check_all_copied_once(copier, COUNT)
 
 
 async def test_a_stopped_process_of_the_server_is_noticed_and_survived(
@@ -269,85 +318,3 @@ async def test_consuming_on_while_verdicts_wait_never_exceeds_the_limit(
         copier.go_on()
         await scene.check_all_copied_once(copier, 100)
         assert copier.busiest == 20
-
-
-# the history of read models
-
-
-class Reader:
-    """A read model that remembers what it folded."""
-
-    def __init__(self, unique: str, plane: DataPlane, control: ControlPlane) -> None:
-        @event(f"{unique}.told", key="id")
-        class Told(Struct, frozen=True):
-            id: str
-
-        spec = spec_of(Told)
-        assert spec is not None
-        self.folded: list[int] = []
-        self.stream = unique.upper()
-        self.history = History(self.stream, [spec], self.apply, plane=plane, control=control)
-
-    def apply(self, _: object, record: Record) -> None:
-        self.folded.append(record.sequence)
-
-
-@asynccontextmanager
-async def reading(
-    broker: Broker, unique: str, count: int
-) -> AsyncIterator[tuple[Reader, DataPlane, ControlPlane, Callable[[int], Awaitable[None]]]]:
-    nats = NatsSettings(url=broker.url)
-    async with both(nats) as (plane, control), DataPlane(nats, name="writer") as writer:
-        await control.api(
-            f"STREAM.CREATE.{unique.upper()}",
-            {"name": unique.upper(), "subjects": [f"{unique}.>"]},
-        )
-
-        async def write(number: int) -> None:
-            told = (publish(writer, f"{unique}.told.{i}", b'{"id":"a"}') for i in range(number))
-            await asyncio.gather(*told)
-
-        await write(count)
-        reader = Reader(unique, plane, control)
-        reader.history.start()
-        yield reader, plane, control, write
-        reader.history.stop()
-
-
-async def test_a_read_model_survives_a_restart_of_the_broker(
-    own_broker: Broker, unique: str
-) -> None:
-    async with reading(own_broker, unique, 3000) as (reader, _, __, write):
-        await eventually(lambda: len(reader.folded) > 500)
-        await asyncio.to_thread(own_broker.stop)
-        await asyncio.to_thread(own_broker.start)
-        await write(500)
-        await eventually(lambda: len(reader.folded) >= 3500)
-        assert reader.folded == [*range(1, 3501)]
-        assert reader.history.problem == ""
-
-
-async def test_a_read_model_survives_the_loss_of_its_consumer(broker: Broker, unique: str) -> None:
-    async with reading(broker, unique, 100) as (reader, _, control, write):
-        await eventually(lambda: len(reader.folded) == 100)
-        names = (await control.api(f"CONSUMER.NAMES.{reader.stream}"))["consumers"]
-        for name in names:
-            await control.api(f"CONSUMER.DELETE.{reader.stream}.{name}")
-        await write(100)
-        await eventually(lambda: len(reader.folded) >= 200)
-        assert reader.folded == [*range(1, 201)]
-
-
-async def test_a_read_model_has_no_gap_after_a_lost_connection(broker: Broker, unique: str) -> None:
-    """The last deliveries are lost with the connection, and nothing follows them."""
-    async with reading(broker, unique, 10) as (reader, plane, _, write):
-        await eventually(lambda: len(reader.folded) == 10)
-        link = plane._link
-        assert link is not None
-        assert link._transport is not None
-        link._transport.pause_reading()
-        await write(50)
-        await asyncio.sleep(0.1)  # the server delivers them into a socket that nobody reads
-        link.abort("lost")
-        await eventually(lambda: len(reader.folded) >= 60, within=5)
-        assert reader.folded == [*range(1, 61)]

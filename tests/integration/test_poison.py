@@ -13,8 +13,7 @@ from jetmesh.run.suspects import DEATHS
 from jetmesh.settings import NatsSettings
 from jetmesh.testing import eventually
 from jetmesh.transport.control import ControlPlane
-from tests.integration.child_process import Child, child
-
+from tests.integration.child_process import Child
 
 HANDLERS = ("count", "work")
 DIED = 77

@@ -117,6 +117,28 @@ def _pending(pid: int) -> bool:
     return int(waiting[0], 16) != 0
 
 
+async def test_a_service_whose_event_loop_stands_is_not_live(
+    child: Any, control: ControlPlane, unique: str
+) -> None:
+    """A `def` handler that never returns: a liveness probe gets no answer, and restarts it."""
+    service = child().start("blocks")
+    await service.ready()
+    assert await service.get("/healthz") == (200, "live\n")
+    await publish(control, unique, "p-1")
+    await eventually(lambda: service.effects == ["p-1"], what="work that does not end")
+    assert await service.get("/healthz", timeout=1) == (0, "")
+
+
+async def test_a_service_whose_handlers_only_wait_is_live(
+    child: Any, control: ControlPlane, unique: str
+) -> None:
+    service = child().start("hangs")
+    await service.ready()
+    await publish(control, unique, "p-1")
+    await eventually(lambda: service.effects == ["p-1"], what="work that does not end")
+    assert await service.get("/healthz") == (200, "live\n")
+
+
 async def test_a_service_waits_for_its_broker_live_but_not_ready(
     child: Any, tmp_path: Path
 ) -> None:

@@ -193,7 +193,9 @@ async def test_the_drift_of_a_durable_is_named_and_mended(
     assert actual.keys() == found.keys()
     for name, expected in found.items():
         assert expected in (None, actual[name])
-        assert name in str(durable_change(declared().durables[0], await durable_of(control, unique)))
+        assert name in str(
+            durable_change(declared().durables[0], await durable_of(control, unique))
+        )
     await apply(control, planned)
     assert await durable_of(control, unique) == before
 

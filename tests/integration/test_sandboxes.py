@@ -113,6 +113,32 @@ def test_a_taken_port_is_one_sentence_with_a_remedy(sandbox: Sandbox) -> None:
     assert errors.count("\n") == 1
 
 
+@both
+def test_nobody_but_this_machine_reaches_it_unless_told_where_to_listen(sandbox: Sandbox) -> None:
+    assert not listens("127.0.0.2", sandbox.http)
+    assert sandbox.stop() == (0, "")
+    sandbox.host = "127.0.0.2"  # what is the pod's address there
+    sandbox.start()
+    assert listens("127.0.0.2", sandbox.http)
+    assert listens("127.0.0.2", sandbox.smtp) == (sandbox.name == "sandbox-mail")
+    assert not listens("127.0.0.1", sandbox.http)
+
+
+def listens(host: str, port: int) -> bool:
+    with socket.socket() as asking:
+        return asking.connect_ex((host, port)) == 0
+
+
+@both
+def test_an_address_of_another_machine_is_one_sentence_with_a_remedy(sandbox: Sandbox) -> None:
+    sandbox.host = "192.0.2.1"
+    refused = sandbox.spawn()
+    _, errors = refused.communicate(timeout=10)
+    assert refused.returncode == 1
+    assert "JETMESH_SANDBOX_HOST to an address of this machine" in errors
+    assert errors.count("\n") == 1
+
+
 @gateway
 async def test_known_tokens_are_charged_or_declined(sandbox: Sandbox) -> None:
     paid = await pay(sandbox, "tok_ok", "p-1")

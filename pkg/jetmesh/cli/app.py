@@ -154,11 +154,15 @@ def doctor(
 @app.command(rich_help_panel=_DEPLOY)
 def topology(
     system: System = "",
-    format_: Annotated[str, typer.Option("--format", help="text, mermaid, json or permissions.")] = "text",
+    format_: Annotated[
+        str, typer.Option("--format", help="text, mermaid, json or permissions.")
+    ] = "text",
 ) -> None:
     """Show services, events, streams and durables, as declared.
 
     Example: jetmesh topology --format mermaid > flow.mmd
+
+    Example: jetmesh topology --format permissions > authorization.conf
     """
     from jetmesh.cli import declared  # noqa: PLC0415 - see the package
 

@@ -4,6 +4,7 @@ from jetmesh.declare.delivery import Delivery, Record
 from jetmesh.declare.duration import Duration
 from jetmesh.declare.event import EventSpec, event, key_of, matches, spec_of
 from jetmesh.declare.key import escape_key, unescape_key
+from jetmesh.declare.permissions import Permissions, permissions_of
 from jetmesh.declare.policy import Policy
 from jetmesh.declare.service import Handler, ReadModel, Resource, Service, Web
 from jetmesh.declare.system import Sandbox, System
@@ -27,6 +28,7 @@ __all__ = [
     "Duration",
     "EventSpec",
     "Handler",
+    "Permissions",
     "Policy",
     "ReadModel",
     "Record",
@@ -43,6 +45,7 @@ __all__ = [
     "event",
     "key_of",
     "matches",
+    "permissions_of",
     "spec_of",
     "unescape_key",
 ]

@@ -10,8 +10,9 @@ from jetmesh.declare.event import EventSpec
 from jetmesh.declare.policy import Policy
 from jetmesh.declare.service import Handler, Service
 from jetmesh.declare.topology import StreamSpec, StreamTuning, Topology
+from jetmesh.operate.permissions import authorization
 
-Format = Literal["text", "mermaid", "json"]
+Format = Literal["text", "mermaid", "json", "permissions"]
 
 _OUTSIDE: Final = "outside"
 _TOLD: Final = ("attempts", "backoff", "backoff_cap", "timeout", "max_age", "rejects")
@@ -22,6 +23,8 @@ def render(topology: Topology, format: Format = "text") -> str:  # noqa: A002 - 
     """Render `topology`; the same declarations give the same bytes."""
     if format == "json":
         return json.dumps(as_data(topology), indent=2, ensure_ascii=False)
+    if format == "permissions":
+        return authorization(topology)
     lines = _mermaid(topology) if format == "mermaid" else _text(topology)
     return "\n".join(lines)
 

@@ -11,6 +11,7 @@ from jetmesh.declare.duration import Duration
 
 Secret = Annotated[str, Meta(extra={"sensitive": True})]
 Port = Annotated[int, Meta(ge=0, le=65535)]
+Prefix = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$")]
 
 _userinfo = re.compile(r"(?<=://)[^/@,\s]*@")
 
@@ -29,6 +30,9 @@ class NatsSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """Any of the three TLS files asks for TLS, whatever the scheme of the url."""
     tls_cert_file: str = ""
     tls_key_file: str = ""
+    inbox_prefix: Prefix = "_INBOX"
+    """How the subjects begin on which answers arrive; one of its own for each user keeps others
+    from reading them."""
 
     def __repr__(self) -> str:
         return f"NatsSettings(url={without_userinfo(self.url)!r}, …)"

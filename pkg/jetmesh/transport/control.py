@@ -18,6 +18,7 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
 from jetmesh import wire
+from jetmesh.declare import Permissions
 from jetmesh.errors import BrokerError
 from jetmesh.settings import NatsSettings
 from jetmesh.transport.position import position_of
@@ -67,21 +68,30 @@ class StoredMessage:
 class ControlPlane:
     """What people, deploys and start-up ask the broker."""
 
-    def __init__(self, nats_settings: NatsSettings, name: str) -> None:
-        self._session = Session(nats_settings, name)
+    def __init__(
+        self, nats_settings: NatsSettings, name: str, needs: Permissions | None = None
+    ) -> None:
+        self._session = Session(nats_settings, name, needs)
 
     @classmethod
     async def connect(
-        cls, nats_settings: NatsSettings, *, name: str, patient: bool = False
+        cls,
+        nats_settings: NatsSettings,
+        *,
+        name: str,
+        patient: bool = False,
+        needs: Permissions | None = None,
     ) -> ControlPlane:
         """Connect; `patient` waits for a broker that takes us as long as it takes.
+
+        `needs` is what is told to be granted when the broker denies something.
 
         Raises:
             SettingsError: credentials or certificates cannot be read.
             BrokerUnreachable: no server answers within two seconds each, and not patient.
             BrokerError: the server refuses us, and not patient.
         """
-        plane = cls(nats_settings, name)
+        plane = cls(nats_settings, name, needs)
         await plane._session.connect(patient=patient)
         return plane
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import re
 import secrets
 from collections import deque
@@ -28,6 +29,9 @@ _SILENT_SWEEPS: Final = 8
 """After two silent seconds the server is asked for a sign of life, after four given up."""
 _STEADY_SECONDS: Final = 2.0
 """A connection that was lost sooner is no reason to try again at once."""
+_PATIENCES: Final = (1.0, 1.0, 1.0, 5.0)
+"""Seconds for a server's first word, round by round: short ones notice soon that a cut network is
+whole again, the long one gives a busy server its chance."""
 _LEAVE_SECONDS: Final = 2.0
 _MUTE_SECONDS: Final = 60.0
 _MOST_UNSENT: Final = 65_536
@@ -122,7 +126,7 @@ class DataPlane:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         if self._link is not None:
-            self._link.close()
+            await self._link.close()
 
     # seam.Transport
 
@@ -186,30 +190,30 @@ class DataPlane:
     # connection
 
     async def _connect_until_up(self, pause: float = 0.0, *, first: bool = False) -> None:
-        while not self._closing:
+        for patience in itertools.cycle(_PATIENCES):
             if pause:
                 await asyncio.sleep(pause)
             refusals = []
             for server in self._servers:
-                refusal = await self._try(server, first=first)
+                refusal = await self._try(server, patience, first=first)
                 if not refusal:
                     return
                 refusals.append(f"{server}: {refusal}")
             self._on_refused("; ".join(refusals))
             pause = next(self._waits)
 
-    async def _try(self, server: Server, *, first: bool) -> str:
+    async def _try(self, server: Server, patience: float, *, first: bool) -> str:
         """Connect to `server`; why that failed, in words."""
         link = self._new_link()
         try:
-            await link.handshake(server, self._nats, self._name)
+            await link.handshake(server, self._nats, self._name, patience=patience)
         except Exception as error:
-            link.close()
+            link.abort("")  # TLS would wait for a farewell
             if first and isinstance(error, SettingsError):
                 raise
             return in_words(error)  # whatever it is, it may be over the next time
         except BaseException:
-            link.close()
+            link.abort("")
             raise
         self._on_up(link, server)
         return ""

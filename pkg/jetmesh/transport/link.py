@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -15,8 +16,11 @@ from jetmesh.transport.auth import credentials, tls_context, wants_tls
 from jetmesh.transport.servers import Server
 
 _HANDSHAKE_SECONDS: Final = 5.0
+_CONNECT_SECONDS: Final = 1.0
+"""Beyond it a new attempt is better: what a network dropped comes back only after growing waits."""
 _CHUNK: Final = 65_536
 """Bytes read at once: outputs leave when a chunk is done, and the server should not wait longer."""
+_CLOSE_SECONDS: Final = 0.5
 _LINGER_SECONDS: Final = 0.004
 _MANY: Final = 64
 """Frames that are worth a system call of their own."""
@@ -61,20 +65,27 @@ class Link(asyncio.BufferedProtocol):
         self._lost = False
         self._first_info: asyncio.Future[None] = self._loop.create_future()
         self._pongs: deque[asyncio.Future[None]] = deque()
+        self._ended: asyncio.Future[None] | None = None
         self._reason = ""
 
-    async def handshake(self, server: Server, nats: NatsSettings, name: str) -> None:
+    async def handshake(
+        self, server: Server, nats: NatsSettings, name: str, *, patience: float
+    ) -> None:
         """Connect, upgrade to TLS where asked, authenticate.
+
+        `patience` is how many seconds the server may take until its first word.
 
         Raises:
             OSError: no server there.
             BrokerError: the server refused us; the message is its own.
             SettingsError: credentials or certificates cannot be read.
-            TimeoutError: it did not answer in five seconds.
+            TimeoutError: it did not answer in time, five seconds for everything.
         """
         async with asyncio.timeout(_HANDSHAKE_SECONDS):
-            await self._loop.create_connection(lambda: self, server.host, server.port)
-            await self._first_info
+            async with asyncio.timeout(_CONNECT_SECONDS):
+                await self._loop.create_connection(lambda: self, server.host, server.port)
+            async with asyncio.timeout(patience):
+                await self._first_info
             if self.info.get("tls_required") or wants_tls(nats):
                 await self._upgrade(server, nats)
             self.write(wire.connect(self._options(nats, name)) + wire.PING)
@@ -142,11 +153,17 @@ class Link(asyncio.BufferedProtocol):
         if self._transport is not None:
             self._transport.close()
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """End the connection; `on_lost` is not called."""
         self._up = False
-        if self._transport is not None:
-            self._transport.close()
+        if self._transport is None or self._lost:
+            return
+        self._ended = self._loop.create_future()
+        self._transport.close()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_CLOSE_SECONDS):
+                await self._ended
+        self._transport.abort()  # TLS would wait half a minute for a farewell
 
     # asyncio.BufferedProtocol
 
@@ -175,6 +192,8 @@ class Link(asyncio.BufferedProtocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self._lost = True
+        if self._ended is not None and not self._ended.done():
+            self._ended.set_result(None)
         # what the server said before it hung up tells more than how the socket ended
         self._reason = self._reason or str(error or "") or "the server closed the connection"
         for waiting in (self._first_info, *self._pongs):

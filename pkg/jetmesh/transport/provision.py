@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from jetmesh.declare import DurableSpec, StreamSpec, Topology
+from jetmesh.declare.permissions import covers
 from jetmesh.errors import DriftError
 from jetmesh.transport.control import ApiError, ControlPlane
 
@@ -241,19 +242,8 @@ def _losses(fields: Iterable[Field], found: dict[str, Any]) -> Iterator[str]:
             yield f"max_bytes {field.declared}, {state['bytes']} are stored"
         if field.name == "subjects":
             for subject in field.server:
-                if not any(_covers(pattern, subject) for pattern in field.declared):
+                if not any(covers(pattern, subject) for pattern in field.declared):
                     yield f"{subject} would not be stored any more"
-
-
-def _covers(pattern: str, subject: str) -> bool:
-    """Whether everything that matches `subject` also matches `pattern`."""
-    wanted, given = pattern.split("."), subject.split(".")
-    for index, part in enumerate(wanted):
-        if part == ">":
-            return len(given) > index
-        if index >= len(given) or given[index] == ">" or part not in ("*", given[index]):
-            return False
-    return len(given) == len(wanted)
 
 
 def _shorter(declared: int, server: int) -> bool:

@@ -161,10 +161,9 @@ class Publishes:
             else:
                 self._again(token)
 
-    def denied(self, subject: str) -> None:
-        """The broker's user may not publish on `subject`; permissions can be given later."""
-        text = f"the broker's user lacks the permission to publish on {subject}"
-        self._note(text, ANSWER_TICKS + 1)
+    def denied(self, refusal: str) -> None:
+        """The broker's user may not publish on a subject; permissions can be given later."""
+        self._note(refusal, ANSWER_TICKS + 1)
 
     def _note(self, refusal: str, lasting: int) -> None:
         """Remember why something waits, for as many sweeps as it takes to be refused again."""

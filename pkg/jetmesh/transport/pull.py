@@ -1,8 +1,12 @@
 """Continuous pull from one durable: overlapping requests, every status acted on.
 
 What the server says and what it leaves unsaid was measured (docs/adr/0005-continuous-pull.md):
-a completed request ends silently, a lost one too, and a terminal status may overtake the
-messages that it ends. So requests are only counted, and silence is told by missed heartbeats.
+a lost request ends silently, and a terminal status may overtake the messages that it ends. So
+requests are only counted, and silence is told by missed heartbeats.
+
+What is in flight is bounded in bytes too, without counting them here: a request says how many
+it may bring, and its end how many they were. From that follows how large messages are, and how
+many of them fit.
 """
 
 from __future__ import annotations
@@ -17,6 +21,9 @@ EXPIRES_SECONDS: Final = 30.0
 HEARTBEAT_SECONDS: Final = 0.75
 SILENT_SECONDS: Final = 1.6
 """Two heartbeats and a bit: the request is dead, whatever the server did not tell."""
+MOST_BYTES: Final = 16 * 1024 * 1024
+"""About what may be asked for or unsettled at a time; at least one message always is."""
+REQUEST_BYTES: Final = MOST_BYTES // 2
 _LARGE: Final = 256
 ERROR_PAUSE: Final = 0.5
 DENIED_PAUSE: Final = 2.0
@@ -26,6 +33,11 @@ _TIMES: Final = b'"expires":%d,"idle_heartbeat":%d' % (
     int(EXPIRES_SECONDS * 1e9),
     int(HEARTBEAT_SECONDS * 1e9),
 )
+_BYTES: Final = b',"max_bytes":%d' % REQUEST_BYTES
+_COMPLETE: Final = ("Batch Completed", "Message Size Exceeds MaxBytes")
+"""Conflicts that are none: the request brought as many messages, or bytes, as it could."""
+_FORGET: Final = 0.25
+"""How much of the size that is expected of messages each smaller measure takes away."""
 
 
 class _Request:
@@ -67,8 +79,12 @@ class Pull:
         self._next = self.asks_on.encode()
         self._base = self._inbox = inbox
         self._turn = 0
-        self._widest = limit
-        self._limit_to(limit)
+        self._widest = self._narrowed = limit
+        self._size = 0.0
+        """Bytes that a message is expected to have."""
+        self._single = False
+        """The next message is larger than a request may bring: ask for it alone."""
+        self._set_limit()
         self._on_delivery = on_delivery
         self._send = send
         self._clock = clock
@@ -115,14 +131,16 @@ class Pull:
 
     def narrow(self, limit: int) -> None:
         """Have at most `limit` deliveries asked for or unsettled, from now on."""
-        if limit < self._limit:
-            self._limit_to(limit)
+        if limit < self._narrowed:
+            self._narrowed = limit
+            self._set_limit()
             self._anew()
 
     def widen(self) -> None:
         """Go back to the limit that it began with."""
-        if self._limit < self._widest:
-            self._limit_to(self._widest)
+        if self._narrowed < self._widest:
+            self._narrowed = self._widest
+            self._set_limit()
             self.refill()
 
     def settled(self) -> None:
@@ -139,12 +157,14 @@ class Pull:
         now = self._clock()
         if now < self._not_before:
             return
-        asked = self._limit - self._load
+        asked = 1 if self._single else self._limit - self._load
+        bound = b"" if self._single else _BYTES
+        self._single = False
         self._count += 1
         number = b"%d" % self._count
         self._requests[number] = _Request(asked, now)
         self._load += asked
-        body = b'{"batch":%d,%b}' % (asked, _TIMES)
+        body = b'{"batch":%d,%b%b}' % (asked, _TIMES, bound)
         self._send(wire.pub(self._next, body, self._inbox + b"." + number))
 
     def on_message(self, subject: bytes, reply: bytes, headers: bytes, payload: bytes) -> None:
@@ -213,6 +233,7 @@ class Pull:
         if pending.isdecimal():
             # exact, also when the status overtook messages that are still on their way
             self._load = max(self._unsettled, self._load - int(pending))
+            self._measure(request.asked - int(pending), status)
         else:
             self._clamp()
         self._judge(status, now)
@@ -220,7 +241,7 @@ class Pull:
 
     def _judge(self, status: wire.Headers, now: float) -> None:
         """What a closed request says about its durable."""
-        if status.status in (_EXPIRED, _NO_MESSAGES):
+        if status.status in (_EXPIRED, _NO_MESSAGES) or status.description in _COMPLETE:
             self.problem = ""
             return
         said = status.description or f"status {status.status}"
@@ -235,8 +256,20 @@ class Pull:
         if gone and self._on_gone is not None:
             self._on_gone(self.problem)
 
-    def _limit_to(self, limit: int) -> None:
-        self._limit = limit
+    def _measure(self, brought: int, status: wire.Headers) -> None:
+        """Learn from the end of a request how large messages are; what is larger counts at once."""
+        left = status.values.get("Nats-Pending-Bytes", "")
+        if not left.isdecimal() or status.description not in _COMPLETE:
+            return
+        if not brought:
+            self._single = True
+        size = (REQUEST_BYTES - int(left)) / brought if brought else float(REQUEST_BYTES)
+        self._size = max(size, self._size + (size - self._size) * _FORGET)
+        self._set_limit()
+
+    def _set_limit(self) -> None:
+        fit = int(MOST_BYTES / self._size) if self._size else self._narrowed
+        self._limit = limit = min(self._narrowed, max(1, fit))
         # small limits are refilled sooner, they run dry sooner
         self._low = limit - max(1, limit // 2 if limit >= _LARGE else limit // 4)
 

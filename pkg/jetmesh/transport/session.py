@@ -21,6 +21,8 @@ from nats.aio.client import Server as PoolServer
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
+from jetmesh.declare import Permissions
+from jetmesh.declare.permissions import Action
 from jetmesh.errors import BrokerError, BrokerUnreachable, SettingsError
 from jetmesh.settings import NatsSettings
 from jetmesh.transport.auth import credentials, tls_context, wants_tls
@@ -28,25 +30,41 @@ from jetmesh.transport.servers import Server, Servers, delays, in_words
 
 _CONNECT_SECONDS: Final = 2.0
 _CLOSE_SECONDS: Final = 1.0
+_PING_SECONDS: Final = 2
+"""After two of them without an answer a silent connection is given up, as by the data plane."""
 _LONGEST_PAUSE: Final = 1.0
 _DENIED: Final = "permissions violation for "
+_NO_TLS: Final = "it offers no TLS, which the settings ask for"
 
 OnRequest = Callable[[Msg], Awaitable[None]]
 
 log = structlog.get_logger()
 
 
+class _Client(Client):
+    """Sends its credentials over TLS or not at all; nats-py looks only at its first connection."""
+
+    wants_tls = False
+
+    def _connect_command(self) -> bytes:
+        if self.wants_tls and not self._server_info.get("tls_required"):
+            raise nats.errors.Error(_NO_TLS)
+        command: bytes = super()._connect_command()
+        return command
+
+
 class Session:
     """Requests and subscriptions on a connection that is rebuilt when nats-py gives it up."""
 
-    def __init__(self, settings: NatsSettings, name: str) -> None:
+    def __init__(self, settings: NatsSettings, name: str, needs: Permissions | None = None) -> None:
         self._settings = settings
         self._name = name
+        self._needs = needs or Permissions(subscribe=(f"{settings.inbox_prefix}.>",))
         self._client = Client()
         self._closing = False
         self._rebuilding: asyncio.Task[None] | None = None
         self._subscriptions: list[tuple[str, OnRequest]] = []
-        self._asked: dict[str, set[asyncio.Future[str]]] = {}
+        self._asked: dict[str, set[asyncio.Future[None]]] = {}
         """Requests without an answer by their subject in lower case, as nats-py tells denials."""
         self._refusal = ""
         self._unheard = ""
@@ -107,7 +125,7 @@ class Session:
             BrokerError: a permission is missing; it says which.
             nats.errors.Error, TimeoutError, OSError: no answer.
         """
-        denied: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        denied: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         key = subject.lower()
         self._asked.setdefault(key, set()).add(denied)
         asking = asyncio.ensure_future(
@@ -117,7 +135,9 @@ class Session:
             either: set[asyncio.Future[Any]] = {asking, denied}
             await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
             if not asking.done():
-                raise _lacking(denied.result())
+                if not self._unheard:
+                    raise self._lacking("publish", subject)
+                raise BrokerError(self._unheard)
             return asking.result()
         except TimeoutError:
             if self._unheard:
@@ -168,7 +188,8 @@ class Session:
         )
 
     async def _connect_to(self, server: Server) -> None:
-        client = Client()
+        client = _Client()
+        client.wants_tls = wants_tls(self._settings)
         try:
             async with asyncio.timeout(_CONNECT_SECONDS * 2):
                 _check_tls(self._settings, await _greeting(server))
@@ -189,11 +210,12 @@ class Session:
         options = {
             "servers": [f"nats://{server}" for server in (first, *others)],
             "name": self._name,
+            "inbox_prefix": self._settings.inbox_prefix,
             "allow_reconnect": False,
             "dont_randomize": True,
             "max_reconnect_attempts": -1,
             "connect_timeout": int(_CONNECT_SECONDS),
-            "ping_interval": 10,
+            "ping_interval": _PING_SECONDS,
             "max_outstanding_pings": 1,
             "error_cb": self._on_error,
             "closed_cb": self._on_closed,
@@ -218,17 +240,24 @@ class Session:
             return
         what, _, subject = text.removeprefix(_DENIED).partition(" to ")
         subject = subject.strip('"')
-        log.error("the broker's user lacks a permission", to=what, subject=subject)
-        permission = f"{'subscribe to' if what == 'subscription' else 'publish on'} {subject}"
-        waiting = [*self._asked.get(subject, ())]
+        waiting = [*self._asked.get(subject, ())]  # they say it
         if what == "subscription":
-            self._unheard = str(_lacking(permission))
-            waiting = self._everyone()
+            lacking = str(self._lacking("subscribe", subject))
+            log.error("permission denied", reason=lacking)
+            if subject.startswith(f"{self._settings.inbox_prefix.lower()}."):
+                self._unheard, waiting = lacking, self._everyone()
         for denied in waiting:
             if not denied.done():
-                denied.set_result(permission)
+                denied.set_result(None)
 
-    def _everyone(self) -> list[asyncio.Future[str]]:
+    def _lacking(self, action: Action, subject: str) -> BrokerError:
+        doing = "subscribe to" if action == "subscribe" else "publish on"
+        return BrokerError(
+            f"The broker's user lacks the permission to {doing} {subject}.",
+            remedy=f"Grant {self._needs.line_for(action, subject)} in the server's configuration.",
+        )
+
+    def _everyone(self) -> list[asyncio.Future[None]]:
         return [denied for waiting in self._asked.values() for denied in waiting]
 
     async def _on_reconnected(self) -> None:
@@ -257,13 +286,6 @@ class Session:
         if error.message != self._refusal:
             log.warning("waiting for the broker", tried=error.message)
         self._refusal = error.message
-
-
-def _lacking(permission: str) -> BrokerError:
-    return BrokerError(
-        f"The broker's user lacks the permission to {permission}.",
-        remedy="Grant it in the server's configuration.",
-    )
 
 
 def _next_server(servers: list[PoolServer], _: dict[str, Any]) -> tuple[PoolServer | None, float]:
@@ -316,10 +338,14 @@ async def _greeting(server: Server) -> dict[str, Any]:
 def _check_tls(settings: NatsSettings, info: dict[str, Any]) -> None:
     """nats-py would go on without, and send its password in the clear."""
     if wants_tls(settings) and not info.get("tls_required"):
-        raise BrokerError("it offers no TLS, which the settings ask for")
+        raise BrokerError(_NO_TLS)
 
 
 async def _close(client: Client) -> None:
     with contextlib.suppress(Exception):  # nats-py asserts that it was connected, among others
         async with asyncio.timeout(_CLOSE_SECONDS):
             await client.close()
+    # TLS would wait half a minute for a farewell
+    writer = getattr(client._transport, "_io_writer", None)  # noqa: SLF001 - nobody else can
+    if writer is not None:
+        writer.transport.abort()

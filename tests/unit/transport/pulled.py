@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from jetmesh.transport.pull import HEARTBEAT_SECONDS, Pull
 
 SWEEP = 0.25
+SMALL = 100
+"""Bytes of a message, as the server counts them."""
 NO_PENDING = -1
 
 
@@ -19,6 +21,8 @@ class Asked:
     left: int
     beat_at: float
     until: float
+    bytes_left: int
+    """0 when the request does not bound them."""
 
 
 class Server:
@@ -83,7 +87,8 @@ class Server:
         assert body["idle_heartbeat"] * 2 <= body["expires"], "the server refuses it with 400"
         self.asked.append(body["batch"])
         beat_at = self.now + body["idle_heartbeat"] / 1e9
-        self.open.append(Asked(fields[1], body["batch"], beat_at, self.now + body["expires"] / 1e9))
+        until = self.now + body["expires"] / 1e9
+        self.open.append(Asked(fields[1], body["batch"], beat_at, until, body.get("max_bytes", 0)))
 
     # what the server does
 
@@ -92,16 +97,22 @@ class Server:
         """Deliveries that the server may still send."""
         return sum(request.left for request in self.open)
 
-    def deliver(self, times: int = 1, *, request: int = 0) -> None:
+    def deliver(self, times: int = 1, *, request: int = 0, size: int = SMALL) -> None:
         for _ in range(times):
+            while self.open and 0 < self.open[request % len(self.open)].bytes_left < size:
+                self.end("409 Message Size Exceeds MaxBytes", request=request)
             if not self.open:
                 return
             each = self.open[request % len(self.open)]
             each.left -= 1
             each.beat_at = self.now + HEARTBEAT_SECONDS
-            if not each.left:
-                self.open.remove(each)  # complete: not a word
             self.late()
+            if each.bytes_left:
+                each.bytes_left -= size
+            if not each.left and each in self.open:
+                self.open.remove(each)
+                if each.bytes_left:  # else it is complete without a word
+                    self.say(each.reply, "409 Batch Completed", 0, each.bytes_left)
 
     def late(self) -> None:
         """Send a delivery that belongs to no open request (any more)."""
@@ -117,13 +128,16 @@ class Server:
     def end(self, status: str, pending: int | None = None, *, request: int = 0) -> bytes:
         """Close a request with a status; `pending` as the server counts it unless given."""
         each = self.open.pop(request % len(self.open))
-        self.say(each.reply, status, each.left if pending is None else pending)
+        self.say(each.reply, status, each.left if pending is None else pending, each.bytes_left)
         return each.reply
 
-    def say(self, reply: bytes, status: str, pending: int = NO_PENDING) -> None:
+    def say(
+        self, reply: bytes, status: str, pending: int = NO_PENDING, bytes_left: int = 0
+    ) -> None:
         lines = f"NATS/1.0 {status}\r\n"
         if pending != NO_PENDING:
-            lines += f"Nats-Pending-Messages: {pending}\r\nNats-Pending-Bytes: 0\r\n"
+            lines += f"Nats-Pending-Messages: {pending}\r\n"
+            lines += f"Nats-Pending-Bytes: {bytes_left}\r\n"
         self.pull.on_message(reply, b"", f"{lines}\r\n".encode(), b"")
 
     def lose(self) -> None:

@@ -265,14 +265,10 @@ def test_silence_and_denial_become_problems() -> None:
     assert box.publishes.problem == (
         "publishing: no answer to orders.validated.p-1; is the disk full?"
     )
-    box.publishes.denied("orders.validated.p-1")
-    lacking = (
-        "publishing: the broker's user lacks the permission to publish on orders.validated.p-1"
-    )
     for _ in range(5):
-        assert box.publishes.problem == lacking
+        box.publishes.denied("you may not")
+        assert box.publishes.problem == "publishing: you may not"
         box.sweep(ANSWER_TICKS)
-        box.publishes.denied("orders.validated.p-1")
 
 
 answers = st.sampled_from([STORED, refusal(10071), refusal(10164), refusal(10054), b"garbage", b""])

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from jetmesh.transport.pull import DENIED_PAUSE, EXPIRES_SECONDS
+from jetmesh.transport.pull import (
+    DENIED_PAUSE,
+    EXPIRES_SECONDS,
+    MOST_BYTES,
+    REQUEST_BYTES,
+)
 from tests.unit.transport.pulled import NO_PENDING, SWEEP, Server, started
 
 
@@ -81,12 +86,51 @@ def test_a_slow_handler_is_not_silence() -> None:
     assert server.outstanding == 1
 
 
-def test_a_batch_completed_by_bytes_gives_back_what_was_left() -> None:
+def test_a_request_that_brought_its_bytes_is_no_problem_and_replaced_at_once() -> None:
+    server = started(64)
+    server.deliver(28, size=300_000)
+    assert server.unsettled == 28
+    assert server.pull.problem == ""
+    assert len(server.asked) == 2
+    server.settle(28)
+    server.deliver(28, size=300_000)
+    assert server.unsettled == 28
+
+
+@pytest.mark.parametrize("limit", [64, 2048])
+@pytest.mark.parametrize("size", [50_000, 300_000, 1_000_000, REQUEST_BYTES - 1])
+def test_what_is_in_flight_is_bounded_in_bytes(limit: int, size: int) -> None:
+    server = started(limit)
+    for _ in range(200):
+        server.deliver(50, size=size)
+        assert server.unsettled * size <= MOST_BYTES
+        server.settle(max(1, server.unsettled // 3))
+    assert server.delivered > 100
+    server.settle(server.unsettled)
+    server.deliver(limit, size=size)
+    assert server.unsettled * size > min(MOST_BYTES / 2, limit * size * 0.9), "and it is used"
+
+
+def test_a_message_larger_than_a_request_may_bring_is_asked_for_alone() -> None:
     server = started(8)
-    server.deliver(2)
-    server.end("409 Batch Completed")
-    server.advance(1)
-    assert server.outstanding + server.unsettled == 8
+    for _ in range(5):
+        server.deliver(1, size=REQUEST_BYTES + 1)
+        server.settle()
+        server.advance(SWEEP)
+    assert server.delivered == 5
+    assert server.pull.problem == ""
+    assert 1 in server.asked
+
+
+def test_after_large_messages_small_ones_get_the_whole_limit_again() -> None:
+    server = started(2048)
+    server.deliver(30, size=1_000_000)
+    server.settle(30)
+    assert server.outstanding + server.unsettled < 64
+    for _ in range(200):
+        server.deliver(server.outstanding)
+        server.settle(server.unsettled)
+    assert server.outstanding + server.unsettled > 1024
 
 
 @pytest.mark.parametrize(
@@ -95,7 +139,6 @@ def test_a_batch_completed_by_bytes_gives_back_what_was_left() -> None:
         ("409 Leadership Change", NO_PENDING),
         ("409 Server Shutdown", 8),
         ("409 Exceeded MaxWaiting", NO_PENDING),
-        ("409 Message Size Exceeds MaxBytes", 8),
         ("409 Exceeded MaxRequestBatch of 5", NO_PENDING),
         ("409 Consumer is push based", NO_PENDING),
         ("400 Bad Request - heartbeat value too large", NO_PENDING),

@@ -1,0 +1,111 @@
+"""What the broker must allow the user of a service, and no more: derived like everything else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final, Literal, TypeAlias
+
+from jetmesh.declare.event import EventSpec
+from jetmesh.declare.service import Handler, ReadModel, Service
+from jetmesh.declare.topology import LANES, OWN_STREAMS
+
+Action: TypeAlias = Literal["publish", "subscribe"]
+_ACK_TOKENS: Final = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Permissions:
+    """Subjects that a user may publish on and subscribe to, wildcards included.
+
+    A user that answers requests, as every service does for `nats micro`, also needs
+    `allow_responses`.
+    """
+
+    publish: tuple[str, ...] = ()
+    subscribe: tuple[str, ...] = ()
+
+    def line_for(self, action: Action, subject: str) -> str:
+        """The line to grant when `subject` was denied, such as `publish: ["orders.placed.*"]`."""
+        needed = self.publish if action == "publish" else self.subscribe
+        found = next((each for each in needed if covers(each.lower(), subject.lower())), "")
+        return f'{action}: ["{found or _whole(subject)}"]'
+
+
+def permissions_of(service: Service, *, inbox_prefix: str) -> Permissions:
+    """Everything that `service` does on the broker where somebody else applies (`verify`)."""
+    publish = ["$JS.API.INFO", "$JS.API.STREAM.NAMES"]
+    publish += [f"$JS.API.STREAM.INFO.{stream}" for stream in _streams(service)]
+    for handler in service.handlers:
+        publish += _consuming(handler)
+        publish += [_subject(spec) for spec in handler.outputs]
+    if service.handlers:
+        publish += [
+            f"$JS.API.STREAM.MSG.GET.{LANES}",
+            f"$JS.API.STREAM.PURGE.{LANES}",
+            *(f"{kind}.{service.name}.>" for kind in ("lanes", "deadletters", "refusals")),
+        ]
+    for model in service.read_models:
+        publish += _reading(model)
+    return Permissions(
+        publish=tuple(dict.fromkeys(publish)),
+        subscribe=(f"{inbox_prefix}.>", *_answering(service)),
+    )
+
+
+def covers(pattern: str, subject: str) -> bool:
+    """Whether everything that `subject` matches, `pattern` matches too; both may hold wildcards."""
+    wanted, given = pattern.split("."), subject.split(".")
+    for index, part in enumerate(wanted):
+        if part == ">":
+            return len(given) > index
+        if index >= len(given) or given[index] == ">" or part not in ("*", given[index]):
+            return False
+    return len(given) == len(wanted)
+
+
+def _consuming(handler: Handler) -> Iterator[str]:
+    """Pull from both durables, settle what they deliver, and look at them and at decisions."""
+    for stream in (handler.input.stream, LANES):
+        yield f"$JS.API.CONSUMER.INFO.{stream}.{handler.durable}"
+        yield f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{handler.durable}"
+        yield f"$JS.ACK.{stream}.{handler.durable}.>"
+    for spec in handler.outputs:
+        if spec.decision:
+            yield f"$JS.API.STREAM.MSG.GET.{spec.stream}"
+
+
+def _reading(model: ReadModel) -> Iterator[str]:
+    """Its consumers live as long as it does; the server names them."""
+    for spec in model.events:
+        yield f"$JS.API.CONSUMER.CREATE.{spec.stream}"
+        yield f"$JS.API.CONSUMER.MSG.NEXT.{spec.stream}.*"
+
+
+def _answering(service: Service) -> Iterator[str]:
+    """What `nats micro` asks of all services, of one, and of one process."""
+    for verb in ("PING", "INFO", "STATS"):
+        yield from (
+            f"$SRV.{verb}",
+            f"$SRV.{verb}.{service.name}",
+            f"$SRV.{verb}.{service.name}.*",
+        )
+
+
+def _subject(spec: EventSpec) -> str:
+    return f"{spec.subject}.*" if spec.key else spec.subject
+
+
+def _streams(service: Service) -> list[str]:
+    events = [
+        *(spec for handler in service.handlers for spec in (handler.input, *handler.outputs)),
+        *(spec for model in service.read_models for spec in model.events),
+    ]
+    return sorted({spec.stream for spec in events} | {*OWN_STREAMS})
+
+
+def _whole(subject: str) -> str:
+    """What covers a subject that nobody declared, without the parts that change."""
+    if subject.startswith("$JS.ACK."):
+        return ".".join([*subject.split(".")[:_ACK_TOKENS], ">"])
+    return subject

@@ -1,0 +1,107 @@
+"""The history of a read model, while its consumer, its connection and its broker come and go."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from msgspec import Struct
+
+from jetmesh import Record, event
+from jetmesh.declare import spec_of
+from jetmesh.operate.broker import Broker
+from jetmesh.run.history import History
+from jetmesh.settings import NatsSettings
+from jetmesh.testing import eventually
+from jetmesh.transport.control import ControlPlane
+from jetmesh.transport.dataplane import DataPlane
+from tests.integration.planes import both, publish
+
+
+@pytest.fixture
+def own_broker(tmp_path: Path) -> Iterator[Broker]:
+    """A broker that a test may end."""
+    with Broker(tmp_path / "store") as broker:
+        yield broker
+
+
+class Reader:
+    """A read model that remembers what it folded."""
+
+    def __init__(self, unique: str, plane: DataPlane, control: ControlPlane) -> None:
+        @event(f"{unique}.told", key="id")
+        class Told(Struct, frozen=True):
+            id: str
+
+        spec = spec_of(Told)
+        assert spec is not None
+        self.folded: list[int] = []
+        self.stream = unique.upper()
+        self.history = History(self.stream, [spec], self.apply, plane=plane, control=control)
+
+    def apply(self, _: object, record: Record) -> None:
+        self.folded.append(record.sequence)
+
+
+@asynccontextmanager
+async def reading(
+    broker: Broker, unique: str, count: int
+) -> AsyncIterator[tuple[Reader, DataPlane, ControlPlane, Callable[[int], Awaitable[None]]]]:
+    nats = NatsSettings(url=broker.url)
+    async with both(nats) as (plane, control), DataPlane(nats, name="writer") as writer:
+        await control.api(
+            f"STREAM.CREATE.{unique.upper()}",
+            {"name": unique.upper(), "subjects": [f"{unique}.>"]},
+        )
+
+        async def write(number: int) -> None:
+            told = (publish(writer, f"{unique}.told.{i}", b'{"id":"a"}') for i in range(number))
+            await asyncio.gather(*told)
+
+        await write(count)
+        reader = Reader(unique, plane, control)
+        reader.history.start()
+        yield reader, plane, control, write
+        reader.history.stop()
+
+
+async def test_a_read_model_survives_a_restart_of_the_broker(
+    own_broker: Broker, unique: str
+) -> None:
+    async with reading(own_broker, unique, 3000) as (reader, _, __, write):
+        await eventually(lambda: len(reader.folded) > 500)
+        await asyncio.to_thread(own_broker.stop)
+        await asyncio.to_thread(own_broker.start)
+        await write(500)
+        await eventually(lambda: len(reader.folded) >= 3500)
+        assert reader.folded == [*range(1, 3501)]
+        assert reader.history.problem == ""
+
+
+async def test_a_read_model_survives_the_loss_of_its_consumer(broker: Broker, unique: str) -> None:
+    async with reading(broker, unique, 100) as (reader, _, control, write):
+        await eventually(lambda: len(reader.folded) == 100)
+        names = (await control.api(f"CONSUMER.NAMES.{reader.stream}"))["consumers"]
+        for name in names:
+            await control.api(f"CONSUMER.DELETE.{reader.stream}.{name}")
+        await write(100)
+        await eventually(lambda: len(reader.folded) >= 200)
+        assert reader.folded == [*range(1, 201)]
+
+
+async def test_a_read_model_has_no_gap_after_a_lost_connection(broker: Broker, unique: str) -> None:
+    """The last deliveries are lost with the connection, and nothing follows them."""
+    async with reading(broker, unique, 10) as (reader, plane, _, write):
+        await eventually(lambda: len(reader.folded) == 10)
+        link = plane._link
+        assert link is not None
+        assert link._transport is not None
+        link._transport.pause_reading()
+        await write(50)
+        await asyncio.sleep(0.1)  # the server delivers them into a socket that nobody reads
+        link.abort("lost")
+        await eventually(lambda: len(reader.folded) >= 60, within=5)
+        assert reader.folded == [*range(1, 61)]

@@ -1,0 +1,194 @@
+"""What `jetmesh topology --format permissions` prints is enough for a service, and no more."""
+
+# ruff: noqa: S106 - the passwords are those of brokers that live for one test
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import nats
+import pytest
+from msgspec import Struct
+
+from jetmesh import Delivery, Policy, Record, Reject, Retry, Service, derive, event
+from jetmesh.declare import DEADLETTERS, LANES, REFUSALS, Duration, Topology
+from jetmesh.errors import BrokerError
+from jetmesh.operate.broker import Broker
+from jetmesh.operate.permissions import CLIENTS, authorization, inbox_prefix, password_variable
+from jetmesh.run import Running
+from jetmesh.settings import NatsSettings
+from jetmesh.testing import _load, eventually
+from jetmesh.transport.control import ControlPlane
+from jetmesh.transport.dataplane import DataPlane
+from jetmesh.transport.provision import apply, plan
+from tests.integration.planes import Fate
+
+NAME = "worker"
+
+
+@event("in.placed", key="id")
+class Placed(Struct, frozen=True):
+    id: str
+
+
+@event("out.accepted", key="id", decision="out.*")
+class Accepted(Struct, frozen=True):
+    id: str
+
+
+@event("log.noted")
+class Noted(Struct, frozen=True):
+    text: str
+
+
+class Board:
+    def __init__(self) -> None:
+        self.seen = 0
+
+    def apply(self, _: object, __: Record) -> None:
+        self.seen += 1
+
+
+service = Service(NAME)
+service.read_model(Board, events=[Placed, Noted])
+
+
+@service.on(Placed, policy=Policy(attempts=3, backoff=Duration(0.05)))
+async def decide(placed: Placed, delivery: Delivery) -> list[Accepted | Noted]:
+    """Do everything that a service may have to do on the broker."""
+    if placed.id == "bad":
+        raise Reject("it is bad")
+    if placed.id == "late" and delivery.attempt == 1:
+        raise Retry("not yet", after=4)  # too long to wait in place
+    return [Accepted(placed.id), Noted(placed.id)]
+
+
+@service.on(Accepted, name="echo")
+def echo(accepted: Accepted) -> None:
+    """Take what the other one made."""
+
+
+@pytest.fixture
+def topology() -> Topology:
+    return derive([service])
+
+
+@pytest.fixture
+def guarded(
+    tmp_path: Path, topology: Topology, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Broker]:
+    """A broker that lets everyone do only what is printed."""
+    for user in ("admin", NAME, CLIENTS):
+        monkeypatch.setenv(password_variable(user), f"{user}-secret")
+    config = tmp_path / "server.conf"
+    config.write_text(authorization(topology))
+    with Broker(tmp_path / "store", config=config) as broker:
+        yield broker
+
+
+def identity(broker: Broker, user: str) -> NatsSettings:
+    return NatsSettings(
+        url=broker.url, user=user, password=f"{user}-secret", inbox_prefix=inbox_prefix(user)
+    )
+
+
+async def admin(broker: Broker) -> ControlPlane:
+    settings = NatsSettings(url=broker.url, user="admin", password="admin-secret")
+    return await ControlPlane.connect(settings, name="admin")
+
+
+def running(broker: Broker) -> Running:
+    variables = {
+        "JETMESH__PROVISION": "verify",
+        "JETMESH__GRACE": "200ms",
+        "JETMESH__NATS__USER": NAME,
+        "JETMESH__NATS__PASSWORD": f"{NAME}-secret",
+        "JETMESH__NATS__INBOX_PREFIX": inbox_prefix(NAME),
+    }
+    return Running(service, _load([service], broker.url, variables))
+
+
+async def test_a_service_does_all_its_work_with_what_is_printed(
+    guarded: Broker, topology: Topology
+) -> None:
+    async with await admin(guarded) as control, running(guarded) as worker:
+        await eventually(lambda: "missing" in worker.health.starting, what="waiting for apply")
+        await apply(control, await plan(control, topology))
+        await worker.started
+        async with await ControlPlane.connect(identity(guarded, CLIENTS), name="client") as client:
+            for key in ("good", "bad", "late"):
+                await client.publish(f"in.placed.{key}", b'{"id":"%b"}' % key.encode())
+            await client.publish("in.placed", b'{"id":"good"}')  # decided by another cause
+        await stored(control, "OUT", "out.accepted.good")
+        await stored(control, "LOG", "log.noted")
+        await stored(control, DEADLETTERS, f"deadletters.{NAME}.decide.bad")
+        await stored(control, REFUSALS, f"refusals.{NAME}.decide.good")
+        await stored(control, "OUT", "out.accepted.late")
+        await eventually(lambda: worker.supplies[Board].seen >= 6, what="the read model")
+
+        async def lane_is_empty() -> bool:
+            info = await control.api(f"STREAM.INFO.{LANES}")
+            return not info["state"]["messages"]
+
+        await eventually(lane_is_empty, what="the lane's message is forgotten")
+        await eventually(lambda: not worker.health.problems(), what="ready")
+        assert f'"name": "{NAME}"' in await found_by_micro(guarded)
+
+
+async def stored(control: ControlPlane, stream: str, subject: str) -> None:
+    await eventually(lambda: control.last(stream, subject), what=subject)
+
+
+async def found_by_micro(broker: Broker) -> str:
+    client = await nats.connect(broker.url, user="admin", password="admin-secret")
+    answer = await client.request("$SRV.PING", timeout=2)
+    await client.close()
+    return answer.data.decode()
+
+
+async def test_a_service_may_do_nothing_else(guarded: Broker, topology: Topology) -> None:
+    async with await admin(guarded) as control:
+        await apply(control, await plan(control, topology))
+        body = {"durable_name": "another", "ack_policy": "explicit"}
+        await control.api("CONSUMER.CREATE.OUT.another", {"stream_name": "OUT", "config": body})
+    me = identity(guarded, NAME)
+    async with await ControlPlane.connect(me, name="test") as mine:
+        for subject in ("STREAM.DELETE.IN", "STREAM.PURGE.IN", "CONSUMER.INFO.OUT.another"):
+            with pytest.raises(BrokerError, match="lacks the permission"):
+                await mine.api(subject, {})
+    async with DataPlane(me, name="test") as plane:
+        fate = Fate()
+        plane.publish(b"in.placed.p-1", b"NATS/1.0\r\n\r\n", b"{}", fate)
+        await eventually(lambda: "publish on in.placed.p-1" in plane.problem, what="denied")
+        pull = plane.inflow("OUT", "another", limit=1, on_delivery=lambda *_: None)
+        pull.start()
+        await eventually(lambda: "lacks the permission" in pull.problem, what="denied")
+    denied = asyncio.get_running_loop().create_future()
+
+    async def on_error(error: Exception) -> None:
+        if not denied.done():
+            denied.set_result(str(error))
+
+    spy = await nats.connect(guarded.url, user=NAME, password=f"{NAME}-secret", error_cb=on_error)
+    await spy.subscribe(f"{inbox_prefix(CLIENTS)}.>")
+    assert "permissions violation for subscription" in await asyncio.wait_for(denied, 5)
+    await spy.close()
+
+
+async def test_a_permission_that_is_taken_away_is_named_with_the_line_to_grant(
+    guarded: Broker, topology: Topology
+) -> None:
+    """In /readyz, by the pattern that is declared and not by the key that met it."""
+    assert guarded.config is not None
+    text = guarded.config.read_text()
+    guarded.config.write_text(text.replace('"out.accepted.*"\n', "\n"))
+    guarded.stop()
+    guarded.start()
+    async with await admin(guarded) as control:
+        await apply(control, await plan(control, topology))
+        async with running(guarded) as worker:
+            await worker.started
+            await control.publish("in.placed.p-1", b'{"id":"p-1"}')
+            line = 'publish on out.accepted.p-1; grant publish: ["out.accepted.*"]'
+            await eventually(lambda: any(line in text for text in worker.health.problems()))

@@ -1,0 +1,142 @@
+"""SIGTERM under full load, thousands of deliveries in flight: nothing lost, nothing doubled."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections import Counter
+from collections.abc import Callable
+from time import monotonic
+
+import pytest
+
+from jetmesh.operate.broker import Broker
+from jetmesh.testing import eventually
+from jetmesh.transport.control import ControlPlane
+from jetmesh.transport.dataplane import DataPlane
+from tests.integration.child_process import Child
+from tests.integration.planes import both, publish, settings_of
+
+COUNT = 4500
+AT_ONCE = 3000
+
+
+async def backlog(plane: DataPlane, domain: str) -> list[str]:
+    keys = [f"p-{number}" for number in range(COUNT)]
+    for start in range(0, COUNT, 1000):
+        some = keys[start : start + 1000]
+        told = (
+            publish(plane, f"{domain}-in.placed.{key}", b'{"order_id":"%b"}' % key.encode())
+            for key in some
+        )
+        await asyncio.gather(*told)
+    return keys
+
+
+async def outcomes(control: ControlPlane, domain: str) -> tuple[Counter[str], Counter[str]]:
+    """How often each key was counted, and worked on, as the streams tell."""
+
+    async def keys(stream: str) -> Counter[str]:
+        return Counter([m.subject.rpartition(".")[2] async for m in control.history(stream, [">"])])
+
+    return await keys(domain.upper()), await keys(f"{domain.upper()}_LOG")
+
+
+async def in_flight(service: Child, handler: str) -> float:
+    _, metrics = await service.get("/metrics")
+    found = re.search(rf'jetmesh_in_flight{{handler="{handler}".*}} (\S+)', metrics) or re.search(
+        rf'jetmesh_in_flight{{.*handler="{handler}"}} (\S+)', metrics
+    )
+    return float(found[1]) if found else 0.0
+
+
+async def busy(service: Child) -> bool:
+    return await in_flight(service, "work") >= 2000
+
+
+def wide(unique: str) -> dict[str, str]:
+    """Settings that let thousands run at once."""
+    service = f"{unique.upper()}_SERVICE"
+    return {f"JETMESH__SERVICES__{service}__HANDLERS__WORK__CONCURRENCY": str(AT_ONCE)}
+
+
+@pytest.fixture
+def own_broker(tmp_path_factory: pytest.TempPathFactory) -> Broker:
+    return Broker(tmp_path_factory.mktemp("own"))
+
+
+async def check_the_rest_is_done_by_the_next(
+    child: Callable[..., Child], broker: Broker, control: ControlPlane, unique: str
+) -> None:
+    """Soon, not after an ack_wait; and then each key has one outcome of each handler."""
+    second = child(broker.url).start(**wide(unique))
+    begun = monotonic()
+
+    async def all_done() -> bool:
+        infos = [
+            await control.api(f"CONSUMER.INFO.{unique.upper()}_IN.{unique}-service-{name}")
+            for name in ("count", "work")
+        ]
+        return not any(info["num_pending"] or info["num_ack_pending"] for info in infos)
+
+    await eventually(all_done, within=40, what="all the work")
+    assert monotonic() - begun < 25, "not after an ack_wait of thirty seconds"
+    second.process.terminate()
+    assert await second.ended() == 0
+
+
+async def test_thousands_in_flight_are_finished_within_the_grace_period(
+    child: Callable[..., Child], own_broker: Broker, unique: str
+) -> None:
+    with own_broker as broker:
+        async with both(settings_of(broker)) as (plane, control):
+            first = child(broker.url).start("is slow", **wide(unique))
+            await first.ready()
+            keys = await backlog(plane, unique)
+            await eventually(lambda: busy(first), what="thousands in flight")
+            first.process.terminate()
+            assert await first.ended() == 0
+            assert "given back unfinished" not in first.logged
+            assert first.logged[-1] == "stopped"
+            before = len(first.effects)
+            assert 2000 <= before < COUNT
+
+            await check_the_rest_is_done_by_the_next(child, broker, control, unique)
+            assert Counter(first.effects) == Counter(keys), "no effect happened twice"
+            once = dict.fromkeys(keys, 1)
+            assert await outcomes(control, unique) == (once, once)
+
+
+async def test_thousands_that_cannot_be_finished_are_given_back_at_once(
+    child: Callable[..., Child], own_broker: Broker, unique: str
+) -> None:
+    with own_broker as broker:
+        async with both(settings_of(broker)) as (plane, control):
+            first = child(broker.url).start("hangs", JETMESH__GRACE="200ms", **wide(unique))
+            await first.ready()
+            keys = await backlog(plane, unique)
+            await eventually(lambda: busy(first), what="thousands in flight")
+            asked = monotonic()
+            first.process.terminate()
+            assert await first.ended() == 0
+            assert monotonic() - asked < 5
+            assert "given back unfinished" in first.logged
+
+            await check_the_rest_is_done_by_the_next(child, broker, control, unique)
+            once = dict.fromkeys(keys, 1)
+            assert await outcomes(control, unique) == (once, once)
+
+
+async def test_a_second_signal_ends_at_once_also_with_thousands_in_flight(
+    child: Callable[..., Child], own_broker: Broker, unique: str
+) -> None:
+    with own_broker as broker:
+        async with both(settings_of(broker)) as (plane, _):
+            service = child(broker.url).start("hangs", JETMESH__GRACE="60s", **wide(unique))
+            await service.ready()
+            await backlog(plane, unique)
+            await eventually(lambda: busy(service), what="thousands in flight")
+            service.process.terminate()
+            await eventually(lambda: "stopping" in service.logged, what="the first signal")
+            service.process.terminate()
+            assert await service.ended(within=3) == 1
