@@ -3,75 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from datetime import UTC, datetime
-from typing import Any
 
 import pytest
-from msgspec import Struct
 
-from jetmesh import Delivery, Policy, Reject, Retry, Service, event
+from jetmesh import Delivery, Reject, Retry
 from jetmesh.declare import LANES, Duration
 from jetmesh.operate.broker import Broker
 from jetmesh.run.consumer import Consumer
-from jetmesh.run.lanes import Origin
-from jetmesh.testing import Mesh, eventually, mesh
-
-Work = Callable[[str, Delivery], None]
-SOON = Duration(0.02)
-LATE = Duration(2.5)
-"""Longer than what may wait in place."""
-
-
-@asynccontextmanager
-async def working(
-    broker: Broker, domain: str, work: Work, *, is_async: bool = False, **policy: Any
-) -> AsyncIterator[tuple[Mesh, Consumer, Any]]:
-    """A mesh with one handler that does `work`, its consumer and its event."""
-
-    @event(f"{domain}-in.placed", key="order_id")
-    class Placed(Struct, frozen=True):
-        order_id: str
-
-    @event(f"{domain}.done", key="order_id", decision=f"{domain}.*")
-    class Done(Struct, frozen=True):
-        order_id: str
-        attempt: int
-
-    service = Service(f"{domain}-service")
-    policy = {"attempts": 4, "backoff": SOON, **policy}
-
-    def inline(placed: Placed, delivery: Delivery) -> Done:
-        work(placed.order_id, delivery)
-        return Done(placed.order_id, delivery.attempt)
-
-    async def effect(placed: Placed, delivery: Delivery) -> Done:
-        return inline(placed, delivery)
-
-    service.on(Placed, policy=Policy(**policy), name="do")(effect if is_async else inline)
-    async with mesh(service, url=broker.url) as m:
-        yield m, m.running[service.name].consumers[0], Placed
-
-
-async def letters(m: Mesh, domain: str) -> list[Any]:
-    return await m.stored("DEADLETTERS", f"deadletters.{domain}-service.do.*")
-
-
-async def outcomes(m: Mesh, domain: str) -> list[Any]:
-    return await m.stored(domain.upper())
-
-
-async def stop(m: Mesh, consumer: Consumer) -> None:
-    """Pull no more, and know that nothing is on its way."""
-    consumer.inflow.stop()
-    await m.running[consumer.handler.service]._plane.flush()
-
-
-async def state(m: Mesh, consumer: Consumer) -> dict[str, Any]:
-    handler = consumer.handler
-    return await m.control.api(f"CONSUMER.INFO.{handler.input.stream}.{handler.durable}")
+from jetmesh.testing import Mesh, eventually
+from tests.integration.one_handler import letters, outcomes, state, stop, working
 
 
 @pytest.mark.parametrize("is_async", [False, True])
@@ -192,70 +132,6 @@ async def test_a_retry_that_does_not_count_is_no_attempt(broker: Broker, unique:
         assert runs == 7
         assert await letters(m, unique) == []
         assert len(await outcomes(m, unique)) == 1
-
-
-@pytest.mark.parametrize(
-    ("name", "error"),
-    [("LookupError", KeyError("no such thing")), ("builtins.ValueError", ValueError("wrong"))],
-)
-async def test_an_exception_that_the_policy_names_is_not_tried_again(
-    broker: Broker, unique: str, name: str, error: Exception
-) -> None:
-    def work(key: str, _: Delivery) -> None:
-        raise error if key == "named" else OSError("another")
-
-    async with working(broker, unique, work, rejects=(name,), attempts=2) as (m, _, placed):
-        await m.publish(placed("named"))
-        await m.publish(placed("other"))
-        await m.settled()
-        found = {e.subject.rpartition(".")[2]: e for e in await letters(m, unique)}
-        assert found["named"].headers["Jetmesh-Attempts"] == "1"
-        assert found["other"].headers["Jetmesh-Attempts"] == "2"
-
-
-async def test_no_attempt_begins_after_max_age(broker: Broker, unique: str) -> None:
-    """Neither a first one, of a message that waited too long, nor one after a failure."""
-    runs: list[str] = []
-
-    def work(key: str, _: Delivery) -> None:
-        runs.append(key)
-        raise Retry("later", after=5)
-
-    age = Duration(1)
-    async with working(broker, unique, work, max_age=age, attempts=9) as (m, consumer, placed):
-        await stop(m, consumer)
-        await m.publish(placed("waited"))
-        old = await m.publish(placed("waited-too"))
-        await eventually(lambda: is_older(m, old.stream, old.sequence, 1.1), what="old messages")
-        consumer.inflow.start()
-        await m.publish(placed("failed"))
-        await m.settled()
-        found = Counter(e.headers["Jetmesh-Error"] for e in await letters(m, unique))
-        assert found == {"Expired": 2, "Retry": 1}
-        assert runs == ["failed"]
-
-
-async def test_what_a_person_replays_is_never_too_old(broker: Broker, unique: str) -> None:
-    runs: list[str] = []
-
-    def work(key: str, _: Delivery) -> None:
-        runs.append(key)
-
-    async with working(broker, unique, work, max_age=Duration(1)) as (m, consumer, _placed):
-        stream = consumer.handler.input.stream
-        old = datetime(2026, 1, 1, tzinfo=UTC)
-        for replays in (0, 1):
-            origin = Origin(f"{unique}-in.placed.p-{replays}", stream, "7", old, 0, replays)
-            body = f'{{"order_id":"p-{replays}"}}'.encode()
-            await m.publish(f"lanes.{unique}-service.do.p-{replays}", body, origin.headers())
-        await m.settled()
-        assert runs == ["p-1"]
-
-
-async def is_older(m: Mesh, stream: str, sequence: int, seconds: float) -> bool:
-    message = await m.control.message(stream, sequence)
-    assert message is not None
-    return (datetime.now(UTC) - message.stored_at).total_seconds() > seconds
 
 
 async def test_retries_never_stop_the_flow(broker: Broker, unique: str) -> None:

@@ -95,6 +95,10 @@ class Delivered:
         """It has no verdict yet, and was not given back."""
         return self.consumer.verdicts.in_flight.get(self.slot) is self
 
+    def is_same(self, other: Delivered) -> bool:
+        """Whether both deliver one message: the sequence of a stream made again is used again."""
+        return self.meta[2].split(b".", 2)[1] == other.meta[2].split(b".", 2)[1]
+
     @property
     def deliveries(self) -> int:
         """How often the server delivered the message, lost deliveries included."""
@@ -175,8 +179,8 @@ class LaneDelivered(Delivered):
         self, consumer: Consumer, subject: bytes, reply: bytes, headers: bytes, payload: bytes
     ) -> None:
         super().__init__(consumer, subject, reply, headers, payload, None, perf_counter())
-        tokens = reply.split(b".")
-        self.meta = tokens[4:6] if len(tokens) == _PLAIN else tokens[6:8]
+        before = 4 if reply.count(b".") < _PLAIN else _BEFORE_NUMBERS
+        self.meta = reply.split(b".", before)[-1].split(b".", 2)
         self.slot = b"lane." + self.meta[1]
         try:
             self.told = origin_of(wire.parse(headers).values)

@@ -89,6 +89,8 @@ class DurableWatch:
 
     async def _forget_settled(self, floor: int) -> None:
         """Remove from the lane what has its verdict: a stream with schedules keeps everything."""
+        if floor < self._forgotten:  # the stream was made again
+            self._forgotten = 0
         if floor > self._forgotten:
             body = {"filter": self._spec.filters[0], "seq": floor + 1}
             await self._control.api(f"STREAM.PURGE.{self._spec.stream}", body)

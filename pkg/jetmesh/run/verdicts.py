@@ -65,10 +65,15 @@ class Verdicts:
         """Keep a delivery until its verdict; False when its message is in flight already.
 
         It may be delivered again while we work on it, as after a lost connection: one run is
-        enough, and its verdict belongs to the newest delivery.
+        enough, and its verdict belongs to the newest delivery. In a stream that was deleted and
+        made again a sequence names another message: that one is new.
         """
         running = self.in_flight.setdefault(delivered.slot, delivered)
         if running is delivered:
+            return True
+        if not running.is_same(delivered):
+            self.in_flight[delivered.slot] = delivered
+            running.inflow.settled()
             return True
         running.reply = delivered.reply
         running.meta = delivered.meta
@@ -84,7 +89,7 @@ class Verdicts:
 
     def acknowledge(self, delivered: Delivered) -> None:
         """Everything that the delivery caused is stored."""
-        if self.in_flight.pop(delivered.slot, None) is not None:
+        if self._release(delivered):
             self._send_ack(delivered.reply)
             self.stats.acked += 1
             self._settled(delivered)
@@ -221,7 +226,10 @@ class Verdicts:
 
     def _release(self, delivered: Delivered) -> bool:
         """Take a delivery out of flight; False when it was given back meanwhile."""
-        return self.in_flight.pop(delivered.slot, None) is not None
+        if self.in_flight.get(delivered.slot) is not delivered:
+            return False
+        del self.in_flight[delivered.slot]
+        return True
 
     def _settled(self, delivered: Delivered) -> None:
         self.stats.took(perf_counter() - delivered.received)
