@@ -5,11 +5,11 @@ BIN := .venv/bin
 INSTALLED := .venv/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install up down clean test lint format contracts bench image manifests
+.PHONY: help install up down clean test chaos test-cluster lint format contracts bench image manifests
 
 help:  ## show this
-	@sed -n 's/^\([a-z]*\):.*## /\1|/p' Makefile | while IFS='|' read -r name text; do \
-		printf '  make %-10s %s\n' "$$name" "$$text"; done
+	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' Makefile | while IFS='|' read -r name text; do \
+		printf '  make %-12s %s\n' "$$name" "$$text"; done
 
 install: $(INSTALLED)  ## make .venv and install everything into it (others do it by themselves)
 
@@ -25,6 +25,9 @@ clean: $(INSTALLED)  ## forget everything that the mesh has stored
 test: $(INSTALLED)  ## run every test
 	$(BIN)/python -m pytest $(ARGS)
 
+test-cluster: $(INSTALLED)  ## try chart and manifests on a real cluster: KUBECONFIG's, else ../shared/cluster
+	@tests/deploy/cluster/run $(ARGS)
+
 lint: $(INSTALLED)  ## ruff, mypy, import-linter, stale contracts
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -32,6 +35,9 @@ lint: $(INSTALLED)  ## ruff, mypy, import-linter, stale contracts
 	$(BIN)/lint-imports
 	$(BIN)/jetmesh contracts --check
 	$(BIN)/jetmesh helm --check
+
+chaos: $(INSTALLED)  ## break a cluster of three under load; SEED=7 MINUTES=10 FAULTS=leader-killed,poison
+	@$(BIN)/python -m tests.cluster.chaos
 
 format: $(INSTALLED)  ## put the code in its form
 	$(BIN)/ruff check --fix

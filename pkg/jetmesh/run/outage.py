@@ -18,7 +18,7 @@ import structlog
 from jetmesh.declare import Policy
 from jetmesh.run.delivered import Delivered
 
-_LONGEST_PAUSE: Final = 10.0
+_LONGEST_PAUSE: Final = 3.0
 """Between two tries, whatever the policy's cap: a dependency that is back should be noticed."""
 
 log = structlog.get_logger()
@@ -69,9 +69,9 @@ class Outage:
             delivered.consumer.verdicts.give_back(delivered)
             return
         self.wait(delivered)
-        if self.reason:
+        begins, self.reason = not self.reason, reason
+        if not begins:
             return
-        self.reason = reason
         self._since = monotonic()
         log.warning("unavailable, waiting", handler=self._name, reason=reason)
         self._on_change()

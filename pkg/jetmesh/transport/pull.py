@@ -248,11 +248,9 @@ class Pull:
         self._not_before = now + ERROR_PAUSE
         self._heard = False  # what came before does not refute it
         gone = status.status == _NO_RESPONDERS or "Deleted" in said
-        if gone:
-            self.problem = f"there is no durable {self._durable!r} on {self._stream} (any more); "
-            self.problem += "jetmesh apply makes it"
-        else:
-            self.problem = f"durable {self._durable!r} on {self._stream}: {said} ({status.status})"
+        if status.status == _NO_RESPONDERS:  # which of the two, the look at the durable tells
+            said = "nobody answers, it is gone or its servers choose a leader"
+        self.problem = f"durable {self._durable!r} on {self._stream}: {said} ({status.status})"
         if gone and self._on_gone is not None:
             self._on_gone(self.problem)
 

@@ -83,7 +83,7 @@ SYNC_LATE = Kind(
     "warning",
     "The server {about} may forget up to {interval} of acknowledged messages when power fails.",
     "production, and `sync_interval` in /varz is 10 s or more",
-    'Set `jetstream {{ sync_interval: "always" }}` (about a third of the publish rate), or keep '
+    'Set `jetstream {{ sync_interval: "always" }}` (a third of the publish rate is left), or keep '
     "the replicas where they do not lose power together.",
 )
 SYNC_SHORT = Kind(

@@ -1,0 +1,147 @@
+"""Reads what the streams hold and what the mail sandbox took, each message once.
+
+nats-py on purpose, and none of the mesh's own reading: who is judged does not keep the accounts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import nats
+import nats.errors
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+
+_ASK_SECONDS: Final = 3.0
+_QUIET_SECONDS: Final = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A message of a stream, without its payload."""
+
+    sequence: int
+    nanoseconds: int
+    """When the broker stored it."""
+    subject: str
+    headers: dict[str, str]
+
+    @property
+    def message_id(self) -> str:
+        return self.headers.get("Nats-Msg-Id", "")
+
+
+class Reader:
+    """Goes on in each stream where it stopped the last time."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._read: dict[str, int] = {}
+        """The last sequence read, by stream."""
+
+    async def new(self, stream: str) -> list[Stored]:
+        """What was stored since the last time.
+
+        Raises:
+            nats.errors.Error, TimeoutError: the cluster does not answer; nothing is skipped then.
+        """
+        inbox = self._client.new_inbox()
+        queue: asyncio.Queue[Msg] = asyncio.Queue()
+        subscription = await self._client.subscribe(inbox, cb=queue.put)
+        try:
+            left = await self._consume(stream, inbox)
+            found = [_stored(await _next(queue)) for _ in range(left)]
+        finally:
+            await subscription.unsubscribe()
+        if found:
+            self._read[stream] = found[-1].sequence
+        return found
+
+    async def state(self, stream: str) -> dict[str, Any]:
+        """What the stream's leader says that it holds."""
+        answer = await self._ask(f"STREAM.INFO.{stream}", {})
+        state: dict[str, Any] = answer["state"]
+        return state
+
+    async def _consume(self, stream: str, inbox: str) -> int:
+        """A consumer that pushes everything new, headers only; how much that is."""
+        answer = await self._ask(
+            f"CONSUMER.CREATE.{stream}",
+            {
+                "stream_name": stream,
+                "config": {
+                    "deliver_subject": inbox,
+                    "deliver_policy": "by_start_sequence",
+                    "opt_start_seq": self._read.get(stream, 0) + 1,
+                    "ack_policy": "none",
+                    "headers_only": True,
+                    "mem_storage": True,
+                    "num_replicas": 1,
+                    "inactive_threshold": 10_000_000_000,
+                },
+            },
+        )
+        return int(answer["num_pending"]) + int(answer["delivered"]["consumer_seq"])
+
+    async def _ask(self, subject: str, body: dict[str, Any]) -> dict[str, Any]:
+        message = await self._client.request(
+            f"$JS.API.{subject}", json.dumps(body).encode(), timeout=_ASK_SECONDS
+        )
+        answer: dict[str, Any] = json.loads(message.data)
+        if "error" in answer:
+            raise nats.errors.Error(f"{subject}: {answer['error']}")
+        return answer
+
+
+class Post:
+    """Reads the journal of the mail sandbox, each line once."""
+
+    def __init__(self, journal: Path) -> None:
+        self._journal = journal
+        self._place = 0
+
+    def new(self) -> Iterator[str]:
+        """The Message-ID of each mail that was taken since the last time."""
+        if not self._journal.exists():
+            return
+        with self._journal.open("rb") as file:
+            file.seek(self._place)
+            for line in file:
+                if not line.endswith(b"\n"):
+                    return  # it is being written
+                self._place += len(line)
+                if line.strip():
+                    yield str(json.loads(line)["message_id"])
+
+
+async def connect(url: str) -> Client:
+    """A client that reconnects for ever, and is silent about it."""
+
+    async def ignore(_: Exception) -> None:
+        """What fails is seen where it is asked for."""
+
+    return await nats.connect(
+        url.split(","),
+        name="chaos accounts",
+        max_reconnect_attempts=-1,
+        reconnect_time_wait=0.2,
+        ping_interval=2,
+        max_outstanding_pings=2,
+        error_cb=ignore,
+    )
+
+
+async def _next(queue: asyncio.Queue[Msg]) -> Msg:
+    async with asyncio.timeout(_QUIET_SECONDS):
+        return await queue.get()
+
+
+def _stored(message: Msg) -> Stored:
+    # $JS.ACK.<stream>.<consumer>.<delivered>.<stream sequence>.<consumer sequence>.<time>.<pending>
+    numbers = message.reply.split(".")
+    return Stored(int(numbers[5]), int(numbers[7]), message.subject, dict(message.headers or {}))
