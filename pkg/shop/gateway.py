@@ -90,8 +90,8 @@ def read_answer(status: int, body: bytes) -> Charged | Refused:
 
     Raises:
         Unavailable: no request would get another answer now.
-        Retry: the gateway cannot answer this one now, or its answer cannot be read. Asking again with
-            the same key is safe, whatever it did.
+        Retry: the gateway cannot answer this one now, or its answer cannot be read. Asking again
+            with the same key is safe, whatever it did.
         Reject: the gateway does not accept such a request, so asking again cannot help.
     """
     if status == HTTPStatus.PAYMENT_REQUIRED or HTTPStatus(200) <= status < HTTPStatus(300):

@@ -1,8 +1,9 @@
-"""What the sandboxes share: a port on loopback, a clean end, a journal that survives it."""
+"""What the sandboxes share: a listening port, a clean end, a journal that survives it."""
 
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import signal
 import socket
@@ -18,15 +19,19 @@ from starlette.applications import Starlette
 from starlette.responses import HTMLResponse, PlainTextResponse
 from starlette.routing import BaseRoute, Route
 
-_HOST: Final = "127.0.0.1"  # sandboxes know no passwords: nobody else may reach them
+_LOOPBACK: Final = "127.0.0.1"  # sandboxes know no passwords: nobody else may reach them
 
 
 def listen(variable: str, default: int, environ: Mapping[str, str] = os.environ) -> socket.socket:
-    """A listening socket on loopback, on the port that the variable names.
+    """A listening socket on the port that the variable names, on $JETMESH_SANDBOX_HOST.
+
+    That is loopback unless said otherwise, as a pod does, which nobody reaches there.
 
     Raises:
-        SystemExit: with one sentence, when the port is no number or taken.
+        SystemExit: with one sentence, when the port is no number or taken, or the address is none
+            of this machine.
     """
+    host = environ.get("JETMESH_SANDBOX_HOST", "") or _LOOPBACK
     port = environ.get(variable, str(default))
     if not port.isdecimal() or int(port) > 65535:  # noqa: PLR2004 - the largest port there is
         sys.exit(f"{variable} is {port!r}, which is no port; set it to a number such as {default}.")
@@ -34,13 +39,13 @@ def listen(variable: str, default: int, environ: Mapping[str, str] = os.environ)
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((_HOST, int(port)))
+        listener.bind((host, int(port)))
         listener.listen(512)
     except OSError as error:
-        sys.exit(
-            f"Port {port} on {_HOST} cannot be opened: {error.strerror}. "
-            f"Set {variable} to a free one."
-        )
+        remedy = f"Set {variable} to a free one"
+        if error.errno != errno.EADDRINUSE:
+            remedy += " and JETMESH_SANDBOX_HOST to an address of this machine"
+        sys.exit(f"Port {port} on {host} cannot be opened: {error.strerror}. {remedy}.")
     return listener
 
 
