@@ -266,7 +266,7 @@ def test_tuning_of_a_stream_that_does_not_exist() -> None:
     (problem,) = problems(handling("one", A), streams={"ORDRES": StreamTuning()})
     assert (
         problem == "settings: streams.ORDRES names no stream; there are A, DEADLETTERS, LANES, "
-            "REFUSALS."
+        "REFUSALS."
     )
 
 
