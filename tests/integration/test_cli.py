@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import subprocess
@@ -15,7 +16,9 @@ import pytest
 
 from jetmesh.operate.broker import Broker, free_port
 from jetmesh.run.lanes import Origin, later_subject, schedule
+from jetmesh.settings import NatsSettings
 from jetmesh.testing import mesh
+from jetmesh.transport.control import ControlPlane
 from shop import order_validation
 
 ROOT = Path(__file__).parents[2]
@@ -171,6 +174,28 @@ async def test_trace_shows_a_dead_letter_with_its_cause(broker: Broker) -> None:
     assert letter["cause"] == f"PURCHASES:{ack.sequence}"
     assert letter["by"] == "payments.charge"
     assert letter["summary"] == "ValueError: no luck (5 attempts)"
+
+
+def test_a_lost_durable_is_made_again_behind_what_it_had_acked(broker: Broker) -> None:
+    for n in range(3):
+        publish(broker, purchase(f"behind-{n}"))
+    asyncio.run(ask(broker, "CONSUMER.DELETE.PURCHASES.order-validation-decide"))
+    wrong = jetmesh("apply", "--behind", "PURCHASES/nobody=2", url=broker.url)
+    assert wrong.returncode == 2
+    assert "names no durable" in wrong.stderr
+    name = "PURCHASES/order-validation-decide"
+    made = jetmesh("apply", "--behind", f"{name}=2", url=broker.url)
+    assert made.returncode == 0, made.stderr
+    assert name in made.stdout
+    info = asyncio.run(ask(broker, "CONSUMER.INFO.PURCHASES.order-validation-decide"))
+    assert info["config"]["opt_start_seq"] == 3
+    assert "as declared" in jetmesh("plan", url=broker.url).stdout
+
+
+async def ask(broker: Broker, subject: str) -> dict[str, Any]:
+    settings = NatsSettings(url=broker.url)
+    async with await ControlPlane.connect(settings, name="test") as control:
+        return await control.api(subject)
 
 
 async def test_trace_tells_when_the_next_attempt_is(broker: Broker) -> None:

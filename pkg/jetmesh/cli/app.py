@@ -199,19 +199,32 @@ def apply(
         str,
         typer.Option(metavar="DURATION", help="How long the broker may take to come up, as 2m."),
     ] = "0s",
+    behind: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="STREAM/DURABLE=N", help="Begin a durable that was lost behind message N."
+        ),
+    ] = None,
 ) -> None:
     """Make the broker's streams and durables as declared.
 
     With --wait it tries again while the broker is away or has no leader; what is refused fails at
     once all the same.
 
+    A durable that was lost is made as declared, usually from the first event on. Its service says
+    in /readyz up to where it had acked: --behind begins there.
+
     Example: jetmesh apply
 
     Example: jetmesh apply --wait 2m
+
+    Example: jetmesh apply --behind ORDERS/payments-charge=1712
     """
     from jetmesh.cli import deploying  # noqa: PLC0415 - see the package
 
-    deploying.apply(system, nats_url, allow_data_loss=allow_data_loss, wait=wait)
+    deploying.apply(
+        system, nats_url, allow_data_loss=allow_data_loss, wait=wait, behind=behind or []
+    )
 
 
 @app.command(rich_help_panel=_DEPLOY)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from rich.console import Console
 from rich.text import Text
 
 from jetmesh.cli.connecting import broker_of, connected
-from jetmesh.declare import Topology
-from jetmesh.errors import DriftError
+from jetmesh.declare import Duration, Topology
+from jetmesh.errors import SettingsError, UsageError
+from jetmesh.operate import applying
 from jetmesh.operate.project import find_project
 from jetmesh.settings import NatsSettings
 from jetmesh.transport import provision
@@ -27,14 +28,28 @@ def plan(reference: str, nats_url: str, *, check: bool) -> int:
     return 1 if check and planned.changes else 0
 
 
-def apply(reference: str, nats_url: str, *, allow_data_loss: bool) -> None:
-    """Carry out the plan and print it.
+def apply(
+    reference: str, nats_url: str, *, allow_data_loss: bool, wait: str, behind: Sequence[str]
+) -> None:
+    """Carry out the plan and print it; `wait` is a duration in which a broker may come up.
 
     Raises:
+        UsageError: `wait` is no duration, or `behind` names no durable.
         DriftError: a change is refused; nothing was changed then.
+        BrokerError: the broker refuses us, or is away for longer.
     """
+    seconds = _duration(wait)
     settings, topology = _declared(reference, nats_url)
-    planned = asyncio.run(_apply(settings, topology, allow_data_loss=allow_data_loss))
+    carried_out = applying.apply(
+        settings,
+        topology,
+        floors=_floors(behind, topology),
+        allow_data_loss=allow_data_loss,
+        wait=seconds,
+        say=_wait,
+        show=_show,
+    )
+    planned = asyncio.run(carried_out)
     if planned.changes:
         _show(planned)
     done = f"Applied {_changes(planned)}." if planned.changes else "The broker is as declared."
@@ -47,7 +62,9 @@ def describe(change: Change) -> Iterator[Text]:
     yield Text(f"{mark} {change.kind} {change.name}", style)
     for field in change.fields:
         yield Text(f"    {field.name}: {field.server} -> {field.declared}")
-    if change.reason:
+    if change.reason and change.action != "refuse":
+        yield Text(f"    {change.reason}", "yellow")
+    elif change.reason:
         yield Text(f"    refused: {change.reason}", "red")
         if change.loses_data:
             yield Text("    jetmesh apply --allow-data-loss does it all the same", "dim")
@@ -64,15 +81,30 @@ async def _plan(settings: NatsSettings, topology: Topology) -> Plan:
         return await provision.plan(control, topology)
 
 
-async def _apply(settings: NatsSettings, topology: Topology, *, allow_data_loss: bool) -> Plan:
-    async with connected(settings) as control:
-        planned = await provision.plan(control, topology)
-        try:
-            await provision.apply(control, planned, allow_data_loss=allow_data_loss)
-        except DriftError:
-            _show(planned)
-            raise
-        return planned
+def _duration(text: str) -> Duration:
+    try:
+        return Duration.parse(text)
+    except SettingsError as error:
+        raise UsageError(f"--wait: {error.message}", remedy=error.remedy) from None
+
+
+def _floors(given: Sequence[str], topology: Topology) -> dict[str, int]:
+    """`ORDERS/payments-charge=17` as what it says."""
+    known = [f"{durable.stream}/{durable.name}" for durable in topology.durables]
+    floors = {}
+    for text in given:
+        name, _, number = text.partition("=")
+        if name not in known or not number.isdecimal():
+            raise UsageError(
+                f"--behind {text} names no durable and the last message that it had acked.",
+                remedy=f"Write one of these, =, and a number: {', '.join(sorted(known))}.",
+            )
+        floors[name] = int(number)
+    return floors
+
+
+def _wait(reason: str) -> None:
+    Console(stderr=True, highlight=False, soft_wrap=True).print(Text(f"Waiting: {reason}", "dim"))
 
 
 def _show(planned: Plan) -> None:

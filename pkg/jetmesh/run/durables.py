@@ -99,8 +99,10 @@ class DurableWatch:
     async def _lost(self) -> str:
         """The durable is gone, its stream is not."""
         if not self._applies:
-            come = "" if self._floor is None else f", it had acked up to {self._floor}"
-            return f"there is no {self._text} any more{come}; jetmesh apply makes it again"
+            name, floor = f"{self._spec.stream}/{self._spec.name}", self._floor
+            come = "" if floor is None else f", it had acked up to {floor}"
+            behind = "" if floor is None else f" --behind {name}={floor}"
+            return f"there is no {self._text} any more{come}; jetmesh apply{behind} makes it again"
         behind = await self._behind()
         await make_again(self._control, self._spec, behind)
         log.warning(

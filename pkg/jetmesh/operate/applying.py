@@ -1,0 +1,88 @@
+"""Making a broker as declared, once or for as long as it may take to come up."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import nats.errors
+
+from jetmesh.declare import Topology
+from jetmesh.errors import BrokerError, BrokerUnreachable, DriftError
+from jetmesh.settings import NatsSettings
+from jetmesh.transport import provision
+from jetmesh.transport.control import ApiError, ControlPlane
+from jetmesh.transport.provision import Plan
+
+_AGAIN_SECONDS: Final = 0.5
+_UNAVAILABLE: Final = 503
+"""No leader, or no quorum: a cluster that elects answers so."""
+_NO_SUITABLE_PEERS: Final = 10005
+"""Fewer nodes have met than a stream is to have copies."""
+
+
+async def apply(
+    settings: NatsSettings,
+    topology: Topology,
+    *,
+    floors: Mapping[str, int] | None = None,
+    allow_data_loss: bool = False,
+    wait: float = 0.0,
+    say: Callable[[str], None] = lambda _: None,
+    show: Callable[[Plan], None] = lambda _: None,
+) -> Plan:
+    """Carry out the plan and return it; a broker that is away is asked again for `wait` seconds.
+
+    `say` hears what is waited for, `show` the plan that is refused; `floors` as for
+    `provision.plan`.
+
+    Raises:
+        DriftError: a change is refused, at once; nothing was changed then.
+        BrokerError: the server refuses us, at once, or is away for longer than `wait`.
+    """
+    until = time.monotonic() + wait
+    said = ""
+    while True:
+        try:
+            return await _apply(
+                settings, topology, floors or {}, allow_data_loss=allow_data_loss, show=show
+            )
+        except BrokerError as error:
+            if not passes(error) or time.monotonic() >= until:
+                raise
+            if error.message != said:
+                said = error.message
+                say(said)
+        await asyncio.sleep(_AGAIN_SECONDS)
+
+
+def passes(error: BrokerError) -> bool:
+    """Whether it is the state of a broker that comes up or elects, so that time may mend it."""
+    if isinstance(error, DriftError):  # the server's answer to one change, or a plan refused
+        return isinstance(error.__cause__, ApiError) and passes(error.__cause__)
+    if isinstance(error, ApiError):
+        return error.code == _UNAVAILABLE or error.err_code == _NO_SUITABLE_PEERS
+    gone = (nats.errors.Error, TimeoutError, OSError)
+    return isinstance(error, BrokerUnreachable) or isinstance(error.__cause__, gone)
+
+
+async def _apply(
+    settings: NatsSettings,
+    topology: Topology,
+    floors: Mapping[str, int],
+    *,
+    allow_data_loss: bool,
+    show: Callable[[Plan], None],
+) -> Plan:
+    async with await ControlPlane.connect(settings, name="jetmesh-cli") as control:
+        await control.check_server()
+        planned = await provision.plan(control, topology, floors=floors)
+        try:
+            await provision.apply(control, planned, allow_data_loss=allow_data_loss)
+        except DriftError as error:
+            if not passes(error):
+                show(planned)
+            raise
+        return planned
