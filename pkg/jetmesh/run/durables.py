@@ -101,8 +101,8 @@ class DurableWatch:
         if not self._applies:
             name, floor = f"{self._spec.stream}/{self._spec.name}", self._floor
             come = "" if floor is None else f", it had acked up to {floor}"
-            behind = "" if floor is None else f" --behind {name}={floor}"
-            return f"there is no {self._text} any more{come}; jetmesh apply{behind} makes it again"
+            option = "" if floor is None else f" --behind {name}={floor}"
+            return f"there is no {self._text} any more{come}; jetmesh apply{option} makes it again"
         behind = await self._behind()
         await make_again(self._control, self._spec, behind)
         log.warning(
