@@ -155,7 +155,7 @@ async def test_a_broker_that_cannot_be_asked_costs_no_message_its_life(
         runs.append(key)
 
     async with working(broker, unique, work, attempts=1) as (m, consumer, placed):
-        asked, look_up = 0, consumer._decisions._look_up
+        asked, look_up = 0, consumer.decisions._look_up
 
         async def failing(stream: str, subject: str) -> Any:
             nonlocal asked
@@ -164,11 +164,36 @@ async def test_a_broker_that_cannot_be_asked_costs_no_message_its_life(
                 raise BrokerError("no answer")
             return await look_up(stream, subject)
 
-        consumer._decisions._look_up = failing
+        consumer.decisions._look_up = failing
         await m.publish(placed("p-1"))
         await eventually(lambda: consumer.stats.acked == 1, what="the ack")
         assert runs == ["p-1"]
         assert await letters(m, unique) == []
+
+
+async def test_who_cannot_see_what_is_decided_is_not_ready_and_goes_on_when_it_can(
+    broker: Broker, unique: str
+) -> None:
+    runs: list[str] = []
+
+    async def work(key: str, _: Delivery) -> None:
+        runs.append(key)
+
+    async with working(broker, unique, work) as (m, consumer, placed):
+        (running,) = m.running.values()
+        stream = consumer.handler.outputs[0].stream
+        config = (await m.control.api(f"STREAM.INFO.{stream}"))["config"]
+        await m.control.api(f"STREAM.DELETE.{stream}")
+        await m.publish(placed("p-1"))
+
+        def says_why() -> bool:
+            return any("cannot see what is decided" in each for each in running.health.problems())
+
+        await eventually(says_why, what="red")
+        assert runs == [], "nothing is done without knowing"
+        await m.control.api(f"STREAM.CREATE.{stream}", config)
+        await eventually(lambda: not running.health.problems(), what="ready")
+        assert runs == ["p-1"]
 
 
 async def test_a_long_handler_keeps_its_delivery_and_is_not_run_twice(

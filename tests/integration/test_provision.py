@@ -14,7 +14,7 @@ from jetmesh.declare import Duration, StreamTuning, Topology, derive
 from jetmesh.errors import DriftError
 from jetmesh.operate.broker import Broker
 from jetmesh.transport.control import ApiError, ControlPlane
-from jetmesh.transport.provision import Change, apply, durable_change, plan
+from jetmesh.transport.provision import Change, Field, apply, durable_change, plan
 from tests.integration.planes import make_stream, settings_of
 
 Declared = Callable[..., Topology]
@@ -154,7 +154,7 @@ async def test_the_drift_of_a_stream_is_named_and_mended(
     for name, (server, wanted) in found.items():
         assert actual[name][0] == server
         assert wanted in ("*", actual[name][1])
-        assert f"{name} is {server}, declared {actual[name][1]}" in str(change)
+        assert str(Field(name, server, actual[name][1])) in str(change)
     await apply(control, planned)
     assert (await plan(control, declared())).changes == ()
     stream = await stream_of(control, unique)

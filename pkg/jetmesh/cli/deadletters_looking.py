@@ -6,6 +6,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Iterable, Sequence
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
@@ -111,8 +112,8 @@ async def _select(place: Place, wanted: Wanted, *, every: bool) -> Selection:
 async def _ls_letters(place: Place, wanted: Wanted, *, every: bool, as_json: bool) -> None:
     console = Console(highlight=False, soft_wrap=True)
     count = 0
-    async with connected(place.nats) as control:
-        async for letter, state in letters(control, wanted):
+    async with connected(place.nats) as control, aclosing(letters(control, wanted)) as found:
+        async for letter, state in found:
             if state != "open" and not every:
                 continue
             count += 1

@@ -61,7 +61,7 @@ def describe(change: Change) -> Iterator[Text]:
     mark, style = _MARKS[change.action]
     yield Text(f"{mark} {change.kind} {change.name}", style)
     for field in change.fields:
-        yield Text(f"    {field.name}: {field.server} -> {field.declared}")
+        yield Text(f"    {field.name}: {' -> '.join(field.texts)}")
     if change.reason and change.action != "refuse":
         yield Text(f"    {change.reason}", "yellow")
     elif change.reason:

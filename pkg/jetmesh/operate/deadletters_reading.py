@@ -6,7 +6,7 @@ A note's message id, `done:17:replay`, says to which letter it belongs, so that 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -79,7 +79,7 @@ async def select(
 
 async def letters(
     control: ControlPlane, wanted: Wanted, *, on_read: OnRead | None = None
-) -> AsyncIterator[tuple[Letter, State]]:
+) -> AsyncGenerator[tuple[Letter, State]]:
     """Every letter that is wanted, in the order of their failures, without payloads.
 
     Raises:

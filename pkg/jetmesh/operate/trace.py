@@ -244,7 +244,7 @@ async def _wait(control: ControlPlane, handler: Handler, step: Step) -> list[str
         info = await control.api(f"CONSUMER.INFO.{handler.input.stream}.{handler.durable}")
     except ApiError as error:
         if error.code == _NOT_FOUND:
-            return [f"waiting for {name}, which was never deployed here"]
+            return [f"waiting for {name}, which has no durable here"]
         raise
     if sequence > info["delivered"]["stream_seq"]:
         return [f"waiting for {name}"]

@@ -71,7 +71,7 @@ class Consumer:
         self._key = handler.input.key
         self._outputs = Outputs(handler)
         self._output_of = self._outputs.by_type.get
-        self._decisions = Decisions(
+        self.decisions = Decisions(
             handler,
             outputs=self._outputs,
             verdicts=self.verdicts,
@@ -212,7 +212,7 @@ class Consumer:
         result, failure = None, None
         try:
             async with self._slots:
-                if await self._decisions.is_settled(delivered):
+                if await self.decisions.is_settled(delivered):
                     return
                 delivered.began = perf_counter()
                 async with asyncio.timeout(self.policy.timeout):
@@ -296,7 +296,7 @@ class Consumer:
 
     def on_decided(self, delivered: Delivered) -> None:
         """The server refused a second outcome: look whose the first one is."""
-        self._spawn(self._decisions.settle_refused(delivered))
+        self._spawn(self.decisions.settle_refused(delivered))
 
     def on_impossible(self, delivered: Delivered, reason: str) -> None:
         """An output can never be stored, so the delivery failed, whatever becomes of the others."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from time import monotonic
 from typing import Final
 
 import structlog
@@ -21,6 +22,8 @@ LookUp = Callable[[str, str], Awaitable[StoredMessage | None]]
 """(stream, subject filter) to the newest message stored there, read from the leader."""
 
 _UNDECIDED_SECONDS: Final = 0.5
+_PATIENCE_SECONDS: Final = 2.0
+"""So long a question may have no answer, as while a leader is chosen, before that is a problem."""
 
 
 class Decisions:
@@ -40,7 +43,19 @@ class Decisions:
         self._verdicts = verdicts
         self._publish = publish
         self._look_up = look_up
+        self._unanswered: dict[bytes, tuple[float, str]] = {}
+        """Deliveries that wait for an answer: since when, and what they were told last."""
         self._log = structlog.get_logger().bind(handler=handler.name)
+
+    @property
+    def problem(self) -> str:
+        """Why deliveries wait, in words: it is not known whether they are decided."""
+        before = monotonic() - _PATIENCE_SECONDS
+        lasting = [said for since, said in self._unanswered.values() if since < before]
+        if not lasting:
+            return ""
+        name = f"{self._handler.service}.{self._handler.name}"
+        return f"{name} cannot see what is decided, {len(lasting)} deliveries wait: {lasting[0]}"
 
     async def is_settled(self, delivered: Delivered) -> bool:
         """Settle a delivery whose key has its outcome, before any effect.
@@ -77,15 +92,19 @@ class Decisions:
 
     async def _asked(self, stream: str, subject: str, delivered: Delivered) -> StoredMessage | None:
         """No answer is no answer: asked again until there is one."""
-        said = ""
-        while True:
-            try:
-                return await self._look_up(stream, subject)
-            except BrokerError as error:
-                if str(error) != said:
-                    said = str(error)
-                    self._log.info("undecided, asking again", cause=delivered.cause, error=said)
-            await asyncio.sleep(_UNDECIDED_SECONDS)
+        since, said = monotonic(), ""
+        try:
+            while True:
+                try:
+                    return await self._look_up(stream, subject)
+                except BrokerError as error:
+                    if str(error) != said:
+                        said = str(error)
+                        self._log.info("undecided, asking again", cause=delivered.cause, error=said)
+                    self._unanswered[delivered.slot] = (since, said)
+                await asyncio.sleep(_UNDECIDED_SECONDS)
+        finally:
+            self._unanswered.pop(delivered.slot, None)
 
     def _settle(self, delivered: Delivered, stored: StoredMessage, refused: str) -> None:
         """Ack, the key has its outcome; if another cause decided it, say so where people look."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 
 from jetmesh import wire
-from jetmesh.declare import LANES, Delivery, escape_key, key_of
+from jetmesh.declare import LANES, Delivery, escape_key, key_of, unescape_key
 from jetmesh.errors import ContractViolation
 from jetmesh.run.lanes import Origin, origin_of
 from jetmesh.run.logs import About
@@ -142,19 +142,24 @@ class Delivered:
 
     @property
     def key(self) -> str:
-        """The event's key; empty when it has none or could not be read."""
-        return key_of(self.consumer.handler.input, self.event) if self.event is not None else ""
+        """The event's key, else the one that its subject tells; empty when neither does."""
+        if self.event is not None:
+            return key_of(self.consumer.handler.input, self.event)
+        return unescape_key(self._token_of_subject)
 
     @property
     def key_token(self) -> str:
         """The key as a token of a subject, `_` when there is none."""
-        if self.event is None:  # its subject may tell, even when its bytes do not
-            start = f"{self.consumer.handler.input.subject}."
-            return self.origin.subject.partition(start)[2] or "_"
+        if self.event is None:
+            return self._token_of_subject or "_"
         try:
             return escape_key(self.key)
         except ContractViolation:
             return "_"
+
+    @property
+    def _token_of_subject(self) -> str:
+        return self.origin.subject.partition(f"{self.consumer.handler.input.subject}.")[2]
 
     # seam.Waiter
 

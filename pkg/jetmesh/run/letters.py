@@ -34,6 +34,7 @@ _OWN: Final = f"{Path(__file__).parents[1]}{os.sep}"
 """Where the mesh's own lines are, wherever it was installed."""
 _path = re.compile(r" - at `(\$[^`]*)`$")
 """Where msgspec says that a value is wrong."""
+_missing = re.compile(r"missing required field `(\w+)`")
 LEFT: Final = ("Jetmesh-Payload", "left in its stream")
 """The header of a letter that was too large to carry the original bytes."""
 
@@ -42,7 +43,8 @@ def dead_letter(delivered: Delivered, version: str, error: BaseException) -> Mes
     """The original bytes, with the story in headers; one per input and replay, by its id."""
     handler, origin = delivered.consumer.handler, delivered.origin
     identity = f"{handler.service}:{handler.name}:{origin.stream}:{origin.sequence}:deadletter"
-    place = where(error) or handler.where
+    declared = Path(handler.where)
+    place = where(error) or f"{declared.parent.name}/{declared.name}"
     headers = {
         **_given(delivered),
         **origin.headers(),
@@ -119,10 +121,15 @@ def unreadable(spec: EventSpec, payload: bytes, error: BaseException) -> BaseExc
     """What could not be decoded does not keep its contract; any other error stays what it is."""
     if isinstance(error, msgspec.DecodeError | UnicodeError | RecursionError):
         text = masked_violation(text_of(error), payload, spec.type) or type(error).__name__
-        found = _path.search(text_of(error))
-        violation = ContractViolation(f"{spec.subject}: {text}", path=found[1] if found else "$")
+        violation = ContractViolation(f"{spec.subject}: {text}", path=_field(text_of(error)))
         return violation.with_traceback(error.__traceback__)
     return error
+
+
+def _field(text: str) -> str:
+    """The field of which msgspec complains: what is missing, below what it is missing in."""
+    at, missing = _path.search(text), _missing.search(text)
+    return (at[1] if at else "$") + (f".{missing[1]}" if missing else "")
 
 
 def where(error: BaseException) -> str:

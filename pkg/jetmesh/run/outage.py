@@ -55,7 +55,7 @@ class Outage:
             return ""
         standing = monotonic() - self._since
         return (
-            f"{self._name} waits for {standing:.0f} s: {self.reason}; "
+            f"{self._name} waits for {standing:.0f} s: {self.reason.rstrip('.')}; "
             "it tries with one delivery at a time"
         )
 

@@ -158,7 +158,12 @@ class Running:
             handler = consumer.handler
             both = self._topology.durable_of(handler), self._topology.lane_of(handler)
             watches += [DurableWatch(spec, consumer, control, applies=applies) for spec in both]
-            self.health.sources += [consumer.inflow, consumer.lane, consumer.outage]
+            self.health.sources += [
+                consumer.inflow,
+                consumer.lane,
+                consumer.outage,
+                consumer.decisions,
+            ]
         self.health.sources += watches
         self._tasks.append(asyncio.create_task(watch(watches)))
         self._tasks.append(asyncio.create_task(self._keep_alive()))

@@ -70,6 +70,7 @@ class DataPlane:
         """What this connection may not subscribe to; it is as good as none then."""
         self._mute, self._mute_until = "", 0.0
         """Why verdicts do not arrive; the server says so again when it delivers again."""
+        self._refused = ""
         self._sids = int(_FOUND)
         self._silent = 0
         self._unsent: deque[bytes] = deque(maxlen=_MOST_UNSENT)
@@ -334,9 +335,19 @@ class DataPlane:
                 self._notice_silence(self._link)
                 if not self._link.congested:  # or it would only be sent twice
                     self.publishes.sweep()
+                    self._tell_refusal()
                 self.lookups.sweep()
                 for pull in list(self._pulls):
                     pull.sweep()
+
+    def _tell_refusal(self) -> None:
+        """Say once that outputs wait, and once that they do no more."""
+        problem = self.publishes.problem
+        if problem and not self._refused:
+            log.warning("outputs are refused", reason=problem)
+        elif self._refused and not problem:
+            log.info("outputs are stored again")
+        self._refused = problem
 
     def _notice_silence(self, link: Link) -> None:
         self._silent = 0 if link.heard else self._silent + 1

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from jetmesh.declare import DurableSpec, StreamSpec, Topology
+from jetmesh.declare import DurableSpec, Duration, StreamSpec, Topology
 from jetmesh.declare.permissions import covers
 from jetmesh.errors import DriftError
 from jetmesh.transport.control import ApiError, ControlPlane
@@ -20,6 +20,7 @@ _BEHIND: Final = "by_start_sequence"
 _MAX_WAITING: Final = 2048
 """Open pull requests of a durable; it cannot be changed later, and beyond it they are ignored."""
 
+_NANOSECONDS: Final = frozenset({"ack_wait", "max_age", "duplicate_window", "inactive_threshold"})
 _UPDATABLE_STREAM: Final = frozenset(
     {"subjects", "description", "max_age", "max_bytes", "num_replicas", "duplicate_window"}
     | {"allow_direct", "discard", "max_msgs", "max_msgs_per_subject", "no_ack"}
@@ -37,6 +38,18 @@ class Field:
     name: str
     server: Any
     declared: Any
+
+    @property
+    def texts(self) -> tuple[str, str]:
+        """What the server has and what is declared, as people write it."""
+        return self._text(self.server), self._text(self.declared)
+
+    def _text(self, value: Any) -> str:
+        return str(Duration(value / 1e9)) if self.name in _NANOSECONDS else str(value)
+
+    def __str__(self) -> str:
+        server, declared = self.texts
+        return f"{self.name} is {server}, declared {declared}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +69,7 @@ class Change:
     """What the server is asked to hold."""
 
     def __str__(self) -> str:
-        differences = ", ".join(
-            f"{f.name} is {f.server}, declared {f.declared}" for f in self.fields
-        )
+        differences = ", ".join(map(str, self.fields))
         text = f"{self.kind} {self.name}: {differences or 'missing'}"
         return f"{text} ({self.reason})" if self.reason else text
 

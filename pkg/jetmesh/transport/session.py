@@ -32,6 +32,7 @@ _CONNECT_SECONDS: Final = 2.0
 _CLOSE_SECONDS: Final = 1.0
 _PING_SECONDS: Final = 2
 """After two of them without an answer a silent connection is given up, as by the data plane."""
+_DEAF_SECONDS: Final = 2.0
 _LONGEST_PAUSE: Final = 1.0
 _DENIED: Final = "permissions violation for "
 _NO_TLS: Final = "it offers no TLS, which the settings ask for"
@@ -63,10 +64,11 @@ class Session:
         self._client = Client()
         self._closing = False
         self._rebuilding: asyncio.Task[None] | None = None
+        self._deaf: asyncio.Task[None] | None = None
         self._subscriptions: list[tuple[str, OnRequest]] = []
         self._asked: dict[str, set[asyncio.Future[None]]] = {}
         """Requests without an answer by their subject in lower case, as nats-py tells denials."""
-        self._refusal = ""
+        self._refusal = self._told = ""
         self._unheard = ""
 
     @property
@@ -111,9 +113,10 @@ class Session:
     async def close(self) -> None:
         """End the connection."""
         self._closing = True
-        if self._rebuilding is not None:
-            self._rebuilding.cancel()
-            await asyncio.gather(self._rebuilding, return_exceptions=True)
+        for task in (self._rebuilding, self._deaf):
+            if task is not None:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
         await _close(self._client)
 
     async def request(
@@ -138,7 +141,9 @@ class Session:
                 if not self._unheard:
                     raise self._lacking("publish", subject)
                 raise BrokerError(self._unheard)
-            return asking.result()
+            answer = asking.result()
+            self._unheard = ""  # who hears an answer may hear
+            return answer  # noqa: TRY300 - an else would have to repeat what finally does
         except TimeoutError:
             if self._unheard:
                 raise BrokerError(self._unheard) from None
@@ -203,7 +208,7 @@ class Session:
         # only now: a first connection that may reconnect tries for ever and never says why
         client.options["allow_reconnect"] = True
         self._client = client
-        self._refusal = self._unheard = ""
+        self._refusal = self._told = ""
 
     def _options(self, first: Server) -> dict[str, Any]:
         others = [server for server in Servers(self._settings.url) if server != first]
@@ -238,17 +243,24 @@ class Session:
             if transport is not None and not self._client.is_connected:
                 transport.close()
             return
-        what, _, subject = text.removeprefix(_DENIED).partition(" to ")
-        subject = subject.strip('"')
+        what, _, quoted = text.removeprefix(_DENIED).partition(" to ")
+        subject = quoted.partition('"')[2].partition('"')[0]
         waiting = [*self._asked.get(subject, ())]  # they say it
         if what == "subscription":
             lacking = str(self._lacking("subscribe", subject))
             log.error("permission denied", reason=lacking)
             if subject.startswith(f"{self._settings.inbox_prefix.lower()}."):
                 self._unheard, waiting = lacking, self._everyone()
+                if self._deaf is None or self._deaf.done():
+                    self._deaf = asyncio.create_task(self._listen_anew())
         for denied in waiting:
             if not denied.done():
                 denied.set_result(None)
+
+    async def _listen_anew(self) -> None:
+        """nats-py subscribes to its inbox once: a permission given later needs another client."""
+        await asyncio.sleep(_DEAF_SECONDS)
+        await _close(self._client)  # and `_on_closed` builds one
 
     def _lacking(self, action: Action, subject: str) -> BrokerError:
         doing = "subscribe to" if action == "subscribe" else "publish on"
@@ -261,7 +273,7 @@ class Session:
         return [denied for waiting in self._asked.values() for denied in waiting]
 
     async def _on_reconnected(self) -> None:
-        self._refusal = self._unheard = ""
+        self._refusal = self._told = ""
 
     async def _on_lame_duck(self) -> None:
         await self._client.force_reconnect()
@@ -283,9 +295,9 @@ class Session:
                 return
 
     def _on_refused(self, error: BrokerError) -> None:
-        if error.message != self._refusal:
+        if error.message != self._told:
             log.warning("waiting for the broker", tried=error.message)
-        self._refusal = error.message
+        self._refusal = self._told = error.message
 
 
 def _next_server(servers: list[PoolServer], _: dict[str, Any]) -> tuple[PoolServer | None, float]:

@@ -290,7 +290,7 @@ def _heard(replica: Replica) -> str:
 
 
 def _differences(change: Change) -> list[str]:
-    told = [f"{f.name} is {f.server}, declared {f.declared}" for f in change.fields]
+    told = [str(field) for field in change.fields]
     return [*told, change.reason]
 
 
