@@ -19,6 +19,9 @@ from jetmesh.operate.project import Whole, find_project
 ROOT = Path(__file__).parents[2]
 CHART = ROOT / "deploy" / "k8s" / "chart"
 
+# a cluster takes a quarter of an hour: `make test-cluster` sets it, `make test` does not
+collect_ignore = [] if os.environ.get("JETMESH_TEST_CLUSTER") else ["cluster"]
+
 Object: TypeAlias = dict[str, Any]
 Helm: TypeAlias = Callable[..., subprocess.CompletedProcess[str]]
 Render: TypeAlias = "Callable[..., Rendered]"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from jetmesh import Duration
 from tests.deploy.conftest import Object, Render, Rendered
 
 OWN_NATS = "nats.url=nats://nats.example.test"
@@ -67,3 +68,20 @@ def test_data_is_lost_only_when_that_is_said(render: Render) -> None:
 
     assert "--allow-data-loss" not in arguments(render())
     assert "--allow-data-loss" in arguments(render("provision.allowDataLoss=true"))
+
+
+def test_it_waits_for_nats_and_not_for_what_is_refused(render: Render) -> None:
+    """A refused upgrade ends with the first pod, a pod that its machine lost is made again."""
+    for rendered, expected in ((render(), "9m"), (render(OWN_NATS), "2m")):
+        spec = job(rendered)["spec"]
+        [container] = spec["template"]["spec"]["containers"]
+        option, wait = container["args"][2:4]
+        assert (option, wait) == ("--wait", expected)
+        assert Duration.parse(wait) < spec["activeDeadlineSeconds"]
+        refused, lost = spec["podFailurePolicy"]["rules"]
+        assert refused["action"] == "FailJob"
+        assert refused["onExitCodes"]["containerName"] == container["name"]
+        assert refused["onExitCodes"]["operator"] == "NotIn"
+        assert 1 not in refused["onExitCodes"]["values"]
+        assert lost["onPodConditions"] == [{"type": "DisruptionTarget", "status": "True"}]
+        assert spec["template"]["spec"]["restartPolicy"] == "Never"

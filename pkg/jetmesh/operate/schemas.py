@@ -66,6 +66,23 @@ def description_of(declared: object) -> str:
     return inspect.cleandoc(getattr(declared, "__doc__", None) or "")
 
 
+def field_docstrings(cls: type[Struct]) -> dict[str, str]:
+    """The strings below the fields of `cls`; msgspec knows only `Meta(description=…)`."""
+    found: dict[str, str] = {}
+    for base in reversed(cls.__mro__):
+        try:
+            source = textwrap.dedent(inspect.getsource(base))
+        except (OSError, TypeError):  # built in, or without a source file
+            continue
+        (declaration,) = ast.parse(source).body
+        body = declaration.body if isinstance(declaration, ast.ClassDef) else []
+        for field, below in pairwise(body):
+            text = _string(below)
+            if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and text:
+                found[field.target.id] = inspect.cleandoc(text)
+    return found
+
+
 def _types_in(types: Iterable[type]) -> tuple[dict[type[Struct], StructType], list[type]]:
     structs: dict[type[Struct], StructType] = {}
     enums: dict[type, None] = {}
@@ -118,7 +135,7 @@ def _document(schema: dict[str, Any], cls: type[Struct], info: StructType) -> No
     """Describe a type and its fields, and mark the fields that are nobody else's business."""
     if "description" in schema:
         schema["description"] = inspect.cleandoc(schema["description"])
-    written = _attribute_docstrings(cls)
+    written = field_docstrings(cls)
     for field in info.fields:
         published = schema["properties"][field.encode_name]
         if field.name in written:
@@ -132,23 +149,6 @@ def _is_sensitive(field: Field) -> bool:
         isinstance(node, Metadata) and bool((node.extra or {}).get("sensitive"))
         for node in _walk(field, into_structs=False)
     )
-
-
-def _attribute_docstrings(cls: type[Struct]) -> dict[str, str]:
-    """The strings below the fields of `cls`; msgspec knows only `Meta(description=…)`."""
-    found: dict[str, str] = {}
-    for base in reversed(cls.__mro__):
-        try:
-            source = textwrap.dedent(inspect.getsource(base))
-        except (OSError, TypeError):  # built in, or without a source file
-            continue
-        (declaration,) = ast.parse(source).body
-        body = declaration.body if isinstance(declaration, ast.ClassDef) else []
-        for field, below in pairwise(body):
-            text = _string(below)
-            if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and text:
-                found[field.target.id] = inspect.cleandoc(text)
-    return found
 
 
 def _string(statement: ast.stmt) -> str | None:

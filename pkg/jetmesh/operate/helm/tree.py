@@ -13,7 +13,7 @@ from msgspec import NODEFAULT, Struct
 from msgspec.structs import FieldInfo, fields
 
 from jetmesh.declare.duration import Duration
-from jetmesh.operate.schemas import _attribute_docstrings, description_of
+from jetmesh.operate.schemas import description_of, field_docstrings
 
 DURATION: Final = {"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)?(ms|s|m|h|d)$"}
 """The units are required: nobody can tell what a bare number meant."""
@@ -70,7 +70,7 @@ def group_of(
 
 def attribute_texts(struct: type[Struct]) -> dict[str, str]:
     """What the source says below each field, on one line."""
-    return {name: " ".join(text.split()) for name, text in _attribute_docstrings(struct).items()}
+    return {name: " ".join(text.split()) for name, text in field_docstrings(struct).items()}
 
 
 def schema_of(kind: Any) -> dict[str, Any]:
