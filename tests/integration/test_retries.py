@@ -73,8 +73,13 @@ async def test_the_lane_tells_attempts_and_cause_and_is_empty_afterwards(
         assert waiting.headers["Jetmesh-Attempts"] == "1"
         assert waiting.headers["Jetmesh-Error"] == "Retry"
         assert waiting.headers["Jetmesh-Message"] == "the bank is closed"
-        info = await state(m, consumer)
-        assert (info["num_ack_pending"], info["ack_floor"]["stream_seq"]) == (0, stored.sequence)
+
+        async def acked() -> bool:
+            info = await state(m, consumer)
+            floor = info["ack_floor"]["stream_seq"]
+            return (info["num_ack_pending"], floor) == (0, stored.sequence)
+
+        await eventually(acked, what="an ack of what waits on the lane")
         await m.settled()
         assert len(await outcomes(m, unique)) == 1
 
@@ -183,9 +188,13 @@ async def test_many_quick_retries_do_not_fill_what_may_be_pending(
         await asyncio.gather(*(m.publish(placed(f"bad-{n}")) for n in range(320)))
         good = await m.publish(placed("good"))
         await eventually(lambda: m.control.last(unique.upper(), f"{unique}.done.good"), within=3)
-        info = await state(m, consumer)
-        assert info["delivered"]["stream_seq"] >= good.sequence
-        assert info["num_ack_pending"] <= 32 // 8
+
+        async def few_pending() -> bool:
+            info = await state(m, consumer)
+            past = info["delivered"]["stream_seq"] >= good.sequence
+            return bool(past and info["num_ack_pending"] <= 32 // 8)
+
+        await eventually(few_pending, what="few that wait in place")
         await m.settled(within=30)
         assert len(await outcomes(m, unique)) == 321
         assert await letters(m, unique) == []
