@@ -92,8 +92,8 @@ class DurableWatch:
         if floor < self._forgotten:  # the stream was made again
             self._forgotten = 0
         if floor > self._forgotten:
-            body = {"filter": self._spec.filters[0], "seq": floor + 1}
-            await self._control.api(f"STREAM.PURGE.{self._spec.stream}", body)
+            (lane,) = self._spec.filters
+            await self._control.forget(self._spec.stream, lane, before=floor + 1)
             self._forgotten = floor
 
     async def _lost(self) -> str:

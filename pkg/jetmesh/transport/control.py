@@ -174,9 +174,13 @@ class ControlPlane:
         """The newest message whose subject matches, read from the stream's leader."""
         return await self._get(stream, {"last_by_subj": subject})
 
-    async def forget(self, stream: str, subject: str) -> None:
-        """Remove what is stored on the subjects that match; nothing there is fine."""
-        await self.api(f"STREAM.PURGE.{stream}", {"filter": subject})
+    async def forget(self, stream: str, subject: str, *, before: int = 0) -> None:
+        """Remove what is stored on the subjects that match; nothing there is fine.
+
+        With `before` only messages with a lower sequence.
+        """
+        numbers = {"seq": before} if before else {}
+        await self.api(f"STREAM.PURGE.{stream}", {"filter": subject, **numbers})
 
     async def message(self, stream: str, sequence: int) -> StoredMessage | None:
         """One message by its sequence, None when it is not there (any more)."""
