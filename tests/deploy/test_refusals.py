@@ -60,6 +60,10 @@ REFUSED_BY_SENSE = [
         "services.payments.autoscaling: minReplicas 9 is above maxReplicas 8;",
     ),
     (
+        ("services.payments.autoscaling.cooldown=2h",),
+        "services.payments.autoscaling: cooldown 2h is above 1h,",
+    ),
+    (
         (
             "services.payments.autoscaling.enabled=true",
             "services.payments.autoscaling.minReplicas=0",

@@ -49,6 +49,17 @@ def test_a_service_without_pages_may_scale_to_zero(render: Render) -> None:
     )
 
 
+def test_pods_end_only_after_the_cooldown(render: Render) -> None:
+    """Kubernetes waits five minutes by itself, which is long for work that comes in bursts."""
+    values = (*SCALED, "services.payments.autoscaling.cooldown=1.5m")
+    keda = render(*values, apis=KEDA).one("ScaledObject", "payments")["spec"]
+    behaviour = {"scaleDown": {"stabilizationWindowSeconds": 90}}
+    assert keda["cooldownPeriod"] == 90
+    assert keda["advanced"]["horizontalPodAutoscalerConfig"]["behavior"] == behaviour
+    plain = render(*values).one("HorizontalPodAutoscaler", "payments")["spec"]
+    assert plain["behavior"] == behaviour
+
+
 def test_without_keda_the_use_of_cpu_decides(render: Render) -> None:
     rendered = render(*SCALED)
     assert not rendered.kind("ScaledObject")

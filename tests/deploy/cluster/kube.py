@@ -46,9 +46,8 @@ class Namespace:
         self, program: str, *arguments: str | Path, stdin: str = "", seconds: float = SECONDS
     ) -> subprocess.CompletedProcess[str]:
         """Run kubectl or helm here, whatever comes of it."""
-        found = shutil.which(program) or ROOT / ".cache" / "bin" / program
         return subprocess.run(
-            [found, "--namespace", self.name, *arguments],
+            [found(program), "--namespace", self.name, *arguments],
             input=stdin or None,
             capture_output=True,
             text=True,
@@ -112,19 +111,27 @@ class Namespace:
         return self.kubectl("get", "secret", name, f"--output=go-template={template}")
 
     @contextmanager
-    def forwarded(self, target: str, port: int) -> Iterator[int]:
-        """A port of this machine that leads to `target` for the block."""
-        local = free_port()
-        found = shutil.which("kubectl") or str(ROOT / ".cache" / "bin" / "kubectl")
-        forward = ["port-forward", f"--namespace={self.name}", target, f"{local}:{port}"]
-        process = subprocess.Popen([found, *forward], stdout=subprocess.PIPE, text=True)
+    def started(self, program: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+        """The same in the background, ended with the block."""
+        process = subprocess.Popen(
+            [found(program), f"--namespace={self.name}", *arguments],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
         try:
-            assert process.stdout is not None
-            assert process.stdout.readline().startswith("Forwarding from")
-            yield local
+            yield process
         finally:
             process.terminate()
             process.communicate(timeout=10)
+
+    @contextmanager
+    def forwarded(self, target: str, port: int) -> Iterator[int]:
+        """A port of this machine that leads to `target` for the block."""
+        local = free_port()
+        with self.started("kubectl", "port-forward", target, f"{local}:{port}") as process:
+            assert process.stdout is not None
+            assert process.stdout.readline().startswith("Forwarding from")
+            yield local
 
     @contextmanager
     def broker(self, who: str = "admin") -> Iterator[NatsSettings]:
@@ -135,6 +142,11 @@ class Namespace:
 
     def apply(self, found: Object) -> None:
         self.kubectl("apply", "--filename=-", stdin=yaml.safe_dump(found))
+
+
+def found(program: str) -> str:
+    """Where kubectl or helm is: on PATH, or where `deploy/k8s/install-tools` puts it."""
+    return shutil.which(program) or str(ROOT / ".cache" / "bin" / program)
 
 
 def eventually(true: Callable[[], Any], what: Callable[[], str], seconds: float = SECONDS) -> None:

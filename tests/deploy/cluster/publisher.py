@@ -19,7 +19,7 @@ LAST_TRIES = 30.0
 """Seconds after SIGTERM in which what was begun may still be acknowledged."""
 
 
-def purchase(key: str) -> dict[str, Any]:
+def purchase(key: str, card: str) -> dict[str, Any]:
     """One in ten is declined, one in ten rejected: every way through the shop is taken."""
     number = int(key.rpartition("-")[2])
     return {
@@ -28,13 +28,13 @@ def purchase(key: str) -> dict[str, Any]:
         "items": [{"sku": "tea", "quantity": 2, "unit_price": "4.50"}],
         "total": "1.00" if number % 10 == 1 else "9.00",
         "currency": "EUR",
-        "payment_token": "tok_insufficient_funds" if number % 10 == 2 else "tok_ok",
+        "payment_token": "tok_insufficient_funds" if number % 10 == 2 else card,
     }
 
 
 async def main() -> None:
     """Every purchase is published until it has its PubAck, with an id that makes it one."""
-    prefix, rate = sys.argv[1], float(sys.argv[2])
+    prefix, rate, card = sys.argv[1], float(sys.argv[2]), sys.argv[3]
     ended = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ended.set)
     nats = NatsSettings(
@@ -49,7 +49,7 @@ async def main() -> None:
         start = asyncio.get_running_loop().time()
         for number in count():
             key = f"{prefix}-{number}"
-            task = asyncio.create_task(publish(control, key, acknowledged))
+            task = asyncio.create_task(publish(control, key, card, acknowledged))
             begun.add(task)
             pause = start + (number + 1) / rate - asyncio.get_running_loop().time()
             with contextlib.suppress(TimeoutError):
@@ -62,8 +62,8 @@ async def main() -> None:
     say({"begun": len(begun), "seconds": seconds, "acknowledged": acknowledged})
 
 
-async def publish(control: ControlPlane, key: str, acknowledged: list[str]) -> None:
-    payload = json.dumps(purchase(key)).encode()
+async def publish(control: ControlPlane, key: str, card: str, acknowledged: list[str]) -> None:
+    payload = json.dumps(purchase(key, card)).encode()
     while True:
         try:
             await control.publish(f"purchases.created.{key}", payload, {"Nats-Msg-Id": key})

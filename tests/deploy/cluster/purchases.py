@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import httpx
+
 from jetmesh.errors import BrokerError
 from jetmesh.settings import NatsSettings
 from jetmesh.transport.control import ControlPlane
@@ -19,6 +21,7 @@ from tests.deploy.cluster.kube import SECONDS, Namespace, eventually
 from tests.deploy.conftest import Object
 
 RATE = 100
+_MAILS_OF_OTHERS = 500
 SCRIPT = Path(__file__).with_name("publisher.py")
 OUTCOMES = {
     "ORDERS": ["orders.rejected.*"],
@@ -40,13 +43,15 @@ class Published:
 
 
 @contextmanager
-def purchases(shop: Namespace, prefix: str, rate: float = RATE) -> Iterator[Published]:
+def purchases(
+    shop: Namespace, prefix: str, rate: float = RATE, card: str = "tok_ok"
+) -> Iterator[Published]:
     """Publish for the block; afterwards the object says what was acknowledged."""
     published, pod = Published(), f"publisher-{prefix}"
     image = shop.pods("order-validation")[0]["spec"]["containers"][0]["image"]
     script = {"publisher.py": SCRIPT.read_text()}
     shop.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": pod}, "data": script})
-    shop.apply(_pod(pod, image, [prefix, str(rate)]))
+    shop.apply(_pod(pod, image, [prefix, str(rate), card]))
     try:
         eventually(lambda: "publishing" in _log(shop, pod), lambda: f"{pod}: {_log(shop, pod)}")
         yield published
@@ -62,12 +67,14 @@ def purchases(shop: Namespace, prefix: str, rate: float = RATE) -> Iterator[Publ
 
 
 def each_ends_once(shop: Namespace, prefix: str, published: Published) -> None:
-    """Every acknowledged purchase gets exactly one outcome and one notification, and no other."""
+    """Every acknowledged purchase gets exactly one outcome, notification and mail; no other."""
     assert len(set(published.acknowledged)) == len(published.acknowledged) == published.begun
     expected = Counter(published.acknowledged)
     outcomes, notifications = asyncio.run(_settled(shop, prefix, expected))
     assert outcomes == expected, _difference(outcomes, expected)
     assert notifications == expected, _difference(notifications, expected)
+    sent = mails(shop, prefix, expected.total())
+    assert sent == expected, _difference(sent, expected)
 
 
 async def counted(
@@ -77,6 +84,15 @@ async def counted(
     async with await ControlPlane.connect(nats, name="counting") as control:
         history = control.history(stream, subjects, headers_only=True)
         keys = [message.subject.rpartition(".")[2] async for message in history]
+    return Counter(key for key in keys if key.startswith(f"{prefix}-"))
+
+
+def mails(shop: Namespace, prefix: str, count: int) -> Counter[str]:
+    """How many mails there are about each purchase of ours, which were the last ones."""
+    with shop.forwarded("service/sandbox-mail", 8091) as port:
+        asked = {"limit": count + _MAILS_OF_OTHERS}
+        listed = httpx.get(f"http://127.0.0.1:{port}/mails.json", params=asked, trust_env=False)
+    keys = [mail["message_id"][1:].partition("@")[0].rpartition(".")[2] for mail in listed.json()]
     return Counter(key for key in keys if key.startswith(f"{prefix}-"))
 
 

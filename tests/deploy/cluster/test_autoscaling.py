@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import yaml
@@ -14,13 +16,28 @@ PAYMENTS = "services.payments.autoscaling"
 HANDLERS = ("order-validation", "payments", "notifications")
 
 
+@contextmanager
+def watched(space: Namespace, name: str) -> Iterator[set[str]]:
+    """How many pods a Deployment was told to have during the block, filled at its end."""
+    seen: set[str] = set()
+    numbers = ("--output=jsonpath={.spec.replicas}{'\\n'}", "--watch")
+    with space.started("kubectl", "get", f"deployment/{name}", *numbers) as process:
+        yield seen
+        process.terminate()
+        seen.update(process.communicate(timeout=10)[0].split())
+
+
 def test_an_upgrade_leaves_the_number_of_pods_to_the_autoscaler(small: Namespace) -> None:
-    """helm applies server-side: a number of ours would be a conflict."""
-    scaled = (*SMALL, f"{PAYMENTS}.enabled=true", f"{PAYMENTS}.minReplicas=2", "scaling.by=cpu")
-    small.release("upgrade", *scaled)
-    eventually(lambda: small.ready("payments") == 2, lambda: str(small.get("hpa")))
-    small.release("upgrade", *scaled, "services.payments.handlers.charge.ackWait=40s")
-    assert len(small.pods("payments")) == 2
+    """helm applies server-side: a number of ours would be a conflict, none at all would be 1."""
+    small.release("upgrade", *SMALL, "services.payments.replicas=2")
+    scaled = (*SMALL, f"{PAYMENTS}.enabled=true", "scaling.by=cpu")
+    with watched(small, "payments") as numbers:
+        small.release("upgrade", *scaled, f"{PAYMENTS}.minReplicas=2")
+        scaled = (*scaled, f"{PAYMENTS}.minReplicas=3")
+        small.release("upgrade", *scaled)
+        eventually(lambda: small.ready("payments") == 3, lambda: str(small.get("hpa")))
+        small.release("upgrade", *scaled, "services.payments.handlers.charge.ackWait=40s")
+    assert numbers == {"2", "3"}
     small.release("upgrade", *SMALL)
 
 
@@ -40,7 +57,7 @@ def test_what_was_scaled_by_hand_stays_until_values_say_something_else(small: Na
 
 
 def test_keda_s_own_definitions_take_every_field(empty: Namespace) -> None:
-    definitions = Path(os.environ["KEDA_CRDS"])
+    definitions = Path(os.environ["KEDA_HOME"])
     had = empty.run("kubectl", "get", "crd", "scaledobjects.keda.sh").returncode == 0
     if not had:
         empty.kubectl("apply", "--server-side", "-f", definitions / "keda.sh_scaledobjects.yaml")

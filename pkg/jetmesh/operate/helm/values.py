@@ -55,6 +55,8 @@ class Autoscaling(Struct, frozen=True, kw_only=True):
     """KEDA: messages waiting on one durable for which there is to be one more pod."""
     cpu: Annotated[int, Meta(ge=1, le=100)] = 80
     """Without KEDA: per cent of the requested CPU above which there is to be one more pod."""
+    cooldown: Duration = Duration(60)
+    """How long fewer must have been enough before pods end; an hour at most."""
 
 
 class Ingress(Struct, frozen=True, kw_only=True):
