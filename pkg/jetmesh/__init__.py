@@ -17,6 +17,8 @@ from jetmesh.declare import (
 )
 from jetmesh.errors import ContractViolation, JetmeshError, Reject, Retry, Unavailable
 
+__version__ = "0.1.0"
+
 __all__ = [
     "ContractViolation",
     "Delivery",

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from jetmesh import cli
+from jetmesh import __version__, cli
 from jetmesh.cli.app import app
 from jetmesh.errors import BrokerError, UsageError
 
@@ -21,6 +21,12 @@ def test_help_names_every_command() -> None:
     assert shown.exit_code == 0
     assert all(f" {name} " in shown.stdout for name in COMMANDS)
     assert "[tool.jetmesh]" in shown.stdout
+
+
+def test_the_version_is_told() -> None:
+    told = CliRunner().invoke(app, ["--version"])
+    assert told.exit_code == 0
+    assert told.stdout.startswith(f"jetmesh {__version__}, Python 3.")
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import platform
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from jetmesh import __version__
 from jetmesh.cli.deadletters import deadletters
 from jetmesh.cli.options import AsJson, NatsUrl, System
 
@@ -28,6 +30,23 @@ _LOOK = "Publish and look"
 _DEPLOY = "Declare and deploy"
 
 app.add_typer(deadletters, name="deadletters", rich_help_panel=_LOOK)
+
+
+def _tell_version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it so
+    if wanted:
+        typer.echo(f"jetmesh {__version__}, Python {platform.python_version()}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_tell_version, is_eager=True, help="Say it, and end."),
+    ] = False,
+) -> None:
+    """What every command takes; the version is told before anything else is read."""
 
 
 @app.command(rich_help_panel=_RUN)

@@ -27,7 +27,7 @@ def namespace() -> Iterator[Namespace]:
         # what is thrown away needs no farewell
         made.run("kubectl", "delete", "deployments,statefulsets,jobs", "--all", "--wait=false")
         made.run("kubectl", "delete", "pods", "--all", "--force", "--grace-period=0")
-        made.run("kubectl", "delete", "namespace", made.name, "--wait=true", "--timeout=120s")
+        made.run("kubectl", "delete", "namespace", made.name, "--wait=false")
 
 
 @pytest.fixture(scope="session")

@@ -30,10 +30,10 @@ def watched(space: Namespace, name: str) -> Iterator[set[str]]:
 def test_an_upgrade_leaves_the_number_of_pods_to_the_autoscaler(small: Namespace) -> None:
     """helm applies server-side: a number of ours would be a conflict, none at all would be 1."""
     small.release("upgrade", *SMALL, "services.payments.replicas=2")
-    scaled = (*SMALL, f"{PAYMENTS}.enabled=true", "scaling.by=cpu")
+    scaled = [*SMALL, f"{PAYMENTS}.enabled=true", "scaling.by=cpu"]
     with watched(small, "payments") as numbers:
         small.release("upgrade", *scaled, f"{PAYMENTS}.minReplicas=2")
-        scaled = (*scaled, f"{PAYMENTS}.minReplicas=3")
+        scaled.append(f"{PAYMENTS}.minReplicas=3")
         small.release("upgrade", *scaled)
         eventually(lambda: small.ready("payments") == 3, lambda: str(small.get("hpa")))
         small.release("upgrade", *scaled, "services.payments.handlers.charge.ackWait=40s")

@@ -15,6 +15,7 @@ from tests.deploy.cluster.purchases import each_ends_once, purchases
 
 OTHERS = ("order-validation", "business-dashboard", "customer-dashboard")
 SCALED = (
+    "nats.nodes=3",  # KEDA has to find the leader of each durable among them
     "services.payments.autoscaling.enabled=true",
     "services.payments.autoscaling.maxReplicas=3",
     "services.payments.autoscaling.lag=20",

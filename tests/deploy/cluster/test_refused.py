@@ -7,7 +7,12 @@ import time
 
 from jetmesh.settings import NatsSettings
 from tests.deploy.cluster.kube import SMALL, Namespace, ask, asked, eventually
-from tests.deploy.cluster.purchases import each_ends_once, purchases
+from tests.deploy.cluster.purchases import (
+    each_ends_once,
+    each_is_stored_once,
+    mails,
+    purchases,
+)
 
 AT_ONCE = 60.0
 """Seconds: the Job's pod has to start; what it would wait for otherwise is minutes."""
@@ -108,4 +113,5 @@ def test_what_stays_after_uninstall_are_the_volumes_and_their_events(empty: Name
     volumes = {("PersistentVolumeClaim", "data-nats-0")}
     eventually(lambda: left() == cluster_s_own | volumes, lambda: str(left()), seconds=90)
     empty.release("install", *SMALL)
-    each_ends_once(empty, "stays", published)
+    each_is_stored_once(empty, "stays", published)
+    assert not mails(empty, "stays", len(published.acknowledged)), "nobody is told again"
