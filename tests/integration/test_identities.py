@@ -10,6 +10,7 @@ from pathlib import Path
 from time import monotonic
 
 import pytest
+from nats.aio.client import Client
 
 from jetmesh.errors import BrokerError, SettingsError
 from jetmesh.operate.broker import Broker
@@ -183,6 +184,20 @@ async def test_expired_credentials_are_read_again(
         assert control._session._client is not closed
         answer = await control._session.request(unique, b"", 2)
         assert answer.data == unique.encode(), "it answers again"
+
+
+async def test_a_connection_that_ends_without_a_word_is_made_again(
+    configured: Configured, unique: str
+) -> None:
+    """So nats-py ends when it is refused for good while it connects again."""
+    broker = configured("")
+    async with await ControlPlane.connect(settings_of(broker), name="test") as control:
+        ended = control._session._client
+        await control.subscribe(unique, _echo)
+        await ended._close(Client.CLOSED, do_cbs=False)
+        await eventually(lambda: not control.problem)
+        answer = await control._session.request(unique, b"", 2)
+        assert answer.data == unique.encode()
 
 
 @pytest.mark.parametrize(

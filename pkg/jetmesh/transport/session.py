@@ -43,9 +43,22 @@ log = structlog.get_logger()
 
 
 class _Client(Client):
-    """Sends its credentials over TLS or not at all; nats-py looks only at its first connection."""
+    """Sends its credentials over TLS or not at all, and tells its end, whatever that was.
+
+    nats-py looks for TLS only at its first connection, and does not call `closed_cb` when it is
+    refused for good while it connects again.
+    """
 
     wants_tls = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.on_closing: Callable[[], None] = _nobody
+
+    async def _close(self, status: int, do_cbs: bool = True) -> None:  # noqa: FBT001, FBT002 - nats-py's
+        if status == Client.CLOSED and not self.is_closed:
+            self.on_closing()
+        await super()._close(status, do_cbs)
 
     def _connect_command(self) -> bytes:
         if self.wants_tls and not self._server_info.get("tls_required"):
@@ -201,12 +214,14 @@ class Session:
                 await client.connect(**self._options(server))
                 for subject, respond in self._subscriptions:
                     await client.subscribe(subject, cb=respond)
+            if not client.is_connected:
+                raise nats.errors.ConnectionClosedError  # noqa: TRY301 - it ends like the others
         except BaseException:
-            client._closed_cb = None  # noqa: SLF001 - it was never open, there is nothing to rebuild
             await _close(client)
             raise
         # only now: a first connection that may reconnect tries for ever and never says why
         client.options["allow_reconnect"] = True
+        client.on_closing = self._on_closing
         self._client = client
         self._refusal = self._told = ""
 
@@ -223,7 +238,6 @@ class Session:
             "ping_interval": _PING_SECONDS,
             "max_outstanding_pings": 1,
             "error_cb": self._on_error,
-            "closed_cb": self._on_closed,
             "reconnected_cb": self._on_reconnected,
             "lame_duck_mode_cb": self._on_lame_duck,
             "reconnect_to_server_handler": _next_server,
@@ -260,7 +274,7 @@ class Session:
     async def _listen_anew(self) -> None:
         """nats-py subscribes to its inbox once: a permission given later needs another client."""
         await asyncio.sleep(_DEAF_SECONDS)
-        await _close(self._client)  # and `_on_closed` builds one
+        await _close(self._client)  # and `_on_closing` has one built
 
     def _lacking(self, action: Action, subject: str) -> BrokerError:
         doing = "subscribe to" if action == "subscribe" else "publish on"
@@ -278,7 +292,7 @@ class Session:
     async def _on_lame_duck(self) -> None:
         await self._client.force_reconnect()
 
-    async def _on_closed(self) -> None:
+    def _on_closing(self) -> None:
         """nats-py gives up for good on expired credentials: begin anew, they are read again."""
         if not self._closing and (self._rebuilding is None or self._rebuilding.done()):
             log.warning("control connection closed", reason=self._refusal)
@@ -298,6 +312,10 @@ class Session:
         if error.message != self._told:
             log.warning("waiting for the broker", tried=error.message)
         self._refusal = self._told = error.message
+
+
+def _nobody() -> None:
+    """Nothing has to be built anew yet."""
 
 
 def _next_server(servers: list[PoolServer], _: dict[str, Any]) -> tuple[PoolServer | None, float]:
