@@ -22,10 +22,18 @@ down: $(INSTALLED)  ## end a mesh that runs in another terminal
 clean: $(INSTALLED)  ## forget everything that the mesh has stored
 	@$(BIN)/jetmesh clean
 
-test: $(INSTALLED)  ## run every test
+# Most of the time tests wait. Those on three servers need the machine for themselves.
+test: $(INSTALLED)  ## run every test; ARGS="tests/unit -k retry" chooses some
+ifdef ARGS
 	$(BIN)/python -m pytest $(ARGS)
+else
+	$(BIN)/python -m pytest --numprocesses=3 --dist=loadfile --ignore=tests/cluster
+	$(BIN)/python -m pytest tests/cluster
+endif
 
 test-cluster: $(INSTALLED)  ## try chart and manifests on a real cluster: KUBECONFIG's, else ../shared/cluster
+	@deploy/k8s/install-tools
+	@PATH="$$PWD/.cache/bin:$$PATH" tests/deploy/cluster/keda >/dev/null
 	@tests/deploy/cluster/run $(ARGS)
 
 lint: $(INSTALLED)  ## ruff, mypy, import-linter, stale contracts

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from jetmesh.errors import BrokerError, BrokerUnreachable, SettingsError
 from jetmesh.operate.broker import Broker, free_port
 from jetmesh.settings import NatsSettings
 from jetmesh.testing import eventually
-from jetmesh.transport.control import ControlPlane
+from jetmesh.transport.control import ControlPlane, StoredMessage
 from jetmesh.transport.dataplane import DataPlane
 from tests.integration.planes import (
     Fate,
@@ -284,3 +284,31 @@ async def test_what_is_no_nats_server_is_told_apart(unique: str) -> None:
         await plane.close()
         with pytest.raises(asyncio.CancelledError):
             await trying
+
+
+@pytest.mark.parametrize("empty", [1, 2, 3])
+async def test_a_reader_that_delivers_nothing_is_made_again(
+    broker: Broker, unique: str, monkeypatch: pytest.MonkeyPatch, empty: int
+) -> None:
+    """Under load it may be asked before it is there; three in a row are a broker that is silent."""
+    real, readers = ControlPlane._pages, 0
+
+    async def pages(
+        self: ControlPlane, stream: str, reader: str, count: int
+    ) -> AsyncGenerator[StoredMessage, None]:
+        nonlocal readers
+        readers += 1
+        if readers > empty:
+            async for message in real(self, stream, reader, count):
+                yield message
+
+    monkeypatch.setattr(ControlPlane, "_pages", pages)
+    async with await ControlPlane.connect(settings_of(broker), name="test") as control:
+        await make_stream(control, unique.upper(), f"{unique}.>")
+        await control.publish(f"{unique}.a", b"{}")
+        reading = control.history(unique.upper(), [])
+        if empty == 3:
+            with pytest.raises(BrokerError, match="no answer"):
+                [m async for m in reading]
+        else:
+            assert [m.subject async for m in reading] == [f"{unique}.a"]

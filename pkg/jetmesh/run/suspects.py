@@ -29,7 +29,7 @@ _LOST: Final = 2
 _ASK_AGAIN_SECONDS: Final = 1.0
 _DEATHS: Final = "Jetmesh-Deaths"
 _TAKE_AWAY_SECONDS: Final = 5.0
-"""A mark that cannot be taken away counts as a death; it takes three to matter."""
+"""So long others wait for a mark to be taken away; one that stays counts as a death of three."""
 _T = TypeVar("_T")
 
 log = structlog.get_logger()
@@ -126,8 +126,11 @@ class Suspects:
                 await _answered(lambda: marks.publish(subject, b"", told))
                 await delivered.consumer.run(delivered)
         finally:
-            async with asyncio.timeout(_TAKE_AWAY_SECONDS):
-                await _answered(lambda: marks.forget(LANES, subject))
+            try:
+                async with asyncio.timeout(_TAKE_AWAY_SECONDS):
+                    await _answered(lambda: marks.forget(LANES, subject))
+            except TimeoutError:
+                log.warning("the mark of a suspect stays", cause=delivered.cause, subject=subject)
 
 
 async def _answered(ask: Callable[[], Awaitable[_T]]) -> _T:

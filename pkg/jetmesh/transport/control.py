@@ -5,6 +5,7 @@ It is separate so that health and look-ups never wait behind a flood of deliveri
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import contextlib
 import json
@@ -25,6 +26,9 @@ from jetmesh.transport.position import position_of
 from jetmesh.transport.session import Session
 
 _PAGE: Final = 500
+_EMPTY_READERS: Final = 3
+"""So many readers in a row may deliver nothing: under load one may be asked before it is there."""
+_NEXT_READER_SECONDS: Final = 0.2
 _NOT_FOUND: Final = 404
 _NEEDED_API: Final = 2
 """`api.level` of nats-server 2.12: the guard of decisions needs it."""
@@ -171,7 +175,10 @@ class ControlPlane:
         return PubAck(stored["stream"], stored["seq"], stored.get("duplicate", False))
 
     async def last(self, stream: str, subject: str) -> StoredMessage | None:
-        """The newest message whose subject matches, read from the stream's leader."""
+        """The newest message whose subject matches, read from the stream's leader.
+
+        None also where there is no such stream; who decides by the answer asks `LookUps`.
+        """
         return await self._get(stream, {"last_by_subj": subject})
 
     async def forget(self, stream: str, subject: str, *, before: int = 0) -> None:
@@ -195,9 +202,10 @@ class ControlPlane:
 
         Raises:
             ApiError: no such stream.
-            BrokerError: no answer.
+            BrokerError: no answer; a silent broker takes five seconds for each of three readers.
         """
         left: int | None = None
+        empty = 0
         while left != 0:
             config = _reader(subjects, first, headers_only=headers_only)
             body = {"stream_name": stream, "config": config}
@@ -208,8 +216,12 @@ class ControlPlane:
                 async for message in pages:
                     left, first = left - 1, message.sequence + 1
                     yield message
-            if left and left == before:  # else it was only lost on the way: once more, behind it
+            empty = (
+                empty + 1 if left == before else 0
+            )  # else some were lost: once more, behind them
+            if left and empty == _EMPTY_READERS:
                 raise BrokerError(f"{stream}: no answer.")
+            await asyncio.sleep(_NEXT_READER_SECONDS * empty)
 
     async def _pages(
         self, stream: str, reader: str, count: int

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
 import yaml
 
 from tests.deploy.cluster.kube import SMALL, Namespace, eventually
@@ -27,6 +28,7 @@ def watched(space: Namespace, name: str) -> Iterator[set[str]]:
         seen.update(process.communicate(timeout=10)[0].split())
 
 
+@pytest.mark.long
 def test_an_upgrade_leaves_the_number_of_pods_to_the_autoscaler(small: Namespace) -> None:
     """helm applies server-side: a number of ours would be a conflict, none at all would be 1."""
     small.release("upgrade", *SMALL, "services.payments.replicas=2")
@@ -41,6 +43,7 @@ def test_an_upgrade_leaves_the_number_of_pods_to_the_autoscaler(small: Namespace
     small.release("upgrade", *SMALL)
 
 
+@pytest.mark.long
 def test_what_was_scaled_by_hand_stays_until_values_say_something_else(small: Namespace) -> None:
     small.kubectl("scale", "deployment/notifications", "--replicas=2")
     small.release("upgrade", *SMALL, "logLevel=debug")

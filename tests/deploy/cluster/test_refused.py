@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 
+import pytest
+
 from jetmesh.settings import NatsSettings
 from tests.deploy.cluster.kube import SMALL, Namespace, ask, asked, eventually
 from tests.deploy.cluster.purchases import (
@@ -97,6 +99,7 @@ def test_a_foreign_stream_on_our_subjects_stops_the_installation_on_a_nats_of_on
     assert "Phase:          Succeeded" in empty.helm("test", "shop")
 
 
+@pytest.mark.long
 def test_what_stays_after_uninstall_are_the_volumes_and_their_events(empty: Namespace) -> None:
     empty.release("install", *SMALL)
     with purchases(empty, "stays", rate=20) as published:

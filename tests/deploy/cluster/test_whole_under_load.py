@@ -61,7 +61,7 @@ def test_a_service_is_scaled_from_one_to_four_to_one(shop: Namespace) -> None:
     check(shop, "scaled", published)
 
 
-@pytest.mark.parametrize("how", ["deleted", "forced"])
+@pytest.mark.parametrize("how", ["deleted", pytest.param("forced", marks=pytest.mark.long)])
 def test_one_pod_of_every_service_goes(shop: Namespace, how: str) -> None:
     """By force it is gone from the API at once, and its successor starts while it still ends."""
     options = ["--force", "--grace-period=0"] if how == "forced" else ["--wait=false"]
@@ -75,6 +75,7 @@ def test_one_pod_of_every_service_goes(shop: Namespace, how: str) -> None:
     check(shop, how, published)
 
 
+@pytest.mark.long
 def test_every_service_is_rolled_out_anew(shop: Namespace) -> None:
     with purchases(shop, "rolled") as published:
         go_on()
@@ -93,6 +94,7 @@ def test_a_node_of_nats_is_deleted(shop: Namespace) -> None:
     check(shop, "node", published)
 
 
+@pytest.mark.long
 def test_a_drained_machine_keeps_one_pod_of_every_service_and_two_of_nats(shop: Namespace) -> None:
     """On a cluster of one machine nothing can go elsewhere, so the budgets are what keeps it up."""
     nodes = [node["metadata"]["name"] for node in shop.get("nodes")["items"]]

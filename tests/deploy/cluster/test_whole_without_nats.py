@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.deploy.cluster.kube import Namespace, eventually
 from tests.deploy.cluster.purchases import each_ends_once, purchases
 
@@ -23,6 +25,7 @@ def restarts(shop: Namespace) -> int:
     )
 
 
+@pytest.mark.long
 def test_without_nats_services_are_not_ready_and_alive_and_come_back(shop: Namespace) -> None:
     before = restarts(shop)
     with purchases(shop, "away", rate=20) as published:
