@@ -18,7 +18,8 @@ def test_replicas_are_left_out_exactly_where_an_autoscaler_owns_them(render: Ren
 
 
 def test_every_durable_has_its_trigger(render: Render, whole: Whole) -> None:
-    scaled = render(*SCALED, apis=KEDA).kind("ScaledObject")
+    every = [f"services.{s.name}.autoscaling.enabled=true" for s in whole.topology.services]
+    scaled = render(*every, apis=KEDA).kind("ScaledObject")
     triggers = [
         (trigger["metadata"]["stream"], trigger["metadata"]["consumer"])
         for found in scaled.values()
