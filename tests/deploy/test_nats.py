@@ -138,6 +138,33 @@ def test_one_node_has_no_routes(render: Render) -> None:
     assert "args" not in container
 
 
+@pytest.mark.parametrize(
+    ("limit", "told"), [("1Gi", "921MiB"), ("512Mi", "460MiB"), ("1.5Gi", "1382MiB")]
+)
+def test_a_node_knows_that_its_memory_ends(render: Render, limit: str, told: str) -> None:
+    rendered = render(f"nats.resources.limits.memory={limit}")
+    [container] = rendered.one("StatefulSet", "nats")["spec"]["template"]["spec"]["containers"]
+    assert {"name": "GOMEMLIMIT", "value": told} in container["env"]
+
+
+def test_a_password_that_changes_is_given_to_nodes_and_pods(render: Render) -> None:
+    """They read it when they start: one that started later alone would be refused."""
+
+    def stamps(password: str) -> dict[str, object]:
+        rendered = render(f"nats.passwords.services={password}")
+        named = [*rendered.kind("Deployment").items(), *rendered.kind("StatefulSet").items()]
+        return {
+            name: found["spec"]["template"]["metadata"].get("annotations")
+            for name, found in named
+            if not name.startswith("sandbox-")
+        }
+
+    before, after = stamps("pBefore"), stamps("pAfter")
+    assert before.keys() == after.keys() > {"nats", "payments", "customer-dashboard"}
+    assert not [name for name in before if before[name] == after[name]]
+    assert before == stamps("pBefore")
+
+
 def test_a_nats_of_ones_own_is_reached_with_its_secret_and_none_is_bundled(render: Render) -> None:
     rendered = render(
         "nats.url=tls://nats.example.test",

@@ -40,7 +40,10 @@ def test_an_upgrade_leaves_the_number_of_pods_to_the_autoscaler(small: Namespace
         eventually(lambda: small.ready("payments") == 3, lambda: str(small.get("hpa")))
         small.release("upgrade", *scaled, "services.payments.handlers.charge.ackWait=40s")
     assert numbers == {"2", "3"}
-    small.release("upgrade", *SMALL)
+    refused = small.try_release("upgrade", *SMALL)
+    assert 'conflict with "kube-controller-manager" with subresource "scale"' in refused.stderr
+    assert small.try_release("upgrade", *SMALL, force=True).returncode == 0
+    assert len(small.pods("payments")) == 1
 
 
 @pytest.mark.long

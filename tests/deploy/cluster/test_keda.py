@@ -82,3 +82,10 @@ def test_a_backlog_scales_one_service_by_the_lag_of_its_durables_and_back(
     assert seen | most == seen, "what has nothing waiting stays as it is"
     each_ends_once(scaled, "backlog", published)
     eventually(lambda: pods(scaled)["payments"] == 1, lambda: str(pods(scaled)))
+
+
+def test_who_is_no_longer_scaled_is_not_left_without_pods(scaled: Namespace) -> None:
+    """Forgotten values would be such an upgrade."""
+    eventually(lambda: pods(scaled)["notifications"] == 0, lambda: str(pods(scaled)))
+    scaled.release("upgrade", *SMALL, "nats.nodes=3")
+    assert pods(scaled) == dict.fromkeys(pods(scaled), 1)

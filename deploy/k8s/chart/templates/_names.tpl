@@ -57,6 +57,13 @@ capabilities:
 {{- mulf (float64 $number) (get $units (trimPrefix $number .)) -}}
 {{- end }}
 
+{{- /* The number of MiB in "1Gi". */ -}}
+{{- define "mebibytes" -}}
+{{- $number := regexFind "^[0-9.]+" . -}}
+{{- $units := dict "Ki" 0.0009765625 "Mi" 1.0 "Gi" 1024.0 "Ti" 1048576.0 -}}
+{{- mulf (float64 $number) (get $units (trimPrefix $number .)) -}}
+{{- end }}
+
 {{- /* How long Kubernetes waits for a pod that drains: settling, flushing and closing follow. */ -}}
 {{- define "termination" -}}
 {{- addf (include "seconds" .Values.grace | float64) 10.0 | ceil | int -}}

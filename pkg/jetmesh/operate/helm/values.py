@@ -25,16 +25,19 @@ Variable = Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 
 
 class Amounts(Struct, frozen=True, kw_only=True):
-    """What a container asks for, or may take at most."""
+    """What is kept free for a pod where it runs."""
 
     cpu: Cpu = "50m"
+    """Cores: kept free for a pod, which takes more while there is more."""
     memory: Memory = "64Mi"
+    """Memory: kept free for a pod."""
 
 
 class Limits(Struct, frozen=True, kw_only=True):
     """There is no limit of CPU: it would slow a service down while cores are idle."""
 
     memory: Memory = "192Mi"
+    """A pod that takes more is killed and started again."""
 
 
 class Resources(Struct, frozen=True, kw_only=True):
@@ -51,6 +54,7 @@ class Autoscaling(Struct, frozen=True, kw_only=True):
     """The autoscaler owns the number of pods; `replicas` is not looked at."""
     min_replicas: Positive = 1
     max_replicas: Positive = 8
+    """However much waits."""
     lag: Positive = 100
     """KEDA: messages waiting on one durable for which there is to be one more pod."""
     cpu: Annotated[int, Meta(ge=1, le=100)] = 80
@@ -63,10 +67,15 @@ class Ingress(Struct, frozen=True, kw_only=True):
     """How the pages are reached from outside."""
 
     enabled: bool = False
+    """Whether there is one."""
     class_name: str = ""
+    """Of the controller that serves it; empty: the cluster's default."""
     host: str = ""
+    """The name under which the pages are reached."""
     tls_secret: str = ""
+    """A Secret with `tls.crt` and `tls.key`; empty: http."""
     annotations: dict[str, str] = field(default_factory=dict)
+    """What its controller is told."""
 
 
 class ServiceValues(Struct, frozen=True, kw_only=True):
@@ -89,6 +98,7 @@ class NatsCredentials(Struct, frozen=True, kw_only=True):
     """Who we are at a NATS that is there already."""
 
     kind: Literal["none", "password", "token", "creds", "nkey"] = "none"
+    """What the Secret holds."""
     secret: str = ""
     """A Secret with `user` and `password`, `token`, `creds` or `nkey`, as `kind` says."""
     admin_secret: str = ""
@@ -108,8 +118,11 @@ class NatsPasswords(Struct, frozen=True, kw_only=True):
     """Empty ones are made once and kept; a letter must be first, the server reads 1k as 1000."""
 
     services: Annotated[str, Meta(pattern="^([A-Za-z][A-Za-z0-9]*)?$")] = ""
+    """Of the user that services and people with the nats CLI are."""
     admin: Annotated[str, Meta(pattern="^([A-Za-z][A-Za-z0-9]*)?$")] = ""
+    """Of the user that makes streams and durables."""
     routes: Annotated[str, Meta(pattern="^([A-Za-z][A-Za-z0-9]*)?$")] = ""
+    """By which its nodes know one another."""
 
 
 class NatsPermissions(Struct, frozen=True, kw_only=True):
@@ -123,6 +136,7 @@ class NatsStorage(Struct, frozen=True, kw_only=True):
     """The volume of one node."""
 
     size: Memory = "10Gi"
+    """Kubernetes does not let it change after the installation."""
     class_name: str = ""
     """Empty: the cluster's default."""
 
@@ -141,6 +155,7 @@ class NatsValues(Struct, frozen=True, kw_only=True):
     credentials: NatsCredentials = NatsCredentials()
     tls: NatsTls = NatsTls()
     image: Image = "nats:2.15.1-alpine"
+    """Of the bundled NATS, 2.12 or newer."""
     existing_secret: str = ""
     """A Secret with `services`, `admin` and `routes`, the passwords of the bundled NATS."""
     passwords: NatsPasswords = NatsPasswords()
@@ -182,13 +197,16 @@ class NetworkPolicy(Struct, frozen=True, kw_only=True):
     """Who may talk to whom; it takes a cluster network that enforces policies."""
 
     enabled: bool = True
+    """Whether there are policies."""
 
 
 class Monitoring(Struct, frozen=True, kw_only=True):
     """For a cluster with the Prometheus operator and Grafana."""
 
     pod_monitor: bool = False
+    """A PodMonitor: Prometheus reads the metrics of every pod."""
     rules: bool = False
+    """A PrometheusRule: alerts when messages wait or were given up, and when nobody is ready."""
     dashboard: bool = False
     """A ConfigMap that Grafana's sidecar loads."""
     labels: dict[str, str] = field(default_factory=dict)
@@ -203,10 +221,13 @@ class ChartValues(Struct, frozen=True, kw_only=True):
     image: Image = "app:1.0.0"
     """One image for every service; a tag or a digest is required."""
     image_pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
+    """Of every image."""
     image_pull_secrets: tuple[str, ...] = ()
+    """Names of the Secrets with which images are pulled."""
     grace: Duration = Duration(20)
     """How long a stopping pod may finish what is in flight; it is killed ten seconds later."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """What pods write to their log at least."""
     nats: NatsValues = NatsValues()
     sandbox: Sandbox = Sandbox()
     scaling: Scaling = Scaling()

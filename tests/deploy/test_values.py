@@ -1,0 +1,162 @@
+"""Every value that the chart's README documents says what it means, and does something."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from tests.deploy.conftest import CHART, Render
+
+SAME = tuple(f"nats.passwords.{who}=pSame" for who in ("services", "admin", "routes"))
+"""Passwords that are made anew would make every rendering another one."""
+ONE_OF_MANY = {
+    "services.<service>.ingress": "services.business-dashboard.ingress",
+    "services.<service>.handlers.<handler>": "services.payments.handlers.charge",
+    "services.<service>": "services.payments",
+    "streams.<stream>": "streams.ORDERS",
+}
+OWN = ("nats.url=nats://nats.example.test",)
+SCALED = ("services.payments.autoscaling.enabled=true",)
+KEDA = ("scaling.by=keda",)
+SHOWN = (
+    "services.business-dashboard.ingress.enabled=true",
+    "services.business-dashboard.ingress.host=shop.example.test",
+)
+REAL = (
+    "services.payments.existingSecret=payments",
+    "services.notifications.existingSecret=notifications",
+)
+MATTERS_WITH = {
+    "nats.monitoring": (*OWN, *SCALED, *KEDA, "nats.monitoring=nats.example.test:8222"),
+    "nats.account": (*SCALED, *KEDA),
+    "nats.credentials.kind": (*OWN, "nats.credentials.secret=mesh"),
+    "nats.credentials": (*OWN, "nats.credentials.kind=token", "nats.credentials.secret=mesh"),
+    "nats.tls.secret": OWN,
+    "nats.tls.client": (*OWN, "nats.tls.secret=ca"),
+    "sandbox.enabled": REAL,
+    "scaling.by": SCALED,
+    "monitoring.labels": ("monitoring.rules=true",),
+    "monitoring.lag": ("monitoring.rules=true",),
+    "services.<service>.autoscaling.lag": (*SCALED, *KEDA),
+    "services.<service>.autoscaling": SCALED,
+    "services.<service>.egressTo": ("services.payments.settings.gatewayUrl=https://example.test",),
+    "services.<service>.ingress": SHOWN,
+    "services.notifications.settings.smtpPort": (
+        "services.notifications.settings.smtpHost=mail.example.test",
+    ),
+}
+"""What must be set beside the values that begin so; the first that fits counts."""
+OTHERWISE = {
+    "image": "=registry.example.test/shop:2.0.0",
+    "imagePullPolicy": "=Always",
+    "imagePullSecrets": "[0]=registry",
+    "grace": "=45s",
+    "logLevel": "=debug",
+    "nats.url": OWN[0].removeprefix("nats.url"),
+    "nats.nodes": "=5",
+    "nats.monitoring": "=nats.example.test:8223",
+    "nats.account": "=OTHER",
+    "nats.credentials.kind": "=token",
+    "nats.credentials.secret": "=other",
+    "nats.credentials.adminSecret": "=other",
+    "nats.tls.secret": "=ca",
+    "nats.tls.client": "=true",
+    "nats.image": "=nats:2.15.2-alpine",
+    "nats.existingSecret": "=other",
+    "nats.passwords.services": "=pOther",
+    "nats.passwords.admin": "=pOther",
+    "nats.passwords.routes": "=pOther",
+    "nats.permissions.deny": "={nothing}",
+    "nats.syncInterval": "=2m",
+    "nats.storage.size": "=20Gi",
+    "nats.storage.className": "=fast",
+    "nats.resources.requests.cpu": "=2",
+    "nats.resources.requests.memory": "=1Gi",
+    "nats.resources.limits.memory": "=2Gi",
+    "nats.spread": "=required",
+    "sandbox.enabled": "=false",
+    "scaling.by": "=keda",
+    "provision.allowDataLoss": "=true",
+    "networkPolicy.enabled": "=false",
+    "monitoring.podMonitor": "=true",
+    "monitoring.rules": "=true",
+    "monitoring.dashboard": "=true",
+    "monitoring.labels": ".release=prometheus",
+    "monitoring.lag": "=50",
+    "nodeSelector": ".disk=ssd",
+    "tolerations": "[0].operator=Exists",
+    "priorityClass": "=high",
+    "services.<service>.replicas": "=3",
+    "services.<service>.resources.requests.cpu": "=1",
+    "services.<service>.resources.requests.memory": "=96Mi",
+    "services.<service>.resources.limits.memory": "=1Gi",
+    "services.<service>.autoscaling.enabled": "=false",
+    "services.<service>.autoscaling.minReplicas": "=2",
+    "services.<service>.autoscaling.maxReplicas": "=20",
+    "services.<service>.autoscaling.lag": "=7",
+    "services.<service>.autoscaling.cpu": "=50",
+    "services.<service>.autoscaling.cooldown": "=5m",
+    "services.<service>.env": ".TZ=UTC",
+    "services.<service>.existingSecret": "=mine",
+    "services.order-validation.settings.ceiling": "=500",
+    "services.order-validation.settings.ceilings": ".JPY=15000000",
+    "services.order-validation.settings.maxItems": "=5",
+    "services.order-validation.settings.maxQuantity": "=7",
+    "services.<service>.handlers.<handler>.attempts": "=3",
+    "services.<service>.handlers.<handler>.backoff": "=1s",
+    "services.<service>.handlers.<handler>.backoffCap": "=20s",
+    "services.<service>.handlers.<handler>.timeout": "=15s",
+    "services.<service>.handlers.<handler>.maxAge": "=1h",
+    "services.<service>.handlers.<handler>.rejects": "={ValueError}",
+    "services.<service>.handlers.<handler>.ackWait": "=45s",
+    "services.<service>.handlers.<handler>.maxAckPending": "=64",
+    "services.<service>.handlers.<handler>.concurrency": "=8",
+    "services.<service>.handlers.<handler>.batch": "=64",
+    "services.<service>.egressTo": "={203.0.113.0/24}",
+    "services.payments.settings.gatewayUrl": "=https://gateway.example.test",
+    "services.payments.settings.connections": "=8",
+    "services.payments.secrets.gatewayKey": "=key",
+    "services.notifications.settings.smtpHost": "=mail.example.test",
+    "services.notifications.settings.smtpPort": "=587",
+    "services.notifications.settings.smtpSecurity": "=tls",
+    "services.notifications.settings.smtpUser": "=shop",
+    "services.notifications.settings.connections": "=8",
+    "services.notifications.settings.sender": "=orders@example.test",
+    "services.notifications.secrets.smtpPassword": "=word",
+    "services.<service>.ingress.enabled": "=false",
+    "services.<service>.ingress.className": "=nginx",
+    "services.<service>.ingress.host": "=pages.example.test",
+    "services.<service>.ingress.tlsSecret": "=tls",
+    "services.<service>.ingress.annotations": ".team=shop",
+    "services.business-dashboard.settings.customerDashboardUrl": "=https://orders.example.test",
+    "streams.<stream>.maxAge": "=365d",
+    "streams.<stream>.maxBytes": "=1000000",
+    "streams.<stream>.replicas": "=1",
+    "streams.<stream>.duplicateWindow": "=10m",
+}
+"""What follows the name of each value to make it another than its default."""
+
+
+def documented() -> dict[str, str]:
+    """The rows of the README's table: each value and its meaning."""
+    table = (CHART / "README.md").read_text().partition("<!-- values")[2]
+    return dict(re.findall(r"^\| `([^`]+)` \| .* \| (.*) \|$", table, flags=re.MULTILINE))
+
+
+def test_every_value_says_what_it_means() -> None:
+    assert [name for name, meaning in documented().items() if not meaning] == []
+
+
+def test_every_value_is_tried_here() -> None:
+    assert OTHERWISE.keys() == documented().keys()
+
+
+@pytest.mark.parametrize("name", OTHERWISE)
+def test_every_value_does_something(render: Render, name: str) -> None:
+    general = next((known for known in ONE_OF_MANY if name.startswith(known)), "")
+    path = ONE_OF_MANY.get(general, "") + name.removeprefix(general)
+    needed = next((sets for known, sets in MATTERS_WITH.items() if name.startswith(known)), ())
+    before = render(*SAME, *needed)
+    after = render(*SAME, *needed, path + OTHERWISE[name])
+    assert before.text != after.text, f"{path} changes nothing"
