@@ -44,14 +44,14 @@ class Published:
 
 @contextmanager
 def purchases(
-    shop: Namespace, prefix: str, rate: float = RATE, card: str = "tok_ok"
+    shop: Namespace, prefix: str, rate: float = RATE, card: str = "tok_ok", who: str = "services"
 ) -> Iterator[Published]:
     """Publish for the block; afterwards the object says what was acknowledged."""
     published, pod = Published(), f"publisher-{prefix}"
     image = shop.pods("order-validation")[0]["spec"]["containers"][0]["image"]
     script = {"publisher.py": SCRIPT.read_text()}
     shop.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": pod}, "data": script})
-    shop.apply(_pod(pod, image, [prefix, str(rate), card]))
+    shop.apply(_pod(pod, image, [prefix, str(rate), card], who))
     try:
         eventually(lambda: "publishing" in _log(shop, pod), lambda: f"{pod}: {_log(shop, pod)}")
         yield published
@@ -129,8 +129,8 @@ def _log(shop: Namespace, pod: str) -> str:
     return shop.run("kubectl", "logs", pod).stdout
 
 
-def _pod(name: str, image: str, arguments: list[str]) -> Object:
-    secret = {"secretKeyRef": {"name": "nats", "key": "services"}}
+def _pod(name: str, image: str, arguments: list[str], who: str) -> Object:
+    secret = {"secretKeyRef": {"name": "nats", "key": who}}
     confined: dict[str, Any] = {
         "allowPrivilegeEscalation": False,
         "readOnlyRootFilesystem": True,
@@ -142,7 +142,7 @@ def _pod(name: str, image: str, arguments: list[str]) -> Object:
         "imagePullPolicy": "IfNotPresent",
         "args": ["/script/publisher.py", *arguments],
         "env": [
-            {"name": "JETMESH__NATS__USER", "value": "services"},
+            {"name": "JETMESH__NATS__USER", "value": who},
             {"name": "JETMESH__NATS__PASSWORD", "valueFrom": secret},
         ],
         "securityContext": confined,

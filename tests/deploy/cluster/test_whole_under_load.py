@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from typing import Any
 
 import pytest
 
 from tests.deploy.cluster.kube import SECONDS, Namespace, asked, eventually
-from tests.deploy.cluster.purchases import RATE, Published, each_ends_once, purchases
+from tests.deploy.cluster.purchases import (
+    RATE,
+    Published,
+    each_ends_once,
+    each_is_stored_once,
+    mails,
+    purchases,
+)
 
 CHARGE = "services.payments.handlers.charge"
 SERVICES = ("order-validation", "payments", "notifications")
@@ -92,6 +100,23 @@ def test_a_node_of_nats_is_deleted(shop: Namespace) -> None:
         eventually(lambda: shop.ready("nats") == 3, lambda: str(shop.pods("nats")))
         go_on()
     check(shop, "node", published)
+
+
+@pytest.mark.long
+def test_the_password_of_the_services_is_changed(shop: Namespace) -> None:
+    """Nodes and pods take it when they start, so for a while some know only the other one."""
+    with purchases(shop, "password", who="admin") as published:
+        go_on()
+        shop.release("upgrade", "nats.passwords.services=pChanged")
+        assert shop.secret("nats", "services") == "pChanged"
+        go_on()
+        shop.release("upgrade", "logLevel=debug")
+        assert shop.secret("nats", "services") == "pChanged", "it is kept"
+        go_on()
+    each_is_stored_once(shop, "password", published)
+    # one that is cut off for good may have sent a mail and not have stored that it did
+    missing = Counter(published.acknowledged) - mails(shop, "password", 2 * published.begun)
+    assert not missing
 
 
 @pytest.mark.long
