@@ -216,9 +216,8 @@ class ControlPlane:
                 async for message in pages:
                     left, first = left - 1, message.sequence + 1
                     yield message
-            empty = (
-                empty + 1 if left == before else 0
-            )  # else some were lost: once more, behind them
+            # what was lost on its way is read once more, by a reader that begins behind the rest
+            empty = empty + 1 if left == before else 0
             if left and empty == _EMPTY_READERS:
                 raise BrokerError(f"{stream}: no answer.")
             await asyncio.sleep(_NEXT_READER_SECONDS * empty)
