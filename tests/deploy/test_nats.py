@@ -131,6 +131,19 @@ def test_no_password_is_in_a_configmap_or_an_argument(render: Render) -> None:
     assert not [word for word in PASSWORDS.values() if word in str(others)]
 
 
+def test_a_single_node_and_one_of_several_keep_their_streams_apart(render: Render) -> None:
+    """One of several removes what the others do not know: also what a single one has stored."""
+    folders = [
+        line.split()
+        for nodes in (1, 3)
+        for line in render(f"nats.nodes={nodes}")
+        .one("ConfigMap", "nats")["data"]["nats.conf"]
+        .splitlines()
+        if "store_dir" in line
+    ]
+    assert folders == [["store_dir:", "/data/single"], ["store_dir:", "/data/cluster"]]
+
+
 def test_one_node_has_no_routes(render: Render) -> None:
     rendered = render("nats.nodes=1")
     assert "cluster" not in rendered.one("ConfigMap", "nats")["data"]["nats.conf"]

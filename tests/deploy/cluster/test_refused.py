@@ -39,7 +39,7 @@ def test_what_would_lose_events_fails_the_upgrade_until_it_is_allowed(small: Nam
 
 def test_volumes_of_another_size_are_refused_with_the_way_to_them(small: Namespace) -> None:
     """Kubernetes itself answers with a screenful that ends in `field is immutable`."""
-    larger = tuple(each for each in SMALL if "storage" not in each) + ("nats.storage.size=2Gi",)
+    larger = (*SMALL, "nats.storage.size=2Gi")
     refused = small.try_release("upgrade", *larger)
     assert refused.returncode == 1
     assert "nats.storage.size is 2Gi, but volumes of 1Gi are there" in refused.stderr
