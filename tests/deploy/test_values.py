@@ -149,7 +149,10 @@ def test_every_value_says_what_it_means() -> None:
 
 
 def test_every_value_is_tried_here() -> None:
-    assert OTHERWISE.keys() == documented().keys()
+    """But for settings of services, which are theirs: a new one has nothing to write here."""
+    own = re.compile(r"services\.[a-z-]+\.(settings|secrets)\.")
+    needed = {name for name in documented() if not own.match(name)}
+    assert needed <= OTHERWISE.keys() <= documented().keys()
 
 
 @pytest.mark.parametrize("name", OTHERWISE)
