@@ -62,6 +62,7 @@ def purchases(
         told = json.loads(_log(shop, pod).splitlines()[-1])
         published.acknowledged, published.begun = told["acknowledged"], told["begun"]
         published.seconds = told["seconds"]
+        print(f"{prefix}: {len(published.acknowledged)} at {published.rate:.0f}/s")  # noqa: T201 - -s shows what was measured
     finally:
         shop.run("kubectl", "delete", f"pod/{pod}", f"configmap/{pod}", "--grace-period=1")
 
