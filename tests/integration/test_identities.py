@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
+from typing import Any
 
 import pytest
 from nats.aio.client import Client
@@ -198,6 +199,17 @@ async def test_a_connection_that_ends_without_a_word_is_made_again(
         await eventually(lambda: not control.problem)
         answer = await control._session.request(unique, b"", 2)
         assert answer.data == unique.encode()
+
+
+async def test_an_attempt_that_came_to_nothing_leaves_no_socket_open(broker: Broker) -> None:
+    """nats-py forgets a server that stops answering between its PONG and the next one."""
+    async with await ControlPlane.connect(NatsSettings(url=broker.url), name="again") as control:
+        client = control._session._client
+        transport: Any = client._transport
+        before, server = transport._io_writer, client._current_server
+        assert server is not None
+        await client._connect_to_server(server)
+        assert before.is_closing()
 
 
 @pytest.mark.parametrize(

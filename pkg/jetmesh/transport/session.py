@@ -55,6 +55,11 @@ class _Client(Client):
         super().__init__()
         self.on_closing: Callable[[], None] = _nobody
 
+    async def _connect_to_server(self, s: Any) -> None:
+        """nats-py forgets the socket of an attempt that came to nothing."""
+        _abort(self)
+        await super()._connect_to_server(s)
+
     async def _close(self, status: int, do_cbs: bool = True) -> None:  # noqa: FBT001, FBT002 - nats-py's
         if status == Client.CLOSED and not self.is_closed:
             self.on_closing()
@@ -252,10 +257,6 @@ class Session:
         text = str(error).removeprefix("nats: ")
         if not text.startswith(_DENIED):
             self._refusal = text or type(error).__name__
-            # nats-py forgets the socket of an attempt that was refused
-            transport: Any = self._client._transport  # noqa: SLF001 - nobody else can close it
-            if transport is not None and not self._client.is_connected:
-                transport.close()
             return
         what, _, quoted = text.removeprefix(_DENIED).partition(" to ")
         subject = quoted.partition('"')[2].partition('"')[0]
@@ -375,7 +376,10 @@ async def _close(client: Client) -> None:
     with contextlib.suppress(Exception):  # nats-py asserts that it was connected, among others
         async with asyncio.timeout(_CLOSE_SECONDS):
             await client.close()
-    # TLS would wait half a minute for a farewell
+    _abort(client)  # TLS would wait half a minute for a farewell
+
+
+def _abort(client: Client) -> None:
     writer = getattr(client._transport, "_io_writer", None)  # noqa: SLF001 - nobody else can
     if writer is not None:
         writer.transport.abort()
