@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from jetmesh.operate.broker import Broker
+from tests.certificates import Certificates
 
 _numbers = itertools.count(1)
 
@@ -19,6 +20,12 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
     store: Path = tmp_path_factory.mktemp("nats")
     with Broker(store) as started:
         yield started
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    """A private authority, and certificates for a server and a client on loopback."""
+    return Certificates(tmp_path_factory.mktemp("certificates"))
 
 
 @pytest.fixture

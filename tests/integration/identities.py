@@ -5,9 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
-import shutil
 import signal
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -112,44 +110,6 @@ class Operator:
             "NKEY Seed printed below can be used to sign and prove identity.\n\n"
             f"-----BEGIN USER NKEY SEED-----\n{user.seed}\n------END USER NKEY SEED------\n"
         )
-
-
-class Certificates:
-    """An authority, a server and a client, made with the openssl command."""
-
-    def __init__(self, path: Path) -> None:
-        if shutil.which("openssl") is None:
-            pytest.skip("openssl is not installed, it makes the certificates")
-        self._path = path
-        self._openssl(
-            "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 "
-            f"-subj /CN=test-ca -keyout {self['ca.key']} -out {self['ca.pem']}"
-        )
-        for name in ("server", "client"):
-            self._signed(name)
-
-    def __getitem__(self, name: str) -> str:
-        return str(self._path / name)
-
-    def config(self, *, verify: bool = False) -> str:
-        return (
-            f"tls {{ cert_file: '{self['server.pem']}', key_file: '{self['server.key']}', "
-            f"ca_file: '{self['ca.pem']}', verify: {str(verify).lower()}, timeout: 5 }}\n"
-        )
-
-    def _signed(self, name: str) -> None:
-        self._openssl(
-            "req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes "
-            f"-subj /CN={name} -keyout {self[f'{name}.key']} -out {self[f'{name}.csr']}"
-        )
-        Path(self["names"]).write_text("subjectAltName=IP:127.0.0.1,DNS:localhost\n")
-        self._openssl(
-            f"x509 -req -in {self[f'{name}.csr']} -CA {self['ca.pem']} -CAkey {self['ca.key']} "
-            f"-CAcreateserial -days 2 -extfile {self['names']} -out {self[f'{name}.pem']}"
-        )
-
-    def _openssl(self, arguments: str) -> None:
-        subprocess.run(["openssl", *arguments.split()], check=True, capture_output=True)
 
 
 def _part(value: Any) -> str:

@@ -179,7 +179,7 @@ async def know_both(plane: DataPlane) -> None:
 
 
 def at(plane: DataPlane) -> str:
-    return str(plane._link.info["server_name"]) if plane._link and not plane.problem else ""
+    return plane._link.info.server_name if plane._link and not plane.problem else ""
 
 
 async def test_a_server_learned_from_another_takes_over(tmp_path: Path) -> None:
@@ -200,7 +200,7 @@ async def test_lame_duck_mode_moves_both_planes_before_the_server_ends(tmp_path:
             os.kill(first.pid, signal.SIGUSR2)
             await eventually(lambda: at(plane) == "s1")
             assert first.poll() is None, "it still runs"
-            await eventually(lambda: control._session.server_name == "s1")
+            await eventually(lambda: control._session.info.server_name == "s1")
             assert plane.reconnects == 1
             first.kill()  # a lame duck takes its time
 

@@ -6,10 +6,10 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from jetmesh.declare.service import Service
 from jetmesh.errors import SettingsError
+from jetmesh.settings.address import address_of, asks_for_tls
 from jetmesh.settings.loaded import Effective, Loaded, leaves
 from jetmesh.settings.names import names_for
 from jetmesh.settings.sources import Given, decode, from_environment, from_file, variable
@@ -34,13 +34,14 @@ __all__ = [
     "ServiceSettings",
     "Settings",
     "StreamOverride",
+    "address_of",
+    "asks_for_tls",
     "load_settings",
     "variable",
     "without_userinfo",
 ]
 
 _FILE: Final = Path("jetmesh.toml")
-_SCHEMES: Final = ("nats", "tls")
 
 
 def load_settings(
@@ -93,16 +94,12 @@ def _tree(given: Iterable[Given]) -> dict[str, Any]:
     return tree
 
 
-def _check_url(url: str, origin: str) -> None:
-    for each in url.split(","):
-        text = each.strip() if "://" in each else f"nats://{each.strip()}"
+def _check_url(urls: str, origin: str) -> None:
+    for url in urls.split(","):
         try:
-            parts = urlsplit(text)
-            usable = parts.scheme in _SCHEMES and parts.hostname and (parts.port or 4222)
-        except ValueError:
-            usable = False
-        if not usable:
+            address_of(url)
+        except ValueError as error:
             raise SettingsError(
-                f"{origin}: nats.url holds {without_userinfo(each)!r}, which is no address.",
+                f"{origin}: nats.url holds {without_userinfo(url)!r}: {error}.",
                 remedy="Write nats://host:4222 or tls://host:4222, several separated by commas.",
-            )
+            ) from error

@@ -20,7 +20,7 @@ class NatsSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """How to reach the broker, and as whom."""
 
     url: str = "nats://127.0.0.1:4222"
-    """Several are separated by commas; `tls://` asks for TLS."""
+    """Several are separated by commas; `tls://` in one of them asks for TLS with all of them."""
     user: str = ""
     password: Secret = ""
     token: Secret = ""
@@ -30,6 +30,11 @@ class NatsSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """Any of the three TLS files asks for TLS, whatever the scheme of the url."""
     tls_cert_file: str = ""
     tls_key_file: str = ""
+    tls_first: bool = False
+    """TLS from the first byte, for a server with `handshake_first`: nothing at all is said in the
+    clear. Asks for TLS, too."""
+    ignore_discovered_servers: bool = False
+    """Connect to the servers of the url only, not to those that they tell of."""
     inbox_prefix: Prefix = "_INBOX"
     """How the subjects begin on which answers arrive; one of its own for each user keeps others
     from reading them."""

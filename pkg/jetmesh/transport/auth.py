@@ -10,7 +10,7 @@ from typing import Any
 import nkeys
 
 from jetmesh.errors import SettingsError
-from jetmesh.settings import NatsSettings
+from jetmesh.settings import NatsSettings, asks_for_tls
 
 
 def credentials(nats: NatsSettings, nonce: str) -> dict[str, Any]:
@@ -37,6 +37,11 @@ def tls_context(nats: NatsSettings) -> ssl.SSLContext:
     Raises:
         SettingsError: a certificate cannot be read.
     """
+    if nats.tls_key_file and not nats.tls_cert_file:
+        raise SettingsError(
+            "nats.tls_key_file is set, nats.tls_cert_file is not.",
+            remedy="Name the certificate that the key belongs to.",
+        )
     try:
         context = ssl.create_default_context(cafile=nats.tls_ca_file or None)
         if nats.tls_cert_file:
@@ -54,8 +59,24 @@ def tls_context(nats: NatsSettings) -> ssl.SSLContext:
 
 
 def wants_tls(nats: NatsSettings) -> bool:
-    """Whether settings ask for TLS, whatever the server says."""
-    return bool(nats.tls_ca_file or nats.tls_cert_file) or "tls://" in nats.url
+    """Whether settings ask for TLS, whatever the server says.
+
+    Raises:
+        ValueError: `nats.url` holds what is not an address.
+    """
+    files = nats.tls_ca_file or nats.tls_cert_file or nats.tls_key_file
+    return bool(files) or nats.tls_first or asks_for_tls(nats.url)
+
+
+def check_files(nats: NatsSettings) -> None:
+    """Read every file that an attempt to connect will read: better now than again and again.
+
+    Raises:
+        SettingsError: credentials or certificates cannot be read.
+    """
+    credentials(nats, "")
+    if wants_tls(nats):
+        tls_context(nats)
 
 
 def _creds(file: str) -> tuple[str, str]:

@@ -143,7 +143,7 @@ class ControlPlane:
         account = await self.api("INFO")
         level = int(account.get("api", {}).get("level", 0))
         if level < _NEEDED_API:
-            version = self._session.server_version
+            version = self._session.info.version
             raise BrokerError(
                 f"nats-server {version} is too old: JetStream API level {level}, "
                 f"jetmesh needs {_NEEDED_API}.",

@@ -10,20 +10,23 @@ import secrets
 from collections import deque
 from collections.abc import Callable, Iterator
 from time import monotonic
-from typing import Any, Final, Self
+from typing import Final, Self
 
 import structlog
 
 from jetmesh import wire
 from jetmesh.declare import Permissions
-from jetmesh.errors import BrokerError, SettingsError
+from jetmesh.errors import BrokerError
 from jetmesh.settings import NatsSettings
+from jetmesh.transport.auth import check_files, wants_tls
+from jetmesh.transport.handshake import Connection, NoServerError, connect_any
+from jetmesh.transport.info import Info
 from jetmesh.transport.link import Link
 from jetmesh.transport.lookups import LookUps
 from jetmesh.transport.publishes import SWEEP_SECONDS, Publishes, drop
 from jetmesh.transport.pull import Pull
 from jetmesh.transport.seam import OnDelivery
-from jetmesh.transport.servers import Server, Servers, delays, in_words
+from jetmesh.transport.servers import Server, Servers, delays
 
 _SILENT_SWEEPS: Final = 8
 """After two silent seconds the server is asked for a sign of life, after four given up."""
@@ -40,6 +43,7 @@ _ANSWERS: Final = b"0"
 """The subscription on which PubAcks arrive."""
 _FOUND: Final = b"1"
 """The subscription on which look-ups are answered."""
+_ASK_FOR_TLS: Final = "Write tls:// in nats.url, or somebody on the path can switch TLS off."
 _DENIED: Final = re.compile(r'for (Publish|Subscription) to "(.*?)"')
 
 log = structlog.get_logger()
@@ -57,7 +61,7 @@ class DataPlane:
         self._name = name
         self._needs = needs or Permissions(subscribe=(f"{nats.inbox_prefix}.>",))
         """What is told to be granted when the broker denies something."""
-        self._servers = Servers(nats.url)
+        self._servers = Servers(nats)
         self._inbox = f"{nats.inbox_prefix}.{secrets.token_hex(11)}".encode()
         self._routes: dict[bytes, wire.OnMessage] = {}
         self._pulls: list[Pull] = []
@@ -109,7 +113,8 @@ class DataPlane:
         Raises:
             SettingsError: credentials or certificates cannot be read.
         """
-        self._connecting = asyncio.create_task(self._connect_until_up(first=True))
+        check_files(self._nats)
+        self._connecting = asyncio.create_task(self._connect_until_up())
         await self._connecting
         self._sweeping = asyncio.create_task(self._sweep())
 
@@ -182,7 +187,7 @@ class DataPlane:
 
     @property
     def server_version(self) -> str:
-        return str(self._link.info.get("version", "")) if self._link else ""
+        return self._link.info.version if self._link else ""
 
     def _can_pull(self) -> bool:
         leaving = self._leaving is not None
@@ -190,45 +195,32 @@ class DataPlane:
 
     # connection
 
-    async def _connect_until_up(self, pause: float = 0.0, *, first: bool = False) -> None:
+    async def _connect_until_up(self, pause: float = 0.0) -> None:
         for patience in itertools.cycle(_PATIENCES):
             if pause:
                 await asyncio.sleep(pause)
-            refusals = []
-            for server in self._servers:
-                refusal = await self._try(server, patience, first=first)
-                if not refusal:
-                    return
-                refusals.append(f"{server}: {refusal}")
-            self._on_refused("; ".join(refusals))
+            try:
+                connection = await connect_any(
+                    self._servers, self._nats, self._name, patience=patience
+                )
+                self._on_up(connection)
+            except (NoServerError, BrokerError) as error:
+                self._on_refused(str(error))
+            else:
+                return
             pause = next(self._waits)
 
-    async def _try(self, server: Server, patience: float, *, first: bool) -> str:
-        """Connect to `server`; why that failed, in words."""
-        link = self._new_link()
-        try:
-            await link.handshake(server, self._nats, self._name, patience=patience)
-        except Exception as error:
-            link.abort("")  # TLS would wait for a farewell
-            if first and isinstance(error, SettingsError):
-                raise
-            return in_words(error)  # whatever it is, it may be over the next time
-        except BaseException:
-            link.abort("")
-            raise
-        self._on_up(link, server)
-        return ""
-
-    def _new_link(self) -> Link:
-        return Link(
+    def _on_up(self, connection: Connection) -> None:
+        """Raises BrokerError: the connection is lost again already."""
+        link = Link(
+            connection.info,
             self._routes,
             on_lost=self._on_lost,
             on_info=self._on_info,
             on_denied=self._on_denied,
             on_writable=self._refill,
         )
-
-    def _on_up(self, link: Link, server: Server) -> None:
+        connection.hand_to(link)
         self._link = link
         self._up = True
         self._up_at = monotonic()
@@ -236,11 +228,11 @@ class DataPlane:
         self._down = self._unheard = ""
         self._leaving = None
         self._mute_until = 0.0
-        self._server = server
+        self._server = connection.server
         self._send_verdict = link.send_later
         self._send_if_up = self.publishes.send = link.send
-        self._take_over(link.info)
         self.lookups.send = link.send
+        self._on_info(link.info)
         link.send(wire.sub(self.publishes.subject, _ANSWERS))
         link.send(wire.sub(self.lookups.subject, _FOUND))
         self.publishes.resend_all()
@@ -250,11 +242,9 @@ class DataPlane:
         for pull in list(self._pulls):
             if pull.pulling:
                 pull.reconnected()
-        log.info("connected", server=link.info.get("server_name"), version=self.server_version)
-
-    def _take_over(self, info: dict[str, Any]) -> None:
-        self._servers.learn(info.get("connect_urls"), self._server)
-        self.publishes.max_payload = int(info.get("max_payload", self.publishes.max_payload))
+        log.info("connected", server=link.info.server_name, version=self.server_version)
+        if connection.server.tls and not wants_tls(self._nats):
+            log.warning("TLS is only as the server wants it", remedy=_ASK_FOR_TLS)
 
     def _on_refused(self, refusals: str) -> None:
         problem = f"no broker: {refusals}"
@@ -281,11 +271,13 @@ class DataPlane:
             pause = next(self._waits)
         self._connecting = asyncio.create_task(self._connect_until_up(pause))
 
-    def _on_info(self, info: dict[str, Any]) -> None:
-        if not self._up or self._link is None:
-            return  # the first INFO counts
-        self._take_over(info)
-        if info.get("ldm") and self._leaving is None:
+    def _on_info(self, info: Info) -> None:
+        if not self._up or self._link is None or self._server is None:
+            return  # the newest one counts, once it is up
+        self._servers.learn(info.connect_urls, self._server)
+        if info.max_payload is not None:
+            self.publishes.max_payload = info.max_payload
+        if info.ldm and self._leaving is None:
             self._leaving = asyncio.create_task(self._leave(self._link))
 
     async def _leave(self, link: Link) -> None:

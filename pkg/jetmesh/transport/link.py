@@ -1,23 +1,17 @@
-"""One connection to one server: an `asyncio.BufferedProtocol` on the sans-io codec."""
+"""A connection to a server that knows us: an `asyncio.BufferedProtocol` on the sans-io codec."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 from collections import deque
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Final
 
 from jetmesh import wire
 from jetmesh.errors import BrokerError
-from jetmesh.settings import NatsSettings
-from jetmesh.transport.auth import credentials, tls_context, wants_tls
-from jetmesh.transport.servers import Server
+from jetmesh.transport.info import Info, read_info
 
-_HANDSHAKE_SECONDS: Final = 5.0
-_CONNECT_SECONDS: Final = 1.0
-"""Beyond it a new attempt is better: what a network dropped comes back only after growing waits."""
 _CHUNK: Final = 65_536
 """Bytes read at once: outputs leave when a chunk is done, and the server should not wait longer."""
 _CLOSE_SECONDS: Final = 0.5
@@ -32,20 +26,22 @@ class Link(asyncio.BufferedProtocol):
     """Bytes in to callbacks, frames out in one write per turn of the event loop.
 
     Frames are appended to `out` while a chunk of input is read, and leave together when it is
-    done; `send` does the same for everything that happens at another time.
+    done; `send` does the same for everything that happens at another time. `handshake` made the
+    connection and hands it over.
     """
 
     def __init__(
         self,
+        info: Info,
         routes: Mapping[bytes, wire.OnMessage],
         *,
         on_lost: Callable[[str], None],
-        on_info: Callable[[dict[str, Any]], None],
+        on_info: Callable[[Info], None],
         on_denied: Callable[[str], None],
         on_writable: Callable[[], None],
     ) -> None:
         self.out: list[bytes] = []
-        self.info: dict[str, Any] = {}
+        self.info = info
         self.congested = False
         """The socket takes no more for now: pull nothing new."""
         self.heard = False
@@ -58,41 +54,15 @@ class Link(asyncio.BufferedProtocol):
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._flush_due = False
-        self._input = bytearray(_CHUNK)
+        # a view, because TLS fills it in slices, and a slice of a bytearray is a copy
+        self._input = memoryview(bytearray(_CHUNK))
         self._reading = False
         self._lingering: asyncio.TimerHandle | None = None
-        self._up = False
+        self._up = True
         self._lost = False
-        self._first_info: asyncio.Future[None] = self._loop.create_future()
         self._pongs: deque[asyncio.Future[None]] = deque()
         self._ended: asyncio.Future[None] | None = None
         self._reason = ""
-
-    async def handshake(
-        self, server: Server, nats: NatsSettings, name: str, *, patience: float
-    ) -> None:
-        """Connect, upgrade to TLS where asked, authenticate.
-
-        `patience` is how many seconds the server may take until its first word.
-
-        Raises:
-            OSError: no server there.
-            BrokerError: the server refused us; the message is its own.
-            SettingsError: credentials or certificates cannot be read.
-            TimeoutError: it did not answer in time, five seconds for everything.
-        """
-        async with asyncio.timeout(_HANDSHAKE_SECONDS):
-            async with asyncio.timeout(_CONNECT_SECONDS):
-                await self._loop.create_connection(lambda: self, server.host, server.port)
-            async with asyncio.timeout(patience):
-                await self._first_info
-            if self.info.get("tls_required") or wants_tls(nats):
-                await self._upgrade(server, nats)
-            self.write(wire.connect(self._options(nats, name)) + wire.PING)
-            await self._pong()
-        if self._lost:  # between its PONG and now: nobody would be told any more
-            raise BrokerError(self._reason)
-        self._up = True
 
     def send(self, frame: bytes) -> None:
         """Send `frame` with everything else of this turn of the event loop."""
@@ -172,11 +142,11 @@ class Link(asyncio.BufferedProtocol):
         self._transport = transport
         transport.set_write_buffer_limits(high=_HIGH_WATER)
 
-    def get_buffer(self, sizehint: int) -> bytearray:  # noqa: ARG002 - it is always the same
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - it is always the same
         return self._input
 
     def buffer_updated(self, nbytes: int) -> None:
-        data = bytes(memoryview(self._input)[:nbytes])
+        data = bytes(self._input[:nbytes])
         self.heard = True
         self._reading = True  # what this chunk causes leaves in one write, below
         try:
@@ -196,7 +166,7 @@ class Link(asyncio.BufferedProtocol):
             self._ended.set_result(None)
         # what the server said before it hung up tells more than how the socket ended
         self._reason = self._reason or str(error or "") or "the server closed the connection"
-        for waiting in (self._first_info, *self._pongs):
+        for waiting in self._pongs:
             if not waiting.done():
                 waiting.set_exception(BrokerError(self._reason))
                 waiting.exception()  # it may be that nobody waits any more
@@ -241,42 +211,13 @@ class Link(asyncio.BufferedProtocol):
 
     def _read_info(self, argument: bytes) -> None:
         try:
-            info = json.loads(argument)
-        except (ValueError, RecursionError):
-            info = None
-        if not isinstance(info, dict):
-            self.abort("the server's INFO is no JSON object")
-            return
-        self.info = info
-        if not self._first_info.done():
-            self._first_info.set_result(None)
+            self.info = read_info(argument)
+        except BrokerError as error:
+            self.abort(error.message)
         else:
             self._on_info(self.info)
-
-    async def _upgrade(self, server: Server, nats: NatsSettings) -> None:
-        assert self._transport is not None  # noqa: S101 - INFO came over it
-        if not (self.info.get("tls_required") or self.info.get("tls_available")):
-            raise BrokerError("it offers no TLS, which the settings ask for")
-        transport = await self._loop.start_tls(
-            self._transport, self, tls_context(nats), server_hostname=server.tls_name
-        )
-        assert transport is not None  # noqa: S101 - typed optional for servers only
-        self.connection_made(transport)
 
     async def _pong(self) -> None:
         waiting = self._loop.create_future()
         self._pongs.append(waiting)
         await waiting
-
-    def _options(self, nats: NatsSettings, name: str) -> dict[str, Any]:
-        return {
-            "verbose": False,
-            "pedantic": False,
-            "lang": "python-jetmesh",
-            "version": "1",
-            "protocol": 1,
-            "headers": True,
-            "no_responders": True,
-            "name": name,
-            **credentials(nats, self.info.get("nonce", "")),
-        }

@@ -7,11 +7,11 @@ import ipaddress
 import random
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from urllib.parse import urlsplit
 
 from jetmesh.errors import SettingsError
+from jetmesh.settings import NatsSettings, address_of, without_userinfo
+from jetmesh.transport.auth import wants_tls
 
-_PORT = 4222
 _FIRST_DELAY = 0.05
 _LONGEST_DELAY = 1.0
 
@@ -24,6 +24,8 @@ class Server:
     port: int
     known_as: str = field(default="", compare=False)
     """The name that its certificate is to be for, when `host` is an address we were told."""
+    tls: bool = field(default=False, compare=False)
+    """Nothing but TLS will do: the settings ask for it, or who told of it spoke TLS with us."""
 
     @property
     def tls_name(self) -> str:
@@ -34,20 +36,29 @@ class Server:
 
 
 class Servers:
-    """The configured servers first, then those that a server told us of."""
+    """The configured servers first, then those that a server told us of.
 
-    def __init__(self, urls: str) -> None:
-        self._configured = [parse_server(url) for url in urls.split(",") if url.strip()]
+    Raises:
+        SettingsError: `nats.url` is empty, or holds what is not an address.
+    """
+
+    def __init__(self, nats: NatsSettings) -> None:
+        self._configured = [parse_server(url) for url in nats.url.split(",") if url.strip()]
         if not self._configured:
             raise SettingsError("nats.url is empty.", remedy="Write nats://host:4222.")
+        if wants_tls(nats):
+            self._configured = [replace(server, tls=True) for server in self._configured]
+        self._ignores_discovered = nats.ignore_discovered_servers
         self._learned: list[Server] = []
 
-    def learn(self, addresses: Iterable[str] | None, told_by: Server | None = None) -> None:
+    def learn(self, addresses: Iterable[str] | None, told_by: Server) -> None:
         """Take over `connect_urls` of an INFO: the servers that are there now.
 
         An INFO without any keeps what is known: a server that advertises nothing still belongs
         to the same cluster.
         """
+        if self._ignores_discovered:
+            return
         found = []
         for address in addresses or ():
             with contextlib.suppress(SettingsError):  # one odd address must not cost the others
@@ -55,7 +66,7 @@ class Servers:
         if not found:
             return
         known = set(self._configured)
-        self._learned = [_named_by(told_by, server) for server in found if server not in known]
+        self._learned = [_trusted_as(told_by, server) for server in found if server not in known]
 
     def __iter__(self) -> Iterator[Server]:
         return iter([*self._configured, *self._learned])
@@ -78,19 +89,13 @@ def parse_server(url: str) -> Server:
     Raises:
         SettingsError: it is none of these.
     """
-    url = url.strip()
     try:
-        parts = urlsplit(url if "://" in url else f"nats://{url}")
-        host, port = parts.hostname, parts.port or _PORT
-    except ValueError:
-        host, port = None, 0
-    if not host or parts.scheme not in ("nats", "tls"):
-        raise SettingsError(f"{url!r} is no address of a NATS server.", remedy="nats://host:4222")
-    if parts.username:
+        host, port, tls = address_of(url)
+    except ValueError as error:
         raise SettingsError(
-            "nats.url holds a user name.", remedy="Set nats.user and nats.password instead."
-        )
-    return Server(host, port)
+            f"{without_userinfo(url)!r} cannot be used: {error}.", remedy="Check nats.url."
+        ) from error
+    return Server(host, port, tls=tls)
 
 
 def in_words(error: Exception) -> str:
@@ -98,13 +103,17 @@ def in_words(error: Exception) -> str:
     if isinstance(error, ConnectionRefusedError):
         return "nobody listens there"
     if isinstance(error, TimeoutError):
-        return "no answer"
+        return str(error) or "no answer"
     return str(error).removeprefix("nats: ").strip("'") or type(error).__name__
 
 
-def _named_by(told_by: Server | None, server: Server) -> Server:
-    """Servers advertise addresses, their certificates hold names: keep the name that we used."""
-    if told_by is None or not _is_address(server.host) or _is_address(told_by.tls_name):
+def _trusted_as(told_by: Server, server: Server) -> Server:
+    """As the server that told of it: over TLS if that spoke TLS, and by a name we know.
+
+    Servers advertise addresses, their certificates hold names: keep the name that we used.
+    """
+    server = replace(server, tls=told_by.tls or server.tls)
+    if not _is_address(server.host) or _is_address(told_by.tls_name):
         return server
     return replace(server, known_as=told_by.tls_name)
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import random
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
@@ -23,10 +22,13 @@ from nats.aio.subscription import Subscription
 
 from jetmesh.declare import Permissions
 from jetmesh.declare.permissions import Action
-from jetmesh.errors import BrokerError, BrokerUnreachable, SettingsError
+from jetmesh.errors import BrokerError, BrokerUnreachable
 from jetmesh.settings import NatsSettings
-from jetmesh.transport.auth import credentials, tls_context, wants_tls
+from jetmesh.transport.auth import check_files
+from jetmesh.transport.handshake import Connection, NoServerError, connect_any
+from jetmesh.transport.info import Info
 from jetmesh.transport.servers import Server, Servers, delays, in_words
+from jetmesh.transport.stream import Stream
 
 _CONNECT_SECONDS: Final = 2.0
 _CLOSE_SECONDS: Final = 1.0
@@ -35,7 +37,6 @@ _PING_SECONDS: Final = 2
 _DEAF_SECONDS: Final = 2.0
 _LONGEST_PAUSE: Final = 1.0
 _DENIED: Final = "permissions violation for "
-_NO_TLS: Final = "it offers no TLS, which the settings ask for"
 
 OnRequest = Callable[[Msg], Awaitable[None]]
 
@@ -43,33 +44,20 @@ log = structlog.get_logger()
 
 
 class _Client(Client):
-    """Sends its credentials over TLS or not at all, and tells its end, whatever that was.
+    """Lives on our own connections, and tells its end, whatever that was.
 
-    nats-py looks for TLS only at its first connection, and does not call `closed_cb` when it is
-    refused for good while it connects again.
+    nats-py does not call `closed_cb` when it is refused for good while it connects again.
     """
 
-    wants_tls = False
-
-    def __init__(self) -> None:
+    def __init__(self, stream: Stream) -> None:
         super().__init__()
+        self._transport = stream
         self.on_closing: Callable[[], None] = _nobody
-
-    async def _connect_to_server(self, s: Any) -> None:
-        """nats-py forgets the socket of an attempt that came to nothing."""
-        _abort(self)
-        await super()._connect_to_server(s)
 
     async def _close(self, status: int, do_cbs: bool = True) -> None:  # noqa: FBT001, FBT002 - nats-py's
         if status == Client.CLOSED and not self.is_closed:
             self.on_closing()
         await super()._close(status, do_cbs)
-
-    def _connect_command(self) -> bytes:
-        if self.wants_tls and not self._server_info.get("tls_required"):
-            raise nats.errors.Error(_NO_TLS)
-        command: bytes = super()._connect_command()
-        return command
 
 
 class Session:
@@ -79,7 +67,9 @@ class Session:
         self._settings = settings
         self._name = name
         self._needs = needs or Permissions(subscribe=(f"{settings.inbox_prefix}.>",))
+        self._servers = Servers(settings)
         self._client = Client()
+        self._stream: Stream | None = None
         self._closing = False
         self._rebuilding: asyncio.Task[None] | None = None
         self._deaf: asyncio.Task[None] | None = None
@@ -99,12 +89,9 @@ class Session:
         return f"control connection lost: {self._refusal or 'connecting again'}"
 
     @property
-    def server_version(self) -> str:
-        return str(self._client._server_info.get("version", ""))  # noqa: SLF001 - as it says it
-
-    @property
-    def server_name(self) -> str:
-        return str(self._client._server_info.get("server_name", ""))  # noqa: SLF001 - not told else
+    def info(self) -> Info:
+        """What the server said of itself when it was connected."""
+        return self._stream.connection.info if self._stream else Info()
 
     async def connect(self, *, patient: bool) -> None:
         """Connect; `patient` waits for a broker that takes us as long as it takes.
@@ -114,9 +101,7 @@ class Session:
             BrokerUnreachable: no server answers within two seconds each, and not patient.
             BrokerError: the server refuses us, and not patient.
         """
-        credentials(self._settings, "")  # unreadable files are an error now, and only now
-        if wants_tls(self._settings):
-            tls_context(self._settings)
+        check_files(self._settings)  # they are an error now, and only now
         for wait in delays():
             try:
                 await self._connect()
@@ -190,50 +175,59 @@ class Session:
 
     async def _connect(self) -> None:
         """Try every server once."""
-        unreachable, refused = [], []
-        for server in Servers(self._settings.url):
-            try:
-                await self._connect_to(server)
-            except (OSError, TimeoutError) as error:
-                unreachable.append(f"{server}: {in_words(error)}")
-            except Exception as error:  # noqa: BLE001 - nats-py and nkeys raise of every kind
-                refused.append(f"{server}: {in_words(error)}")
-            else:
-                return
-        if refused:
-            raise BrokerError(
-                f"The broker refuses {self._name!r}: {'; '.join(refused + unreachable)}.",
-                remedy="Check the user, the credentials and the TLS files in nats.*.",
-            )
-        raise BrokerUnreachable(
-            f"No broker answers at {Servers(self._settings.url)} ({'; '.join(unreachable)}).",
-            remedy="Start one with `jetmesh up`, or set NATS_URL.",
-        )
-
-    async def _connect_to(self, server: Server) -> None:
-        client = _Client()
-        client.wants_tls = wants_tls(self._settings)
         try:
-            async with asyncio.timeout(_CONNECT_SECONDS * 2):
-                _check_tls(self._settings, await _greeting(server))
-                await client.connect(**self._options(server))
+            connection = await self._open()
+        except NoServerError as error:
+            if error.refused:
+                raise self._refused(error) from error
+            raise BrokerUnreachable(
+                f"No broker answers at {self._servers} ({error}).",
+                remedy="Start one with `jetmesh up`, or set NATS_URL.",
+            ) from error
+        stream = Stream(connection, self._open_again)
+        client = _Client(stream)
+        try:
+            async with asyncio.timeout(_CONNECT_SECONDS):
+                await client.connect(**self._options(connection.server))
                 for subject, respond in self._subscriptions:
                     await client.subscribe(subject, cb=respond)
             if not client.is_connected:
                 raise nats.errors.ConnectionClosedError  # noqa: TRY301 - it ends like the others
+        except Exception as error:
+            await _close(client)
+            raise self._refused(error) from error
         except BaseException:
             await _close(client)
             raise
         # only now: a first connection that may reconnect tries for ever and never says why
         client.options["allow_reconnect"] = True
         client.on_closing = self._on_closing
-        self._client = client
+        self._client, self._stream = client, stream
         self._refusal = self._told = ""
 
+    def _refused(self, error: Exception) -> BrokerError:
+        return BrokerError(
+            f"The broker refuses {self._name!r}: {in_words(error)}.",
+            remedy="Check the user, the credentials and the TLS files in nats.*.",
+        )
+
+    async def _open(self) -> Connection:
+        connection = await connect_any(
+            self._servers, self._settings, self._name, patience=_CONNECT_SECONDS
+        )
+        self._servers.learn(connection.info.connect_urls, connection.server)
+        return connection
+
+    async def _open_again(self) -> Connection:
+        """For nats-py, which goes on trying after an OSError and ends after everything else."""
+        try:
+            return await self._open()
+        except NoServerError as error:
+            raise ConnectionError(str(error)) from error
+
     def _options(self, first: Server) -> dict[str, Any]:
-        others = [server for server in Servers(self._settings.url) if server != first]
-        options = {
-            "servers": [f"nats://{server}" for server in (first, *others)],
+        return {
+            "servers": [f"nats://{first}"],
             "name": self._name,
             "inbox_prefix": self._settings.inbox_prefix,
             "allow_reconnect": False,
@@ -245,12 +239,21 @@ class Session:
             "error_cb": self._on_error,
             "reconnected_cb": self._on_reconnected,
             "lame_duck_mode_cb": self._on_lame_duck,
-            "reconnect_to_server_handler": _next_server,
-            **_authentication(self._settings),
+            "reconnect_to_server_handler": self._on_reconnecting,
         }
-        if wants_tls(self._settings):
-            options["tls"] = tls_context(self._settings)
-        return options
+
+    def _on_reconnecting(
+        self, servers: list[PoolServer], _: dict[str, Any]
+    ) -> tuple[PoolServer | None, float]:
+        """How long to wait before `Stream.connect`, which tries every server.
+
+        The list is nats-py's: the server that it began with, and those it was told of since.
+        """
+        if self._stream is not None:
+            told = [server.uri.netloc for server in servers]
+            self._servers.learn(told, self._stream.connection.server)
+        pause = min(0.05 * 2 ** min(servers[0].reconnects, 10), _LONGEST_PAUSE)
+        return servers[0], pause * (0.5 + random.random() / 2)  # noqa: S311 - jitter is no secret
 
     async def _on_error(self, error: Exception) -> None:
         """Never raises: nats-py's read loop would die of it."""
@@ -319,67 +322,10 @@ def _nobody() -> None:
     """Nothing has to be built anew yet."""
 
 
-def _next_server(servers: list[PoolServer], _: dict[str, Any]) -> tuple[PoolServer | None, float]:
-    """The server that failed least; the more it failed, the longer the wait."""
-    chosen = min(servers, key=lambda server: server.reconnects)
-    pause = min(0.05 * 2 ** min(chosen.reconnects, 10), _LONGEST_PAUSE)
-    return chosen, pause * (0.5 + random.random() / 2)  # noqa: S311 - jitter is no secret
-
-
-def _authentication(settings: NatsSettings) -> dict[str, Any]:
-    """As the data plane: one way only, and files are read anew for each attempt."""
-    if settings.creds_file:
-
-        def now(nonce: str) -> dict[str, Any]:
-            try:
-                return credentials(settings, nonce)
-            except SettingsError as error:  # nats-py stops trying on errors it does not know
-                raise nats.errors.Error(str(error)) from error
-
-        return {
-            "signature_cb": lambda nonce: str(now(nonce)["sig"]).encode(),
-            "user_jwt_cb": lambda: str(now("")["jwt"]).encode(),
-        }
-    if settings.nkey_seed_file:
-        return {"nkeys_seed": settings.nkey_seed_file}
-    if settings.token:
-        return {"token": settings.token}
-    return {"user": settings.user, "password": settings.password} if settings.user else {}
-
-
-async def _greeting(server: Server) -> dict[str, Any]:
-    """The INFO of a server: that it is there, and whether it speaks TLS."""
-    reader, writer = await asyncio.open_connection(server.host, server.port, limit=1 << 20)
-    try:
-        line = await reader.readline()
-    finally:
-        writer.close()
-        with contextlib.suppress(OSError):
-            await writer.wait_closed()
-    verb, _, text = line.partition(b" ")
-    try:
-        info = json.loads(text)
-    except ValueError:
-        info = None
-    if verb != b"INFO" or not isinstance(info, dict):
-        raise ConnectionError("what listens there is no nats-server")
-    return info
-
-
-def _check_tls(settings: NatsSettings, info: dict[str, Any]) -> None:
-    """nats-py would go on without, and send its password in the clear."""
-    if wants_tls(settings) and not info.get("tls_required"):
-        raise BrokerError(_NO_TLS)
-
-
 async def _close(client: Client) -> None:
     with contextlib.suppress(Exception):  # nats-py asserts that it was connected, among others
         async with asyncio.timeout(_CLOSE_SECONDS):
             await client.close()
-    _abort(client)  # TLS would wait half a minute for a farewell
-
-
-def _abort(client: Client) -> None:
-    writer = getattr(client._transport, "_io_writer", None)  # noqa: SLF001 - nobody else can
-    if writer is not None:
-        writer.transport.abort()
+    stream = client._transport  # noqa: SLF001 - nats-py forgets it when it fails to close it
+    if isinstance(stream, Stream):
+        stream.abort()

@@ -1,10 +1,11 @@
 """The NATS client protocol, sans-io: it knows no event loop, no socket and nothing of ours."""
 
-from jetmesh.wire.decode import Decoder, OnControl, OnMessage, ProtocolError
+from jetmesh.wire.decode import MAX_LINE, Decoder, OnControl, OnMessage, ProtocolError, control
 from jetmesh.wire.encode import PING, PONG, connect, hpub, pub, sub, unsub
 from jetmesh.wire.headers import Headers, block, parse
 
 __all__ = [
+    "MAX_LINE",
     "PING",
     "PONG",
     "Decoder",
@@ -14,6 +15,7 @@ __all__ = [
     "ProtocolError",
     "block",
     "connect",
+    "control",
     "hpub",
     "parse",
     "pub",

@@ -123,10 +123,19 @@ class Decoder:
             raise ProtocolError(f"a control line is longer than {MAX_LINE} bytes")
 
     def _control(self, line: bytes) -> None:
-        verb, _, argument = line.partition(b" ")
-        if verb not in _CONTROL:
-            raise ProtocolError(f"{verb[:20]!r} is no verb of the NATS protocol")
-        self._on_control(verb, argument.strip())
+        self._on_control(*control(line))
+
+
+def control(line: bytes) -> tuple[bytes, bytes]:
+    """Verb and argument of a line that is neither MSG nor HMSG.
+
+    Raises:
+        ProtocolError: it is none that a server sends.
+    """
+    verb, _, argument = line.partition(b" ")
+    if verb not in _CONTROL:
+        raise ProtocolError(f"{verb[:20]!r} is no verb of the NATS protocol")
+    return verb, argument.strip()
 
 
 def _without_reply(fields: list[bytes]) -> tuple[bytes, bytes, bytes, bytes]:

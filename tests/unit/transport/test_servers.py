@@ -7,7 +7,10 @@ from itertools import islice
 import pytest
 
 from jetmesh.errors import SettingsError
+from jetmesh.settings import NatsSettings
 from jetmesh.transport.servers import Server, Servers, delays, in_words, parse_server
+
+TELLER = Server("a", 1)
 
 
 @pytest.mark.parametrize(
@@ -36,23 +39,23 @@ def test_an_address_is_written_so_that_it_can_be_read_again() -> None:
 
 
 def test_configured_servers_come_first_and_learned_ones_replace_one_another() -> None:
-    servers = Servers("a:1, b:2")
-    servers.learn(["b:2", "c:3", "", "::::"])
+    servers = Servers(NatsSettings(url="a:1, b:2"))
+    servers.learn(["b:2", "c:3", "", "::::"], TELLER)
     assert str(servers) == "a:1, b:2, c:3"
-    servers.learn(["d:4"])
+    servers.learn(["d:4"], TELLER)
     assert str(servers) == "a:1, b:2, d:4"
 
 
 @pytest.mark.parametrize("nothing", [None, (), ["::::"]])
 def test_an_info_that_tells_of_no_server_keeps_what_is_known(nothing: list[str] | None) -> None:
-    servers = Servers("a:1")
-    servers.learn(["b:2"])
-    servers.learn(nothing)
+    servers = Servers(NatsSettings(url="a:1"))
+    servers.learn(["b:2"], TELLER)
+    servers.learn(nothing, TELLER)
     assert str(servers) == "a:1, b:2"
 
 
 def test_a_learned_address_is_checked_for_the_name_that_we_know_its_cluster_by() -> None:
-    servers = Servers("tls://broker.example.test:4222")
+    servers = Servers(NatsSettings(url="tls://broker.example.test:4222"))
     told_by = next(iter(servers))
     servers.learn(["10.0.0.2:4222", "other.example.test:4222"], told_by)
     assert [s.tls_name for s in servers] == [
@@ -67,7 +70,7 @@ def test_a_learned_address_is_checked_for_the_name_that_we_know_its_cluster_by()
 
 def test_no_server_at_all_is_refused() -> None:
     with pytest.raises(SettingsError, match="empty"):
-        Servers(" , ")
+        Servers(NatsSettings(url=" , "))
 
 
 def test_waits_grow_to_at_most_a_second() -> None:

@@ -11,7 +11,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from time import monotonic
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 import msgspec
 import nats.errors
@@ -26,6 +26,7 @@ from jetmesh.operate.doctor.monitoring import monitored, waiting
 from jetmesh.settings import NatsSettings, without_userinfo
 from jetmesh.transport import provision
 from jetmesh.transport.control import ApiError, ControlPlane
+from jetmesh.transport.info import Info
 from jetmesh.transport.provision import Change
 from jetmesh.transport.session import Session
 
@@ -69,7 +70,7 @@ async def look(patient: Patient, before: Look | None = None, *, own: bool = True
             account = await _account(control)
         except BrokerError as error:
             return Facts(patient.topology, server, silence=_silence(error))
-        server = _server(session, server.url)
+        server = _server(session.info, server.url)
         looking = _Looking(patient, control, session)
         return await looking.facts(server, account, before, own=own)
 
@@ -264,12 +265,11 @@ def _silence(error: BrokerError) -> Silence:
     return Silence("old" if "too old" in error.message else "refuses", error.message)
 
 
-def _server(session: Session, url: str) -> Server:
-    greeting: dict[str, Any] = session._client._server_info  # noqa: SLF001 - nats-py keeps it
+def _server(info: Info, url: str) -> Server:
     return Server(
         url=url,
-        name=session.server_name,
-        version=session.server_version,
-        cluster=str(greeting.get("cluster", "")),
-        max_payload=int(greeting.get("max_payload", 0)),
+        name=info.server_name,
+        version=info.version,
+        cluster=info.cluster,
+        max_payload=info.max_payload or 0,
     )

@@ -1,0 +1,125 @@
+"""What nats-py reads and writes: connections that our own handshake made.
+
+nats-py believes what comes before TLS, looks for TLS only where a server asks for it, and keeps
+what it was told in the clear. So it never sees any of that: the handshake is the same as the data
+plane's, and to nats-py every server is one without TLS that asks for nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+from collections.abc import Awaitable, Callable
+from typing import Final
+from urllib.parse import ParseResult
+
+import msgspec
+from nats.aio.transport import Transport
+
+from jetmesh.errors import BrokerError
+from jetmesh.transport.handshake import Connection
+
+_CLOSE_SECONDS: Final = 0.5
+_BUFFER: Final = 1 << 20
+"""Bytes kept for nats-py before the socket is read no further."""
+
+
+class Stream(Transport):
+    """A `nats.aio.transport.Transport` that is given to a client before it connects.
+
+    `again` makes a new connection; it raises OSError where none is to be had.
+    """
+
+    def __init__(self, first: Connection, again: Callable[[], Awaitable[Connection]]) -> None:
+        self.connection = first
+        self._again = again
+        self._reader: asyncio.StreamReader | None = None
+        self._writer: asyncio.StreamWriter | None = None
+        self._handshake_left = 0
+
+    def __bool__(self) -> bool:
+        return True  # or nats-py would put one of its own in our place
+
+    async def connect(self, uri: ParseResult, buffer_size: int, connect_timeout: int) -> None:  # noqa: ARG002 - where to is ours to say
+        """Connect, and let nats-py find what it expects of a new connection."""
+        if self._writer is not None:
+            self.abort()  # nats-py does not close an attempt that came to nothing
+            self.connection = await self._again()
+        self._reader = asyncio.StreamReader(limit=_BUFFER)
+        self._reader.feed_data(_greeting(self.connection))
+        self._handshake_left = 2
+        protocol = asyncio.StreamReaderProtocol(self._reader)
+        try:
+            self.connection.hand_to(protocol)
+        except BrokerError as error:
+            raise ConnectionError(str(error)) from error
+        self._writer = asyncio.StreamWriter(
+            self.connection.transport, protocol, self._reader, asyncio.get_running_loop()
+        )
+
+    async def connect_tls(
+        self,
+        uri: str | ParseResult,
+        ssl_context: ssl.SSLContext,
+        buffer_size: int,
+        connect_timeout: int,
+    ) -> None:
+        """Never called: TLS is up where it is to be."""
+        raise NotImplementedError
+
+    def write(self, payload: bytes) -> None:
+        """Send; the CONNECT and the PING of nats-py's own handshake have been answered already."""
+        if self._handshake_left:
+            self._handshake_left -= 1
+        elif self._writer is not None and not self._writer.is_closing():
+            self._writer.write(payload)
+
+    def writelines(self, payload: list[bytes]) -> None:
+        """Send several."""
+        self.write(b"".join(payload))
+
+    async def read(self, buffer_size: int) -> bytes:
+        """What arrived; empty at the end."""
+        assert self._reader is not None  # noqa: S101 - nats-py connects first
+        return await self._reader.read(buffer_size)
+
+    async def readline(self) -> bytes:
+        """The next line."""
+        assert self._reader is not None  # noqa: S101 - nats-py connects first
+        return await self._reader.readline()
+
+    async def drain(self) -> None:
+        """Return once the socket takes more."""
+        if self._writer is not None:
+            await self._writer.drain()
+
+    async def wait_closed(self) -> None:
+        """Return once it is closed; a peer that says nothing gets half a second."""
+        if self._writer is not None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_CLOSE_SECONDS):
+                    await self._writer.wait_closed()
+        self.abort()
+
+    def close(self) -> None:
+        """Send what is left, then end the connection."""
+        if self._writer is not None:
+            self._writer.close()
+
+    def abort(self) -> None:
+        """End the connection at once."""
+        self.connection.transport.abort()
+
+    def at_eof(self) -> bool:
+        """Whether everything was read that will ever come."""
+        return self._reader is None or self._reader.at_eof()
+
+
+def _greeting(connection: Connection) -> bytes:
+    """INFO and PONG as nats-py's handshake reads them; the server's own have been read."""
+    info = connection.info
+    told = {"headers": True, "connect_urls": info.connect_urls or []}
+    if info.max_payload is not None:
+        told["max_payload"] = info.max_payload
+    return b"INFO %b\r\nPONG\r\n" % msgspec.json.encode(told)
