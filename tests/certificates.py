@@ -1,8 +1,9 @@
-"""An authority, a server and a client that a run makes for itself, and nats-servers that use them."""
+"""A private authority with a server and a client, and the nats-server that trusts them."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import trustme
 
@@ -34,7 +35,7 @@ class Certificates:
         )
 
     @property
-    def client(self) -> dict[str, str]:
+    def client(self) -> dict[str, Any]:
         """Settings of `nats` for a client that shows its certificate."""
         return {
             "tls_ca_file": self["ca.pem"],
@@ -43,5 +44,5 @@ class Certificates:
         }
 
 
-def _word(value: bool) -> str:
+def _word(value: object) -> str:
     return str(value).lower()

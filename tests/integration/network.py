@@ -15,6 +15,8 @@ class Proxy:
         self._whole = asyncio.Event()
         self._whole.set()
         self._way = ""
+        self.piece = 1 << 16
+        """Bytes that arrive together."""
         self._forwarding: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
@@ -58,5 +60,7 @@ class Proxy:
                 if broken:
                     continue
                 await self._whole.wait()
-                target.write(data)
+                for at in range(0, len(data), self.piece):
+                    target.write(data[at : at + self.piece])
+                    await asyncio.sleep(0)
                 await target.drain()

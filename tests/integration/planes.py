@@ -19,7 +19,7 @@ from jetmesh.transport.dataplane import DataPlane
 NO_HEADERS = b"NATS/1.0\r\n\r\n"
 
 
-def settings_of(broker: Broker, **more: str) -> NatsSettings:
+def settings_of(broker: Broker, **more: Any) -> NatsSettings:
     return NatsSettings(**{"url": broker.url, **more})
 
 
@@ -30,6 +30,29 @@ async def both(nats: NatsSettings) -> AsyncIterator[tuple[DataPlane, ControlPlan
         await ControlPlane.connect(nats, name="test control") as control,
     ):
         yield plane, control
+
+
+async def check_works(nats: NatsSettings) -> None:
+    async with both(nats) as (plane, control):
+        assert plane.problem == control.problem == ""
+        await plane.flush()
+        await control.subscribe("ask", echo)
+        assert (await control._session.request("ask", b"", 2)).data == b"ask"
+
+
+async def echo(subject: str) -> bytes:
+    return subject.encode()
+
+
+async def problem_of(nats: NatsSettings) -> str:
+    """What the data plane says while it does not get anywhere."""
+    plane = DataPlane(nats, name="test")
+    connecting = asyncio.create_task(plane.connect())
+    await eventually(lambda: plane.problem.startswith("no broker"))
+    text = plane.problem
+    await plane.close()
+    await asyncio.gather(connecting, return_exceptions=True)
+    return text
 
 
 class Fate:
@@ -175,6 +198,8 @@ class OddServer:
         self.reading.set()
         self._talk = talk
         self.writer: asyncio.StreamWriter | None = None
+        """The newest connection's."""
+        self._writers: list[asyncio.StreamWriter] = []
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, limit=1 << 16)
@@ -183,16 +208,22 @@ class OddServer:
 
     async def __aexit__(self, *_: object) -> None:
         self._server.close()
-        if self.writer is not None:
-            self.writer.transport.abort()
+        self.drop()
 
     @property
     def settings(self) -> NatsSettings:
         return NatsSettings(url=f"nats://127.0.0.1:{self.port}")
 
+    def drop(self) -> None:
+        """End every connection."""
+        for writer in self._writers:
+            writer.transport.abort()
+        self._writers.clear()
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
         self.writer = writer
+        self._writers.append(writer)
         writer.write(self.greeting)
         with contextlib.suppress(ConnectionError, asyncio.CancelledError):
             while True:

@@ -29,6 +29,9 @@ from tests.integration.identities import (
 )
 from tests.integration.planes import (
     both,
+    check_works,
+    echo,
+    problem_of,
     settings_of,
 )
 
@@ -99,18 +102,6 @@ def _creds(path: Path) -> Proof:
     )
 
 
-async def check_works(nats: NatsSettings) -> None:
-    async with both(nats) as (plane, control):
-        assert plane.problem == control.problem == ""
-        await plane.flush()
-        await control.subscribe("ask", _echo)
-        assert (await control._session.request("ask", b"", 2)).data == b"ask"
-
-
-async def _echo(subject: str) -> bytes:
-    return subject.encode()
-
-
 @pytest.mark.parametrize("way", [_password, _token, _nkey, _creds])
 async def test_a_right_proof_is_taken_on_both_planes(
     way: Callable[[Path], Proof], configured: Configured, tmp_path: Path
@@ -174,7 +165,7 @@ async def test_expired_credentials_are_read_again(
     broker = configured(operator.config)
     async with both(settings_of(broker, creds_file=str(file))) as (plane, control):
         closed = control._session._client
-        await control.subscribe(unique, _echo)
+        await control.subscribe(unique, echo)
         await eventually(lambda: plane.reconnects)
         await eventually(lambda: closed.is_closed)
         await eventually(lambda: control.problem and "xpired" in plane.problem + control.problem)
@@ -194,7 +185,7 @@ async def test_a_connection_that_ends_without_a_word_is_made_again(
     broker = configured("")
     async with await ControlPlane.connect(settings_of(broker), name="test") as control:
         ended = control._session._client
-        await control.subscribe(unique, _echo)
+        await control.subscribe(unique, echo)
         await ended._close(Client.CLOSED, do_cbs=False)
         await eventually(lambda: not control.problem)
         answer = await control._session.request(unique, b"", 2)
@@ -243,17 +234,6 @@ async def test_a_file_that_holds_no_proof_is_an_error_at_once(
 # TLS
 
 
-async def problem_of(nats: NatsSettings) -> str:
-    """What the data plane says while it does not get anywhere."""
-    plane = DataPlane(nats, name="test")
-    connecting = asyncio.create_task(plane.connect())
-    await eventually(lambda: plane.problem.startswith("no broker"))
-    text = plane.problem
-    await plane.close()
-    await asyncio.gather(connecting, return_exceptions=True)
-    return text
-
-
 async def test_tls_with_a_known_authority_works(
     configured: Configured, certificates: Certificates
 ) -> None:
@@ -286,7 +266,7 @@ async def test_client_certificates_are_shown_and_missing_ones_refused(
     broker = configured(certificates.config(verify=True))
     known = settings_of(broker, tls_ca_file=certificates["ca.pem"])
     assert "certificate required" in (await problem_of(known)).lower().replace("_", " ")
-    with pytest.raises(BrokerError, match="(?i)certificate.required"):
+    with pytest.raises(BrokerError, match=r"(?i)certificate.required"):
         await ControlPlane.connect(known, name="test")
     await check_works(settings_of(broker, **certificates.client))
 

@@ -19,6 +19,7 @@ from typing import Self
 from jetmesh.errors import BrokerError, UsageError
 
 _START_SECONDS = 10.0
+_GREETING_SECONDS = 1.0
 _NEEDED = (2, 12)  # the guard of decisions came with it
 
 
@@ -120,7 +121,7 @@ class Broker:
         while time.monotonic() < deadline:
             if self.poll() is not None:
                 break
-            if _info(self.host, self.port):
+            if _answers(self.host, self.port):
                 return
             time.sleep(0.01)
         self.kill()
@@ -174,10 +175,12 @@ def free_port(host: str = "127.0.0.1") -> int:
         return port
 
 
-def _info(host: str, port: int) -> bool:
+def _answers(host: str, port: int) -> bool:
     try:
-        with socket.create_connection((host, port), timeout=1) as connection:
+        with socket.create_connection((host, port), timeout=_GREETING_SECONDS) as connection:
             line = connection.makefile("rb").readline()
+    except TimeoutError:
+        return True  # it lets TLS come first (handshake_first), and listens only when it is ready
     except OSError:
         return False
     return line.startswith(b"INFO ") and bool(json.loads(line[5:]).get("jetstream"))
