@@ -26,6 +26,15 @@ ack_wait = "4s"
 [services.payments.handlers.charge]
 timeout = "4s"
 ack_wait = "4s"
+[services.notifications.handlers.tell_captured]
+timeout = "4s"
+ack_wait = "4s"
+[services.notifications.handlers.tell_declined]
+timeout = "4s"
+ack_wait = "4s"
+[services.notifications.handlers.tell_rejected]
+timeout = "4s"
+ack_wait = "4s"
 """
 
 
