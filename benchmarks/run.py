@@ -18,6 +18,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from harness.contenders import CACHE, HERE, Peer, prepare
 from harness.effects import WORKLOADS as EFFECTS
 from harness.effects import measure_effects
+from harness.encryption import configure
 from harness.history import measure_history
 from harness.machine import describe
 from harness.mesh import measure_mesh, start_to_ready
@@ -99,7 +100,8 @@ class _Benches:
     async def __aenter__(self) -> Bench:
         CACHE.mkdir(exist_ok=True)
         self._folder = tempfile.TemporaryDirectory(dir=CACHE)
-        self._broker = Broker(Path(self._folder.name))
+        folder = Path(self._folder.name)
+        self._broker = Broker(folder, config=configure(folder))
         self._broker.start()
         settings = NatsSettings(url=self._broker.url)
         self._control = await ControlPlane.connect(settings, name="bench")

@@ -26,12 +26,12 @@ class Certificates:
     def __getitem__(self, name: str) -> str:
         return str(self._path / name)
 
-    def config(self, *, verify: bool = False, first: bool = False, clear: bool = False) -> str:
-        """The part of a nats-server's configuration; `clear` takes who comes without TLS, too."""
+    def config(self, *, verify: bool = False, first: bool | str = False) -> str:
+        """The part of a nats-server's configuration; `first` is its `handshake_first`."""
         return (
             f"tls {{ cert_file: '{self['server.pem']}', key_file: '{self['server.key']}', "
             f"ca_file: '{self['ca.pem']}', verify: {_word(verify)}, "
-            f"handshake_first: {_word(first)}, timeout: 5 }}\nallow_non_tls: {_word(clear)}\n"
+            f"handshake_first: {_word(first)}, timeout: 5 }}\n"
         )
 
     @property

@@ -74,7 +74,7 @@ def _bar(name: str, title: str, peer: Mapping[str, Any], measure: str, scale: fl
     )
     return (
         _text(0, y + 14, title)
-        + f'<rect class="{"ours" if name == "jetmesh" else "bar"}" x="{_LEFT}" y="{y}" '
+        + f'<rect class="{"ours" if name.startswith("jetmesh") else "bar"}" x="{_LEFT}" y="{y}" '
         f'width="{width:.1f}" height="{_BAR}" rx="2"/>{mark}'
         + _text(end + 8, y + 14, _shown(peer[measure], measure))
     )

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import venv
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -25,6 +25,8 @@ class Peer:
     command: tuple[str, ...]
     share: int = 1
     """It gets one part in so many of the messages: a slow peer would only take time."""
+    encrypted: bool = False
+    """It connects with TLS."""
 
 
 class PeerMissingError(Exception):
@@ -58,6 +60,14 @@ def _go_fast() -> Peer:
     return Peer("go_fast_json", "Go, go-json", (str(_built("go-peer-fast", "fastjson")),))
 
 
+def _encrypted(build: Callable[[], Peer]) -> Callable[[], Peer]:
+    def encrypted() -> Peer:
+        peer = build()
+        return replace(peer, name=f"{peer.name}_tls", title=f"{peer.title}, TLS", encrypted=True)
+
+    return encrypted
+
+
 def _nats_py() -> Peer:
     _install()
     return Peer("nats_py", "nats-py by hand", (str(_PYTHON), "-m", "peers.nats_py_pipeline"))
@@ -71,7 +81,9 @@ def _faststream() -> Peer:
 
 _BUILDERS: Final[dict[str, Callable[[], Peer]]] = {
     "jetmesh": _jetmesh,
+    "jetmesh_tls": _encrypted(_jetmesh),
     "go": _go,
+    "go_tls": _encrypted(_go),
     "go_fast_json": _go_fast,
     "nats_py": _nats_py,
     "faststream": _faststream,

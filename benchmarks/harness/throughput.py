@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from harness.child import Child
 from harness.contenders import HERE, Peer
+from harness.encryption import AUTHORITY
 from harness.filler import Filler
 from harness.purchases import purchases
 from harness.server import INPUT, OUTPUT, Server
@@ -60,16 +61,23 @@ class Bench:
         with Filler(self.broker.host, self.broker.port) as filler:
             filler.fill(purchases(prefix, amount))
 
-    def start(self, command: tuple[str, ...], workload: str, log: Path) -> Child:
+    def start(self, peer: Peer, workload: str, log: Path) -> Child:
         """Start a peer; its variables are those that a service of jetmesh reads, and two more."""
         environ = {
             "NATS_URL": self.broker.url,
+            **(self._encrypted() if peer.encrypted else {}),
             "WORKLOAD": workload,
             "NATS_DURABLE": durable_of(SERVICES[workload]),
             "JETMESH__HTTP__PORT": "0",
             "PYTHONPATH": os.pathsep.join(filter(None, [str(HERE), os.environ.get("PYTHONPATH")])),
         }
-        return Child((*command, workload), log=log, environ=environ, cwd=HERE)
+        return Child((*peer.command, workload), log=log, environ=environ, cwd=HERE)
+
+    def _encrypted(self) -> dict[str, str]:
+        return {
+            "NATS_URL": f"tls://{self.broker.host}:{self.broker.port}",
+            "JETMESH__NATS__TLS_CA_FILE": str(self.broker.store / AUTHORITY),
+        }
 
 
 def durable_of(service: Service) -> str:
@@ -99,7 +107,7 @@ async def measure(
         await bench.server.renew(SERVICES[workload])
     before = await _stored(bench.server)
     with tempfile.TemporaryDirectory() as folder:
-        child = bench.start(peer.command, workload, Path(folder) / "peer.log")
+        child = bench.start(peer, workload, Path(folder) / "peer.log")
         with child:
             seconds, cpu = await _let_go(
                 bench, child, durable_of(SERVICES[workload]), f"{number}", messages, moved

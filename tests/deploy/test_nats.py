@@ -185,12 +185,16 @@ def test_a_nats_of_ones_own_is_reached_with_its_secret_and_none_is_bundled(rende
         "nats.credentials.secret=mesh",
         "nats.credentials.adminSecret=mesh-admin",
         "nats.tls.secret=ca",
+        "nats.tls.first=true",
+        "nats.ignoreDiscoveredServers=true",
     )
     assert not rendered.kind("StatefulSet")
     assert "nats" not in rendered.kind("Secret")
     text = rendered.one("ConfigMap", "payments")["data"]["jetmesh.toml"]
     assert 'creds_file = "/nats/identity/creds"' in text
     assert 'tls_ca_file = "/nats/tls/ca.crt"' in text
+    assert "tls_first = true" in text
+    assert "ignore_discovered_servers = true" in text
 
     def secrets(kind: str, name: str) -> set[str]:
         volumes = rendered.one(kind, name)["spec"]["template"]["spec"]["volumes"]

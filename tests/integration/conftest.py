@@ -2,6 +2,7 @@
 
 from tests.integration.child_process import child
 from tests.integration.identities import configured
+from tests.integration.secured import secured
 from tests.integration.tiny_project import project, start
 
-__all__ = ["child", "configured", "project", "start"]
+__all__ = ["child", "configured", "project", "secured", "start"]

@@ -47,7 +47,11 @@ class OnPath:
         return b"".join(bytes(each) for each in self.heard if not each.startswith(b"\x16\x03"))
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        there, onward = await asyncio.open_connection("127.0.0.1", self._target)
+        try:
+            there, onward = await asyncio.open_connection("127.0.0.1", self._target)
+        except ConnectionError:
+            writer.close()
+            return
         self._writers += [writer, onward]
         heard = bytearray()
         self.heard.append(heard)

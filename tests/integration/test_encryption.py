@@ -1,4 +1,4 @@
-"""An encrypted broker: every record read once, and nothing believed that came before TLS."""
+"""An encrypted broker: nothing is believed that came before TLS, or that cannot be true."""
 
 # ruff: noqa: S106 - the passwords are those of brokers that live for one test
 
@@ -6,9 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from functools import partial
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -24,13 +22,10 @@ from jetmesh.transport.control import ControlPlane
 from jetmesh.transport.dataplane import DataPlane
 from tests.certificates import Certificates
 from tests.integration.identities import Configured, at
-from tests.integration.network import Proxy
 from tests.integration.on_path import OnPath, appending, claiming
 from tests.integration.planes import (
-    Copier,
     Fate,
     OddServer,
-    Scene,
     both,
     check_works,
     make_stream,
@@ -38,124 +33,8 @@ from tests.integration.planes import (
     publish,
     settings_of,
 )
+from tests.integration.secured import BIG, Ear, through
 from tests.integration.tls_server import TlsServer
-
-USER = "authorization { user: svc, password: 's3cret' }\n"
-BIG = 3 << 20
-
-
-@pytest.fixture
-def secured(configured: Configured, certificates: Certificates) -> Broker:
-    """A nats-server that wants TLS, a client's certificate and a password."""
-    return configured(certificates.config(verify=True) + USER + f"max_payload: {BIG}\n")
-
-
-def through(port: int, certificates: Certificates) -> NatsSettings:
-    url = f"tls://127.0.0.1:{port}"
-    return NatsSettings(url=url, user="svc", password="s3cret", **certificates.client)
-
-
-# records
-
-
-class Ear:
-    """What a pull of the data plane was given."""
-
-    def __init__(self, plane: DataPlane) -> None:
-        self.heard: list[bytes] = []
-        self.pull = plane.inflow("S", "d", limit=1000, on_delivery=self._on_delivery)
-        self.pull.start()
-
-    def _on_delivery(self, _: bytes, __: bytes, ___: bytes, payload: bytes) -> None:
-        self.heard.append(payload)
-
-
-def message(server: TlsServer, payload: bytes) -> bytes:
-    _, sid = server.inbox()
-    reply = b"$JS.ACK.S.d.1.1.1.1700000000000000000.0"
-    return b"MSG s.x %b %b %d\r\n%b\r\n" % (sid, reply, len(payload), payload)
-
-
-@asynccontextmanager
-async def listening(server: TlsServer) -> AsyncIterator[Ear]:
-    async with DataPlane(server.settings, name="test") as plane:
-        ear = Ear(plane)
-        await eventually(lambda: b"MSG.NEXT.S.d" in server.read)
-        yield ear
-
-
-async def test_two_records_of_one_chunk_are_two_messages(certificates: Certificates) -> None:
-    async with TlsServer(certificates) as server, listening(server) as ear:
-        server.send(
-            server.record(message(server, b"ALICE")) + server.record(message(server, b"BOBBY"))
-        )
-        await eventually(lambda: len(ear.heard) == 2)
-        assert ear.heard == [b"ALICE", b"BOBBY"]
-
-
-async def test_records_split_at_every_byte_are_the_same_messages(
-    certificates: Certificates,
-) -> None:
-    async with TlsServer(certificates) as server, listening(server) as ear:
-        sent: list[bytes] = []
-        cut = 1
-        while True:
-            names = [b"%d-%d" % (cut, number) for number in range(3)]
-            chunk = b"".join(server.record(message(server, name)) for name in names)
-            if cut >= len(chunk):
-                break
-            for part in (chunk[:cut], chunk[cut:]):
-                server.send(part)
-                for _ in range(4):  # on loopback it is there at once: let it be read
-                    await asyncio.sleep(0)
-            sent += names
-            cut += 1
-        server.send(chunk)
-        await eventually(lambda: len(ear.heard) == len(sent) + 3)
-        assert ear.heard == sent + names
-        assert cut > 200
-
-
-@pytest.mark.parametrize(("size", "count"), [(1, 100), (7, 500), (1400, 3000)])
-async def test_a_real_server_in_small_pieces_loses_and_doubles_nothing(
-    secured: Broker, certificates: Certificates, unique: str, size: int, count: int
-) -> None:
-    async with (
-        Proxy(secured.port) as proxy,
-        both(through(proxy.port, certificates)) as (plane, control),
-    ):
-        scene = Scene(unique, plane, control)
-        copier = await scene.make()
-        proxy.piece = size
-        await scene.fill(count)
-        await scene.check_all_copied_once(copier, count)
-        assert plane.reconnects == 0
-
-
-def has_copied(copier: Copier, count: int) -> bool:
-    return len(copier.copied) >= count
-
-
-async def test_what_was_held_back_and_comes_at_once_loses_and_doubles_nothing(
-    secured: Broker, certificates: Certificates, unique: str
-) -> None:
-    """Many records in each chunk, as after a pause of the network or of this process."""
-    async with (
-        Proxy(secured.port) as proxy,
-        both(through(proxy.port, certificates)) as (plane, control),
-    ):
-        scene = Scene(unique, plane, control)
-        copier = await scene.make(limit=2000)
-        filling = asyncio.create_task(scene.fill(3000))
-        for part in range(1, 5):
-            await eventually(partial(has_copied, copier, part * 500))
-            proxy.cut("hold")
-            await asyncio.sleep(0.1)  # the pause of the network itself
-            proxy.heal()
-        await filling
-        await scene.check_all_copied_once(copier, 3000)
-        assert plane.reconnects == 0
-
 
 # what is said before TLS
 
@@ -333,13 +212,20 @@ async def test_who_has_tls_without_asking_for_it_is_told(
 # TLS first
 
 
-@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize(
+    ("theirs", "ours"), [(True, True), ("auto", True), ("auto", False), (False, False)]
+)
 async def test_tls_first_works_on_both_planes_where_the_server_has_it(
-    configured: Configured, certificates: Certificates, *, first: bool, unique: str
+    configured: Configured,
+    certificates: Certificates,
+    *,
+    theirs: bool | str,
+    ours: bool,
+    unique: str,
 ) -> None:
     limit = f"max_payload: {BIG}\n"
-    broker = configured(certificates.config(verify=True, first=first) + limit)
-    nats = settings_of(broker, tls_first=first, **certificates.client)
+    broker = configured(certificates.config(verify=True, first=theirs) + limit)
+    nats = settings_of(broker, tls_first=ours, **certificates.client)
     async with both(nats) as (plane, control):
         assert plane.publishes.max_payload == BIG
         await make_stream(control, unique.upper(), f"{unique}.>")
@@ -474,7 +360,7 @@ async def test_an_info_that_cannot_be_true_is_named_by_the_control_plane() -> No
 async def test_nats_py_introduces_itself_to_nobody() -> None:
     """Its own CONNECT would be a second one, and its own PING would be answered twice."""
     async with OddServer() as odd, await ControlPlane.connect(odd.settings, name="test") as control:
-        await control._session.subscribe("x", remembering([]))  # type: ignore[arg-type]
+        await control.subscribe("x", remembering([]))
         await eventually(lambda: b"SUB x" in odd.read)
         assert odd.read.count(b"CONNECT") == 1
         assert bytes(odd.read).index(wire.PING) < bytes(odd.read).index(b"SUB x")

@@ -20,7 +20,11 @@ import (
 const maxInFlight = 16384 // above the durable's max_ack_pending, so that publishing never stalls
 
 func main() {
-	connection, err := nats.Connect(os.Getenv("NATS_URL"), nats.Name("bench-go"))
+	options := []nats.Option{nats.Name("bench-go")}
+	if authority := os.Getenv("JETMESH__NATS__TLS_CA_FILE"); authority != "" {
+		options = append(options, nats.RootCAs(authority))
+	}
+	connection, err := nats.Connect(os.Getenv("NATS_URL"), options...)
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -21,7 +21,7 @@ from jetmesh.transport.auth import credentials, tls_context
 from jetmesh.transport.info import Greeting, Info, read_greeting, read_info
 from jetmesh.transport.servers import Server, in_words
 
-_HANDSHAKE_SECONDS: Final = 5.0
+_HANDSHAKE_SECONDS: Final = 7.0
 _CONNECT_SECONDS: Final = 1.0
 """Beyond it a new attempt is better: what a network dropped comes back only after growing waits."""
 _FAREWELL_SECONDS: Final = 0.5
@@ -98,7 +98,7 @@ async def connect(server: Server, nats: NatsSettings, name: str, *, patience: fl
         OSError: no server there, or its certificate is not trusted.
         BrokerError: the server refused us, or is not what we asked for.
         SettingsError: credentials or certificates cannot be read.
-        TimeoutError: it did not answer in time, five seconds for everything.
+        TimeoutError: it did not answer in time, seven seconds for everything.
     """
     handshake = _Handshake(server, nats, name)
     try:

@@ -93,6 +93,11 @@ class Session:
         """What the server said of itself when it was connected."""
         return self._stream.connection.info if self._stream else Info()
 
+    @property
+    def encrypted(self) -> bool:
+        """Whether it was connected with TLS."""
+        return self._stream is not None and self._stream.connection.server.tls
+
     async def connect(self, *, patient: bool) -> None:
         """Connect; `patient` waits for a broker that takes us as long as it takes.
 

@@ -117,6 +117,7 @@ CASES: dict[str, Callable[[], Facts]] = {
     "storage-full": lambda: monitored(JetStreamConfig(100, sync_always=True), 95),
     "account-near": lambda: account(storage=80, limits=Limits(max_storage=100)),
     "account-full": lambda: account(tiers={"R3": Tier(streams=3, limits=Limits(max_streams=3))}),
+    "tls-unasked": lambda: facts(server=Server("nats://a", "a", "2.15.1", tls_unasked=True)),
     "max-payload": lambda: facts(server=Server("nats://a", "a", "2.15.1", "C3", 65536)),
     "clock": lambda: facts({"clocks": {"a": -3.0}}),
     "not-applied": lambda: facts(changes=missing("stream", *ALL_STREAMS)),

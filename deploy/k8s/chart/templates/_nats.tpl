@@ -15,6 +15,12 @@ tls_cert_file = "/nats/tls/tls.crt"
 tls_key_file = "/nats/tls/tls.key"
   {{- end }}
 {{- end }}
+{{- if $nats.tls.first }}
+tls_first = true
+{{- end }}
+{{- if $nats.ignoreDiscoveredServers }}
+ignore_discovered_servers = true
+{{- end }}
 {{- end }}
 
 {{- /* .root, .who: services or admin. */ -}}

@@ -31,6 +31,8 @@ class Server:
     cluster: str = ""
     """Empty when it stands alone."""
     max_payload: int = 1 << 20
+    tls_unasked: bool = False
+    """Encrypted, though the settings do not ask for it."""
 
 
 @dataclass(frozen=True, slots=True)

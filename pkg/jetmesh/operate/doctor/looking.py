@@ -25,8 +25,8 @@ from jetmesh.operate.doctor.instances import instances
 from jetmesh.operate.doctor.monitoring import monitored, waiting
 from jetmesh.settings import NatsSettings, without_userinfo
 from jetmesh.transport import provision
+from jetmesh.transport.auth import wants_tls
 from jetmesh.transport.control import ApiError, ControlPlane
-from jetmesh.transport.info import Info
 from jetmesh.transport.provision import Change
 from jetmesh.transport.session import Session
 
@@ -70,7 +70,7 @@ async def look(patient: Patient, before: Look | None = None, *, own: bool = True
             account = await _account(control)
         except BrokerError as error:
             return Facts(patient.topology, server, silence=_silence(error))
-        server = _server(session.info, server.url)
+        server = _server(session, server.url, tls_asked=wants_tls(patient.nats))
         looking = _Looking(patient, control, session)
         return await looking.facts(server, account, before, own=own)
 
@@ -265,11 +265,13 @@ def _silence(error: BrokerError) -> Silence:
     return Silence("old" if "too old" in error.message else "refuses", error.message)
 
 
-def _server(info: Info, url: str) -> Server:
+def _server(session: Session, url: str, *, tls_asked: bool) -> Server:
+    info = session.info
     return Server(
         url=url,
         name=info.server_name,
         version=info.version,
         cluster=info.cluster,
         max_payload=info.max_payload or 0,
+        tls_unasked=session.encrypted and not tls_asked,
     )

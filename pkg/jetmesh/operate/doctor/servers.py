@@ -137,6 +137,14 @@ PAYLOAD = Kind(
     "Below 1 MiB dead letters may have to leave their payload in its stream; above 8 MiB the "
     "server slows down. The default is 1 MiB.",
 )
+TLS_UNASKED = Kind(
+    "tls-unasked",
+    "warning",
+    "The broker at {about} wants TLS, the settings do not ask for it.",
+    "the connection is encrypted only because the server's first word, in the clear, says so",
+    "Write tls:// in nats.url, or name nats.tls_ca_file: else somebody on the path can say that "
+    "there is no TLS, and read the password.",
+)
 CLOCK = Kind(
     "clock",
     "warning",
@@ -149,7 +157,7 @@ CLOCK = Kind(
 KINDS: Final = (
     *(ABSENT, REFUSES, OLD, NO_JETSTREAM, NO_QUORUM, DENIED, UNSEEN, UNHEALTHY),
     *(SYNC_LATE, SYNC_SHORT, SYNC_UNSEEN),
-    *(STORAGE_NEAR, STORAGE_FULL, ACCOUNT_NEAR, ACCOUNT_FULL, PAYLOAD, CLOCK),
+    *(STORAGE_NEAR, STORAGE_FULL, ACCOUNT_NEAR, ACCOUNT_FULL, PAYLOAD, TLS_UNASKED, CLOCK),
 )
 _SILENCES: Final = {
     "absent": ABSENT,
@@ -228,6 +236,12 @@ def payload(facts: Facts) -> Iterator[Finding]:
         yield PAYLOAD.found(facts.server.name, f"max_payload is {largest}", size=size(largest))
 
 
+def encryption(facts: Facts) -> Iterator[Finding]:
+    """Would we notice if TLS were switched off?"""
+    if facts.server.tls_unasked:
+        yield TLS_UNASKED.found(facts.server.url, "")
+
+
 def clocks(facts: Facts) -> Iterator[Finding]:
     """Do we agree on what time it is?"""
     for server, ahead in sorted(facts.now.clocks.items()):
@@ -236,7 +250,18 @@ def clocks(facts: Facts) -> Iterator[Finding]:
             yield CLOCK.found(server, "", span=span(abs(ahead)), way=way)
 
 
-CHECKS: Final = (answers, quorum, sight, health, sync, storage, account, payload, clocks)
+CHECKS: Final = (
+    answers,
+    quorum,
+    sight,
+    health,
+    sync,
+    storage,
+    account,
+    payload,
+    encryption,
+    clocks,
+)
 
 
 def _limit(what: str, count: int, limit: int, shown: Callable[[int], str]) -> Iterator[Finding]:

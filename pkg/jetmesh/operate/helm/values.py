@@ -112,6 +112,8 @@ class NatsTls(Struct, frozen=True, kw_only=True):
     """A Secret with `ca.crt`."""
     client: bool = False
     """It holds `tls.crt` and `tls.key` of ours, too."""
+    first: bool = False
+    """TLS from the first byte, for servers with `handshake_first`."""
 
 
 class NatsPasswords(Struct, frozen=True, kw_only=True):
@@ -154,6 +156,9 @@ class NatsValues(Struct, frozen=True, kw_only=True):
     """The account of our streams, as KEDA asks for it."""
     credentials: NatsCredentials = NatsCredentials()
     tls: NatsTls = NatsTls()
+    ignore_discovered_servers: bool = False
+    """Connect to the servers of `url` only, not to those that they tell of: where a load balancer
+    stands before them."""
     image: Image = "nats:2.15.1-alpine"
     """Of the bundled NATS, 2.12 or newer."""
     existing_secret: str = ""
