@@ -21,6 +21,8 @@ from jetmesh.errors import BrokerError
 from jetmesh.transport.handshake import Connection
 
 _CLOSE_SECONDS: Final = 0.5
+_ANSWERED: Final = (b"CONNECT ", b"PING")
+"""What nats-py's handshake sends; ours has sent it, and read what comes of it."""
 _BUFFER: Final = 1 << 20
 """Bytes kept for nats-py before the socket is read no further."""
 
@@ -36,7 +38,7 @@ class Stream(Transport):
         self._again = again
         self._reader: asyncio.StreamReader | None = None
         self._writer: asyncio.StreamWriter | None = None
-        self._handshake_left = 0
+        self._answered: tuple[bytes, ...] = ()
 
     def __bool__(self) -> bool:
         return True  # or nats-py would put one of its own in our place
@@ -48,7 +50,7 @@ class Stream(Transport):
             self.connection = await self._again()
         self._reader = asyncio.StreamReader(limit=_BUFFER)
         self._reader.feed_data(_greeting(self.connection))
-        self._handshake_left = 2
+        self._answered = _ANSWERED
         protocol = asyncio.StreamReaderProtocol(self._reader)
         try:
             self.connection.hand_to(protocol)
@@ -69,9 +71,9 @@ class Stream(Transport):
         raise NotImplementedError
 
     def write(self, payload: bytes) -> None:
-        """Send; the CONNECT and the PING of nats-py's own handshake have been answered already."""
-        if self._handshake_left:
-            self._handshake_left -= 1
+        """Send, unless it belongs to a handshake that is over already."""
+        if self._answered and payload.startswith(self._answered[0]):
+            self._answered = self._answered[1:]
         elif self._writer is not None and not self._writer.is_closing():
             self._writer.write(payload)
 
