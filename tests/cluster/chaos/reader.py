@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import nats
 import nats.errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
@@ -119,13 +118,24 @@ class Post:
                     yield str(json.loads(line)["message_id"])
 
 
+class _Client(Client):
+    """nats-py forgets the socket of an attempt that came to nothing."""
+
+    async def _connect_to_server(self, s: Any) -> None:
+        writer = getattr(self._transport, "_io_writer", None)
+        if writer is not None:
+            writer.transport.abort()
+        await super()._connect_to_server(s)
+
+
 async def connect(url: str) -> Client:
     """A client that reconnects for ever, and is silent about it."""
 
     async def ignore(_: Exception) -> None:
         """What fails is seen where it is asked for."""
 
-    return await nats.connect(
+    client = _Client()
+    await client.connect(
         url.split(","),
         name="chaos accounts",
         max_reconnect_attempts=-1,
@@ -134,6 +144,7 @@ async def connect(url: str) -> Client:
         max_outstanding_pings=2,
         error_cb=ignore,
     )
+    return client
 
 
 async def _next(queue: asyncio.Queue[Msg]) -> Msg:
