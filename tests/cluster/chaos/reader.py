@@ -139,7 +139,7 @@ async def connect(url: str) -> Client:
         url.split(","),
         name="chaos accounts",
         max_reconnect_attempts=-1,
-        reconnect_time_wait=0.2,
+        reconnect_time_wait=0.2,  # type: ignore[arg-type]  # it only sleeps so long
         ping_interval=2,
         max_outstanding_pings=2,
         error_cb=ignore,
