@@ -17,6 +17,7 @@ from tests.certificates import Certificates
 from tests.cluster.chaos.asking import ask
 from tests.cluster.chaos.shop import Shop
 from tests.integration.planes import publish
+from tests.shop.conftest import SETTINGS
 from tests.shop.outcomes import check_outcomes, purchase
 
 PURCHASES = 300
@@ -28,7 +29,7 @@ SERVICES = (
     "business-dashboard",
     "customer-dashboard",
 )
-SETTINGS = """
+ENCRYPTED = """
 [nats]
 url = "{url}"
 tls_ca_file = "{ca}"
@@ -41,19 +42,6 @@ gateway_url = "http://127.0.0.1:{gateway}"
 [services.notifications.settings]
 smtp_port = {smtp}
 """
-# what a killed service had in flight comes back soon
-SOON = """
-[services.{0}.handlers.{1}]
-timeout = "4s"
-ack_wait = "4s"
-"""
-HANDLERS = (
-    ("order-validation", "decide"),
-    ("payments", "charge"),
-    ("notifications", "tell_captured"),
-    ("notifications", "tell_declined"),
-    ("notifications", "tell_rejected"),
-)
 
 
 async def test_every_purchase_has_one_outcome_and_one_mail_on_tls(
@@ -86,7 +74,7 @@ def shop_on(nats: NatsSettings, folder: Path) -> Shop:
     settings = folder / "jetmesh.toml"
     shop = Shop(folder, settings, SERVICES)
     settings.write_text(
-        SETTINGS.format(
+        ENCRYPTED.format(
             url=nats.url,
             ca=nats.tls_ca_file,
             cert=nats.tls_cert_file,
@@ -95,7 +83,7 @@ def shop_on(nats: NatsSettings, folder: Path) -> Shop:
             gateway=shop.gateway_port,
             smtp=shop.smtp_port,
         )
-        + "".join(SOON.format(*handler) for handler in HANDLERS)
+        + SETTINGS
     )
     return shop
 
