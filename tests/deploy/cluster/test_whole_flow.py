@@ -14,7 +14,8 @@ import pytest
 from tests.deploy.cluster.kube import Namespace, eventually
 from tests.deploy.conftest import ROOT
 
-START_SECONDS = 1.5
+LONGEST_START = 5.0
+"""Seconds. No measure of speed, those come from benchmarks: what takes longer is broken."""
 HOW_LONG = """
 import pathlib, time
 ticks = int(pathlib.Path("/proc/1/stat").read_text().rpartition(")")[2].split()[19])
@@ -108,11 +109,11 @@ def test_a_pod_is_nobody_on_a_root_that_cannot_be_written(shop: Namespace) -> No
     assert told.split() == ["65532", "65532", "30", "30", "30", "False"]
 
 
-def test_a_service_is_ready_in_a_second_and_a_half(shop: Namespace) -> None:
+def test_a_service_is_ready_within_seconds(shop: Namespace) -> None:
     """The best of three: the machine that runs this does other things, too."""
     seconds = [start_seconds(shop) for _ in range(3)]
     print(f"start: {[round(each, 2) for each in seconds]} s")  # noqa: T201 - -s shows what was measured
-    assert min(seconds) < START_SECONDS
+    assert min(seconds) < LONGEST_START
 
 
 def start_seconds(shop: Namespace) -> float:
