@@ -27,7 +27,7 @@ from harness.options import WORKLOADS, Options, read_options
 from harness.report import show, write
 from harness.server import Server
 from harness.throughput import Bench, Sample, measure
-from jetmesh.operate.broker import Broker
+from jetmesh.operate.up.broker import Broker
 from jetmesh.settings import NatsSettings
 from jetmesh.transport.control import ControlPlane
 

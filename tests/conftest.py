@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from jetmesh.operate.broker import Broker
+from jetmesh.operate.up.broker import Broker
 from tests.certificates import Certificates
 
 _numbers = itertools.count(1)

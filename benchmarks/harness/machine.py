@@ -11,7 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from harness.contenders import HERE
-from jetmesh.operate.broker import find_server
+from jetmesh.operate.up.broker import find_server
 
 _GIB = 1 << 30
 

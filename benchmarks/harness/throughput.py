@@ -18,7 +18,7 @@ from harness.filler import Filler
 from harness.purchases import purchases
 from harness.server import INPUT, OUTPUT, Server
 from jetmesh import Service
-from jetmesh.operate.broker import Broker
+from jetmesh.operate.up.broker import Broker
 from peers.jetmesh_app import SERVICES
 
 WARM_UP: Final = 2000

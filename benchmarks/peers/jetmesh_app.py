@@ -74,6 +74,6 @@ board.read_model(Board, events=[OrderValidated, OrderRejected])
 SERVICES = {s.name.removeprefix("bench-"): s for s in (process, consume, board, effect, blind)}
 
 if __name__ == "__main__":
-    from jetmesh.run import run
+    from jetmesh import run
 
     run(SERVICES[sys.argv[1]])

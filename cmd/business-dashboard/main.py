@@ -1,6 +1,6 @@
 """Run the business dashboard."""
 
-from jetmesh.run import run
+from jetmesh import run
 from shop.business_dashboard import service
 
 if __name__ == "__main__":

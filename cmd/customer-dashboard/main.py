@@ -1,6 +1,6 @@
 """Run the customer dashboard."""
 
-from jetmesh.run import run
+from jetmesh import run
 from shop.customer_dashboard import service
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Run notifications."""
 
-from jetmesh.run import run
+from jetmesh import run
 from shop.notifications import service
 
 if __name__ == "__main__":

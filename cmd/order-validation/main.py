@@ -1,6 +1,6 @@
 """Run order validation."""
 
-from jetmesh.run import run
+from jetmesh import run
 from shop.order_validation import service
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Run payments."""
 
-from jetmesh.run import run
+from jetmesh import run
 from shop.payments import service
 
 if __name__ == "__main__":

@@ -23,20 +23,12 @@ import msgspec
 import structlog
 from msgspec import Struct
 
-from jetmesh.declare import (
-    LANES,
-    Delivery,
-    Handler,
-    Service,
-    derive,
-    escape_key,
-    key_of,
-    spec_of,
-)
+from jetmesh.declare import Delivery, Handler, Service, derive, escape_key, key_of, spec_of
 from jetmesh.errors import UsageError
-from jetmesh.operate.broker import Broker
-from jetmesh.run.outputs import Outputs
-from jetmesh.run.running import Running
+from jetmesh.operate.up.broker import Broker
+from jetmesh.protocol.streams import LANES
+from jetmesh.runtime.message.outputs import Outputs
+from jetmesh.runtime.running import Running
 from jetmesh.settings import Loaded, load_settings
 from jetmesh.transport.control import ControlPlane, PubAck, StoredMessage
 

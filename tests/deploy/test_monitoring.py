@@ -8,8 +8,8 @@ import re
 import pytest
 
 from jetmesh.operate.project import Whole
-from jetmesh.run.prometheus import ServiceCollector, exposition
-from jetmesh.run.running import Running
+from jetmesh.runtime.prometheus import ServiceCollector, exposition
+from jetmesh.runtime.running import Running
 from jetmesh.settings import load_settings
 from tests.deploy.conftest import Render, Rendered
 

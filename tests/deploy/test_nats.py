@@ -11,7 +11,7 @@ from time import monotonic
 import pytest
 
 from jetmesh.errors import BrokerError
-from jetmesh.operate.broker import find_server, free_port
+from jetmesh.operate.up.broker import find_server, free_port
 from jetmesh.settings import NatsSettings
 from jetmesh.transport.control import ControlPlane
 from tests.deploy.conftest import Render, Rendered

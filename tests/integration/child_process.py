@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from jetmesh.operate.broker import Broker, free_port
+from jetmesh.operate.up.broker import Broker, free_port
 from jetmesh.testing import eventually
 
 CHILD = Path(__file__).parent / "children" / "working.py"

@@ -15,7 +15,7 @@ from typing import Any
 import nkeys
 import pytest
 
-from jetmesh.operate.broker import Broker
+from jetmesh.operate.up.broker import Broker
 from jetmesh.settings import NatsSettings
 
 _PLAIN = ("subs", "data", "payload", "imports", "exports", "conn", "leaf")

@@ -10,8 +10,8 @@ from msgspec import Struct
 
 from jetmesh import Delivery, Policy, Service, event
 from jetmesh.declare import Duration
-from jetmesh.operate.broker import Broker
-from jetmesh.run.consumer import Consumer
+from jetmesh.operate.up.broker import Broker
+from jetmesh.runtime.message.consumer import Consumer
 from jetmesh.testing import Mesh, mesh
 
 Work = Callable[[str, Delivery], None]

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from jetmesh.operate.broker import Broker
+from jetmesh.operate.up.broker import Broker
 from jetmesh.settings import NatsSettings
 from jetmesh.transport.dataplane import DataPlane
 from tests.certificates import Certificates

@@ -12,10 +12,10 @@ from msgspec import Meta, Struct
 
 from jetmesh import Service, event
 from jetmesh.declare import Topology, derive
-from jetmesh.operate.broker import Broker
-from jetmesh.operate.deadletters import Wanted
-from jetmesh.operate.deadletters_doing import Desk, Outcome
-from jetmesh.operate.deadletters_reading import find, notes, select
+from jetmesh.operate.deadletters.desk import Desk, Outcome
+from jetmesh.operate.deadletters.letter import Wanted
+from jetmesh.operate.deadletters.store import find, notes, select
+from jetmesh.operate.up.broker import Broker
 from jetmesh.transport import provision
 from jetmesh.transport.control import ControlPlane, StoredMessage
 from tests.integration.planes import settings_of

@@ -15,7 +15,7 @@ import pytest
 
 from jetmesh.errors import BrokerError, BrokerUnreachable, DriftError
 from jetmesh.operate.applying import passes
-from jetmesh.operate.broker import Broker, free_port
+from jetmesh.operate.up.broker import Broker, free_port
 from jetmesh.settings import NatsSettings
 from jetmesh.transport.control import ApiError, ControlPlane
 

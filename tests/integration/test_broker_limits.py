@@ -13,8 +13,9 @@ import pytest
 from msgspec import Struct
 
 from jetmesh import Policy, Service, event
-from jetmesh.declare import DEADLETTERS, Duration
-from jetmesh.operate.broker import Broker
+from jetmesh.declare import Duration
+from jetmesh.operate.up.broker import Broker
+from jetmesh.protocol.streams import DEADLETTERS
 from jetmesh.settings import NatsSettings
 from jetmesh.testing import Mesh, eventually, mesh
 from jetmesh.transport.control import ControlPlane

@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from jetmesh.operate.broker import Broker, free_port
-from jetmesh.run.lanes import Origin, later_subject, schedule
+from jetmesh.operate.up.broker import Broker, free_port
+from jetmesh.protocol.lanes import Origin, later_subject, schedule
 from jetmesh.settings import NatsSettings
 from jetmesh.testing import mesh
 from jetmesh.transport.control import ControlPlane

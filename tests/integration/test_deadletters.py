@@ -21,7 +21,7 @@ from unittest import mock
 import pytest
 
 from jetmesh import cli
-from jetmesh.operate.broker import Broker, free_port
+from jetmesh.operate.up.broker import Broker, free_port
 from jetmesh.transport.control import ControlPlane
 from tests.integration.planes import settings_of
 from tests.integration.some_letters import lane, open_letters, put_letter

@@ -14,11 +14,11 @@ from msgspec import Struct
 
 from jetmesh import Policy, Reject, Service, event
 from jetmesh.declare import Duration, derive
-from jetmesh.operate.broker import Broker
-from jetmesh.operate.deadletters import Wanted
-from jetmesh.operate.deadletters_doing import Outcome
-from jetmesh.operate.deadletters_many import replay_all
-from jetmesh.operate.deadletters_reading import find, select, story
+from jetmesh.operate.deadletters.bulk import replay_all
+from jetmesh.operate.deadletters.desk import Outcome
+from jetmesh.operate.deadletters.letter import Wanted
+from jetmesh.operate.deadletters.store import find, select, story
+from jetmesh.operate.up.broker import Broker
 from jetmesh.testing import Mesh, eventually, mesh
 from tests.integration.some_letters import desk_of, open_letters
 

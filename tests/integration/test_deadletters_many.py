@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from jetmesh.operate.broker import Broker
-from jetmesh.operate.deadletters import Wanted
-from jetmesh.operate.deadletters_doing import Outcome
-from jetmesh.operate.deadletters_many import drop_all, replay_all, try_all
+from jetmesh.operate.deadletters.bulk import drop_all, replay_all, try_all
+from jetmesh.operate.deadletters.desk import Outcome
+from jetmesh.operate.deadletters.letter import Wanted
+from jetmesh.operate.up.broker import Broker
 from jetmesh.testing import eventually
 from tests.integration.some_letters import (
     Scene,

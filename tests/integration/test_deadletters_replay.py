@@ -13,10 +13,10 @@ import pytest
 import pytest_asyncio
 
 from jetmesh.errors import BrokerError, ContractViolation, JetmeshError
-from jetmesh.operate.broker import Broker
-from jetmesh.operate.deadletters import Wanted
-from jetmesh.operate.deadletters_payload import content_of
-from jetmesh.operate.deadletters_reading import find, on_lane, select
+from jetmesh.operate.deadletters.letter import Wanted
+from jetmesh.operate.deadletters.payload import content_of
+from jetmesh.operate.deadletters.store import find, on_lane, select
+from jetmesh.operate.up.broker import Broker
 from jetmesh.transport.control import ControlPlane
 from tests.integration.planes import settings_of
 from tests.integration.some_letters import (

@@ -9,8 +9,8 @@ import pytest
 
 from jetmesh import Delivery, Retry
 from jetmesh.declare import Duration
-from jetmesh.operate.broker import Broker
-from jetmesh.run.lanes import Origin
+from jetmesh.operate.up.broker import Broker
+from jetmesh.protocol.lanes import Origin
 from jetmesh.testing import Mesh, eventually
 from tests.integration.one_handler import letters, stop, working
 

@@ -15,8 +15,8 @@ import pytest
 from msgspec import Struct
 
 from jetmesh import Service, event
-from jetmesh.operate.broker import Broker
-from jetmesh.run.discovery import Discovery
+from jetmesh.operate.up.broker import Broker
+from jetmesh.runtime.discovery import Discovery
 from jetmesh.settings import NatsSettings
 from jetmesh.testing import Mesh, eventually, mesh
 from jetmesh.transport.control import ControlPlane

@@ -13,13 +13,14 @@ import pytest
 from msgspec import Struct
 
 from jetmesh import Reject, Service, event
-from jetmesh.declare import DEADLETTERS, LANES, derive
-from jetmesh.operate.broker import Broker, free_port
+from jetmesh.declare import derive
 from jetmesh.operate.doctor.diagnosis import findings
 from jetmesh.operate.doctor.finding import Finding
-from jetmesh.operate.doctor.looking import Patient, look
-from jetmesh.run.discovery import Discovery
-from jetmesh.run.lanes import Origin, lane_subject, suspect_subject
+from jetmesh.operate.doctor.survey import Patient, look
+from jetmesh.operate.up.broker import Broker, free_port
+from jetmesh.protocol.lanes import Origin, lane_subject, suspect_subject
+from jetmesh.protocol.streams import DEADLETTERS, LANES
+from jetmesh.runtime.discovery import Discovery
 from jetmesh.settings import NatsSettings
 from jetmesh.testing import Mesh, eventually, mesh
 from jetmesh.transport import provision

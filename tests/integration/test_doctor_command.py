@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from jetmesh.operate.broker import Broker, free_port
+from jetmesh.operate.up.broker import Broker, free_port
 from jetmesh.settings import NatsSettings
 from jetmesh.transport.control import ControlPlane
 from tests.integration.tiny_project import JETMESH, Up, clean_environment, eventually
@@ -72,7 +72,7 @@ def project(root: Path) -> Path:
         main.parent.mkdir(parents=True)
         main.write_text(
             f"import sys; sys.path.insert(0, {str(root)!r})\n"
-            f"from jetmesh.run import run\nfrom tiny_{name} import service\nrun(service)\n"
+            f"from jetmesh import run\nfrom tiny_{name} import service\nrun(service)\n"
         )
     return root
 

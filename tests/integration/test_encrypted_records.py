@@ -9,7 +9,7 @@ from functools import partial
 
 import pytest
 
-from jetmesh.operate.broker import Broker
+from jetmesh.operate.up.broker import Broker
 from jetmesh.testing import eventually
 from jetmesh.transport.dataplane import DataPlane
 from tests.certificates import Certificates

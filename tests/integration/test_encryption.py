@@ -15,7 +15,7 @@ from structlog.testing import capture_logs
 
 from jetmesh import wire
 from jetmesh.errors import BrokerError, SettingsError
-from jetmesh.operate.broker import Broker
+from jetmesh.operate.up.broker import Broker
 from jetmesh.settings import NatsSettings
 from jetmesh.testing import eventually
 from jetmesh.transport.control import ControlPlane

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from jetmesh import Delivery, Policy, Reject, Retry, Service, event
 from jetmesh.declare import Duration
-from jetmesh.operate.broker import Broker
+from jetmesh.operate.up.broker import Broker
 from jetmesh.testing import eventually, mesh
 
 

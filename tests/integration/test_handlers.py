@@ -13,8 +13,8 @@ from structlog.testing import capture_logs
 from jetmesh import Delivery, Policy, Retry, Service, event
 from jetmesh.declare import Duration
 from jetmesh.errors import BrokerError
-from jetmesh.operate.broker import Broker
-from jetmesh.run.consumer import Consumer
+from jetmesh.operate.up.broker import Broker
+from jetmesh.runtime.message.consumer import Consumer
 from jetmesh.testing import Mesh, eventually, mesh
 
 Work = Callable[[str, Delivery], Awaitable[None]]

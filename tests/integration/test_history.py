@@ -12,8 +12,8 @@ from msgspec import Struct
 
 from jetmesh import Record, event
 from jetmesh.declare import spec_of
-from jetmesh.operate.broker import Broker
-from jetmesh.run.history import History
+from jetmesh.operate.up.broker import Broker
+from jetmesh.runtime.projection import History
 from jetmesh.settings import NatsSettings
 from jetmesh.testing import eventually
 from jetmesh.transport.control import ControlPlane

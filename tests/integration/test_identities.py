@@ -13,7 +13,7 @@ import pytest
 from nats.aio.client import Client
 
 from jetmesh.errors import BrokerError, SettingsError
-from jetmesh.operate.broker import Broker
+from jetmesh.operate.up.broker import Broker
 from jetmesh.settings import NatsSettings
 from jetmesh.testing import eventually
 from jetmesh.transport.control import ControlPlane

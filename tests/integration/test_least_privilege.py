@@ -12,11 +12,12 @@ import pytest
 from msgspec import Struct
 
 from jetmesh import Delivery, Policy, Record, Reject, Retry, Service, derive, event
-from jetmesh.declare import DEADLETTERS, LANES, REFUSALS, Duration, Topology
+from jetmesh.declare import Duration, Topology
 from jetmesh.errors import BrokerError
-from jetmesh.operate.broker import Broker
 from jetmesh.operate.permissions import CLIENTS, authorization, inbox_prefix, password_variable
-from jetmesh.run import Running
+from jetmesh.operate.up.broker import Broker
+from jetmesh.protocol.streams import DEADLETTERS, LANES, REFUSALS
+from jetmesh.runtime.running import Running
 from jetmesh.settings import NatsSettings
 from jetmesh.testing import _load, eventually
 from jetmesh.transport.control import ControlPlane

@@ -12,9 +12,10 @@ from msgspec import Struct
 from structlog.testing import capture_logs
 
 from jetmesh import Policy, Record, Service, derive, event
-from jetmesh.declare import LANES, Duration, Topology
-from jetmesh.operate.broker import Broker
-from jetmesh.run.durables import DurableWatch
+from jetmesh.declare import Duration, Topology
+from jetmesh.operate.up.broker import Broker
+from jetmesh.protocol.streams import LANES
+from jetmesh.runtime.watch import DurableWatch
 from jetmesh.testing import Mesh, eventually, mesh
 from jetmesh.transport.control import ApiError
 from jetmesh.transport.provision import apply, plan
@@ -299,7 +300,7 @@ async def test_a_stream_made_again_without_its_durable_is_read_from_its_first_ev
 async def test_a_durable_that_stands_still_with_messages_waiting_is_not_ready(
     broker: Broker, unique: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("jetmesh.run.durables.STALL_SECONDS", 0.2)
+    monkeypatch.setattr("jetmesh.declare.topology.STALL_SECONDS", 0.2)
     policy = Policy(timeout=Duration(0.1), ack_wait=Duration(5))
     async with at_work(broker, Declared(unique, policy=policy), DEVELOPMENT) as scene:
         running = scene.m.running[scene.d.service.name]

@@ -13,7 +13,7 @@ from time import monotonic
 import pytest
 
 from jetmesh.errors import BrokerError
-from jetmesh.operate.broker import Broker, free_port
+from jetmesh.operate.up.broker import Broker, free_port
 from jetmesh.settings import NatsSettings
 from jetmesh.testing import eventually
 from jetmesh.transport.control import ControlPlane

@@ -16,9 +16,9 @@ from msgspec import Struct
 
 from jetmesh import Policy, Service, derive, event
 from jetmesh.declare import Duration
-from jetmesh.operate.broker import Broker
-from jetmesh.run.consumer import Consumer
-from jetmesh.run.metrics import HandlerStats
+from jetmesh.operate.up.broker import Broker
+from jetmesh.runtime.message.consumer import Consumer
+from jetmesh.runtime.message.metrics import HandlerStats
 from jetmesh.testing import Mesh, eventually, mesh
 from jetmesh.transport.provision import apply, plan
 

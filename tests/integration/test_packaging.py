@@ -47,7 +47,7 @@ def test_the_wheel_installs_into_a_clean_environment(wheel: Path, tmp_path: Path
     )
     assert "publish" in shown.stdout
     subprocess.run(
-        [str(binaries / "python"), "-c", "import jetmesh.run, shop.system, shop_contracts"],
+        [str(binaries / "python"), "-c", "import jetmesh.runtime, shop.system, shop_contracts"],
         check=True,
         cwd=tmp_path,
     )

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from jetmesh.operate.broker import Broker
-from jetmesh.run.suspects import DEATHS
+from jetmesh.operate.up.broker import Broker
+from jetmesh.runtime.message.quarantine import DEATHS
 from jetmesh.settings import NatsSettings
 from jetmesh.testing import eventually
 from jetmesh.transport.control import ControlPlane

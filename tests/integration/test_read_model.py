@@ -11,8 +11,8 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from jetmesh import Record, Service, derive, event
-from jetmesh.operate.broker import Broker
-from jetmesh.run import Running
+from jetmesh.operate.up.broker import Broker
+from jetmesh.runtime.running import Running
 from jetmesh.settings import NatsSettings
 from jetmesh.testing import Mesh, _load, eventually, mesh
 from jetmesh.transport.control import ControlPlane

@@ -7,9 +7,10 @@ import asyncio
 import pytest
 
 from jetmesh import Delivery, Reject, Retry
-from jetmesh.declare import LANES, Duration
-from jetmesh.operate.broker import Broker
-from jetmesh.run.consumer import Consumer
+from jetmesh.declare import Duration
+from jetmesh.operate.up.broker import Broker
+from jetmesh.protocol.streams import LANES
+from jetmesh.runtime.message.consumer import Consumer
 from jetmesh.testing import Mesh, eventually
 from tests.integration.one_handler import letters, outcomes, state, stop, working
 

@@ -10,7 +10,7 @@ from time import monotonic
 
 import pytest
 
-from jetmesh.operate.broker import Broker
+from jetmesh.operate.up.broker import Broker
 from jetmesh.testing import eventually
 from jetmesh.transport.control import ControlPlane
 from jetmesh.transport.dataplane import DataPlane

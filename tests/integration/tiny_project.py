@@ -17,8 +17,8 @@ from typing import Any
 
 import pytest
 
-from jetmesh.operate import upfile
-from jetmesh.operate.broker import free_port
+from jetmesh.operate.up import upfile
+from jetmesh.operate.up.broker import free_port
 
 JETMESH = str(Path(sys.executable).with_name("jetmesh"))
 

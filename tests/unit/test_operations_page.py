@@ -12,7 +12,7 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from jetmesh.cli.app import app
-from jetmesh.run.prometheus import ServiceCollector, exposition
+from jetmesh.runtime.prometheus import ServiceCollector, exposition
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = [DOCS.parent / "README.md", *sorted(DOCS.rglob("*.md"))]

@@ -13,7 +13,7 @@ from msgspec import Struct, ValidationError
 
 from jetmesh import ContractViolation, Delivery, Reject, Service, event
 from jetmesh.errors import UsageError
-from jetmesh.run.outputs import ConflictingOutputs, UndeclaredOutput
+from jetmesh.runtime.message.outputs import ConflictingOutputs, UndeclaredOutput
 from jetmesh.testing import aoutputs, delivery, eventually, outputs, subject_of
 
 

@@ -41,7 +41,7 @@ def main() -> None:
 
 
 def _complain(message: str, remedy: str) -> None:
-    from jetmesh.operate.lines import printable  # noqa: PLC0415 - only when there is an error
+    from jetmesh.operate.up.lines import printable  # noqa: PLC0415 - only when there is an error
 
     for text in (*message.splitlines(), remedy):
         if text:

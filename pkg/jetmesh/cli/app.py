@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from jetmesh import __version__
-from jetmesh.cli.deadletters import deadletters
+from jetmesh.cli.deadletters.app import deadletters
 from jetmesh.cli.options import AsJson, NatsUrl, System
 
 app = typer.Typer(

@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager
 
 import msgspec
 
-from jetmesh.operate import upfile
 from jetmesh.operate.project import Project
+from jetmesh.operate.up import upfile
 from jetmesh.settings import Loaded, NatsSettings
 from jetmesh.transport.control import ControlPlane
 

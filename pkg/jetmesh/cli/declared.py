@@ -16,8 +16,8 @@ from rich.text import Text
 from jetmesh.errors import UsageError
 from jetmesh.operate import contracts as contract_files
 from jetmesh.operate.graph import Format, render
-from jetmesh.operate.lines import printable
 from jetmesh.operate.project import find_project
+from jetmesh.operate.up.lines import printable
 
 _WIDE = 160
 """Columns when no terminal limits them."""

@@ -17,13 +17,13 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 
 from jetmesh.cli.connecting import broker_of
 from jetmesh.errors import JetmeshError, UsageError
-from jetmesh.operate import upfile
-from jetmesh.operate.doctor import shown
+from jetmesh.operate.doctor import render as shown
 from jetmesh.operate.doctor.diagnosis import findings
 from jetmesh.operate.doctor.facts import Facts, Look
 from jetmesh.operate.doctor.finding import Finding
-from jetmesh.operate.doctor.looking import Patient, look
+from jetmesh.operate.doctor.survey import Patient, look
 from jetmesh.operate.project import find_project
+from jetmesh.operate.up import upfile
 
 FINE, FOUND, COULD_NOT_ASK = 0, 1, 2
 _WIDE: Final = 160

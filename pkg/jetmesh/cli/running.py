@@ -13,16 +13,16 @@ from typing import Final
 import typer
 
 from jetmesh.errors import JetmeshError
-from jetmesh.operate import upfile
 from jetmesh.operate.project import find_project
+from jetmesh.operate.up import upfile
 
 _LONGEST_END: Final = 60.0
 
 
 def up(reference: str, port: int, store: Path | None, *, sandbox: bool) -> int:
     """Run the mesh until a signal ends it, and return the exit code."""
-    from jetmesh.operate.screen import Screen  # noqa: PLC0415 - down and clean need none of it
-    from jetmesh.operate.supervise import Options, up  # noqa: PLC0415 - the same
+    from jetmesh.operate.up.screen import Screen  # noqa: PLC0415 - down and clean need none of it
+    from jetmesh.operate.up.supervise import Options, up  # noqa: PLC0415 - the same
 
     options = Options(reference, port, store.resolve() if store else None, sandbox=sandbox)
     return up(find_project(reference), options, Screen())

@@ -15,10 +15,10 @@ from rich.tree import Tree
 from jetmesh.cli.connecting import broker_of, connected
 from jetmesh.declare import Topology
 from jetmesh.errors import JetmeshError
-from jetmesh.operate.lines import printable
 from jetmesh.operate.project import find_project
 from jetmesh.operate.trace import Step
 from jetmesh.operate.trace import trace as story_of
+from jetmesh.operate.up.lines import printable
 from jetmesh.settings import NatsSettings
 
 _STYLES = {"event": "bold", "refusal": "yellow", "dead letter": "red"}

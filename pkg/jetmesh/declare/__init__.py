@@ -1,6 +1,7 @@
 """Declarations: pure values that import without a server and without side effects."""
 
 from jetmesh.declare.delivery import Delivery, Record
+from jetmesh.declare.derive import derive
 from jetmesh.declare.duration import Duration
 from jetmesh.declare.event import EventSpec, event, key_of, matches, spec_of
 from jetmesh.declare.key import escape_key, unescape_key
@@ -8,21 +9,9 @@ from jetmesh.declare.permissions import Permissions, permissions_of
 from jetmesh.declare.policy import Policy
 from jetmesh.declare.service import Handler, ReadModel, Resource, Service, Web
 from jetmesh.declare.system import Sandbox, System
-from jetmesh.declare.topology import (
-    DEADLETTERS,
-    LANES,
-    REFUSALS,
-    DurableSpec,
-    StreamSpec,
-    StreamTuning,
-    Topology,
-    derive,
-)
+from jetmesh.declare.topology import DurableSpec, StreamSpec, StreamTuning, Topology
 
 __all__ = [
-    "DEADLETTERS",
-    "LANES",
-    "REFUSALS",
     "Delivery",
     "DurableSpec",
     "Duration",

@@ -8,8 +8,9 @@ from collections.abc import Iterator, Mapping
 from jetmesh.declare.event import matches
 from jetmesh.declare.policy import problems_of
 from jetmesh.declare.service import Handler, Resource, Web
-from jetmesh.declare.topology import LANES, OWN_STREAMS, StreamTuning, Topology
+from jetmesh.declare.topology import StreamTuning, Topology
 from jetmesh.errors import TopologyError
+from jetmesh.protocol.streams import LANES, OWN_STREAMS
 
 
 def check(topology: Topology, tunings: Mapping[str, StreamTuning]) -> None:

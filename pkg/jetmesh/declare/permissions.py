@@ -8,7 +8,7 @@ from typing import Final, Literal, TypeAlias
 
 from jetmesh.declare.event import EventSpec
 from jetmesh.declare.service import Handler, ReadModel, Service
-from jetmesh.declare.topology import LANES, OWN_STREAMS
+from jetmesh.protocol.streams import LANES, OWN_STREAMS
 
 Action: TypeAlias = Literal["publish", "subscribe"]
 _ACK_TOKENS: Final = 4

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,12 +12,9 @@ from jetmesh.declare.duration import Duration
 from jetmesh.declare.event import EventSpec
 from jetmesh.declare.policy import Policy
 from jetmesh.declare.service import Handler, Service
+from jetmesh.protocol.streams import LANES
 
-DEADLETTERS: Final = "DEADLETTERS"
-REFUSALS: Final = "REFUSALS"
-LANES: Final = "LANES"
-OWN_STREAMS: Final = (DEADLETTERS, REFUSALS, LANES)
-"""What the mesh itself keeps."""
+STALL_SECONDS: Final = 60.0
 
 
 class StreamTuning(Struct, frozen=True, kw_only=True):
@@ -56,6 +53,11 @@ class DurableSpec:
     policy: Policy
     lane: bool = False
     """It is the handler's lane: slow retries and replayed dead letters, and no other service's."""
+
+    @property
+    def stall_seconds(self) -> float:
+        """An ack floor that stands still for so long, with messages waiting, is no progress."""
+        return self.policy.timeout + STALL_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,95 +106,3 @@ class Topology:
     def decision_pattern(self, stream: str) -> str | None:
         """The decision made in `stream`, if there is one."""
         return next((e.decision for e in self.events if e.stream == stream and e.decision), None)
-
-
-def derive(
-    services: Iterable[Service],
-    *,
-    policies: Mapping[tuple[str, str], Policy] | None = None,
-    streams: Mapping[str, StreamTuning] | None = None,
-) -> Topology:
-    """Derive the topology of `services`, with the policies and stream tuning that settings say.
-
-    Raises:
-        TopologyError: the declarations contradict one another; it names every line to change.
-    """
-    from jetmesh.declare.check import check  # noqa: PLC0415 - the check reads these types
-
-    services = tuple(services)
-    events = _events(services)
-    owners = {
-        spec: service.name
-        for service in services
-        for handler in service.handlers
-        for spec in handler.outputs
-    }
-    tunings = streams or {}
-    topology = Topology(
-        services=services,
-        events=events,
-        streams=_streams(events, tunings),
-        durables=tuple(
-            durable
-            for service in services
-            for handler in service.handlers
-            for durable in _durables(handler, (policies or {}).get((service.name, handler.name)))
-        ),
-        owners=owners,
-    )
-    check(topology, tunings)
-    return topology
-
-
-def _events(services: tuple[Service, ...]) -> tuple[EventSpec, ...]:
-    found: dict[EventSpec, None] = {}
-    for service in services:
-        for handler in service.handlers:
-            found.update(dict.fromkeys((handler.input, *handler.outputs)))
-        for model in service.read_models:
-            found.update(dict.fromkeys(model.events))
-    return tuple(sorted(found, key=lambda spec: spec.subject))
-
-
-def _streams(
-    events: tuple[EventSpec, ...], tunings: Mapping[str, StreamTuning]
-) -> tuple[StreamSpec, ...]:
-    domains = {spec.stream: spec.subject.partition(".")[0] for spec in events}
-    own = {
-        DEADLETTERS: ("deadletters.>", "Messages given up, with their story in headers"),
-        REFUSALS: ("refusals.>", "Second outcomes that a decision refused"),
-        LANES: ("lanes.>", "Slow retries and replayed dead letters, each for one handler"),
-    }
-    described = {
-        **{name: (f"{domain}.>", f"Events of {domain}") for name, domain in domains.items()},
-        **own,
-    }
-    return tuple(
-        StreamSpec(name, (subject,), text, tunings.get(name, StreamTuning()), name == LANES)
-        for name, (subject, text) in described.items()
-    )
-
-
-def _durables(handler: Handler, policy: Policy | None) -> tuple[DurableSpec, DurableSpec]:
-    """The durable on the event's stream, and the one on the handler's lane."""
-    policy = policy or handler.policy
-    name = f"{handler.service}.{handler.name}"
-    return (
-        DurableSpec(
-            stream=handler.input.stream,
-            name=handler.durable,
-            filters=handler.input.filters,
-            description=f"{name} handles {handler.input.subject}",
-            start=handler.start,
-            policy=policy,
-        ),
-        DurableSpec(
-            stream=LANES,
-            name=handler.durable,
-            filters=(f"lanes.{name}.*",),
-            description=f"{name} tries again, {handler.input.subject}",
-            start="all",
-            policy=policy,
-            lane=True,
-        ),
-    )

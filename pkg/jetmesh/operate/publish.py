@@ -11,7 +11,7 @@ import msgspec
 
 from jetmesh.declare import EventSpec, Topology, escape_key, key_of
 from jetmesh.errors import BrokerError, ContractViolation, UsageError
-from jetmesh.run.mask import masked_violation
+from jetmesh.privacy.mask import masked_violation
 from jetmesh.transport.control import ControlPlane, PubAck
 
 _AT_ONCE: Final = 256

@@ -11,8 +11,8 @@ import msgspec
 from msgspec import Struct
 
 from jetmesh.declare import EventSpec
-from jetmesh.run.mask import MASK, masked
-from jetmesh.run.sensitive import sensitive_values
+from jetmesh.privacy.mask import MASK, masked
+from jetmesh.privacy.sensitive import sensitive_values
 
 _LONGEST: Final = 160
 _LONGEST_VALUE: Final = 60

@@ -15,18 +15,11 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from jetmesh.declare import (
-    DEADLETTERS,
-    LANES,
-    REFUSALS,
-    EventSpec,
-    Handler,
-    Topology,
-    escape_key,
-)
+from jetmesh.declare import EventSpec, Handler, Topology, escape_key
 from jetmesh.operate.summary import summary
-from jetmesh.run.lanes import ATTEMPTS, ERROR, MESSAGE, Origin, later_subject
-from jetmesh.run.mask import masked
+from jetmesh.privacy.mask import masked
+from jetmesh.protocol.lanes import ATTEMPTS, ERROR, MESSAGE, Origin, later_subject
+from jetmesh.protocol.streams import DEADLETTERS, LANES, REFUSALS
 from jetmesh.transport.control import ApiError, ControlPlane, StoredMessage
 
 _NEWEST: Final = 256

@@ -12,8 +12,8 @@ from msgspec import Meta, Struct
 from msgspec.structs import fields
 
 from jetmesh.declare.service import Service
-from jetmesh.declare.topology import OWN_STREAMS
 from jetmesh.errors import SettingsError
+from jetmesh.protocol.streams import OWN_STREAMS
 from jetmesh.settings.tree import PolicyOverride, Settings, StreamOverride
 
 _secret_name = re.compile(r"(?:password|passphrase|secret|token|api_?key)$")

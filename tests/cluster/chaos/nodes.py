@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from jetmesh.operate.broker import find_server
+from jetmesh.operate.up.broker import find_server
 from tests.cluster.chaos import disks
 from tests.cluster.chaos.asking import ask
 from tests.cluster.chaos.disks import Disk

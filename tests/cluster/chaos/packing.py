@@ -11,8 +11,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from jetmesh import Policy, Service, event
-from jetmesh.run import run
+from jetmesh import Policy, Service, event, run
 from shop_contracts import PurchaseCreated
 
 POISON: Final = "poison"

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from rich.table import Table
 
-from jetmesh.operate.broker import find_server
+from jetmesh.operate.up.broker import find_server
 from tests.cluster.chaos.chart import draw
 from tests.cluster.chaos.episodes import Episode
 from tests.cluster.chaos.faults import FAULTS

@@ -11,9 +11,8 @@ from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 
-from jetmesh import Policy, Record, Service, event
+from jetmesh import Policy, Record, Service, event, run
 from jetmesh.declare import Duration
-from jetmesh.run import run
 
 DOMAIN = os.environ["CHILD_DOMAIN"]
 EFFECTS = Path(os.environ["CHILD_EFFECTS"])

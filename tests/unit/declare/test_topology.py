@@ -8,7 +8,8 @@ import pytest
 from msgspec import Struct
 
 from jetmesh import Duration, Policy, Record, Service, derive, event
-from jetmesh.declare import DEADLETTERS, LANES, REFUSALS, EventSpec, StreamTuning, spec_of
+from jetmesh.declare import EventSpec, StreamTuning, spec_of
+from jetmesh.protocol.streams import DEADLETTERS, LANES, REFUSALS
 
 
 @event("purchases.created", key="id")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from jetmesh.operate.doctor import durables, letters, servers, services, streams
+from jetmesh.operate.doctor.checks import durables, letters, servers, services, streams
 from jetmesh.operate.doctor.facts import Facts
 from jetmesh.operate.doctor.finding import SEVERITIES, Finding, Kind
 

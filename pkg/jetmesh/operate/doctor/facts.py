@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Final, Literal
 
 from jetmesh.declare import DurableSpec, Handler, Topology
-from jetmesh.operate.doctor.answers import Account, DurableInfo, Instance, StreamInfo, Varz
+from jetmesh.operate.doctor.responses import Account, DurableInfo, Instance, StreamInfo, Varz
 from jetmesh.transport.provision import Change
 
 

@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 import nats.errors
 
-from jetmesh.operate.doctor.answers import Instance
+from jetmesh.operate.doctor.responses import Instance
 from jetmesh.transport.session import Session
 
 _SUBJECT: Final = "$SRV.STATS"

@@ -9,8 +9,8 @@ from typing import Final
 import httpx
 import msgspec
 
-from jetmesh.operate.doctor.answers import Varz
 from jetmesh.operate.doctor.facts import Monitored, Unseen
+from jetmesh.operate.doctor.responses import Varz
 
 _ANSWER_SECONDS: Final = 3.0
 _LONGEST_REASON: Final = 300

@@ -11,7 +11,7 @@ from msgspec.structs import fields
 
 from jetmesh.declare import Duration, Handler, Policy, Service
 from jetmesh.declare.system import System
-from jetmesh.declare.topology import LANES, StreamSpec, StreamTuning, Topology
+from jetmesh.declare.topology import StreamSpec, StreamTuning, Topology
 from jetmesh.operate.helm.outside import Address, addresses
 from jetmesh.operate.helm.tree import Group, Node, Value, attribute_texts, camel, group_of
 from jetmesh.operate.helm.values import (
@@ -22,6 +22,7 @@ from jetmesh.operate.helm.values import (
     Resources,
     ServiceValues,
 )
+from jetmesh.protocol.streams import LANES
 from jetmesh.settings import PolicyOverride, StreamOverride
 from jetmesh.settings.names import Leaf, struct_names
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from jetmesh.declare import Service
+from jetmesh.declare.derive import derive
 from jetmesh.declare.system import System
-from jetmesh.declare.topology import Topology, derive
+from jetmesh.declare.topology import Topology
 from jetmesh.operate.helm.declared import secrets_of
 from jetmesh.operate.helm.outside import Address, addresses
 from jetmesh.operate.helm.tree import camel

@@ -1,0 +1,140 @@
+"""Which letters a command means, on which broker, and reading them with a bar."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+import structlog
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+
+from jetmesh.cli.connecting import broker_of
+from jetmesh.declare import EventSpec, Topology
+from jetmesh.errors import UsageError
+from jetmesh.operate.deadletters.letter import Letter, Selection, Wanted, number_of
+from jetmesh.operate.deadletters.store import OnRead, select
+from jetmesh.operate.project import find_project
+from jetmesh.protocol.streams import DEADLETTERS
+from jetmesh.settings import NatsSettings, load_settings
+from jetmesh.transport.control import ApiError, ControlPlane
+
+_LONG: Final = 5_000
+"""Messages; reading more of them takes a moment."""
+_STEP: Final = 500
+_NOT_FOUND: Final = 404
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the letters are, and what is known about them."""
+
+    nats: NatsSettings
+    topology: Topology | None
+    """None outside of a project, as on the machine of whoever is on call."""
+
+    def spec_of(self, letter: Letter) -> EventSpec | None:
+        """The event that a letter's message is, None when the topology does not know it."""
+        return self.topology.event(letter.told("Jetmesh-Subject")) if self.topology else None
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Letters by their numbers, or else all that are wanted."""
+
+    numbers: list[int]
+    wanted: Wanted
+
+
+def place(reference: str, nats_url: str) -> Place:
+    """The broker and the topology of the project around; without a project the broker alone.
+
+    Raises:
+        UsageError: the project that was asked for is not there.
+        JetmeshError: the project cannot be loaded.
+    """
+    # what the connection has to say must not stand among exported letters
+    structlog.configure(logger_factory=lambda *_: structlog.WriteLogger(sys.stderr))
+    try:
+        project = find_project(reference)
+    except UsageError as error:
+        if reference or os.environ.get("JETMESH_SYSTEM"):
+            raise
+        typer.echo(f"{error.message} So no letter is compared with its contract.", err=True)
+        nats = load_settings(()).settings.nats
+        return Place(msgspec.structs.replace(nats, url=nats_url) if nats_url else nats, None)
+    whole = project.load()
+    return Place(broker_of(project, whole.loaded, nats_url), whole.topology)
+
+
+def wanted(service: str, handler: str, key: str, fingerprint: str) -> Wanted:
+    """The letters that the options of a command describe."""
+    return Wanted(service=service, handler=handler, key=key, fingerprint=fingerprint)
+
+
+def chosen(letters: Sequence[str] | None, group: Wanted, *, every: bool) -> Choice:
+    """What a command that changes something is about; nothing is never everything.
+
+    Raises:
+        UsageError: it is not said, or said in two ways.
+    """
+    numbers = list(dict.fromkeys(number_of(text) for text in letters or ()))
+    if numbers and (group or every):
+        raise UsageError(
+            "Letters are named, and a group of them too.", remedy="Do one after the other."
+        )
+    if not (numbers or group or every):
+        raise UsageError(
+            "It is not said which letters.",
+            remedy="Name them, or a group (--fingerprint, --service, --handler, --key), or --all.",
+        )
+    return Choice(numbers, group)
+
+
+async def read(control: ControlPlane, group: Wanted, *, every: bool = False) -> Selection:
+    """The letters that are wanted, with a bar when there are many.
+
+    Raises:
+        JetmeshError: there is no stream of letters.
+        BrokerError: the broker does not answer.
+    """
+    async with reading(control) as on_read:
+        return await select(control, group, every=every, on_read=on_read)
+
+
+@asynccontextmanager
+async def reading(control: ControlPlane) -> AsyncIterator[OnRead | None]:
+    """A bar that says how far the stream was read; None when that is quick or nobody looks."""
+    console = Console(stderr=True)
+    first, last = await _span(control)
+    if last - first < _LONG or not console.is_terminal:
+        yield None
+        return
+    columns = (TextColumn("Reading letters"), BarColumn(), TaskProgressColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        bar = progress.add_task("", total=last - first)
+        shown = 0
+
+        def on_read(sequence: int) -> None:
+            nonlocal shown
+            if sequence - shown >= _STEP:
+                shown = sequence
+                progress.update(bar, completed=sequence - first)
+
+        yield on_read
+
+
+async def _span(control: ControlPlane) -> tuple[int, int]:
+    try:
+        state: dict[str, Any] = (await control.api(f"STREAM.INFO.{DEADLETTERS}"))["state"]
+    except ApiError as error:
+        if error.code == _NOT_FOUND:  # whoever reads it will say so
+            return 0, 0
+        raise
+    return state["first_seq"], state["last_seq"]

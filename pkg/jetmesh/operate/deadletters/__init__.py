@@ -1,0 +1,1 @@
+"""Dead letters: list, read, mend, replay, drop, export."""

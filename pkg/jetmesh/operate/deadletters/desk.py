@@ -1,0 +1,268 @@
+"""Replaying and dropping dead letters, and noting it: the replay first, then its note.
+
+Stopped between the two, a letter still counts as open. Replaying it once more is harmless: the
+broker knows `replay:<letter>` and stores it once, so nothing is ever lost and nothing run twice.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Final, Literal
+
+import msgspec
+
+from jetmesh.declare import EventSpec, Topology
+from jetmesh.errors import BrokerError, JetmeshError
+from jetmesh.operate.deadletters.letter import NO_KEY, Letter, Note
+from jetmesh.operate.deadletters.payload import Content, content_of
+from jetmesh.operate.deadletters.store import find, note_at, notes
+from jetmesh.operate.publish import check
+from jetmesh.protocol.lanes import lane_subject
+from jetmesh.protocol.streams import LANES
+from jetmesh.transport.control import ApiError, ControlPlane, PubAck
+
+_NOT_FOUND: Final = 404
+_NO_STREAM: Final = 10059
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one letter at the desk."""
+
+    letter: str
+    result: Literal["replayed", "dropped", "others", "refused"]
+    """`others` did it at the same moment, or shortly before."""
+    text: str
+    """The whole of it in one sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A letter's message, as it will be put on the lane of its handler."""
+
+    letter: Letter
+    subject: str
+    payload: bytes
+    headers: dict[str, str]
+    corrected: bool = False
+
+    def tried(self) -> Outcome:
+        """What a dry run tells."""
+        text = f"{self.letter.id} would be replayed on {self.subject}."
+        return Outcome(self.letter.id, "replayed", text)
+
+
+@dataclass(slots=True)
+class Desk:
+    """One person's work on letters."""
+
+    control: ControlPlane
+    by: str
+    why: str = ""
+    topology: Topology | None = None
+    """None where no project is known: nothing is checked against a contract then."""
+    _lanes: dict[tuple[str, str], JetmeshError | None] = field(default_factory=dict)
+    """Handlers that were looked for, and why nothing can be replayed to them."""
+
+    # one letter
+
+    async def open(self, sequence: int, *, again: bool = False) -> Letter:
+        """A letter with which nothing was done yet, or whatever was done with `again`.
+
+        Raises:
+            JetmeshError: there is no such letter, or it is not open.
+        """
+        letter = await find(self.control, sequence)
+        done = (await notes(self.control, [letter]))[sequence]
+        if done and not again:
+            raise JetmeshError(
+                f"{letter.id} is not open: it was {told(done[-1])}.",
+                remedy="Replay it all the same with --again; had it failed again, there would be "
+                f"a newer letter: jetmesh deadletters show {sequence}.",
+            )
+        return letter
+
+    async def ready(
+        self, letter: Letter, *, corrected: bytes | None = None, again: bool = False
+    ) -> Ready:
+        """What a replay would send.
+
+        Raises:
+            ContractViolation: a corrected payload breaks the contract; it names the field.
+            JetmeshError: its handler is gone, or its payload.
+        """
+        await self._check_lane(letter)
+        origin = letter.origin
+        if origin.stream == LANES:
+            raise JetmeshError(
+                f"{letter.id} stands for no event: its message was typed on the handler's lane.",
+                remedy="Publish the event instead: jetmesh publish SUBJECT FILE.",
+            )
+        before = await self._replays(letter) if again else 0
+        token = letter.key_token
+        if corrected is None:
+            content = await content_of(self.control, letter)
+        else:
+            token = self._checked_token(letter, corrected)
+            content = await self._with_headers(letter, corrected)
+        identity = f"replay:{letter.sequence}"
+        headers = {
+            **content.headers,
+            **origin._replace(attempts=0, replays=origin.replays + before + 1).headers(),
+            "Nats-Msg-Id": f"{identity}:{before + 1}" if before else identity,
+        }
+        subject = lane_subject(letter.service, letter.handler, token)
+        return Ready(letter, subject, content.payload, headers, corrected is not None)
+
+    async def send(self, ready: Ready) -> Outcome:
+        """Replay one letter and note it.
+
+        Raises:
+            BrokerError: the broker refused it or did not answer; it is as it was.
+            JetmeshError: it was replayed, but that could not be noted.
+        """
+        return await self.noted(ready, await self.put(ready))
+
+    async def drop(self, letter: Letter) -> Outcome:
+        """Note that nothing is to be done about a letter; it stays stored.
+
+        Raises:
+            BrokerError: the broker refused the note or did not answer.
+        """
+        note = self._note(letter, "drop")
+        ack = await self._publish_note(letter, note, f"done:{letter.sequence}:drop")
+        if ack.duplicate:
+            other = await note_at(self.control, ack.sequence)
+            by = f" by {other.by}" if other else ""
+            text = f"{letter.id} was dropped{by} at this same moment."
+            return Outcome(letter.id, "others", text)
+        return Outcome(letter.id, "dropped", f"{letter.id} was dropped.")
+
+    # steps
+
+    async def _check_lane(self, letter: Letter) -> None:
+        """Nobody would ever take what lies on the lane of a handler that is gone."""
+        name = (letter.service, letter.handler)
+        if name not in self._lanes:
+            self._lanes[name] = await _missing(self.control, letter)
+        if (problem := self._lanes[name]) is not None:
+            raise problem
+
+    async def _replays(self, letter: Letter) -> int:
+        done = (await notes(self.control, [letter]))[letter.sequence]
+        return sum(note.action == "replay" for note in done)
+
+    def input_of(self, letter: Letter) -> EventSpec | None:
+        """What the letter's handler takes, None when the topology does not know the handler."""
+        for handler in self.topology.handlers if self.topology else ():
+            if (handler.service, handler.name) == (letter.service, letter.handler):
+                return handler.input
+        return None
+
+    def _checked_token(self, letter: Letter, corrected: bytes) -> str:
+        spec = self.input_of(letter)
+        if spec is None:
+            return letter.key_token
+        (checked,) = check(spec, [corrected])
+        return checked.subject.removeprefix(spec.subject).removeprefix(".") or NO_KEY
+
+    async def _with_headers(self, letter: Letter, corrected: bytes) -> Content:
+        """A corrected payload, with the headers of the one it replaces as far as they are there."""
+        try:
+            return (await content_of(self.control, letter))._replace(payload=corrected)
+        except BrokerError:
+            raise
+        except JetmeshError:  # the original is gone
+            return Content(corrected, {})
+
+    async def put(self, ready: Ready) -> PubAck:
+        try:
+            return await self.control.publish(ready.subject, ready.payload, ready.headers)
+        except BrokerError as error:
+            if ready.letter.is_left or ready.corrected:
+                error.remedy = (
+                    f"{error.remedy} With its headers it has more than {len(ready.payload)} bytes:"
+                    " see max_payload in the server's configuration."
+                ).strip()
+            raise
+
+    async def noted(self, ready: Ready, put: PubAck) -> Outcome:
+        letter, place = ready.letter, f"{LANES}:{put.sequence}"
+        note = self._note(letter, "replay", corrected=ready.corrected, lane_sequence=put.sequence)
+        identity = ready.headers["Nats-Msg-Id"].removeprefix("replay:")
+        sequence, _, again = identity.partition(":")
+        identity = f"done:{sequence}:replay:{again}".removesuffix(":")
+        try:
+            ack = await self._publish_note(letter, note, identity)
+        except BrokerError as error:
+            raise JetmeshError(
+                f"{letter.id} was replayed as {place}, but that could not be noted: {error}",
+                remedy="It still counts as open: drop it once the broker takes notes again.",
+            ) from error
+        if not put.duplicate:
+            return Outcome(letter.id, "replayed", f"{letter.id} was replayed as {place}.")
+        other = await note_at(self.control, ack.sequence) if ack.duplicate else None
+        by = f" by {other.by}" if other else ""
+        return Outcome(
+            letter.id,
+            "others",
+            f"{letter.id} was replayed{by} at this same moment ({place}); it was not sent twice.",
+        )
+
+    def _note(
+        self,
+        letter: Letter,
+        action: Literal["replay", "drop"],
+        *,
+        corrected: bool = False,
+        lane_sequence: int = 0,
+    ) -> Note:
+        return Note(
+            action=action,
+            letter=letter.sequence,
+            by=self.by,
+            at=datetime.now(UTC),
+            why=self.why,
+            corrected=corrected,
+            lane_sequence=lane_sequence,
+        )
+
+    async def _publish_note(self, letter: Letter, note: Note, identity: str) -> PubAck:
+        return await self.control.publish(
+            f"{letter.message.subject}.done",
+            msgspec.json.encode(note),
+            {"Nats-Msg-Id": identity},
+        )
+
+
+async def _missing(control: ControlPlane, letter: Letter) -> JetmeshError | None:
+    """Why nothing can be replayed to the handler of a letter, None when it can."""
+    name, durable = f"{letter.service}.{letter.handler}", f"{letter.service}-{letter.handler}"
+    lane = lane_subject(letter.service, letter.handler, "*")
+    try:
+        config = (await control.api(f"CONSUMER.INFO.{LANES}.{durable}"))["config"]
+    except ApiError as error:
+        if error.code != _NOT_FOUND:
+            raise
+        if error.err_code == _NO_STREAM:
+            return JetmeshError(
+                f"There is no stream {LANES} on this broker, so nothing can be replayed.",
+                remedy="Run jetmesh apply.",
+            )
+        config = {}
+    if lane in (config.get("filter_subject"), *config.get("filter_subjects", ())):
+        return None
+    return JetmeshError(
+        f"The handler {name} does not exist on this broker (any more): "
+        f"{LANES} has no durable {durable}.",
+        remedy="Start a service that declares it, or run jetmesh apply; if it is gone for good, "
+        f"jetmesh deadletters drop --service {letter.service} --handler {letter.handler} --why …",
+    )
+
+
+def told(note: Note) -> str:
+    """A note as part of a sentence."""
+    how = " with a corrected payload" if note.corrected else ""
+    why = f" ({note.why})" if note.why else ""
+    return f"{note.state}{how} by {note.by} on {note.at:%Y-%m-%d at %H:%M:%S} UTC{why}"

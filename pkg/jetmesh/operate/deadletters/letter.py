@@ -1,0 +1,244 @@
+"""Dead letters as people see them: one letter, the notes of what was done with it, a fault's group.
+
+A letter is open until a note stands beside it.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
+from typing import Final, Literal
+
+from msgspec import Struct
+
+from jetmesh.declare import escape_key, unescape_key
+from jetmesh.errors import JetmeshError, UsageError
+from jetmesh.protocol.lanes import ATTEMPTS, ERROR, MESSAGE, Origin, origin_of
+from jetmesh.protocol.streams import DEADLETTERS
+from jetmesh.transport.control import StoredMessage
+
+Action = Literal["replay", "drop"]
+State = Literal["open", "replayed", "dropped"]
+
+NO_KEY: Final = "_"
+STATES: Final[Mapping[str, State]] = {"replay": "replayed", "drop": "dropped"}
+"""What an action makes of a letter."""
+_LEFT: Final = ("Jetmesh-Payload", "left in its stream")
+_DIGITS: Final = 19
+"""No number of the broker has more."""
+
+
+class Note(Struct, frozen=True, kw_only=True):
+    """What was done with a letter, when, by whom and why; stored beside it."""
+
+    action: Action
+    letter: int
+    """Its sequence in DEADLETTERS."""
+    by: str
+    at: datetime
+    why: str = ""
+    corrected: bool = False
+    """Another payload than the letter's was sent."""
+    lane_sequence: int = 0
+    """Where it was put on its handler's lane, 0 for a dropped one."""
+
+    @property
+    def state(self) -> State:
+        return STATES[self.action]
+
+
+@dataclass(frozen=True)
+class Letter:
+    """One dead letter."""
+
+    message: StoredMessage
+    """Without its payload, where many are read."""
+
+    @property
+    def sequence(self) -> int:
+        return self.message.sequence
+
+    @property
+    def id(self) -> str:
+        return f"{DEADLETTERS}:{self.sequence}"
+
+    @cached_property
+    def tokens(self) -> list[str]:
+        """`deadletters`, service, handler, key."""
+        return self.message.subject.split(".")
+
+    @property
+    def service(self) -> str:
+        return self.tokens[1]
+
+    @property
+    def handler(self) -> str:
+        return self.tokens[2]
+
+    @property
+    def key_token(self) -> str:
+        return self.tokens[3]
+
+    @property
+    def key(self) -> str:
+        """What the message is about; empty when nobody could read it."""
+        return "" if self.key_token == NO_KEY else unescape_key(self.key_token)
+
+    def told(self, name: str) -> str:
+        """A header, empty when it is missing, as in a letter that somebody typed."""
+        return self.message.headers.get(name, "")
+
+    @property
+    def error(self) -> str:
+        return self.told(ERROR) or "unknown"
+
+    @property
+    def text(self) -> str:
+        """What the error says."""
+        return self.told(MESSAGE)
+
+    @property
+    def where(self) -> str:
+        return self.told("Jetmesh-Where")
+
+    @property
+    def fingerprint(self) -> str:
+        return self.told("Jetmesh-Fingerprint")
+
+    @property
+    def attempts(self) -> int:
+        return _number(self.told(ATTEMPTS))
+
+    @property
+    def replays(self) -> int:
+        """How often its message had been replayed when it failed."""
+        return _number(self.told("Jetmesh-Replays"))
+
+    @property
+    def is_left(self) -> bool:
+        """Its payload was too large for a letter, and is in the stream where it came from."""
+        return self.told(_LEFT[0]) == _LEFT[1]
+
+    @cached_property
+    def failed_at(self) -> datetime:
+        try:
+            found = datetime.fromisoformat(self.told("Jetmesh-Failed-At"))
+        except ValueError:
+            return self.message.stored_at
+        return found if found.tzinfo else self.message.stored_at
+
+    @cached_property
+    def origin(self) -> Origin:
+        """The message that it stands for.
+
+        Raises:
+            JetmeshError: it does not say, as one that somebody typed.
+        """
+        try:
+            return origin_of(self.message.headers)
+        except ValueError as error:
+            raise JetmeshError(
+                f"{self.id} does not say for which message it stands: {error}.",
+                remedy=f"Nobody can replay it; jetmesh deadletters drop {self.sequence} --why …",
+            ) from error
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which letters are meant; empty fields mean any."""
+
+    service: str = ""
+    handler: str = ""
+    key: str = ""
+    fingerprint: str = ""
+    """Its first characters are enough."""
+
+    @property
+    def subject(self) -> str:
+        """The subject filter of what is wanted.
+
+        Raises:
+            ContractViolation: no event can have such a key.
+        """
+        tokens = (escape_key(each) if each else "*" for each in self._subject_parts())
+        return ".".join(("deadletters", *tokens))
+
+    def __bool__(self) -> bool:
+        return bool(self.fingerprint or any(self._subject_parts()))
+
+    def takes(self, letter: Letter) -> bool:
+        """Whether a letter on the subject is wanted."""
+        return letter.fingerprint.startswith(self.fingerprint)
+
+    def _subject_parts(self) -> tuple[str, str, str]:
+        return self.service, self.handler, self.key
+
+
+@dataclass(slots=True)
+class Group:
+    """Letters of one fault."""
+
+    service: str
+    handler: str
+    fingerprint: str
+    error: str
+    where: str
+    oldest: datetime
+    newest: datetime
+    example: Letter
+    """The newest one."""
+    counts: dict[str, int] = field(default_factory=lambda: {"open": 0, "replayed": 0, "dropped": 0})
+
+    @property
+    def count(self) -> int:
+        return sum(self.counts.values())
+
+    def add(self, letter: Letter, state: State) -> None:
+        self.counts[state] += 1
+        self.oldest = min(self.oldest, letter.failed_at)
+        if letter.failed_at >= self.newest:
+            self.newest, self.example = letter.failed_at, letter
+
+
+@dataclass(slots=True)
+class Selection:
+    """Letters by their sequences, and what they are about: 100,000 of them fit in a megabyte."""
+
+    groups: dict[tuple[str, ...], Group] = field(default_factory=dict)
+    sequences: array[int] = field(default_factory=lambda: array("Q"))
+
+    def __len__(self) -> int:
+        return len(self.sequences)
+
+    def add(self, letter: Letter, state: State = "open") -> None:
+        self.sequences.append(letter.sequence)
+        fault = (letter.service, letter.handler, letter.fingerprint, letter.error, letter.where)
+        if fault not in self.groups:
+            self.groups[fault] = Group(*fault, letter.failed_at, letter.failed_at, letter)
+        self.groups[fault].add(letter, state)
+
+    def faults(self) -> list[Group]:
+        """The one with the most letters first."""
+        return sorted(self.groups.values(), key=lambda g: (-g.count, g.service, g.handler))
+
+
+def number_of(text: str) -> int:
+    """The sequence that `DEADLETTERS:17` or `17` names.
+
+    Raises:
+        UsageError: it names none.
+    """
+    digits = text.upper().removeprefix(f"{DEADLETTERS}:")
+    if not _number(digits):
+        raise UsageError(
+            f"{text!r} names no letter.", remedy="Write DEADLETTERS:17 or 17, as ls shows it."
+        )
+    return _number(digits)
+
+
+def _number(text: str) -> int:
+    usable = text.isascii() and text.isdecimal() and len(text) < _DIGITS
+    return int(text) if usable else 0

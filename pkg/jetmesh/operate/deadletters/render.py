@@ -1,0 +1,211 @@
+"""Dead letters on a screen, and as JSON: faults, one letter with its story, what was done."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+from rich.text import Text
+
+from jetmesh.operate.deadletters.desk import told
+from jetmesh.operate.deadletters.letter import Group, Letter, Note, Selection, State
+from jetmesh.operate.deadletters.payload import Shown
+from jetmesh.operate.deadletters.store import Chapter
+from jetmesh.operate.up.lines import printable
+from jetmesh.privacy.mask import masked
+
+_STYLES: Final = {"open": "red", "replayed": "green", "dropped": "dim"}
+_TIME: Final = "%Y-%m-%d %H:%M:%S"
+_LONGEST: Final = 2_000
+_FEW: Final = 10
+
+
+def faults(selection: Selection, *, every: bool) -> Iterator[Text]:
+    """The faults, the one with the most letters first, and what to do next."""
+    groups = selection.faults()
+    if not groups:
+        yield Text("There are no dead letters." if every else "No dead letter is open.", "green")
+        return
+    for group in groups:
+        yield from _fault(group, every=every)
+        yield Text()
+    first = groups[0]
+    kind = "" if every else "open "
+    of = "1 fault" if len(groups) == 1 else f"{len(groups):,} faults"
+    yield Text(f"{counted(len(selection), f'{kind}letter')} of {of}.", "bold")
+    yield Text(f"jetmesh deadletters show {first.example.sequence}", "dim")
+    if first.counts["open"] and first.fingerprint:
+        print_ = printable(first.fingerprint)
+        yield Text(f"jetmesh deadletters replay --fingerprint {print_} --dry-run", "dim")
+
+
+def summary(selection: Selection) -> Iterator[Text]:
+    """What is about to be replayed or dropped, in a few lines."""
+    groups = selection.faults()
+    for group in groups[:_FEW]:
+        yield Text.assemble(f"{group.count:>9,}  ", *_what(group.example))
+    if len(groups) > _FEW:
+        yield Text(f"{'':>9}  and {len(groups) - _FEW:,} faults more", "dim")
+
+
+def one_line(letter: Letter, state: State) -> Text:
+    """A letter among others."""
+    line = Text.assemble((f"{letter.id}", "cyan"), (f"  {letter.failed_at:{_TIME}}  ", "dim"))
+    line.append(f"{letter.service}.{letter.handler}  {printable(letter.key) or '(no key)'}  ")
+    line.append(printable(f"{letter.error}: {letter.text}"))
+    return line.append(f"  {state}", _STYLES[state])
+
+
+def one(chapters: Sequence[Chapter], letter: Letter, payload: Shown, *, known: bool) -> list[Text]:
+    """Everything about a letter but its story."""
+    state = state_of(next(c.notes for c in chapters if c.letter.sequence == letter.sequence))
+    lines = [Text.assemble((letter.id, "bold"), "  ", (state, _STYLES[state]))]
+    lines.append(Text.assemble("  ", *_what(letter)))
+    lines.append(Text(f"  {printable(letter.text)}"))
+    lines += [Text(), Text("Headers", "bold"), *_headers(letter)]
+    lines += [Text(), *_payload(payload, known=known), Text(), Text("History", "bold")]
+    return lines
+
+
+def history(chapters: Sequence[Chapter], letter: Letter, wait: str) -> Iterator[Text]:
+    """Each failure of the message, and what was done about it."""
+    for chapter in chapters:
+        each = chapter.letter
+        line = Text(f"  {each.failed_at:{_TIME}}  ", "dim").append(each.id, "cyan")
+        line.append("  ").append(printable(f"{each.error}: {each.text}"), "red")
+        line.append(f" ({counted(each.attempts, 'attempt')})")
+        if len(chapters) > 1 and each.sequence == letter.sequence:
+            line.append("  this letter", "dim")
+        yield line
+        for note in chapter.notes:
+            yield Text(f"    {printable(told(note))}{_place(note)}", _STYLES[note.state])
+    last = chapters[-1].notes
+    if wait:
+        yield Text(f"    {wait}", "yellow")
+    elif last and last[-1].action == "replay":
+        yield Text("    it has its verdict, and there is no newer letter", "green")
+    elif not last:
+        yield Text("    nothing was done about it yet", "yellow")
+
+
+def faults_as_data(selection: Selection) -> list[dict[str, Any]]:
+    """The faults for programs."""
+    return [
+        {
+            "service": group.service,
+            "handler": group.handler,
+            "error": group.error,
+            "where": group.where,
+            "fingerprint": group.fingerprint,
+            **group.counts,
+            "oldest": group.oldest,
+            "newest": group.newest,
+            "example": letter_as_data(group.example),
+        }
+        for group in selection.faults()
+    ]
+
+
+def letter_as_data(letter: Letter) -> dict[str, Any]:
+    """A letter in a few fields."""
+    return {
+        "letter": letter.id,
+        "service": letter.service,
+        "handler": letter.handler,
+        "key": letter.key,
+        "error": letter.error,
+        "message": letter.text,
+        "where": letter.where,
+        "fingerprint": letter.fingerprint,
+        "attempts": letter.attempts,
+        "replays": letter.replays,
+        "failed_at": letter.failed_at,
+    }
+
+
+def one_as_data(
+    chapters: Sequence[Chapter], letter: Letter, payload: Shown, wait: str
+) -> dict[str, Any]:
+    """A letter with its story, for programs."""
+    own = next(c.notes for c in chapters if c.letter.sequence == letter.sequence)
+    return {
+        **letter_as_data(letter),
+        "state": state_of(own),
+        "headers": {name: _value(value) for name, value in letter.message.headers.items()},
+        "payload": {"kind": payload.kind, "text": payload.text, "left_out": payload.left_out},
+        "waits": wait,
+        "history": [
+            {**letter_as_data(chapter.letter), "notes": chapter.notes} for chapter in chapters
+        ],
+    }
+
+
+def state_of(notes: Sequence[Note]) -> State:
+    """What notes make of a letter: what was run counts more than what was dropped."""
+    states = {note.state for note in notes}
+    return "replayed" if "replayed" in states else "dropped" if states else "open"
+
+
+def counted(number: int, what: str) -> str:
+    """`1 letter`, `1,000 letters`."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+def _fault(group: Group, *, every: bool) -> Iterator[Text]:
+    indent = " " * 11
+    yield Text.assemble((f"{group.count:>9,}  ", "bold"), *_what(group.example))
+    example = group.example
+    if example.text:
+        yield Text(f"{indent}{printable(example.text)}")
+    span = f"{group.oldest:{_TIME}}"
+    if group.newest != group.oldest:
+        same_day = group.newest.date() == group.oldest.date()
+        span += f" to {group.newest:{'%H:%M:%S' if same_day else _TIME}}"
+    key = f", key {printable(example.key)}" if example.key else ""
+    yield Text.assemble(
+        (f"{indent}{span} UTC, newest ", "dim"),
+        (example.id, "cyan"),
+        (f"{key}, fingerprint {printable(group.fingerprint) or 'unknown'}", "dim"),
+    )
+    if every:
+        counts = (f"{count:,} {state}" for state, count in group.counts.items() if count)
+        yield Text(f"{indent}{', '.join(counts)}")
+
+
+def _what(letter: Letter) -> Iterator[tuple[str, str]]:
+    yield f"{printable(letter.service)}.{printable(letter.handler)}", "green"
+    yield f"  {printable(letter.error)}", "red"
+    if letter.where:
+        yield f"  at {printable(letter.where)}", ""
+
+
+def _headers(letter: Letter) -> Iterator[Text]:
+    headers = letter.message.headers
+    width = max(map(len, headers), default=0)
+    for name, value in headers.items():
+        yield Text.assemble((f"  {printable(name):<{width}}  ", "dim"), _value(value))
+
+
+def _value(value: str) -> str:
+    return masked(value, longest=_LONGEST)
+
+
+def _payload(payload: Shown, *, known: bool) -> Iterator[Text]:
+    notes = {
+        "JSON": "without what its contract marks as sensitive"
+        if known
+        else "its contract is not known here: only e-mail addresses are masked",
+        "text": "no JSON",
+        "bytes": "no text, in hexadecimal",
+        "empty": "empty",
+    }
+    note = notes.get(payload.kind, "")
+    yield Text.assemble(("Payload", "bold"), (f"  {note}", "dim"))
+    for line in payload.text.splitlines():
+        yield Text(f"  {printable(line)}")
+    if payload.left_out:
+        yield Text(f"  and {payload.left_out:,} more; --payload writes all of it", "dim")
+
+
+def _place(note: Note) -> str:
+    return f", as LANES:{note.lane_sequence}" if note.lane_sequence else ""

@@ -1,0 +1,218 @@
+"""Reading DEADLETTERS: what is open, one letter, and the story of a message that failed again.
+
+A note's message id, `done:17:replay`, says to which letter it belongs, so that going through
+100,000 letters and notes needs the payload of none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+from jetmesh.errors import JetmeshError
+from jetmesh.operate.deadletters.letter import STATES, Letter, Note, Selection, State, Wanted
+from jetmesh.protocol.lanes import lane_subject, later_subject, origin_of
+from jetmesh.protocol.streams import DEADLETTERS, LANES
+from jetmesh.transport.control import ApiError, ControlPlane, StoredMessage
+
+OnRead = Callable[[int], None]
+"""Is told the sequence of every message that was read."""
+
+_NOT_FOUND: Final = 404
+_TOKENS: Final = 4
+"""Of `deadletters.<service>.<handler>.<key>`; a note has one more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chapter:
+    """One letter of a story, and what was done with it."""
+
+    letter: Letter
+    notes: tuple[Note, ...]
+
+
+async def find(control: ControlPlane, sequence: int) -> Letter:
+    """One letter, whole.
+
+    Raises:
+        JetmeshError: there is none with this number.
+        BrokerError: the broker does not answer.
+    """
+    message = await control.message(DEADLETTERS, sequence)
+    if message is None:
+        raise JetmeshError(
+            f"There is no letter {DEADLETTERS}:{sequence}, or no longer.",
+            remedy="jetmesh deadletters ls --all shows what there is.",
+        )
+    if (letter := _letter(message)) is not None:
+        return letter
+    if known := _noted(message):
+        raise JetmeshError(
+            f"{DEADLETTERS}:{sequence} is no letter: it notes that {DEADLETTERS}:{known[0]} "
+            f"was {known[1]}.",
+            remedy=f"jetmesh deadletters show {known[0]} tells its story.",
+        )
+    raise JetmeshError(
+        f"{DEADLETTERS}:{sequence} is no letter: its subject is {message.subject!r}.",
+        remedy="jetmesh deadletters ls shows what there is.",
+    )
+
+
+async def select(
+    control: ControlPlane, wanted: Wanted, *, every: bool = False, on_read: OnRead | None = None
+) -> Selection:
+    """The open letters that are wanted, or with `every` all of them.
+
+    Raises:
+        JetmeshError: there is no stream of letters.
+        BrokerError: the broker does not answer.
+    """
+    found = Selection()
+    async for letter, state in letters(control, wanted, on_read=on_read):
+        if every or state == "open":
+            found.add(letter, state)
+    return found
+
+
+async def letters(
+    control: ControlPlane, wanted: Wanted, *, on_read: OnRead | None = None
+) -> AsyncGenerator[tuple[Letter, State]]:
+    """Every letter that is wanted, in the order of their failures, without payloads.
+
+    Raises:
+        JetmeshError: there is no stream of letters.
+        BrokerError: the broker does not answer.
+    """
+    done, _ = await settled(control, wanted)
+    async for message in _stored(control, wanted.subject):
+        letter = _letter(message)
+        if letter is not None and wanted.takes(letter):
+            yield letter, done.get(letter.sequence, "open")
+        if on_read is not None:
+            on_read(message.sequence)
+
+
+async def settled(
+    control: ControlPlane, wanted: Wanted, *, first: int = 1
+) -> tuple[dict[int, State], int]:
+    """The letters that are not open any more, and the sequence behind the last note read.
+
+    `first` is the sequence from which notes are read.
+    """
+    found: dict[int, State] = {}
+    async for message in _stored(control, f"{wanted.subject}.done", first=first):
+        known = _noted(message)
+        # of both, when two people worked at the same moment, what was run counts
+        if known and found.get(known[0]) != "replayed":
+            found[known[0]] = known[1]
+        first = message.sequence + 1
+    return found, first
+
+
+async def notes(control: ControlPlane, several: Iterable[Letter]) -> dict[int, tuple[Note, ...]]:
+    """What was done with each letter, in the order of time; nothing for an open one."""
+    found: dict[int, tuple[Note, ...]] = {letter.sequence: () for letter in several}
+    for subject in {letter.message.subject for letter in several}:
+        async for message in _stored(control, f"{subject}.done"):
+            known = _noted(message)
+            if known and known[0] in found:
+                note = await note_at(control, message.sequence)
+                found[known[0]] += (note,) if note else ()
+    return found
+
+
+async def note_at(control: ControlPlane, sequence: int) -> Note | None:
+    """A stored note; None when it is gone or cannot be read."""
+    message = await control.message(DEADLETTERS, sequence)
+    try:
+        return msgspec.json.decode(message.payload, type=Note) if message else None
+    except (msgspec.DecodeError, UnicodeError):
+        return None
+
+
+async def story(
+    control: ControlPlane, letter: Letter, *, on_read: OnRead | None = None
+) -> list[Chapter]:
+    """Every letter of the same message and handler, the oldest first, with what was done."""
+    base = f"deadletters.{letter.service}.{letter.handler}"
+    found = await _of_origin(control, letter, f"{base}.{letter.key_token}", on_read)
+    known = await notes(control, found)
+    corrected = any(note.corrected for several in known.values() for note in several)
+    replays = {each.replays for each in found}
+    if corrected or replays != set(range(max(replays) + 1)):
+        # a corrected payload may have another key
+        found = await _of_origin(control, letter, f"{base}.*", on_read)
+        known = await notes(control, found)
+    return [Chapter(each, known[each.sequence]) for each in found]
+
+
+async def on_lane(control: ControlPlane, letter: Letter) -> str:
+    """Where a replayed message is on its handler's lane, in words; empty when it is no longer."""
+    lane = lane_subject(letter.service, letter.handler, letter.key_token)
+    later = later_subject(letter.service, letter.handler, letter.origin)
+    try:
+        async for message in control.history(LANES, [lane, later], headers_only=True):
+            if not _is_of(letter, message):
+                continue
+            at = message.headers.get("Nats-Schedule", "").removeprefix("@at ")
+            where = f"{LANES}:{message.sequence}"
+            if at:
+                return f"it will be tried again at {at} ({where})"
+            return f"it is on its handler's lane ({where}), until it has its verdict"
+    except ApiError as error:
+        if error.code != _NOT_FOUND:
+            raise
+    return ""
+
+
+async def _of_origin(
+    control: ControlPlane, letter: Letter, subject: str, on_read: OnRead | None
+) -> Sequence[Letter]:
+    found = [letter]
+    async for message in _stored(control, subject):
+        if message.sequence != letter.sequence and _is_of(letter, message):
+            found.append(Letter(message))
+        if on_read is not None:
+            on_read(message.sequence)
+    return sorted(found, key=lambda each: each.sequence)
+
+
+def _is_of(letter: Letter, message: StoredMessage) -> bool:
+    try:
+        ours, other = origin_of(letter.message.headers), origin_of(message.headers)
+    except ValueError:
+        return False
+    return (ours.stream, ours.sequence) == (other.stream, other.sequence)
+
+
+async def _stored(
+    control: ControlPlane, subject: str, *, first: int = 1
+) -> AsyncIterator[StoredMessage]:
+    reading = control.history(DEADLETTERS, [subject], first=first, headers_only=True)
+    try:
+        async for message in reading:
+            yield message
+    except ApiError as error:
+        if error.code == _NOT_FOUND:
+            raise JetmeshError(
+                f"There is no stream {DEADLETTERS} on this broker.",
+                remedy="Start a service, or run jetmesh apply.",
+            ) from error
+        raise
+
+
+def _letter(message: StoredMessage) -> Letter | None:
+    return Letter(message) if message.subject.count(".") == _TOKENS - 1 else None
+
+
+def _noted(message: StoredMessage) -> tuple[int, State] | None:
+    """Which letter a note is about, and what became of it."""
+    mark, _, rest = message.message_id.partition(":")
+    sequence, _, action = rest.partition(":")
+    state = STATES.get(action.partition(":")[0])
+    if mark != "done" or state is None or not (sequence.isascii() and sequence.isdecimal()):
+        return None
+    return int(sequence), state

@@ -1,0 +1,1 @@
+"""What `jetmesh doctor` can find, one module for each thing it examines."""

@@ -1,0 +1,131 @@
+"""Checks of what did not end as its handler meant: dead letters, lanes, suspects, refusals."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Final
+
+from jetmesh.operate.doctor.facts import Facts
+from jetmesh.operate.doctor.finding import Finding, Kind
+from jetmesh.operate.doctor.words import counted, listed, span, waits
+from jetmesh.protocol.streams import DEADLETTERS
+
+_GROUPS: Final = 10
+
+GROWING = Kind(
+    "dead-letters-grow",
+    "problem",
+    "{about} gives up messages just now: {letters} for one reason.",
+    "dead letters of a group came between the two looks",
+    "Mend {where}, or what it depends on; then "
+    "`jetmesh deadletters replay --fingerprint {fingerprint}`.",
+)
+OPEN = Kind(
+    "dead-letters",
+    "warning",
+    "{about} gave up {letters} for one reason.",
+    "dead letters are open, neither replayed nor dropped; one finding for each fingerprint",
+    "`jetmesh deadletters show` tells one story; mend the cause, then "
+    "`jetmesh deadletters replay --fingerprint {fingerprint}`, or drop them with --why.",
+)
+MORE = Kind(
+    "dead-letters-more",
+    "warning",
+    "There are dead letters for more reasons.",
+    "more than 10 fingerprints have open letters",
+    "`jetmesh deadletters ls` shows all of them.",
+)
+ON_LANE = Kind(
+    "on-lane",
+    "note",
+    "{waiting} on the lane of {about}.",
+    "the stream LANES holds slow retries and replayed dead letters until they have their verdict",
+    "Nothing, as long as they become fewer: the log of {service} says why they are tried again.",
+)
+LOST_LANE = Kind(
+    "lost-lane",
+    "warning",
+    "{waiting} on the lane of {about}, which no service declares.",
+    "the stream LANES holds messages for a handler that was renamed or removed",
+    "Bring the handler back until they are done, or remove them: "
+    "`nats stream purge LANES --subject 'lanes.{about}.>'`.",
+)
+SUSPECTS = Kind(
+    "suspects",
+    "warning",
+    "{about} handles {messages} alone, because processes may have died of it.",
+    "there are suspect marks in LANES; ADR 8 says what a suspect is",
+    "See why processes of {service} end; a message that is found guilty becomes a dead letter.",
+)
+REFUSALS = Kind(
+    "refusals",
+    "note",
+    "{count} could not be stored, because the key had its outcome already.",
+    "the stream REFUSALS holds marks",
+    "`nats stream view REFUSALS` shows which; `jetmesh trace KEY` tells the story of one.",
+)
+
+KINDS: Final = (GROWING, OPEN, MORE, ON_LANE, LOST_LANE, SUSPECTS, REFUSALS)
+
+
+def dead_letters(facts: Facts) -> Iterator[Finding]:
+    """Was something given up, and does it become more?"""
+    groups, known = facts.now.letters, _stored_before(facts)
+    for group in groups[:_GROUPS]:
+        kind = GROWING if known is not None and group.newest_sequence > known else OPEN
+        yield kind.found(
+            f"{group.service}.{group.handler}",
+            f"{group.error}: {group.message}" if group.message else group.error,
+            f"at {group.where}" if group.where else "",
+            f"the newest {_ago(facts, group.newest)}",
+            fingerprint=group.fingerprint,
+            letters=counted(group.count, "message"),
+            where=group.where or f"{group.service}.{group.handler}",
+        )
+    if hidden := groups[_GROUPS:]:
+        letters = counted(sum(group.count for group in hidden), "message")
+        yield MORE.found(DEADLETTERS, f"{letters} of {counted(len(hidden), 'reason')}")
+
+
+def lanes(facts: Facts) -> Iterator[Finding]:
+    """What is still open on lanes, and will somebody take it?"""
+    declared = {(handler.service, handler.name) for handler in facts.topology.handlers}
+    for lane in facts.now.lanes:
+        name, count = f"{lane.service}.{lane.handler}", lane.waiting + lane.later
+        if not count:
+            continue
+        oldest = f"the oldest came {_ago(facts, lane.oldest)}" if lane.oldest else ""
+        seen = f"{lane.waiting:,} due, {lane.later:,} wait for their time"
+        kind = ON_LANE if (lane.service, lane.handler) in declared else LOST_LANE
+        yield kind.found(name, seen, oldest, waiting=waits(count), service=lane.service)
+
+
+def suspects(facts: Facts) -> Iterator[Finding]:
+    """Is a message suspected of killing processes?"""
+    for lane in facts.now.lanes:
+        if lane.suspects:
+            told = [f"{each.subject}: {counted(each.deaths, 'run')}" for each in lane.suspects]
+            name, messages = f"{lane.service}.{lane.handler}", counted(len(told), "message")
+            yield SUSPECTS.found(name, *told, messages=messages, service=lane.service)
+
+
+def refusals(facts: Facts) -> Iterator[Finding]:
+    """Were second outcomes refused?"""
+    by = facts.now.refusals
+    if by:
+        seen = listed([f"{name} {count:,}" for name, count in sorted(by.items())])
+        yield REFUSALS.found("refusals", seen, count=counted(sum(by.values()), "second outcome"))
+
+
+CHECKS: Final = (dead_letters, lanes, suspects, refusals)
+
+
+def _stored_before(facts: Facts) -> int | None:
+    """The last sequence of the look before; None when there was none."""
+    stream = facts.before.streams.get(DEADLETTERS) if facts.before else None
+    return stream.state.last_seq if stream else None
+
+
+def _ago(facts: Facts, at: datetime) -> str:
+    return f"{span(max((facts.now.taken_at - at).total_seconds(), 0))} ago"

@@ -1,0 +1,94 @@
+"""Checks of the services: does every one run, in one version, ready?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from jetmesh.operate.doctor.checks.durables import is_unpulled
+from jetmesh.operate.doctor.facts import Facts
+from jetmesh.operate.doctor.finding import Finding, Kind
+from jetmesh.operate.doctor.words import counted, listed
+
+ABSENT = Kind(
+    "service-absent",
+    "problem",
+    "No instance of {about} answers.",
+    "nobody answers `$SRV.STATS` in its name, and none of its durables is reported already",
+    "Start it; an instance that still waits for something answers only its /readyz.",
+)
+NOT_READY = Kind(
+    "not-ready",
+    "problem",
+    "An instance of {about} is not ready.",
+    "its answer to `$SRV.STATS` has a `problem`, the same that its /readyz tells",
+    "Do what its own words ask for; its log has more.",
+)
+VERSIONS = Kind(
+    "versions",
+    "warning",
+    "Instances of {about} run different versions.",
+    "two versions answer `$SRV.STATS`",
+    "Wait for the rollout to end; else find the instance that was forgotten.",
+)
+OTHER_VERSION = Kind(
+    "other-version",
+    "note",
+    "{about} runs in another version than this project declares.",
+    "the version in `$SRV.STATS` is not that of the declaration",
+    "Deploy it, or ask from the checkout that was deployed: what is said here is compared with "
+    "this one.",
+)
+STRANGER = Kind(
+    "stranger",
+    "note",
+    "The service {about} runs here and is not in this system.",
+    "a jetmesh service answers that the project does not declare",
+    "Add it to the system, or end it; its durables are reported as orphans.",
+)
+
+KINDS: Final = (ABSENT, NOT_READY, VERSIONS, OTHER_VERSION, STRANGER)
+
+
+def presence(facts: Facts) -> Iterator[Finding]:
+    """Does every service run?"""
+    if facts.now.instances is None or facts.silence:
+        return
+    told = {each.handler.service for each in facts.durables() if is_unpulled(facts, each)}
+    for service in facts.topology.services:
+        if service.name not in told and not facts.instances_of(service.name):
+            waits = facts.now.waiting.get(service.name, "")
+            yield ABSENT.found(service.name, f"its /readyz says: {waits}" if waits else "")
+
+
+def readiness(facts: Facts) -> Iterator[Finding]:
+    """Is every instance ready?"""
+    for service in facts.topology.services:
+        for instance in facts.instances_of(service.name):
+            if instance.problem:
+                yield NOT_READY.found(service.name, f"{instance.place} says: {instance.problem}")
+
+
+def versions(facts: Facts) -> Iterator[Finding]:
+    """Is it one version, and the one that is declared?"""
+    for service in facts.topology.services:
+        instances = facts.instances_of(service.name)
+        running = sorted({instance.version for instance in instances})
+        if len(running) > 1:
+            told = [f"{each.version}: {each.place}" for each in instances]
+            yield VERSIONS.found(service.name, *told)
+        elif running and running != [service.version]:
+            seen = f"running is {running[0]}, declared {service.version}"
+            yield OTHER_VERSION.found(service.name, seen)
+
+
+def strangers(facts: Facts) -> Iterator[Finding]:
+    """Does something run that is not ours?"""
+    ours = {service.name for service in facts.topology.services}
+    foreign = [each for each in facts.now.instances or () if each.is_ours and each.name not in ours]
+    for name in sorted({each.name for each in foreign}):
+        places = [each.place for each in foreign if each.name == name]
+        yield STRANGER.found(name, f"{counted(len(places), 'instance')}: {listed(places)}")
+
+
+CHECKS: Final = (presence, readiness, versions, strangers)

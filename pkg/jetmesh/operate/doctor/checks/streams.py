@@ -1,0 +1,317 @@
+"""Checks of the streams: are they there, as declared, led, followed, and with room?"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from jetmesh.declare import Policy
+from jetmesh.operate.doctor.checks.servers import FULL, NEAR
+from jetmesh.operate.doctor.facts import Facts, Look
+from jetmesh.operate.doctor.finding import Finding, Kind
+from jetmesh.operate.doctor.responses import Cluster, Replica, StreamInfo
+from jetmesh.operate.doctor.words import counted, listed, size, span
+from jetmesh.transport.provision import Change
+
+_SILENT_NS: Final = 10_000_000_000
+"""A follower that was not heard of for so long is gone, whether or not it said so."""
+_STEPS: Final = 64
+"""After so many doublings every backoff has reached its cap."""
+
+NOT_APPLIED = Kind(
+    "not-applied",
+    "problem",
+    "Nothing that this system declares is on the broker.",
+    "none of its streams exists",
+    "`jetmesh apply` makes it, or the services do when they start with provision = apply. Is it "
+    "the right broker and account?",
+)
+STREAM_MISSING = Kind(
+    "stream-missing",
+    "problem",
+    "The stream {about} does not exist.",
+    "`$JS.API.STREAM.INFO` answers 404",
+    "Find out who deleted it: what it held is gone. `jetmesh apply` makes it again, empty.",
+)
+DURABLE_MISSING = Kind(
+    "durable-missing",
+    "problem",
+    "The durable {about} does not exist.",
+    "`$JS.API.CONSUMER.INFO` answers 404",
+    "`jetmesh apply` makes it; a running service in development does so itself. Made by apply it "
+    "delivers from where it is declared to begin, so what was handled already comes again.",
+)
+DRIFT = Kind(
+    "drift",
+    "problem",
+    "The {kind} {about} is not as declared.",
+    "`jetmesh plan` shows a change",
+    "`jetmesh apply` changes the server; or change the declaration or [streams], [services] in "
+    "the settings.",
+)
+DRIFT_REFUSED = Kind(
+    "drift-refused",
+    "problem",
+    "The {kind} {about} is not as declared, and cannot just be changed.",
+    "`jetmesh plan` shows a change that it refuses",
+    "Change the declaration back; or decide what is to be lost: `jetmesh plan` says what.",
+)
+ONE_REPLICA = Kind(
+    "one-replica",
+    "note",
+    "Every event is kept once, on one server.",
+    "streams have one replica on a server that stands alone",
+    "Fine for development. In production run a cluster of three and set replicas = 3 in "
+    "[streams.NAME] of the settings.",
+)
+ONE_REPLICA_CLUSTERED = Kind(
+    "one-replica-clustered",
+    "warning",
+    "Every event of {names} is kept once, though there is a cluster.",
+    "streams have one replica and the server is clustered",
+    "Set replicas = 3 in [streams.NAME] of the settings, then `jetmesh apply`: now the loss of "
+    "one server stops the flow, and of one disk loses events.",
+)
+STREAM_SILENT = Kind(
+    "stream-silent",
+    "problem",
+    "The stream {about} does not answer.",
+    "`$JS.API.STREAM.INFO` gets no answer",
+    "Bring back the server that keeps it; with one replica there is no other.",
+)
+NO_LEADER = Kind(
+    "no-leader",
+    "problem",
+    "The stream {about} has no leader: nothing can be stored or delivered.",
+    "the cluster part of `$JS.API.STREAM.INFO` names none",
+    "Bring back servers until more than half of its replicas run.",
+)
+DURABLE_SILENT = Kind(
+    "durable-silent",
+    "problem",
+    "The durable {about} does not answer: nothing is delivered.",
+    "it is in `missing` of `$JS.API.CONSUMER.LIST`",
+    "Bring back the servers that keep it; `nats consumer info` says which.",
+)
+FOLLOWER_OFFLINE = Kind(
+    "follower-offline",
+    "warning",
+    "The server {about} is away: its replicas do not follow.",
+    "it is offline, or was not heard of for 10 s",
+    "Bring it back: until then the next failure stops the flow.",
+)
+FOLLOWER_BEHIND = Kind(
+    "follower-behind",
+    "warning",
+    "The replicas on the server {about} are behind.",
+    "not `current`, in both looks",
+    "Wait if it has just come back; else look at its disk and its network.",
+)
+STREAM_NEAR = Kind(
+    "stream-near",
+    "warning",
+    "The stream {about} is {share} full.",
+    "80 % of its max_bytes",
+    "Raise max_bytes in [streams.{about}] of the settings, or set max_age, then `jetmesh apply`.",
+)
+STREAM_FULL = Kind(
+    "stream-full",
+    "problem",
+    "The stream {about} is {share} full.",
+    "95 % of its max_bytes",
+    "Raise max_bytes in [streams.{about}] of the settings now, then `jetmesh apply`: a full "
+    "stream refuses every event.",
+)
+WINDOW_SHORT = Kind(
+    "window-short",
+    "warning",
+    "The stream {about} forgets message ids before the last retry of {handlers}.",
+    "its dedup window is shorter than all attempts and delays of a handler that publishes events "
+    "into it which no decision guards",
+    "Raise duplicate_window in [streams.{about}] above it, or lower attempts, timeout or "
+    "backoff_cap of the handler; else such an event may be stored twice.",
+)
+
+KINDS: Final = (
+    *(NOT_APPLIED, STREAM_MISSING, DURABLE_MISSING, DRIFT, DRIFT_REFUSED),
+    *(ONE_REPLICA, ONE_REPLICA_CLUSTERED, STREAM_SILENT, NO_LEADER, DURABLE_SILENT),
+    *(FOLLOWER_OFFLINE, FOLLOWER_BEHIND, STREAM_NEAR, STREAM_FULL, WINDOW_SHORT),
+)
+
+
+def presence(facts: Facts) -> Iterator[Finding]:
+    """Is everything there?"""
+    missing = [change for change in facts.changes if change.action == "create"]
+    streams = [change.name for change in missing if change.kind == "stream"]
+    durables = [change.name for change in missing if change.kind == "durable"]
+    if len(streams) == len(facts.topology.streams):
+        yield NOT_APPLIED.found("streams", f"missing are {listed(streams)}")
+        return
+    for name in streams:
+        gone = [durable for durable in durables if durable.startswith(f"{name}/")]
+        yield STREAM_MISSING.found(name, f"with it {listed(gone)}" if gone else "")
+    for name in durables:
+        if name.partition("/")[0] not in streams:
+            yield DURABLE_MISSING.found(name)
+
+
+def drift(facts: Facts) -> Iterator[Finding]:
+    """Is everything as declared?"""
+    for change in facts.changes:
+        if change.action != "create":
+            kind = DRIFT if change.action == "update" else DRIFT_REFUSED
+            yield kind.found(change.name, *_differences(change), kind=change.kind)
+
+
+def replicas(facts: Facts) -> Iterator[Finding]:
+    """Does an event survive its server?"""
+    single = sorted(n for n, info in facts.now.streams.items() if info.config.num_replicas == 1)
+    seen = f"1 replica: {', '.join(single)}"
+    if single and facts.server.cluster:
+        yield ONE_REPLICA_CLUSTERED.found("streams", seen, names=listed(single))
+    elif single:
+        yield ONE_REPLICA.found("streams", seen)
+
+
+def leaders(facts: Facts) -> Iterator[Finding]:
+    """Is there somebody who decides?"""
+    for name, why in sorted(facts.now.silent.items()):
+        yield STREAM_SILENT.found(name, why)
+    leaderless = [name for name, info in facts.now.streams.items() if not info.cluster.leader]
+    for name in sorted(leaderless):
+        replicas = facts.now.streams[name].cluster.replicas
+        yield NO_LEADER.found(name, *(_heard(replica) for replica in replicas))
+    for name in facts.now.without_leader:
+        if name.partition("/")[0] not in {*leaderless, *facts.now.silent}:
+            yield DURABLE_SILENT.found(name)
+
+
+def followers(facts: Facts) -> Iterator[Finding]:
+    """Do the others keep up?"""
+    before = _laggards(facts.before) if facts.before else None
+    for server, lag in sorted(_laggards(facts.now).items()):
+        if lag.away:
+            yield FOLLOWER_OFFLINE.found(server, *lag.told())
+        elif before is None or server in before:
+            entries = f"up to {lag.entries:,} entries behind" if lag.entries else ""
+            yield FOLLOWER_BEHIND.found(server, *lag.told(), entries)
+
+
+def room(facts: Facts) -> Iterator[Finding]:
+    """Has every stream room?"""
+    for name, info in sorted(facts.now.streams.items()):
+        limit = info.config.max_bytes
+        share = info.state.bytes / limit if limit > 0 else 0.0
+        if share >= NEAR:
+            kind = STREAM_FULL if share >= FULL else STREAM_NEAR
+            seen = f"{size(info.state.bytes)} of {size(limit)}"
+            yield kind.found(name, seen, _full_in(facts, name, info), share=f"{share:.0%}")
+
+
+def windows(facts: Facts) -> Iterator[Finding]:
+    """Is a repeated output recognised as long as it may be repeated?"""
+    for name, handlers in sorted(_unguarded(facts).items()):
+        info = facts.now.streams.get(name)
+        window = info.config.duplicate_window / 1e9 if info else 0.0
+        late = {told: longest for told, longest in handlers.items() if longest > window}
+        if info and late:
+            seen = [f"{told} may try for {span(longest)}" for told, longest in late.items()]
+            window_told = f"duplicate_window is {span(window)}"
+            yield WINDOW_SHORT.found(name, window_told, *seen, handlers=listed(list(late)))
+
+
+CHECKS: Final = (presence, drift, replicas, leaders, followers, room, windows)
+
+
+def longest_retry(policy: Policy, run: float) -> float:
+    """Seconds from the first attempt to the end of the last, when every delay is the longest and
+    every attempt runs for `run` seconds.
+    """
+    pauses = policy.attempts - 1
+    steps = min(pauses, _STEPS)
+    delays = sum(policy.delay(attempt, 1.0) for attempt in range(1, steps + 1))
+    delays += (pauses - steps) * policy.backoff_cap
+    longest = policy.attempts * run + delays
+    return min(longest, policy.max_age + run) if policy.max_age else longest
+
+
+@dataclass(slots=True)
+class _Lag:
+    """What one server lacks."""
+
+    away: bool = False
+    active: int = 0
+    entries: int = 0
+    streams: list[str] = field(default_factory=list)
+    durables: int = 0
+
+    def add(self, replica: Replica) -> None:
+        self.away = self.away or _away(replica)
+        self.active = max(self.active, replica.active)
+        self.entries = max(self.entries, replica.lag)
+
+    def told(self) -> list[str]:
+        parts = [f"{'streams' if len(self.streams) > 1 else 'stream'} {listed(self.streams)}"]
+        parts = parts if self.streams else []
+        parts += [counted(self.durables, "durable")] if self.durables else []
+        heard = f"last heard of {span(self.active / 1e9)} ago" if self.active else ""
+        return [f"replicas of {' and '.join(parts)}", heard]
+
+
+def _laggards(look: Look) -> Mapping[str, _Lag]:
+    """Servers that lack something, by name; what has no leader says nothing about its followers."""
+    found: defaultdict[str, _Lag] = defaultdict(_Lag)
+    for name, stream in sorted(look.streams.items()):
+        for replica in _late(stream.cluster):
+            found[replica.name].add(replica)
+            found[replica.name].streams.append(name)
+    for durable in look.durables.values():
+        for replica in _late(durable.cluster):
+            found[replica.name].add(replica)
+            found[replica.name].durables += 1
+    return found
+
+
+def _late(cluster: Cluster) -> list[Replica]:
+    if not cluster.leader:
+        return []
+    return [each for each in cluster.replicas if each.offline or not each.current]
+
+
+def _away(replica: Replica) -> bool:
+    return replica.offline or (not replica.current and replica.active > _SILENT_NS)
+
+
+def _heard(replica: Replica) -> str:
+    ago = f"heard of {span(replica.active / 1e9)} ago" if replica.active else "not heard of"
+    return f"{replica.name}: {ago}"
+
+
+def _differences(change: Change) -> list[str]:
+    told = [str(field) for field in change.fields]
+    return [*told, change.reason]
+
+
+def _full_in(facts: Facts, name: str, info: StreamInfo) -> str:
+    """When it is full if it goes on like this."""
+    before = facts.before.streams.get(name) if facts.before else None
+    grown = info.state.bytes - before.state.bytes if before else 0
+    if grown <= 0 or not facts.elapsed:
+        return ""
+    left = max(info.config.max_bytes - info.state.bytes, 0)
+    return f"full in about {span(left * facts.elapsed / grown)} at the present rate"
+
+
+def _unguarded(facts: Facts) -> Mapping[str, dict[str, float]]:
+    """By stream, who publishes into it what no decision guards, and how long it may retry."""
+    found: defaultdict[str, dict[str, float]] = defaultdict(dict)
+    for handler in facts.topology.handlers:
+        for spec in handler.outputs:
+            if not spec.decision:
+                policy = facts.topology.durable_of(handler).policy
+                run = policy.timeout if handler.is_async else 0.0  # the other kind ends at once
+                name = f"{handler.service}.{handler.name}"
+                found[spec.stream][name] = longest_retry(policy, run)
+    return found

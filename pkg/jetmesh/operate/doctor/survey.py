@@ -1,0 +1,278 @@
+"""One look at the system: everything is asked, what cannot be seen is written down, nothing judged.
+
+Only reading requests are made, except for one reader that goes away by itself, for dead letters.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from time import monotonic
+from typing import Final, TypeVar
+
+import msgspec
+import nats.errors
+
+from jetmesh.declare import Topology
+from jetmesh.errors import BrokerError, BrokerUnreachable
+from jetmesh.operate.doctor import own_streams as letterbox
+from jetmesh.operate.doctor.facts import NOTHING, Facts, Look, Server, Silence, Unseen
+from jetmesh.operate.doctor.instances import instances
+from jetmesh.operate.doctor.monitoring import monitored, waiting
+from jetmesh.operate.doctor.responses import Account, DurableInfo, StreamInfo, stamp
+from jetmesh.protocol.streams import DEADLETTERS, LANES, REFUSALS
+from jetmesh.settings import NatsSettings, without_userinfo
+from jetmesh.transport import provision
+from jetmesh.transport.auth import wants_tls
+from jetmesh.transport.control import ApiError, ControlPlane
+from jetmesh.transport.provision import Change
+from jetmesh.transport.session import Session
+
+_T = TypeVar("_T")
+_NAME: Final = "jetmesh-doctor"
+_NOT_FOUND: Final = 404
+_UNAVAILABLE: Final = 10008
+_NOT_ENABLED: Final = (10039, 10076)
+_DENIED: Final = "lacks the permission"
+
+
+@dataclass(frozen=True, slots=True)
+class Patient:
+    """What is looked at."""
+
+    nats: NatsSettings
+    topology: Topology
+    provision: str = "apply"
+    monitoring: tuple[str, ...] = ()
+    """Urls of monitoring ports."""
+    processes: Mapping[str, str] = field(default_factory=dict)
+    """Urls of services on this machine, by their names."""
+
+
+async def look(patient: Patient, before: Look | None = None, *, own: bool = True) -> Facts:
+    """Everything that can be seen now, beside what was seen `before`.
+
+    Without `own` the streams of the mesh itself are only counted: reading many letters takes time.
+
+    Raises:
+        SettingsError: credentials or certificates cannot be read.
+    """
+    server = Server(url=without_userinfo(patient.nats.url))
+    async with AsyncExitStack() as stack:
+        try:
+            control = await ControlPlane.connect(patient.nats, name=_NAME)
+            stack.push_async_callback(control.close)
+            session = Session(patient.nats, f"{_NAME} services")
+            stack.push_async_callback(session.close)
+            await session.connect(patient=False)
+            account = await _account(control)
+        except BrokerError as error:
+            return Facts(patient.topology, server, silence=_silence(error))
+        server = _server(session, server.url, tls_asked=wants_tls(patient.nats))
+        looking = _Looking(patient, control, session)
+        return await looking.facts(server, account, before, own=own)
+
+
+class _Looking:
+    """The parts of one look."""
+
+    def __init__(self, patient: Patient, control: ControlPlane, session: Session) -> None:
+        self._patient = patient
+        self._topology = patient.topology
+        self._control = control
+        self._session = session
+        self._unseen: list[Unseen] = []
+        self._headless: list[str] = []
+        self._clocks: dict[str, tuple[float, timedelta]] = {}
+        """By server, how much it is ahead, and how long the answer was on its way."""
+
+    async def facts(
+        self, server: Server, account: Account | None, before: Look | None, *, own: bool
+    ) -> Facts:
+        streams, silent = await self._streams()
+        names = {service.name for service in self._topology.services}
+        (durables, without_leader), changes, answered, ports, ready = await asyncio.gather(
+            self._durables(streams),
+            self._changes(silent),
+            self._try("services", instances(self._session, names)),
+            monitored(self._patient.monitoring),
+            waiting(self._patient.processes),
+        )
+        read = await self._own(streams) if own else NOTHING
+        self._unseen += ports[1]
+        now = replace(
+            read,
+            at=monotonic(),
+            taken_at=datetime.now(UTC),
+            account=account,
+            streams=streams,
+            durables=durables,
+            without_leader=without_leader,
+            silent=silent,
+            headless=tuple(sorted(self._headless)),
+            instances=answered,
+            waiting=ready,
+            monitored=ports[0],
+            clocks={name: ahead for name, (ahead, _) in self._clocks.items()},
+            unseen=tuple(self._unseen),
+        )
+        production = bool(server.cluster) or self._patient.provision == "verify"
+        return Facts(
+            self._topology,
+            server,
+            production=production,
+            changes=changes,
+            now=now,
+            before=before,
+        )
+
+    async def _streams(self) -> tuple[dict[str, StreamInfo], dict[str, str]]:
+        """Every declared stream that answers; and those that are there and do not, and how."""
+        names = [stream.name for stream in self._topology.streams]
+        answers = await asyncio.gather(*map(self._stream, names))
+        silent = {n: told for n, told in zip(names, answers, strict=True) if isinstance(told, str)}
+        found = {n: i for n, i in zip(names, answers, strict=True) if isinstance(i, StreamInfo)}
+        return found, silent
+
+    async def _stream(self, name: str) -> StreamInfo | str | None:
+        asked = datetime.now(UTC)
+        try:
+            answer = await self._control.api(f"STREAM.INFO.{name}")
+        except BrokerError as error:
+            if isinstance(error, ApiError) and error.code == _NOT_FOUND:
+                return None
+            if _DENIED in error.message or _headless(error):
+                self._note(f"stream {name}", error)
+                return None
+            return error.message
+        info = msgspec.convert(answer, StreamInfo)
+        self._compare_clocks(info, asked, datetime.now(UTC))
+        return info
+
+    def _compare_clocks(self, info: StreamInfo, asked: datetime, answered: datetime) -> None:
+        at, name = stamp(info.ts), info.cluster.leader
+        if at is not None and name:
+            way = (answered - asked) / 2
+            if name not in self._clocks or way < self._clocks[name][1]:
+                self._clocks[name] = ahead(at, asked, answered), way
+
+    async def _durables(
+        self, streams: Mapping[str, StreamInfo]
+    ) -> tuple[dict[tuple[str, str], DurableInfo], tuple[str, ...]]:
+        lists = [self._try(f"durables of {name}", self._consumers(name)) for name in streams]
+        found: dict[tuple[str, str], DurableInfo] = {}
+        missing: list[str] = []
+        for each in await asyncio.gather(*lists):
+            if each is not None:
+                infos, unanswered = each
+                missing += unanswered
+                found |= {(i.stream_name, i.name): i for i in infos if i.config.durable_name}
+        return found, tuple(sorted(missing))
+
+    async def _consumers(self, stream: str) -> tuple[list[DurableInfo], list[str]]:
+        """Everything that reads a stream, page by page, and the names of what does not answer."""
+        found: list[DurableInfo] = []
+        missing: list[str] = []
+        while True:
+            offset = len(found) + len(missing)
+            answer = await self._control.api(f"CONSUMER.LIST.{stream}", {"offset": offset})
+            page = msgspec.convert(answer.get("consumers") or [], list[DurableInfo])
+            unanswered = answer.get("missing") or []
+            found += page
+            missing += [f"{stream}/{name}" for name in unanswered]
+            if not (page or unanswered) or len(found) + len(missing) >= answer.get("total", 0):
+                return found, missing
+
+    async def _changes(self, silent: Mapping[str, str]) -> tuple[Change, ...]:
+        """The plan, without the streams that cannot be compared now."""
+        topology = replace(
+            self._topology,
+            streams=tuple(s for s in self._topology.streams if s.name not in silent),
+            durables=tuple(d for d in self._topology.durables if d.stream not in silent),
+        )
+        planned = await self._try("drift", provision.plan(self._control, topology))
+        return planned.changes if planned else ()
+
+    async def _own(self, streams: Mapping[str, StreamInfo]) -> Look:
+        """What lies in the streams of the mesh itself."""
+        control = self._control
+        letters, lanes, refusals = await asyncio.gather(
+            self._try("dead letters", letterbox.faults(control, streams.get(DEADLETTERS))),
+            self._try("lanes", letterbox.lanes(control, streams.get(LANES))),
+            self._try("refusals", letterbox.refusals(control, streams.get(REFUSALS))),
+        )
+        return replace(NOTHING, letters=letters or (), lanes=lanes or (), refusals=refusals or {})
+
+    async def _try(self, what: str, asking: Awaitable[_T]) -> _T | None:
+        """What was asked for; None, with a note of it, when it cannot be seen."""
+        try:
+            return await asking
+        except BrokerError as error:
+            self._note(what, error)
+        except (nats.errors.Error, TimeoutError, OSError) as error:
+            self._unseen.append(Unseen(what, str(error) or type(error).__name__))
+        except msgspec.ValidationError as error:
+            self._unseen.append(Unseen(what, f"the answer is not understood: {error}"))
+        return None
+
+    def _note(self, what: str, error: BrokerError) -> None:
+        """Write down why something could not be seen."""
+        if _headless(error):
+            self._headless.append(what)
+        else:
+            denied = _DENIED in error.message
+            self._unseen.append(Unseen(what, error.message, denied=denied))
+
+
+def ahead(at: datetime, asked: datetime, answered: datetime) -> float:
+    """Seconds by which a clock that said `at` between the two is surely ahead of ours."""
+    if at > answered:
+        return (at - answered).total_seconds()
+    return min((at - asked).total_seconds(), 0.0)
+
+
+async def _account(control: ControlPlane) -> Account | None:
+    """What our account uses; None when the cluster has no leader who could tell.
+
+    Raises:
+        BrokerError: JetStream is off or too old, or we may not ask.
+    """
+    try:
+        account = msgspec.convert(await control.api("INFO"), Account)
+        await control.check_server()
+    except BrokerError as error:
+        if _headless(error) or isinstance(error.__cause__, TimeoutError):
+            return None
+        raise
+    return account
+
+
+def _headless(error: BrokerError) -> bool:
+    """Whether JetStream answers that it has nobody to decide."""
+    return isinstance(error, ApiError) and error.err_code == _UNAVAILABLE
+
+
+def _silence(error: BrokerError) -> Silence:
+    if isinstance(error, BrokerUnreachable):
+        # the cause alone: the sentence around it is ours
+        return Silence("absent", error.message.partition("(")[2].rpartition(")")[0])
+    if isinstance(error.__cause__, nats.errors.NoRespondersError):
+        return Silence("no JetStream", "nobody answers $JS.API.INFO")
+    if isinstance(error, ApiError) and error.err_code in _NOT_ENABLED:
+        return Silence("no JetStream", error.description)
+    return Silence("old" if "too old" in error.message else "refuses", error.message)
+
+
+def _server(session: Session, url: str, *, tls_asked: bool) -> Server:
+    info = session.info
+    return Server(
+        url=url,
+        name=info.server_name,
+        version=info.version,
+        cluster=info.cluster,
+        max_payload=info.max_payload or 0,
+        tls_unasked=session.encrypted and not tls_asked,
+    )

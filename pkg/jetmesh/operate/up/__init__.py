@@ -1,0 +1,1 @@
+"""`jetmesh up`: the broker, the sandboxes and every service as child processes."""

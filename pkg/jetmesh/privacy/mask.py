@@ -1,0 +1,98 @@
+"""Personal data stays out of logs, headers and error texts: sensitive values are masked.
+
+A contract marks a field with `Meta(extra={"sensitive": True})`. Beside these values, whatever
+looks like an e-mail address is masked in every text, whoever wrote it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any, Final
+from urllib.parse import quote, quote_plus
+
+import msgspec
+
+from jetmesh.privacy.sensitive import sensitive_values
+
+MASK: Final = "•••"
+_LONGEST: Final = 500
+_READ: Final = 20_000
+"""Of a longer text only so much is looked at: a message must not buy seconds of masking."""
+_MOST_VALUES: Final = 1_000
+_WITHHELD: Final = "(a text about too many sensitive values, withheld)"
+
+# Each starts only where a word starts and never goes back, so its time grows with the text, not
+# with the square of it. An apostrophe inside a word belongs to it, a quote around it does not.
+_part = r"(?:[^\s<>\"'@]|(?<=\w)'(?=\w))++"
+_address = re.compile(rf"(?<![^\s<>\"'@])(?<!\w'){_part}(?:@{_part})+")
+_quoted_address = re.compile(r"(?<![\w.+%-])(?:[\w.+-]|%(?!40)[0-9A-Fa-f]{2})++%40[\w.-]+")
+_quoted_value = re.compile(
+    r"(Invalid (?:enum )?value|Object contains unknown field) (?:['\"`]|-?\d)(?:.*(?= - at `)|.*)",
+    re.DOTALL,
+)
+
+
+def masked(text: str, event: Any = None, *, longest: int = _LONGEST) -> str:
+    """`text` in one printable line, without the sensitive values of `event`."""
+    return printable(_without_values(text, list(_values(event))))[:longest]
+
+
+def masked_violation(text: str, payload: bytes, contract: type[msgspec.Struct]) -> str:
+    """`text` about a payload that does not keep its contract, without what it may quote.
+
+    msgspec quotes some values and a contract's own check may quote any, so the payload is read
+    without its contract once more, to know what has to be masked.
+    """
+    try:
+        raw = msgspec.json.decode(payload)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        raw = None
+    return printable(_without_values(text, list(_values(raw, contract))))[:_LONGEST]
+
+
+def text_of(error: BaseException) -> str:
+    """What `error` says, whatever its `__str__` does."""
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001 - a text that cannot be made must not end the connection
+        return "(an error that cannot be shown)"
+
+
+def printable(text: str) -> str:
+    """`text` with control characters written out: no terminal, log or header obeys them."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def _values(event: Any, contract: type[msgspec.Struct] | None = None) -> Iterator[str]:
+    return islice(dict.fromkeys(sensitive_values(event, contract)), _MOST_VALUES + 1)
+
+
+def _without_values(text: str, values: list[str]) -> str:
+    if len(values) > _MOST_VALUES:
+        return _WITHHELD
+    spellings = sorted({s for value in values for s in _spellings(value)}, key=len, reverse=True)
+    is_cut = len(text) > _READ
+    text = _quoted_value.sub(r"\1", text[:_READ])
+    for spelling in spellings:
+        text = text.replace(spelling, MASK)
+    text = _quoted_address.sub(MASK, _address.sub(MASK, text))
+    if is_cut:  # its end may be the beginning of a value
+        text = text[: -max(_LONGEST, *map(len, spellings), 1)]
+    return text
+
+
+def _spellings(value: str) -> Iterator[str]:
+    """The forms in which a text may quote `value`: as it is, in Python, JSON or a url."""
+    for each in (value, value.lower(), value.upper()):
+        yield each
+        yield repr(each)[1:-1]
+        yield json.dumps(each)[1:-1]
+        yield json.dumps(each, ensure_ascii=False)[1:-1]
+        yield quote(each, errors="replace")
+        yield quote(each, safe="", errors="replace")
+        yield quote_plus(each, errors="replace")

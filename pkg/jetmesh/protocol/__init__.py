@@ -1,0 +1,1 @@
+"""The words of the mesh on the broker: streams, subjects, headers, message ids, fingerprints."""

@@ -1,0 +1,1 @@
+"""Running a service: consume, decode, handle, publish, ack."""

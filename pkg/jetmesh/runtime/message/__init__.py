@@ -1,0 +1,1 @@
+"""The way of one message, from its delivery to its verdict."""

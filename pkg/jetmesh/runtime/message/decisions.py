@@ -1,0 +1,131 @@
+"""One outcome per key: what a handler does when its key has one already."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from time import monotonic
+from typing import Final
+
+import structlog
+
+from jetmesh.declare import Handler, escape_key
+from jetmesh.errors import BrokerError
+from jetmesh.runtime.message.delivered import Delivered
+from jetmesh.runtime.message.letters import refusal
+from jetmesh.runtime.message.outputs import Outputs
+from jetmesh.runtime.message.verdicts import Verdicts
+from jetmesh.runtime.message.waiters import Acknowledge, Publish
+from jetmesh.transport.control import StoredMessage
+
+LookUp = Callable[[str, str], Awaitable[StoredMessage | None]]
+"""(stream, subject filter) to the newest message stored there, read from the leader."""
+
+_UNDECIDED_SECONDS: Final = 0.5
+_PATIENCE_SECONDS: Final = 2.0
+"""So long a question may have no answer, as while a leader is chosen, before that is a problem."""
+
+
+class Decisions:
+    """Looks up what is decided, for one handler."""
+
+    def __init__(
+        self,
+        handler: Handler,
+        *,
+        outputs: Outputs,
+        verdicts: Verdicts,
+        publish: Publish,
+        look_up: LookUp,
+    ) -> None:
+        self._handler = handler
+        self._outputs = outputs
+        self._verdicts = verdicts
+        self._publish = publish
+        self._look_up = look_up
+        self._unanswered: dict[bytes, tuple[float, str]] = {}
+        """Deliveries that wait for an answer: since when, and what they were told last."""
+        self._log = structlog.get_logger().bind(handler=handler.name)
+
+    @property
+    def problem(self) -> str:
+        """Why deliveries wait, in words: it is not known whether they are decided."""
+        before = monotonic() - _PATIENCE_SECONDS
+        lasting = [said for since, said in self._unanswered.values() if since < before]
+        if not lasting:
+            return ""
+        name = f"{self._handler.service}.{self._handler.name}"
+        return f"{name} cannot see what is decided, {len(lasting)} deliveries wait: {lasting[0]}"
+
+    async def is_settled(self, delivered: Delivered) -> bool:
+        """Settle a delivery whose key has its outcome, before any effect.
+
+        Asked on every delivery: on one server even a confirmed ack can be lost and come back as
+        a first delivery, and an effect should not happen twice for it. It waits for as long as
+        nobody answers: to act without knowing could do an effect twice.
+        """
+        if self._handler.input.key is None:
+            return False
+        for deciding in self._outputs.deciding:
+            wanted = deciding.decision_filter(delivered.key_token)
+            stored = await self._asked(deciding.stream, wanted, delivered)
+            ours = stored is not None and self._is_ours(delivered, stored)
+            if stored is not None and not (ours and self._outputs.has_more):
+                self._settle(delivered, stored, wanted)
+                return True
+        return False
+
+    async def settle_refused(self, delivered: Delivered) -> None:
+        """The server refused a second outcome: look whose the first one is."""
+        output = self._outputs.by_type[type(delivered.published)]
+        message = output.message(delivered.published, delivered.sequence)
+        token = escape_key(getattr(delivered.published, output.key or ""))
+        stored = await self._asked(output.stream, output.decision_filter(token), delivered)
+        if stored is None:
+            await asyncio.sleep(_UNDECIDED_SECONDS)
+            self._publish(*message, delivered)
+        elif stored.subject.encode() == message[0] and self._is_ours(delivered, stored):
+            self._verdicts.stats.repeated += 1
+            delivered.on_stored()
+        else:
+            self._settle(delivered, stored, message[0].decode())
+
+    async def _asked(self, stream: str, subject: str, delivered: Delivered) -> StoredMessage | None:
+        """No answer is no answer: asked again until there is one."""
+        since, said = monotonic(), ""
+        try:
+            while True:
+                try:
+                    return await self._look_up(stream, subject)
+                except BrokerError as error:
+                    if str(error) != said:
+                        said = str(error)
+                        self._log.info("undecided, asking again", cause=delivered.cause, error=said)
+                    self._unanswered[delivered.slot] = (since, said)
+                await asyncio.sleep(_UNDECIDED_SECONDS)
+        finally:
+            self._unanswered.pop(delivered.slot, None)
+
+    def _settle(self, delivered: Delivered, stored: StoredMessage, refused: str) -> None:
+        """Ack, the key has its outcome; if another cause decided it, say so where people look."""
+        delivered.rest = None
+        stats = self._verdicts.stats
+        if self._is_ours(delivered, stored):
+            stats.repeated += 1
+            self._verdicts.acknowledge(delivered)
+            return
+        stats.refused += 1
+        self._log.warning(
+            "decided by another cause",
+            key=delivered.key,
+            cause=delivered.cause,
+            stored=f"{stored.stream}:{stored.sequence}",
+            by=stored.message_id or "an unguarded publisher",
+        )
+        mark = refusal(delivered, refused, stored)
+        delivered.pending = 1
+        self._publish(*mark, Acknowledge(delivered))
+
+    def _is_ours(self, delivered: Delivered, stored: StoredMessage) -> bool:
+        ours = f"{self._handler.service}:{self._handler.name}:{delivered.cause}:"
+        return stored.message_id.startswith(ours)

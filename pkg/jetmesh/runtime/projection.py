@@ -1,0 +1,251 @@
+"""Read models: state folded from the events of a stream, from the first one on.
+
+The consumer is ephemeral and acknowledges nothing. A gap in its numbering, its loss or a new
+connection only means to ask for everything behind the last event that was folded. A stream that
+was deleted and made again counts from 1 once more: then the read model forgets everything and is
+folded anew, so that it always shows what the streams hold (ADR-0003).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import msgspec
+import structlog
+
+from jetmesh import wire
+from jetmesh.declare import EventSpec, ReadModel, Record
+from jetmesh.errors import BrokerError
+from jetmesh.privacy.mask import masked, masked_violation, text_of
+from jetmesh.transport.control import ControlPlane
+from jetmesh.transport.dataplane import DataPlane
+from jetmesh.transport.position import Position, position_of
+from jetmesh.transport.pull import Pull
+
+_BATCH: Final = 1024
+_RETRY_SECONDS: Final = 0.5
+_INACTIVE_NS: Final = 60_000_000_000
+
+Apply = Callable[[Any, Record], None]
+
+log = structlog.get_logger()
+
+
+def histories_of(
+    model: ReadModel, instance: Any, *, plane: DataPlane, control: ControlPlane
+) -> list[History]:
+    """What feeds one read model, a history for each stream; `start()` them.
+
+    When one of its streams was made again they all begin anew, on a model that is as new.
+    """
+    histories: list[History] = []
+
+    def begin_anew() -> None:
+        try:
+            _make_new(model, instance)
+        except Exception as error:
+            name, text = type(error).__name__, text_of(error)
+            log.exception("the read model keeps what it had", error=name, message=text)
+        for history in histories:
+            history.begin_anew()
+
+    for stream in dict.fromkeys(spec.stream for spec in model.events):
+        events = [spec for spec in model.events if spec.stream == stream]
+        histories.append(
+            History(
+                stream,
+                events,
+                instance.apply,
+                plane=plane,
+                control=control,
+                on_renewed=begin_anew,
+            )
+        )
+    return histories
+
+
+def _make_new(model: ReadModel, instance: Any) -> None:
+    """Make the read model as it was at first, in place: pages and handlers hold it."""
+    if isinstance(instance, msgspec.Struct):  # its __init__ does nothing a second time
+        fresh = model.type()
+        for name in instance.__struct_fields__:
+            setattr(instance, name, getattr(fresh, name))
+    else:
+        model.type.__init__(instance)  # type: ignore[misc] # it is of this very type
+
+
+class History:
+    """Feeds one read model from one stream."""
+
+    def __init__(
+        self,
+        stream: str,
+        events: Sequence[EventSpec],
+        apply: Apply,
+        *,
+        plane: DataPlane,
+        control: ControlPlane,
+        on_renewed: Callable[[], None] | None = None,
+    ) -> None:
+        self.stream = stream
+        self.caught_up = False
+        """Everything that was stored when reading began has been folded."""
+        self.folded = 0
+        self.skipped = 0
+        """Events that could not be read; a read model passes over them."""
+        self._filters = [text for spec in events for text in spec.filters]
+        self._decoders = {spec.subject.encode(): msgspec.json.Decoder(spec.type) for spec in events}
+        self._apply = apply
+        self._plane = plane
+        self._control = control
+        self._on_renewed = on_renewed or self.begin_anew
+        """Called when the stream is another one than before."""
+        self._created = ""
+        """When the stream was made that is read."""
+        self._last = 0
+        self._times = 0
+        """How often it began anew."""
+        self._expected = 0
+        self._pull: Pull | None = None
+        self._starting: asyncio.Task[None] | None = None
+        self._trouble = ""
+
+    @property
+    def problem(self) -> str:
+        """Why the read model is not up to date, in words; empty when it is."""
+        if self._trouble:
+            return f"the history of {self.stream} cannot be read: {self._trouble}"
+        if not self.caught_up:
+            return f"reading the history of {self.stream}, {self.folded} events so far"
+        return ""
+
+    def start(self) -> None:
+        """Ask for everything behind the last event folded."""
+        if self._starting is None or self._starting.done():
+            self._starting = asyncio.create_task(self._begin())
+
+    def begin_anew(self) -> None:
+        """Ask for everything, from the first event on."""
+        self._last = 0
+        self._times += 1
+        self.folded = self.skipped = 0
+        self.caught_up = False
+        if self._pull is not None:
+            self._plane.drop(self._pull)
+            self._pull = None
+        self.start()
+
+    def stop(self) -> None:
+        if self._starting is not None:
+            self._starting.cancel()
+        if self._pull is not None:
+            self._plane.drop(self._pull)
+
+    async def _begin(self) -> None:
+        if self._pull is not None:
+            self._plane.drop(self._pull)
+            self._pull = None
+        while self._pull is None:
+            try:
+                await self._check_stream()
+                times = self._times
+                created = await self._control.api(f"CONSUMER.CREATE.{self.stream}", self._config())
+            except BrokerError as error:
+                if str(error) != self._trouble:
+                    log.warning("history not readable", stream=self.stream, error=str(error))
+                self._trouble = str(error)
+                await asyncio.sleep(_RETRY_SECONDS)
+                continue
+            if times != self._times:
+                continue  # told to begin anew while it was asking for the rest
+            self._trouble = ""
+            self._expected = 0
+            self._pull = self._plane.inflow(
+                self.stream,
+                created["name"],
+                limit=_BATCH,
+                on_delivery=self._fold,
+                on_gone=lambda _: self.start(),
+            )
+            self._pull.start()
+            if not created["num_pending"]:
+                self.caught_up = True
+
+    async def _check_stream(self) -> None:
+        """Notice a stream that was made again, or restored to an earlier state."""
+        info = await self._control.api(f"STREAM.INFO.{self.stream}")
+        renewed = self._created not in ("", info["created"])
+        self._created = info["created"]
+        if renewed or info["state"]["last_seq"] < self._last:
+            log.warning(
+                "the stream was made again: its read model begins anew",
+                stream=self.stream,
+                last_folded=self._last,
+                last_stored=info["state"]["last_seq"],
+            )
+            self._on_renewed()
+
+    def _config(self) -> dict[str, Any]:
+        begin: dict[str, Any] = {"deliver_policy": "all"}
+        if self._last:
+            begin = {"deliver_policy": "by_start_sequence", "opt_start_seq": self._last + 1}
+        return {
+            "stream_name": self.stream,
+            "config": {
+                **begin,
+                "ack_policy": "none",
+                "filter_subjects": self._filters,
+                "mem_storage": True,
+                "num_replicas": 1,
+                "inactive_threshold": _INACTIVE_NS,
+            },
+        }
+
+    def _fold(self, subject: bytes, reply: bytes, headers: bytes, payload: bytes) -> None:
+        position = position_of(reply)
+        if self._pull is not None:
+            self._pull.settled()
+        self._expected += 1
+        if position.number != self._expected:
+            self.start()  # something was lost on the way: once more, behind what was folded
+            return
+        self._last = position.sequence
+        self._apply_one(subject, headers, payload, position)
+        if not position.pending:
+            self.caught_up = True
+
+    def _apply_one(
+        self, subject: bytes, headers: bytes, payload: bytes, position: Position
+    ) -> None:
+        decoder = self._decoders.get(subject) or self._decoders[subject.rpartition(b".")[0]]
+        try:
+            event = decoder.decode(payload)
+        except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+            self.skipped += 1
+            log.info(
+                "unreadable event",
+                cause=f"{self.stream}:{position.sequence}",
+                error=masked_violation(str(error), payload, decoder.type),
+            )
+            return
+        record = Record(
+            stream=self.stream,
+            sequence=position.sequence,
+            subject=subject.decode(errors="replace"),
+            stored_at=position.stored_at,
+            message_id=wire.parse(headers).values.get("Nats-Msg-Id", "") if headers else "",
+        )
+        try:
+            self._apply(event, record)
+        except Exception as error:  # noqa: BLE001 - one event must not stop a dashboard
+            self.skipped += 1
+            log.error(  # noqa: TRY400 - a traceback would quote personal data
+                "the read model failed",
+                cause=f"{self.stream}:{position.sequence}",
+                error=type(error).__name__,
+                message=masked(text_of(error), event),
+            )
+        else:
+            self.folded += 1

@@ -1,0 +1,117 @@
+"""/metrics: the counters of every handler, read when somebody asks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Final
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
+from prometheus_client.registry import Collector
+
+from jetmesh.runtime.message.consumer import Consumer
+from jetmesh.runtime.projection import History
+
+_SHOWN: Final = 31
+"""Buckets up to 18 minutes; what took longer is in +Inf."""
+_COUNTERS: Final = {
+    "delivered": "Deliveries received",
+    "acked": "Deliveries handled",
+    "retried": "Deliveries given back to be tried again",
+    "dead": "Deliveries dead-lettered",
+    "failed": "Attempts that raised",
+    "published": "Outputs stored",
+    "repeated": "Outcomes found stored already by the same cause",
+    "refused": "Outcomes refused because another cause had decided the key",
+}
+
+
+class ServiceCollector(Collector):
+    """Turns plain counters into metrics, labelled with declared names, never with data."""
+
+    def __init__(
+        self,
+        service: str,
+        consumers: Sequence[Consumer],
+        histories: Sequence[History],
+        plane: Any,
+        ready: Callable[[], bool],
+    ) -> None:
+        self._service = service
+        self._consumers = consumers
+        self._histories = histories
+        self._plane = plane
+        self._ready = ready
+
+    def collect(self) -> Iterator[Metric]:
+        yield from self._counters()
+        yield self._durations()
+        yield self._gauge("in_flight", "Deliveries without a verdict", lambda c: len(c.in_flight))
+        yield self._gauge("lag", "Messages waiting on the server", lambda c: c.stats.lag)
+        yield self._gauge(
+            "unavailable", "1 while it waits for a dependency", lambda c: bool(c.outage.reason)
+        )
+        yield self._history("folded", "Events folded into read models", lambda h: h.folded)
+        yield self._history("skipped", "Events that read models passed over", lambda h: h.skipped)
+        yield GaugeMetricFamily("jetmesh_ready", "1 when ready", value=float(self._ready()))
+        yield GaugeMetricFamily(
+            "jetmesh_publishes_pending", "Outputs without a PubAck", len(self._plane.publishes)
+        )
+        yield CounterMetricFamily(
+            "jetmesh_publishes_resent", "Outputs sent again", self._plane.publishes.resent
+        )
+        yield CounterMetricFamily(
+            "jetmesh_reconnects", "Connections lost and rebuilt", self._plane.reconnects
+        )
+
+    def _counters(self) -> Iterator[Metric]:
+        for name, text in _COUNTERS.items():
+            family = CounterMetricFamily(f"jetmesh_{name}", text, labels=("service", "handler"))
+            for consumer in self._consumers:
+                family.add_metric(self._labels(consumer), getattr(consumer.stats, name))
+            yield family
+
+    def _durations(self) -> Metric:
+        family = HistogramMetricFamily(
+            "jetmesh_handling_seconds",
+            "From delivery to verdict",
+            labels=("service", "handler"),
+        )
+        for consumer in self._consumers:
+            stats, total, buckets = consumer.stats, 0, []
+            for index, count in enumerate(stats.buckets[:_SHOWN]):
+                total += count
+                buckets.append((f"{2**index / 1e6:g}", float(total)))
+            buckets.append(("+Inf", float(sum(stats.buckets))))
+            family.add_metric(self._labels(consumer), buckets, stats.seconds)
+        return family
+
+    def _gauge(self, name: str, text: str, value: Callable[[Consumer], int]) -> Metric:
+        family = GaugeMetricFamily(f"jetmesh_{name}", text, labels=("service", "handler"))
+        for consumer in self._consumers:
+            family.add_metric(self._labels(consumer), value(consumer))
+        return family
+
+    def _history(self, name: str, text: str, value: Callable[[History], int]) -> Metric:
+        totals: dict[str, int] = {}  # several read models may read one stream
+        for history in self._histories:
+            totals[history.stream] = totals.get(history.stream, 0) + value(history)
+        family = CounterMetricFamily(f"jetmesh_{name}", text, labels=("service", "stream"))
+        for stream, total in totals.items():
+            family.add_metric((self._service, stream), total)
+        return family
+
+    def _labels(self, consumer: Consumer) -> tuple[str, str]:
+        return self._service, consumer.handler.name
+
+
+def exposition(collector: Collector) -> bytes:
+    """The text that Prometheus scrapes."""
+    registry = CollectorRegistry()
+    registry.register(collector)
+    return generate_latest(registry)

@@ -1,0 +1,244 @@
+"""A running service: started step by step, stopped without losing what it has in flight."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+from contextlib import AsyncExitStack
+from time import perf_counter
+from typing import Any, Final, Self
+
+import structlog
+
+from jetmesh.declare import Service, Topology, derive, permissions_of
+from jetmesh.errors import JetmeshError
+from jetmesh.privacy.mask import text_of
+from jetmesh.runtime.discovery import Discovery
+from jetmesh.runtime.failures import failed
+from jetmesh.runtime.health import Health
+from jetmesh.runtime.http import HttpServer
+from jetmesh.runtime.injection import Supplies
+from jetmesh.runtime.message.consumer import Consumer
+from jetmesh.runtime.message.quarantine import Suspects
+from jetmesh.runtime.projection import History, histories_of
+from jetmesh.runtime.prometheus import ServiceCollector, exposition
+from jetmesh.runtime.provisioning import answering, provisioned
+from jetmesh.runtime.watch import DurableWatch, watch
+from jetmesh.settings import Loaded
+from jetmesh.transport.control import ControlPlane
+from jetmesh.transport.dataplane import DataPlane
+
+_DRAIN_LOOK_SECONDS: Final = 0.02
+_CLOSE_SECONDS: Final = 2.0
+
+log = structlog.get_logger()
+
+
+class Running:
+    """`async with Running(service, loaded) as running:` runs until the block is left.
+
+    The block is entered at once; `await running.started` for the moment when it consumes.
+    """
+
+    def __init__(self, service: Service, loaded: Loaded) -> None:
+        self.health = Health()
+        self.consumers: list[Consumer] = []
+        self.histories: list[History] = []
+        self.supplies = Supplies(service, loaded.of(service))
+        self._service = service
+        self._loaded = loaded
+        self._settings = loaded.settings
+        self._identity = secrets.token_hex(8)
+        self._topology: Topology = derive(
+            [service],
+            policies=loaded.policies([service]),
+            streams=_own_streams(service, loaded),
+        )
+        self._stack = AsyncExitStack()
+        self._tasks: list[asyncio.Task[None]] = []
+        nats = self._settings.nats
+        self._needs = permissions_of(service, inbox_prefix=nats.inbox_prefix)
+        self._plane = DataPlane(nats, name=service.name, needs=self._needs)
+        self._control: ControlPlane | None = None
+        self._suspects = Suspects(self._marks, self._busy)
+        self.http = HttpServer(self._settings.http, self.health)  # last: it takes a port
+
+    async def __aenter__(self) -> Self:
+        self.http.start()
+        self.started = asyncio.create_task(self._start())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.started.cancel()
+        await asyncio.wait({self.started}, timeout=self._settings.grace)
+        if self.started.done() and not self.started.cancelled():
+            self.started.exception()  # whoever waited for the start was told
+        await self._stop()
+
+    # start
+
+    async def _start(self) -> None:
+        """Start step by step.
+
+        Raises:
+            JetmeshError: it cannot work like this; one sentence says why.
+        """
+        try:
+            await self._connect()
+            await self._prepare()
+            await self._begin()
+        except (JetmeshError, asyncio.CancelledError):
+            raise
+        except Exception as error:
+            log.exception("the start failed")
+            raise failed(f"The start of {self._service.name}", error) from error
+
+    async def _connect(self) -> None:
+        self.health.starting = "waiting for the broker"
+        self.health.sources.append(self._plane)
+        await self._plane.connect()
+        self._control = await ControlPlane.connect(
+            self._settings.nats,
+            name=f"{self._service.name} control",
+            patient=True,
+            needs=self._needs,
+        )
+        self.health.sources.append(self._control)
+        await answering(self._control, self._say)
+
+    async def _prepare(self) -> None:
+        self.health.starting = "opening resources"
+        await self.supplies.open(self._stack)
+        self._make_consumers()
+        self.http.show(self.supplies.routes(), lambda: exposition(self._collector()))
+
+    async def _begin(self) -> None:
+        assert self._control is not None  # noqa: S101 - it is connected
+        found = Discovery(self._service, self._identity, self.consumers, self.health.problems)
+        await found.serve(self._control)  # first: who waits for its streams is there, and says so
+        self.health.starting = "provisioning"
+        applies = self._settings.provision == "apply"
+        await provisioned(self._control, self._topology, applies=applies, say=self._say)
+        self._read_history(self._control)
+        self._consume(self._control)
+        self.health.starting = ""
+        log.info("started", version=self._service.version, http=self.http.url)
+
+    def _say(self, reason: str) -> None:
+        self.health.starting = reason
+
+    def _make_consumers(self) -> None:
+        for handler in self._topology.handlers:
+            consumer = Consumer(
+                handler,
+                version=self._service.version,
+                policy=self._topology.durable_of(handler).policy,
+                transport=self._plane,
+                look_up=self._plane.look_up,
+                supplied=self.supplies.of(handler.needs),
+                suspects=self._suspects,
+            )
+            self.consumers.append(consumer)
+        self._suspects.on_change = self._adjust
+
+    def _read_history(self, control: ControlPlane) -> None:
+        for model in self._service.read_models:
+            instance = self.supplies[model.type]
+            self.histories += histories_of(model, instance, plane=self._plane, control=control)
+        for history in self.histories:
+            history.start()
+        self.health.sources += self.histories
+
+    def _consume(self, control: ControlPlane) -> None:
+        applies = self._settings.provision == "apply"
+        watches: list[DurableWatch] = []
+        for consumer in self.consumers:
+            consumer.start()
+            handler = consumer.handler
+            both = self._topology.durable_of(handler), self._topology.lane_of(handler)
+            watches += [DurableWatch(spec, consumer, control, applies=applies) for spec in both]
+            self.health.sources += [
+                consumer.inflow,
+                consumer.lane,
+                consumer.outage,
+                consumer.decisions,
+            ]
+        self.health.sources += watches
+        self._tasks.append(asyncio.create_task(watch(watches)))
+        self._tasks.append(asyncio.create_task(self._keep_alive()))
+
+    async def _keep_alive(self) -> None:
+        """Prolong long deliveries, often enough for the shortest ack_wait."""
+        shortest = min((c.policy.ack_wait for c in self.consumers), default=30.0)
+        while True:
+            await asyncio.sleep(shortest / 6)
+            now = perf_counter()
+            for consumer in self.consumers:
+                consumer.keep_alive(now)
+
+    def _marks(self) -> ControlPlane:
+        assert self._control is not None  # noqa: S101 - nothing is consumed before
+        return self._control
+
+    def _busy(self) -> list[asyncio.Task[None]]:
+        """Handlers at work."""
+        return [task for consumer in self.consumers for task in consumer.running]
+
+    def _adjust(self) -> None:
+        for consumer in self.consumers:
+            consumer.adjust()
+
+    def _collector(self) -> ServiceCollector:
+        return ServiceCollector(
+            self._service.name,
+            self.consumers,
+            self.histories,
+            self._plane,
+            lambda: not self.health.problems(),
+        )
+
+    # stop
+
+    async def _stop(self) -> None:
+        """Stop pulling, finish what is in flight, give back the rest, flush, close."""
+        self.health.starting = "stopping"
+        for consumer in self.consumers:
+            await consumer.stop()
+        for history in self.histories:
+            history.stop()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._settings.grace):
+                await self._plane.flush()  # what the server sent before it read our UNSUB is here
+                while any(consumer.in_flight for consumer in self.consumers):  # noqa: ASYNC110 - an event would cost every message
+                    await asyncio.sleep(_DRAIN_LOOK_SECONDS)
+        await self._suspects.stop()
+        given_back = [await consumer.give_back() for consumer in self.consumers]
+        if sum(given_back):
+            log.warning("given back unfinished", deliveries=sum(given_back))
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._close()
+        log.info("stopped")
+
+    async def _close(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_CLOSE_SECONDS):
+                await self._plane.flush()
+        await self._plane.close()
+        if self._control is not None:
+            await self._control.close()
+        try:
+            async with asyncio.timeout(_CLOSE_SECONDS):
+                await self._stack.aclose()
+        except Exception as error:  # noqa: BLE001 - every delivery is settled: it may still end well
+            name, text = type(error).__name__, text_of(error)
+            log.error("a resource was not closed", error=name, message=text)  # noqa: TRY400 - the text says it
+        await self.http.stop()
+
+
+def _own_streams(service: Service, loaded: Loaded) -> dict[str, Any]:
+    """Tunings of the streams that this service knows; others are for other services."""
+    names = {stream.name for stream in derive([service]).streams}
+    return {name: t for name, t in loaded.stream_tunings().items() if name in names}

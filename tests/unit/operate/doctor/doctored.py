@@ -1,0 +1,146 @@
+"""Facts to examine: a small shop that is well, and what may be changed about it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace as changed
+
+from jetmesh import Service, event
+from jetmesh.declare import Topology, derive
+from jetmesh.operate.doctor.facts import Facts, Look, Server
+from jetmesh.operate.doctor.responses import (
+    Account,
+    Cluster,
+    DurableConfig,
+    DurableInfo,
+    Instance,
+    Position,
+    StreamConfig,
+    StreamInfo,
+    StreamState,
+)
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+STREAM = "DOCTORED"
+DURABLE = (STREAM, "desk-take")
+ID = "DOCTORED/desk-take"
+
+
+@event("doctored.placed", key="order_id")
+class Placed(Struct, frozen=True):
+    """Something to handle."""
+
+    order_id: str
+
+
+@event("doctored-out.noted", key="order_id")
+class Noted(Struct, frozen=True):
+    """What comes of it; no decision guards it."""
+
+    order_id: str
+
+
+desk = Service("desk", version="1.0.0")
+
+
+@desk.on(Placed)
+async def take(placed: Placed) -> Noted:
+    """Note what was placed."""
+    return Noted(placed.order_id)
+
+
+def topology(**policies: Any) -> Topology:
+    """The desk, with other values of its policy."""
+    given = changed(desk.handlers[0].policy, **policies)
+    return derive([desk], policies={("desk", "take"): given})
+
+
+def stream(name: str, **values: Any) -> StreamInfo:
+    """A stream that is well."""
+    config = StreamConfig(name=name, num_replicas=3, duplicate_window=120_000_000_000)
+    info = StreamInfo(config=config, state=StreamState(messages=5, last_seq=5), ts=said(0))
+    return changed(info, **{"cluster": Cluster(name="C3", leader="a"), **values})
+
+
+def durable(name: tuple[str, str] = DURABLE, **values: Any) -> DurableInfo:
+    """A durable that is well: somebody pulls, nothing waits, something moved just now."""
+    moved = Position(consumer_seq=5, stream_seq=5, last_active=said(-1))
+    return DurableInfo(
+        **{
+            "stream_name": name[0],
+            "name": name[1],
+            "config": DurableConfig(durable_name=name[1], max_ack_pending=100),
+            "delivered": moved,
+            "ack_floor": moved,
+            "num_waiting": 2,
+            "cluster": Cluster(name="C3", leader="a"),
+            "ts": said(0),
+            **values,
+        }
+    )
+
+
+def said(seconds: float) -> str:
+    """A time near noon as servers write it."""
+    return f"{NOON + timedelta(seconds=seconds):%Y-%m-%dT%H:%M:%S.%f}123Z"
+
+
+def instance(**values: Any) -> Instance:
+    """A process of the desk."""
+    metadata = {"library": "jetmesh", "host": "machine-1", **values.pop("metadata", {})}
+    return Instance(
+        **{"name": "desk", "id": "one", "version": "1.0.0", **values}, metadata=metadata
+    )
+
+
+def a_look(declared: Topology | None = None, at: float = 5.0, **values: Any) -> Look:
+    """Everything declared is there and well."""
+    declared = declared or topology()
+    infos = {(d.stream, d.name): durable((d.stream, d.name)) for d in declared.durables}
+    streams = {s.name: stream(s.name) for s in declared.streams}
+    given: Mapping[str, Any] = {
+        "account": Account(),
+        "streams": streams | values.pop("streams", {}),
+        "durables": infos | values.pop("durables", {}),
+        "instances": (instance(),),
+        **values,
+    }
+    return Look(at=at, taken_at=NOON, **given)
+
+
+def facts(
+    now: Mapping[str, Any] | None = None, before: Mapping[str, Any] | None = None, **values: Any
+) -> Facts:
+    """A mesh that is well, looked at twice with five seconds between, but for what is given."""
+    declared = values.pop("topology", None) or topology()
+    server = Server("nats://127.0.0.1:4222", name="a", version="2.15.1", cluster="C3")
+    return Facts(
+        **{
+            "topology": declared,
+            "server": server,
+            "now": a_look(declared, **(now or {})),
+            "before": a_look(declared, at=0.0, **(before or {})),
+            **values,
+        }
+    )
+
+
+def flow(now: Mapping[str, Any], before: Mapping[str, Any] | None = None, **values: Any) -> Facts:
+    """The same with another durable; `before` as `now` when it is not given."""
+    earlier = now if before is None else before
+    instances = {"instances": values.pop("instances", (instance(),))}
+    return facts(
+        {"durables": {DURABLE: durable(**now)}, **instances},
+        {"durables": {DURABLE: durable(**earlier)}, **instances},
+        **values,
+    )
+
+
+def cluster(text: str) -> Cluster:
+    """The part of an answer that a real server gave."""
+    return msgspec.json.decode(text, type=Cluster)

@@ -1,0 +1,367 @@
+"""Every kind of finding, from facts alone; and none when all is well."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from jetmesh.operate.doctor.diagnosis import AREAS, findings
+from jetmesh.operate.doctor.facts import (
+    Facts,
+    Lane,
+    LetterGroup,
+    Look,
+    Monitored,
+    Server,
+    Silence,
+    Suspect,
+    Unseen,
+)
+from jetmesh.operate.doctor.finding import SEVERITIES, Finding
+from jetmesh.operate.doctor.responses import (
+    Account,
+    Cluster,
+    DurableConfig,
+    Endpoint,
+    JetStream,
+    JetStreamConfig,
+    JetStreamStats,
+    Limits,
+    Position,
+    Replica,
+    StreamConfig,
+    StreamState,
+    Tier,
+    Varz,
+)
+from jetmesh.protocol.streams import DEADLETTERS
+from jetmesh.transport.provision import Change, Field
+from tests.unit.operate.doctor.doctored import (
+    DURABLE,
+    ID,
+    NOON,
+    STREAM,
+    durable,
+    facts,
+    flow,
+    instance,
+    said,
+    stream,
+    topology,
+)
+
+MINUTE_NS = 60_000_000_000
+LONG_AGO = Position(consumer_seq=5, stream_seq=5, last_active=said(-600))
+SINCE_A_WHILE = Position(consumer_seq=5, stream_seq=5, last_active=said(-25))
+NOBODY: dict[str, Any] = {"instances": ()}
+
+
+def silent(kind: Any) -> Callable[[], Facts]:
+    return lambda: facts(silence=Silence(kind, "because"))
+
+
+def monitored(config: JetStreamConfig, used: int = 0, unhealthy: str = "") -> Facts:
+    jetstream = JetStream(config, JetStreamStats(used))
+    port = Monitored("http://a:8222", Varz("a", jetstream=jetstream), unhealthy)
+    return facts({"monitored": (port,)}, production=True)
+
+
+def account(**used: Any) -> Facts:
+    return facts({"account": Account(**used)})
+
+
+def kept(name: str = STREAM, messages: int = 5, size: int = 0, **config: Any) -> dict[str, Any]:
+    """One stream of a look."""
+    default = {"num_replicas": 3, "duplicate_window": 2 * MINUTE_NS}
+    configured = StreamConfig(name=name, **{**default, **config})
+    state = StreamState(messages=messages, bytes=size, last_seq=messages)
+    return {"streams": {name: stream(name, config=configured, state=state)}}
+
+
+def followed(**replica: Any) -> dict[str, Any]:
+    follower = Replica("b", **replica)
+    return {"streams": {STREAM: stream(STREAM, cluster=Cluster("C3", "a", (follower,)))}}
+
+
+def missing(kind: Any, *names: str) -> tuple[Change, ...]:
+    return tuple(Change("create", kind, name) for name in names)
+
+
+def group(sequence: int, fingerprint: str = "f1") -> LetterGroup:
+    fault = ("desk", "take", "ValueError", "shop/desk.py:8 in take", "no shelf")
+    return LetterGroup(fingerprint, *fault, 3, NOON, sequence)
+
+
+def on_lane(**values: Any) -> Facts:
+    return facts({"lanes": (Lane(**{"service": "desk", "handler": "take", **values}),)})
+
+
+ALL_STREAMS = [each.name for each in topology().streams]
+DRIFTED = (Field("max_age", 0, 5),)
+CASES: dict[str, Callable[[], Facts]] = {
+    "broker-absent": silent("absent"),
+    "broker-refuses": silent("refuses"),
+    "broker-old": silent("old"),
+    "jetstream-off": silent("no JetStream"),
+    "no-quorum": lambda: facts({"account": None}),
+    "not-permitted": lambda: facts({"unseen": (Unseen("services", "no", denied=True),)}),
+    "unseen": lambda: facts({"unseen": (Unseen("services", "no answer"),)}),
+    "server-unhealthy": lambda: monitored(JetStreamConfig(sync_always=True), 0, "no leader"),
+    "sync-late": lambda: monitored(JetStreamConfig(sync_interval=2 * MINUTE_NS)),
+    "sync-short": lambda: monitored(JetStreamConfig(sync_interval=1_000_000_000)),
+    "sync-unseen": lambda: facts(production=True),
+    "storage-near": lambda: monitored(JetStreamConfig(100, sync_always=True), 80),
+    "storage-full": lambda: monitored(JetStreamConfig(100, sync_always=True), 95),
+    "account-near": lambda: account(storage=80, limits=Limits(max_storage=100)),
+    "account-full": lambda: account(tiers={"R3": Tier(streams=3, limits=Limits(max_streams=3))}),
+    "tls-unasked": lambda: facts(server=Server("nats://a", "a", "2.15.1", tls_unasked=True)),
+    "max-payload": lambda: facts(server=Server("nats://a", "a", "2.15.1", "C3", 65536)),
+    "clock": lambda: facts({"clocks": {"a": -3.0}}),
+    "not-applied": lambda: facts(changes=missing("stream", *ALL_STREAMS)),
+    "stream-missing": lambda: facts(changes=missing("stream", STREAM)),
+    "durable-missing": lambda: facts(changes=missing("durable", ID)),
+    "drift": lambda: facts(changes=(Change("update", "stream", STREAM, DRIFTED),)),
+    "drift-refused": lambda: facts(changes=(Change("refuse", "stream", STREAM, DRIFTED),)),
+    "one-replica": lambda: facts(kept(num_replicas=1), server=Server("nats://a", "a")),
+    "one-replica-clustered": lambda: facts(kept(num_replicas=1)),
+    "stream-silent": lambda: facts({"silent": {STREAM: "no answer"}}),
+    "no-leader": lambda: facts({"streams": {STREAM: stream(STREAM, cluster=Cluster("C3"))}}),
+    "durable-silent": lambda: facts({"without_leader": (ID,)}),
+    "follower-offline": lambda: facts(followed(current=True, offline=True)),
+    "follower-behind": lambda: facts(followed(lag=7), followed(lag=9)),
+    "stream-near": lambda: facts(kept(size=80, max_bytes=100)),
+    "stream-full": lambda: facts(kept(size=95, max_bytes=100)),
+    "window-short": lambda: facts(topology=topology(attempts=20)),
+    "nobody-pulls": lambda: flow({"num_waiting": 0, "num_pending": 1}, **NOBODY),
+    "stands-still": lambda: flow({"num_pending": 1, "delivered": LONG_AGO, "ack_floor": LONG_AGO}),
+    "slow": lambda: flow(
+        {"num_pending": 1, "delivered": SINCE_A_WHILE, "ack_floor": SINCE_A_WHILE}
+    ),
+    "lag-grows": lambda: flow(
+        {"num_pending": 110, "delivered": Position(10, 10, said(-1))}, {"num_pending": 50}
+    ),
+    "places-taken": lambda: flow({"num_pending": 1, "num_ack_pending": 100}),
+    "redelivered": lambda: flow({"num_redelivered": 10, "num_ack_pending": 20}),
+    "paused": lambda: flow({"paused": True, "num_waiting": 0, "num_pending": 4}),
+    "orphan": lambda: facts({"durables": {(STREAM, "old"): durable((STREAM, "old"))}}),
+    "service-absent": lambda: facts(NOBODY, NOBODY),
+    "not-ready": lambda: facts({"instances": (instance(metadata={"problem": "it waits"}),)}),
+    "versions": lambda: facts({"instances": (instance(), instance(id="two", version="0.9.0"))}),
+    "other-version": lambda: flow({}, instances=(instance(version="2.0.0"),)),
+    "stranger": lambda: facts({"instances": (instance(), instance(id="two", name="other"))}),
+    "dead-letters-grow": lambda: facts({"letters": (group(6),)}),
+    "dead-letters": lambda: facts({"letters": (group(5),)}),
+    "dead-letters-more": lambda: facts({"letters": tuple(group(5, f"f{n}") for n in range(11))}),
+    "on-lane": lambda: on_lane(waiting=1, later=2, oldest=NOON),
+    "lost-lane": lambda: on_lane(handler="gone", waiting=1),
+    "suspects": lambda: on_lane(suspects=(Suspect("lanes.desk.take.S.1.suspect", 2),)),
+    "refusals": lambda: facts({"refusals": {"desk.take": 3}}),
+}
+KINDS = [kind for area in AREAS for kind in area.kinds]
+
+
+def codes(several: list[Finding]) -> list[str]:
+    return [each.code for each in several]
+
+
+def test_a_mesh_that_is_well_gives_nothing_to_say() -> None:
+    assert findings(facts()) == []
+    assert findings(replace(facts(), before=None)) == []
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.code)
+def test_every_kind_is_found_in_its_case_and_says_all_of_its_words(kind: Any) -> None:
+    found = [each for each in findings(CASES[kind.code]()) if each.code == kind.code]
+    assert found, "its case does not show it"
+    for each in found:
+        assert each.severity == kind.severity
+        assert each.sentence.endswith(".")
+        assert "{" not in each.sentence
+        assert each.remedy
+        assert each.about
+
+
+def test_no_two_kinds_have_one_code_and_no_case_is_left_over() -> None:
+    assert len({kind.code for kind in KINDS}) == len(KINDS)
+    assert set(CASES) == {kind.code for kind in KINDS}
+
+
+def test_the_worst_comes_first() -> None:
+    now = {"refusals": {"desk.take": 3}, "letters": (group(6), group(5, "f2"))}
+    told = [each.severity for each in findings(facts(now))]
+    assert told == sorted(told, key=SEVERITIES.index)
+    assert len(set(told)) == 3
+
+
+def test_nothing_else_is_said_about_a_broker_that_cannot_be_asked() -> None:
+    nothing = Look(at=0.0, taken_at=NOON, account=None)
+    told = facts(silence=Silence("absent", "because"), production=True)
+    assert codes(findings(replace(told, now=nothing, before=None))) == ["broker-absent"]
+
+
+# servers
+
+
+def test_how_often_servers_write_to_disk_matters_only_in_production() -> None:
+    told = monitored(JetStreamConfig(sync_interval=2 * MINUTE_NS))
+    assert "sync-late" in codes(findings(told))
+    assert "sync-late" not in codes(findings(replace(told, production=False)))
+    always = JetStreamConfig(sync_interval=2 * MINUTE_NS, sync_always=True)
+    assert codes(findings(monitored(always))) == []
+
+
+def test_what_a_lost_quorum_leaves_without_an_answer_is_told_with_it() -> None:
+    (finding,) = findings(facts({"headless": ("drift", "stream ORDERS")}))
+    assert finding.code == "no-quorum"
+    assert finding.evidence == ("no answer about drift and stream ORDERS",)
+
+
+def test_limits_of_an_account_that_has_none_are_no_limits() -> None:
+    assert findings(account(storage=10**15, streams=10**6)) == []
+
+
+# streams
+
+
+def test_the_durables_of_a_missing_stream_are_told_with_it() -> None:
+    changes = missing("stream", STREAM) + missing("durable", ID)
+    (finding,) = findings(facts(changes=changes))
+    assert (finding.code, finding.evidence) == ("stream-missing", (f"with it {ID}",))
+
+
+def test_a_follower_that_has_just_begun_is_given_time() -> None:
+    assert codes(findings(facts(followed(lag=7)))) == []
+
+
+def test_the_replicas_of_a_server_are_told_together() -> None:
+    follower = Cluster("C3", "a", (Replica("b", offline=True, active=90_000_000_000),))
+    now = {
+        "streams": {name: stream(name, cluster=follower) for name in (STREAM, DEADLETTERS)},
+        "durables": {DURABLE: durable(cluster=follower)},
+    }
+    (finding,) = findings(facts(now))
+    assert finding.about == "b"
+    assert finding.evidence == (
+        "replicas of streams DEADLETTERS and DOCTORED and 1 durable",
+        "last heard of 90 s ago",
+    )
+
+
+def test_a_stream_that_fills_says_when_it_is_full() -> None:
+    (finding,) = findings(facts(kept(size=90, max_bytes=100), kept(size=85, max_bytes=100)))
+    assert finding.evidence[1] == "full in about 10 s at the present rate"
+
+
+def test_a_dedup_window_need_not_outlive_what_a_policy_cuts_short() -> None:
+    assert codes(findings(facts(topology=topology(attempts=20, max_age=60)))) == []
+
+
+# durables
+
+
+def test_the_service_that_does_not_pull_is_named_with_its_own_words() -> None:
+    waits = {"num_waiting": 0, "num_pending": 12}
+    failing = instance(endpoints=[Endpoint("take", 3, "ValueError: no shelf")])
+    (finding,) = findings(flow(waits, instances=(failing,)))
+    assert finding.sentence == f"Nobody pulls {ID}, where 12 messages wait."
+    assert "its last error: ValueError: no shelf" in finding.evidence
+    (finding,) = findings(flow(waits, **NOBODY))
+    assert "no instance of desk answers" in finding.evidence
+
+
+def test_a_service_that_is_at_it_need_not_pull() -> None:
+    """All requests are used up by what is in flight."""
+    assert findings(flow({"num_waiting": 0, "num_pending": 12, "num_ack_pending": 80})) == []
+
+
+def test_one_look_is_not_enough_to_accuse_a_running_service() -> None:
+    waits = flow({"num_waiting": 0, "num_pending": 12})
+    assert codes(findings(waits)) == ["nobody-pulls"]
+    assert codes(findings(replace(waits, before=None))) == []
+
+
+def test_messages_that_came_just_now_do_not_stand_still() -> None:
+    """The durable was idle for ten minutes because there was nothing."""
+    idle = {"delivered": LONG_AGO, "ack_floor": LONG_AGO}
+    assert codes(findings(flow({"num_pending": 5, **idle}, idle))) == []
+    assert codes(findings(flow({"num_pending": 5, **idle}))) == ["stands-still"]
+
+
+def test_after_a_change_of_leader_only_what_was_seen_counts() -> None:
+    unknown = Position(5, 5)
+    still = flow({"num_pending": 5, "delivered": unknown, "ack_floor": unknown})
+    assert codes(findings(still)) == []
+    later = replace(still, now=replace(still.now, at=100.0))
+    assert codes(findings(later)) == ["stands-still"]
+
+
+def test_a_burst_that_is_worked_off_is_no_growing_lag() -> None:
+    """90 more wait, and 200 a second are handled."""
+    handled = Position(1005, 1005, said(-1))
+    assert findings(flow({"num_pending": 100, "delivered": handled}, {"num_pending": 10})) == []
+
+
+def test_a_growing_lag_says_what_comes_and_what_is_handled() -> None:
+    handled = Position(55, 55, said(-1))
+    (finding,) = findings(flow({"num_pending": 600, "delivered": handled}, {"num_pending": 100}))
+    assert finding.evidence[0] == "+500 in 5 s: 110 a second arrive, 10 are handled"
+
+
+def test_full_speed_may_take_all_places() -> None:
+    taken = {"num_pending": 9, "num_ack_pending": 100}
+    moves = Position(105, 105, said(-1))
+    assert findings(flow(taken | {"ack_floor": moves, "delivered": moves}, taken)) == []
+
+
+def test_a_few_redeliveries_are_everyday_life() -> None:
+    assert findings(flow({"num_redelivered": 9, "num_ack_pending": 9})) == []
+    assert findings(flow({"num_redelivered": 40, "num_ack_pending": 90})) == []
+    assert codes(findings(flow({"num_redelivered": 100, "num_ack_pending": 900}))) == [
+        "redelivered"
+    ]
+
+
+def test_a_durable_without_a_limit_has_no_places_to_take() -> None:
+    free = DurableConfig(durable_name=DURABLE[1], max_ack_pending=-1)
+    assert findings(flow({"config": free, "num_pending": 1, "num_ack_pending": 9})) == []
+
+
+# services
+
+
+def test_services_that_could_not_be_asked_are_not_called_absent() -> None:
+    unasked = {"instances": None}
+    assert codes(findings(facts(unasked, unasked))) == []
+
+
+def test_a_process_that_waits_says_so_where_it_runs() -> None:
+    now = NOBODY | {"waiting": {"desk": "waiting for the broker"}}
+    (finding,) = findings(facts(now, NOBODY))
+    assert finding.evidence == ("its /readyz says: waiting for the broker",)
+
+
+def test_services_of_other_libraries_are_passed_over() -> None:
+    other = instance(id="two", name="other", metadata={"library": "theirs"})
+    assert findings(facts({"instances": (instance(), other)})) == []
+
+
+# dead letters
+
+
+def test_one_look_cannot_tell_that_dead_letters_grow() -> None:
+    told = replace(facts({"letters": (group(6),)}), before=None)
+    assert codes(findings(told)) == ["dead-letters"]
+
+
+def test_dead_letters_are_told_with_their_reason_and_what_to_type() -> None:
+    (finding,) = findings(facts({"letters": (group(5),)}))
+    assert finding.sentence == "desk.take gave up 3 messages for one reason."
+    assert finding.evidence[:2] == ("ValueError: no shelf", "at shop/desk.py:8 in take")
+    assert "jetmesh deadletters replay --fingerprint f1" in finding.remedy
+
+
+def test_a_mark_alone_is_no_message_on_a_lane() -> None:
+    assert codes(findings(on_lane(suspects=(Suspect("lanes.x", 1),)))) == ["suspects"]

@@ -1,0 +1,76 @@
+"""up.json and its lock: who runs, and what was left over."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from jetmesh.errors import UsageError
+from jetmesh.operate.up import upfile
+from jetmesh.operate.up.upfile import AlreadyUp, BrokerAddress, Running, Up
+
+
+def made(**services: int) -> Up:
+    return Up(
+        nats_url="nats://127.0.0.1:4222",
+        pid=os.getpid(),
+        broker=BrokerAddress(0, 4222),
+        services={name: Running(pid, "http://127.0.0.1:1") for name, pid in services.items()},
+    )
+
+
+def test_what_is_written_is_read(tmp_path: Path) -> None:
+    upfile.write(tmp_path, made(payments=7))
+    assert upfile.read(tmp_path) == made(payments=7)
+    assert [file.name for file in tmp_path.iterdir()] == ["up.json"]
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"pid": "x"}'])
+def test_nonsense_is_nothing(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "up.json").write_bytes(content)
+    assert upfile.read(tmp_path) is None
+
+
+def test_only_a_held_lock_is_a_running_mesh(tmp_path: Path) -> None:
+    """A file that a killed supervisor left says nothing, whoever has its process id now."""
+    upfile.write(tmp_path, made())
+    assert upfile.running(tmp_path) is None
+    with upfile.held(tmp_path):
+        assert upfile.running(tmp_path) == made()
+        assert upfile.supervisor(tmp_path) == os.getpid()
+    assert upfile.running(tmp_path) is None
+
+
+def test_the_lock_is_held_once(tmp_path: Path) -> None:
+    with (
+        upfile.held(tmp_path),
+        pytest.raises(AlreadyUp, match=f"process {os.getpid()}"),
+        upfile.held(tmp_path),
+    ):
+        pass
+
+
+def test_a_directory_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(UsageError, match="cannot be written"), upfile.held(tmp_path / "file"):
+        pass
+
+
+def test_left_overs_are_ended_and_strangers_are_not(tmp_path: Path) -> None:
+    """A process id may belong to somebody else by now."""
+    sleeper = [sys.executable, "-c", "import time; time.sleep(60)"]
+    ours = subprocess.Popen([*sleeper, "cmd/payments/main.py"])
+    stranger = subprocess.Popen(sleeper)
+    try:
+        upfile.write(tmp_path, made(payments=ours.pid, notifications=stranger.pid))
+        assert upfile.end_left_overs(tmp_path, within=5) == ["payments"]
+        assert ours.wait(5) == -15
+        assert stranger.poll() is None
+        assert upfile.read(tmp_path) is None
+    finally:
+        stranger.kill()
+        stranger.wait()

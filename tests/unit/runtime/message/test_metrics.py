@@ -1,0 +1,149 @@
+"""/metrics: what Prometheus reads, with no data in it."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+from msgspec import Struct
+from prometheus_client.parser import text_string_to_metric_families
+
+from jetmesh import Policy, Service, event
+from jetmesh.runtime.message.consumer import Consumer
+from jetmesh.runtime.message.quarantine import Suspects
+from jetmesh.runtime.prometheus import ServiceCollector, exposition
+
+
+@event("metrics-in.placed", key="order_id")
+class Placed(Struct, frozen=True):
+    order_id: str
+    email: str = ""
+
+
+service = Service("metrics-service")
+
+
+@service.on(Placed)
+def check(placed: Placed) -> None:
+    if placed.email:
+        raise ValueError(f"cannot write to {placed.email}")
+
+
+class Wire:
+    """A transport that keeps nothing and hears everything."""
+
+    def inflow(self, *_: object, **__: object) -> Any:
+        return SimpleNamespace(settled=lambda: None)
+
+    def publish(self, *message: Any) -> None:
+        message[-1].on_stored()
+
+    def ack(self, reply: bytes) -> None: ...
+    def retry(self, reply: bytes, delay: float) -> None: ...
+    def terminate(self, reply: bytes, reason: str) -> None: ...
+    def progress(self, reply: bytes) -> None: ...
+
+
+async def nothing(*_: object) -> None: ...
+
+
+def consumer() -> Consumer:
+    wire: Any = Wire()
+    return Consumer(
+        service.handlers[0],
+        version="1",
+        policy=Policy(attempts=1),
+        transport=wire,
+        look_up=nothing,
+        supplied={},
+        suspects=Suspects(lambda: wire, list),
+    )
+
+
+def families(*consumers: Consumer, histories: Any = ()) -> dict[str, Any]:
+    plane = SimpleNamespace(publishes=_Publishes(), reconnects=3)
+    text = exposition(
+        ServiceCollector("metrics-service", consumers, histories, plane, lambda: True)
+    )
+    return {family.name: family for family in text_string_to_metric_families(text.decode())}
+
+
+class _Publishes:
+    resent = 2
+
+    def __len__(self) -> int:
+        return 7
+
+
+def deliver(to: Consumer, payload: bytes, sequence: int = 1) -> None:
+    reply = b"$JS.ACK.METRICS_IN.metrics-service-check.1.%d.1.1700000000000000000.0" % sequence
+    to._handle(b"metrics-in.placed", reply, b"", payload)
+
+
+def test_every_counter_is_exposed_per_handler() -> None:
+    c = consumer()
+    deliver(c, b'{"order_id":"p-1"}')
+    deliver(c, b"no json", 2)
+    found = families(c)
+    labels = {"service": "metrics-service", "handler": "check"}
+    expected = {"delivered": 2, "acked": 1, "retried": 0, "dead": 1, "failed": 1, "published": 0}
+    for name, value in expected.items():
+        assert found[f"jetmesh_{name}"].samples[0].value == value
+    assert found["jetmesh_delivered"].samples[0].labels == labels
+    assert found["jetmesh_in_flight"].samples[0].value == 0
+    assert found["jetmesh_ready"].samples[0].value == 1
+    assert found["jetmesh_publishes_pending"].samples[0].value == 7
+    assert found["jetmesh_publishes_resent"].samples[0].value == 2
+    assert found["jetmesh_reconnects"].samples[0].value == 3
+
+
+def test_no_data_of_a_message_is_in_the_exposition() -> None:
+    c = consumer()
+    deliver(c, b'{"order_id":"order-4711","email":"customer@example.test"}')
+    plane = SimpleNamespace(publishes=_Publishes(), reconnects=0)
+    text = exposition(ServiceCollector("metrics-service", [c], [], plane, lambda: True)).decode()
+    assert c.stats.dead == 1
+    assert "4711" not in text
+    assert "example.test" not in text
+    assert "customer" not in c.stats.last_error
+
+
+def test_a_duration_is_counted_in_every_bucket_that_is_not_below_it() -> None:
+    c = consumer()
+    for seconds in (0.0000004, 0.000003, 0.1, 2000.0):
+        c.stats.buckets[int(seconds * 1e6).bit_length()] += 1
+        c.stats.seconds += seconds
+    samples = families(c)["jetmesh_handling_seconds"].samples
+    counts = {
+        float(s.labels["le"]): s.value
+        for s in samples
+        if s.name == "jetmesh_handling_seconds_bucket"
+    }
+    bounds = sorted(counts)
+    assert bounds[0] == 1e-6
+    assert bounds[-1] == float("inf")
+    assert [counts[b] for b in bounds] == sorted(counts.values())
+    for seconds, expected in ((1e-6, 1), (4e-6, 2), (0.065536, 2), (0.131072, 3)):
+        assert counts[seconds] == expected
+    assert counts[float("inf")] == 4
+    total = {s.name: s.value for s in samples}
+    assert total["jetmesh_handling_seconds_count"] == 4
+    assert abs(total["jetmesh_handling_seconds_sum"] - 2000.1) < 0.001
+
+
+def test_read_models_of_one_stream_are_one_number() -> None:
+    histories = [
+        SimpleNamespace(stream="ORDERS", folded=3, skipped=1),
+        SimpleNamespace(stream="ORDERS", folded=2, skipped=0),
+        SimpleNamespace(stream="PAYMENTS", folded=1, skipped=0),
+    ]
+    found = families(histories=histories)
+    assert {s.labels["stream"]: s.value for s in found["jetmesh_folded"].samples} == {
+        "ORDERS": 5,
+        "PAYMENTS": 1,
+    }
+    assert found["jetmesh_skipped"].samples[0].value == 1
+
+
+def test_a_service_without_handlers_has_metrics_too() -> None:
+    assert families()["jetmesh_ready"].samples[0].value == 1

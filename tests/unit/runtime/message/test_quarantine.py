@@ -1,0 +1,67 @@
+"""Suspects run alone, one after another, whatever becomes of their marks."""
+
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from jetmesh.errors import BrokerError
+from jetmesh.runtime.message import quarantine as suspects
+from jetmesh.runtime.message.delivered import Delivered
+from jetmesh.runtime.message.quarantine import Suspects
+from jetmesh.testing import eventually
+from jetmesh.transport.control import PubAck, StoredMessage
+
+
+class Forgetful:
+    """A broker that stores marks, and cannot be asked to remove them."""
+
+    def __init__(self) -> None:
+        self.marks: list[str] = []
+
+    async def last(self, _stream: str, _subject: str) -> StoredMessage | None:
+        return None
+
+    async def publish(
+        self, subject: str, _payload: bytes, _headers: dict[str, str] | None = None
+    ) -> PubAck:
+        self.marks.append(subject)
+        return PubAck("LANES", len(self.marks), duplicate=False)
+
+    async def forget(self, _stream: str, _subject: str) -> None:
+        raise BrokerError("no answer")
+
+
+async def test_a_mark_that_stays_does_not_end_the_round(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(suspects, "_TAKE_AWAY_SECONDS", 0.05)
+    monkeypatch.setattr(suspects, "_ASK_AGAIN_SECONDS", 0.01)
+    broker, alone, running = Forgetful(), [], 0
+
+    async def run(delivered: Any) -> None:
+        nonlocal running
+        running += 1
+        await asyncio.sleep(0)
+        assert running == 1
+        running -= 1
+        alone.append(delivered.cause)
+
+    def begin(_: Any) -> None:
+        pytest.fail("it was begun beside others")
+
+    handler = SimpleNamespace(service="desk", name="look")
+    consumer = SimpleNamespace(handler=handler, run=run, begin=begin)
+    round_ = Suspects(lambda: broker, list)
+    for number in range(3):
+        made = SimpleNamespace(
+            consumer=consumer,
+            cause=str(number),
+            origin=SimpleNamespace(stream="IN", sequence=str(number)),
+            is_held=True,
+        )
+        round_.add(cast(Delivered, made))
+    await eventually(lambda: not round_.alone)
+    assert alone == ["0", "1", "2"]
+    assert len(set(broker.marks)) == len(alone)
