@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import timedelta
 
 from rich.text import Text
-from tests.unit.operate.test_deadletters import NOON, letter, note
+from tests.unit.operate.deadletters.test_letter import NOON, letter, note
 
 from jetmesh.operate.deadletters import render as screen
 from jetmesh.operate.deadletters.letter import Selection

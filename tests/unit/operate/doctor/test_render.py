@@ -28,7 +28,7 @@ from jetmesh.operate.doctor.words import counted, listed, size, span, waits
 from jetmesh.settings import NatsSettings
 from tests.unit.operate.doctor.doctored import NOON, durable, facts, flow, said
 
-DOCUMENT = Path(__file__).parents[3] / "docs" / "doctor.md"
+DOCUMENT = Path(__file__).parents[4] / "docs" / "doctor.md"
 WAITS = {"num_waiting": 0, "num_pending": 12}
 
 
