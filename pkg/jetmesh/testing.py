@@ -15,6 +15,7 @@ import os
 import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -22,6 +23,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 import structlog
 from msgspec import Struct
+from structlog.typing import FilteringBoundLogger
 
 from jetmesh.declare import Delivery, Handler, Service, derive, escape_key, key_of, spec_of
 from jetmesh.errors import UsageError
@@ -39,12 +41,12 @@ _LOOK_SECONDS: Final = 0.02
 
 
 def outputs(
-    service: Service, function: Callable[..., Any], event: Struct, **supplied: Any
+    service: Service, function: Callable[..., Any], event: Struct, **given: Any
 ) -> list[Any]:
     """Call a `def` handler as the mesh would and return its outputs, decisions first.
 
     Input and outputs go through their encoding and back, so a value that does not keep its
-    contract fails here. A `Delivery` and default settings are supplied unless given by name.
+    contract fails here. A `Delivery` and default settings are passed unless given by name.
 
     Raises:
         UsageError: `function` is no `def` handler of `service`, or an argument is missing.
@@ -56,18 +58,18 @@ def outputs(
         raise UsageError(
             f"{handler.name} is an async def handler.", remedy="Use await aoutputs(…)."
         )
-    arguments = _arguments(service, handler, event, supplied)
+    arguments = _arguments(service, handler, event, given)
     return _checked(handler, function(_input(handler, event), **arguments))
 
 
 async def aoutputs(
-    service: Service, function: Callable[..., Any], event: Struct, **supplied: Any
+    service: Service, function: Callable[..., Any], event: Struct, **given: Any
 ) -> list[Any]:
     """`outputs` of an `async def` handler."""
     handler = _handler(service, function)
     if not handler.is_async:
         raise UsageError(f"{handler.name} is a def handler.", remedy="Use outputs(…).")
-    arguments = _arguments(service, handler, event, supplied)
+    arguments = _arguments(service, handler, event, given)
     return _checked(handler, await function(_input(handler, event), **arguments))
 
 
@@ -78,7 +80,7 @@ def delivery(event: Struct, *, attempt: int = 1, sequence: int = 1) -> Delivery:
         raise UsageError(f"{type(event).__name__} is no event.", remedy="Declare it with @event.")
     stored_at = datetime(2026, 1, 1, 12, tzinfo=UTC)
     key = key_of(spec, event)
-    return Delivery(
+    return _GivenDelivery(
         attempt=attempt,
         key=key,
         cause=f"{spec.stream}:{sequence}",
@@ -87,6 +89,17 @@ def delivery(event: Struct, *, attempt: int = 1, sequence: int = 1) -> Delivery:
         deadline=stored_at + timedelta(seconds=20),
         log=structlog.get_logger(),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _GivenDelivery:
+    attempt: int
+    key: str
+    cause: str
+    correlation: str
+    stored_at: datetime
+    deadline: datetime
+    log: FilteringBoundLogger
 
 
 async def eventually(
@@ -251,15 +264,15 @@ def _through(event: Struct) -> Struct:
 
 
 def _arguments(
-    service: Service, handler: Handler, event: Struct, supplied: dict[str, Any]
+    service: Service, handler: Handler, event: Struct, given: dict[str, Any]
 ) -> dict[str, Any]:
     arguments: dict[str, Any] = {}
     if handler.delivery:
         arguments[handler.delivery] = delivery(event)
     for name, kind in handler.needs.items():
-        if kind is service.settings and name not in supplied:
+        if kind is service.settings and name not in given:
             arguments[name] = _default_settings(handler, name, kind)
-    arguments.update(supplied)
+    arguments.update(given)
     expected = {handler.delivery, *handler.needs} - {None}
     if wrong := expected ^ set(arguments):
         raise UsageError(

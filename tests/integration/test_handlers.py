@@ -155,7 +155,7 @@ async def test_a_broker_that_cannot_be_asked_costs_no_message_its_life(
         runs.append(key)
 
     async with working(broker, unique, work, attempts=1) as (m, consumer, placed):
-        asked, look_up = 0, consumer.decisions._look_up
+        asked, look_up = 0, consumer.runner.decisions._look_up
 
         async def failing(stream: str, subject: str) -> Any:
             nonlocal asked
@@ -164,7 +164,7 @@ async def test_a_broker_that_cannot_be_asked_costs_no_message_its_life(
                 raise BrokerError("no answer")
             return await look_up(stream, subject)
 
-        consumer.decisions._look_up = failing
+        consumer.runner.decisions._look_up = failing
         await m.publish(placed("p-1"))
         await eventually(lambda: consumer.stats.acked == 1, what="the ack")
         assert runs == ["p-1"]

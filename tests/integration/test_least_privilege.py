@@ -126,7 +126,7 @@ async def test_a_service_does_all_its_work_with_what_is_printed(
         await stored(control, DEADLETTERS, f"deadletters.{NAME}.decide.bad")
         await stored(control, REFUSALS, f"refusals.{NAME}.decide.good")
         await stored(control, "OUT", "out.accepted.late")
-        await eventually(lambda: worker.supplies[Board].seen >= 6, what="the read model")
+        await eventually(lambda: worker.injector[Board].seen >= 6, what="the read model")
 
         async def lane_is_empty() -> bool:
             info = await control.api(f"STREAM.INFO.{LANES}")

@@ -70,7 +70,7 @@ class Scene:
     @property
     def seen(self) -> list[tuple[int, str]]:
         seen: list[tuple[int, str]] = (
-            self.m.running[self.d.service.name].supplies[self.d.board].seen
+            self.m.running[self.d.service.name].injector[self.d.board].seen
         )
         return seen
 

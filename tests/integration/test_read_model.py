@@ -58,7 +58,7 @@ class Declared:
         self.domain, self.placed, self.ticked, self.board = domain, Placed, Ticked, Board
 
     def state(self, m: Mesh) -> Any:
-        return m.running[self.service.name].supplies[self.board]
+        return m.running[self.service.name].injector[self.board]
 
     def histories(self, m: Mesh) -> dict[str, Any]:
         return {h.stream: h for h in m.running[self.service.name].histories}
@@ -124,7 +124,7 @@ async def test_readiness_is_red_until_history_is_caught_up(broker: Broker, uniqu
     async with running:
         await running.started
         await eventually(lambda: not running.health.problems(), what="ready")
-        assert len(running.supplies[d.board].seen) == 3000
+        assert len(running.injector[d.board].seen) == 3000
     assert any(f"reading the history of {unique.upper()}" in reason for reason in reasons)
 
 

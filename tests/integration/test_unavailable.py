@@ -78,8 +78,8 @@ async def test_an_outage_burns_no_attempts_and_one_delivery_at_a_time_probes(
         (consumer,) = m.running[service.name].consumers
         for n in range(100):
             await m.publish(placed(f"p-{n}"))
-        await eventually(lambda: consumer.outage.reason, what="the outage")
-        await eventually(lambda: not consumer.running, what="nobody at work")
+        await eventually(lambda: consumer.runner.outage.reason, what="the outage")
+        await eventually(lambda: not consumer.runner.tasks, what="nobody at work")
         begun, gateway.most_at_once = gateway.calls.total(), 0
         assert len(gateway.calls) <= 16 + 2
         await eventually(lambda: gateway.calls.total() > begun + 10, what="ten more tries")
@@ -142,7 +142,7 @@ async def test_a_service_that_waits_for_its_dependency_stops_at_once(
         (consumer,) = m.running[service.name].consumers
         for n in range(5):
             await m.publish(placed(f"p-{n}"))
-        await eventually(lambda: consumer.outage.reason, what="the outage")
+        await eventually(lambda: consumer.runner.outage.reason, what="the outage")
         began = loop.time()
     assert loop.time() - began < 10, "it does not wait for what cannot work: grace is 20 s"
     gateway.is_up = True

@@ -2,29 +2,44 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """One attempt to handle one message."""
+class Delivery(Protocol):
+    """One attempt to handle one message; `jetmesh.testing.delivery` makes one for a test."""
 
-    attempt: int
-    """1 for the first. A first one may still be a repetition: a lost ack starts again at 1."""
-    key: str
-    """The event's key, unescaped; empty for an event without one."""
-    cause: str
-    """`<stream>:<sequence>` of the message: unique, and the same in every attempt."""
-    correlation: str
-    """What ties the events of one story together: the message's `Correlation-Id`, or its key."""
-    stored_at: datetime
-    """When the broker stored the message, in UTC."""
-    deadline: datetime
-    """When this attempt is given up, in UTC."""
-    log: Any = field(repr=False)
-    """A structlog logger with service, handler, key, cause and attempt bound."""
+    @property
+    def attempt(self) -> int:
+        """1 for the first. A first one may still be a repetition: a lost ack starts again at 1."""
+
+    @property
+    def key(self) -> str:
+        """The event's key, unescaped; empty for an event without one."""
+
+    @property
+    def cause(self) -> str:
+        """`<stream>:<sequence>` of the message: unique, and the same in every attempt."""
+
+    @property
+    def correlation(self) -> str:
+        """What ties the events of a story together: the message's `Correlation-Id`, or its key."""
+
+    @property
+    def stored_at(self) -> datetime:
+        """When the broker stored the message, in UTC."""
+
+    @property
+    def deadline(self) -> datetime:
+        """When this attempt is given up, in UTC."""
+
+    @property
+    def log(self) -> FilteringBoundLogger:
+        """A structlog logger with service, handler, key, cause and attempt bound."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from jetmesh.errors import JetmeshError, StartError
 from jetmesh.runtime.failures import failed
 
 
-class Supplies:
+class Injector:
     """Everything that a running service can hand to a parameter.
 
     Raises:

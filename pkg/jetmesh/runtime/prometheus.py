@@ -54,7 +54,9 @@ class ServiceCollector(Collector):
         yield self._gauge("in_flight", "Deliveries without a verdict", lambda c: len(c.in_flight))
         yield self._gauge("lag", "Messages waiting on the server", lambda c: c.stats.lag)
         yield self._gauge(
-            "unavailable", "1 while it waits for a dependency", lambda c: bool(c.outage.reason)
+            "unavailable",
+            "1 while it waits for a dependency",
+            lambda c: bool(c.runner.outage.reason),
         )
         yield self._history("folded", "Events folded into read models", lambda h: h.folded)
         yield self._history("skipped", "Events that read models passed over", lambda h: h.skipped)

@@ -18,9 +18,9 @@ from jetmesh.runtime.discovery import Discovery
 from jetmesh.runtime.failures import failed
 from jetmesh.runtime.health import Health
 from jetmesh.runtime.http import HttpServer
-from jetmesh.runtime.injection import Supplies
+from jetmesh.runtime.injection import Injector
 from jetmesh.runtime.message.consumer import Consumer
-from jetmesh.runtime.message.quarantine import Suspects
+from jetmesh.runtime.message.quarantine import Quarantine
 from jetmesh.runtime.projection import History, histories_of
 from jetmesh.runtime.prometheus import ServiceCollector, exposition
 from jetmesh.runtime.provisioning import answering, provisioned
@@ -45,7 +45,7 @@ class Running:
         self.health = Health()
         self.consumers: list[Consumer] = []
         self.histories: list[History] = []
-        self.supplies = Supplies(service, loaded.of(service))
+        self.injector = Injector(service, loaded.of(service))
         self._service = service
         self._loaded = loaded
         self._settings = loaded.settings
@@ -61,7 +61,7 @@ class Running:
         self._needs = permissions_of(service, inbox_prefix=nats.inbox_prefix)
         self._plane = DataPlane(nats, name=service.name, needs=self._needs)
         self._control: ControlPlane | None = None
-        self._suspects = Suspects(self._marks, self._busy)
+        self._quarantine = Quarantine(self._marks, self._busy)
         self.http = HttpServer(self._settings.http, self.health)  # last: it takes a port
 
     async def __aenter__(self) -> Self:
@@ -109,9 +109,9 @@ class Running:
 
     async def _prepare(self) -> None:
         self.health.starting = "opening resources"
-        await self.supplies.open(self._stack)
+        await self.injector.open(self._stack)
         self._make_consumers()
-        self.http.show(self.supplies.routes(), lambda: exposition(self._collector()))
+        self.http.show(self.injector.routes(), lambda: exposition(self._collector()))
 
     async def _begin(self) -> None:
         assert self._control is not None  # noqa: S101 - it is connected
@@ -136,15 +136,15 @@ class Running:
                 policy=self._topology.durable_of(handler).policy,
                 transport=self._plane,
                 look_up=self._plane.look_up,
-                supplied=self.supplies.of(handler.needs),
-                suspects=self._suspects,
+                injected=self.injector.of(handler.needs),
+                quarantine=self._quarantine,
             )
             self.consumers.append(consumer)
-        self._suspects.on_change = self._adjust
+        self._quarantine.on_change = self._adjust
 
     def _read_history(self, control: ControlPlane) -> None:
         for model in self._service.read_models:
-            instance = self.supplies[model.type]
+            instance = self.injector[model.type]
             self.histories += histories_of(model, instance, plane=self._plane, control=control)
         for history in self.histories:
             history.start()
@@ -161,8 +161,8 @@ class Running:
             self.health.sources += [
                 consumer.inflow,
                 consumer.lane,
-                consumer.outage,
-                consumer.decisions,
+                consumer.runner.outage,
+                consumer.runner.decisions,
             ]
         self.health.sources += watches
         self._tasks.append(asyncio.create_task(watch(watches)))
@@ -183,7 +183,7 @@ class Running:
 
     def _busy(self) -> list[asyncio.Task[None]]:
         """Handlers at work."""
-        return [task for consumer in self.consumers for task in consumer.running]
+        return [task for consumer in self.consumers for task in consumer.runner.tasks]
 
     def _adjust(self) -> None:
         for consumer in self.consumers:
@@ -212,7 +212,7 @@ class Running:
                 await self._plane.flush()  # what the server sent before it read our UNSUB is here
                 while any(consumer.in_flight for consumer in self.consumers):  # noqa: ASYNC110 - an event would cost every message
                     await asyncio.sleep(_DRAIN_LOOK_SECONDS)
-        await self._suspects.stop()
+        await self._quarantine.stop()
         given_back = [await consumer.give_back() for consumer in self.consumers]
         if sum(given_back):
             log.warning("given back unfinished", deliveries=sum(given_back))

@@ -15,7 +15,6 @@ from jetmesh.runtime.message.delivered import Delivered
 from jetmesh.runtime.message.letters import refusal
 from jetmesh.runtime.message.outputs import Outputs
 from jetmesh.runtime.message.verdicts import Verdicts
-from jetmesh.runtime.message.waiters import Acknowledge, Publish
 from jetmesh.transport.control import StoredMessage
 
 LookUp = Callable[[str, str], Awaitable[StoredMessage | None]]
@@ -30,18 +29,11 @@ class Decisions:
     """Looks up what is decided, for one handler."""
 
     def __init__(
-        self,
-        handler: Handler,
-        *,
-        outputs: Outputs,
-        verdicts: Verdicts,
-        publish: Publish,
-        look_up: LookUp,
+        self, handler: Handler, outputs: Outputs, verdicts: Verdicts, look_up: LookUp
     ) -> None:
         self._handler = handler
         self._outputs = outputs
         self._verdicts = verdicts
-        self._publish = publish
         self._look_up = look_up
         self._unanswered: dict[bytes, tuple[float, str]] = {}
         """Deliveries that wait for an answer: since when, and what they were told last."""
@@ -83,7 +75,7 @@ class Decisions:
         stored = await self._asked(output.stream, output.decision_filter(token), delivered)
         if stored is None:
             await asyncio.sleep(_UNDECIDED_SECONDS)
-            self._publish(*message, delivered)
+            self._verdicts.publish(*message, delivered)
         elif stored.subject.encode() == message[0] and self._is_ours(delivered, stored):
             self._verdicts.stats.repeated += 1
             delivered.on_stored()
@@ -122,9 +114,7 @@ class Decisions:
             stored=f"{stored.stream}:{stored.sequence}",
             by=stored.message_id or "an unguarded publisher",
         )
-        mark = refusal(delivered, refused, stored)
-        delivered.pending = 1
-        self._publish(*mark, Acknowledge(delivered))
+        self._verdicts.ignored(delivered, refusal(delivered, refused, stored))
 
     def _is_ours(self, delivered: Delivered, stored: StoredMessage) -> bool:
         ours = f"{self._handler.service}:{self._handler.name}:{delivered.cause}:"

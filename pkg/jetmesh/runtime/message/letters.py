@@ -16,7 +16,7 @@ import msgspec
 from jetmesh import wire
 from jetmesh.declare import EventSpec
 from jetmesh.errors import ContractViolation
-from jetmesh.privacy.mask import masked, masked_violation, text_of
+from jetmesh.privacy.mask import masked_violation, text_of
 from jetmesh.protocol.lanes import (
     ATTEMPTS,
     ERROR,
@@ -40,9 +40,12 @@ LEFT: Final = ("Jetmesh-Payload", "left in its stream")
 """The header of a letter that was too large to carry the original bytes."""
 
 
-def dead_letter(delivered: Delivered, version: str, error: BaseException) -> Message:
-    """The original bytes, with the story in headers; one per input and replay, by its id."""
-    handler, origin = delivered.consumer.handler, delivered.origin
+def dead_letter(delivered: Delivered, error: BaseException, text: str) -> Message:
+    """The original bytes, with the story in headers; one per input and replay, by its id.
+
+    `text` is what the error says, masked.
+    """
+    handler, origin = delivered.durable.handler, delivered.origin
     identity = f"{handler.service}:{handler.name}:{origin.stream}:{origin.sequence}:deadletter"
     declared = Path(handler.where)
     place = where(error) or f"{declared.parent.name}/{declared.name}"
@@ -51,11 +54,11 @@ def dead_letter(delivered: Delivered, version: str, error: BaseException) -> Mes
         **origin.headers(),
         "Nats-Msg-Id": f"{identity}:{origin.replays}" if origin.replays else identity,
         "Jetmesh-Service": handler.service,
-        "Jetmesh-Version": version,
+        "Jetmesh-Version": delivered.durable.version,
         "Jetmesh-Handler": handler.name,
         ATTEMPTS: str(delivered.attempt),
         ERROR: type(error).__name__,
-        MESSAGE: masked(text_of(error), delivered.event),
+        MESSAGE: text,
         "Jetmesh-Where": place,
         "Jetmesh-Fingerprint": fingerprint(handler.service, handler.name, error, place),
         "Jetmesh-Failed-At": datetime.now(UTC).isoformat(),
@@ -72,12 +75,12 @@ def without_payload(letter: Message) -> Message:
     return subject, wire.block({**ours, LEFT[0]: LEFT[1]}), b""
 
 
-def retry_later(delivered: Delivered, error: BaseException, at: datetime) -> Message:
+def retry_later(delivered: Delivered, error: BaseException, text: str, at: datetime) -> Message:
     """The original bytes for the handler's lane, delivered at a time.
 
     Its id names this delivery: sent twice it is one retry, and the next failure is another.
     """
-    handler, origin = delivered.consumer.handler, delivered.origin
+    handler, origin = delivered.durable.handler, delivered.origin
     source = LANES if delivered.on_lane else origin.stream
     number, sequence = delivered.meta[0].decode(), delivered.meta[1].decode()
     headers = {
@@ -85,7 +88,7 @@ def retry_later(delivered: Delivered, error: BaseException, at: datetime) -> Mes
         **origin.headers(),
         "Nats-Msg-Id": f"{handler.service}:{handler.name}:{source}:{sequence}:retry:{number}",
         ERROR: type(error).__name__,
-        MESSAGE: masked(text_of(error), delivered.event),
+        MESSAGE: text,
         **schedule(lane_subject(handler.service, handler.name, delivered.key_token), at),
     }
     subject = later_subject(handler.service, handler.name, origin)
@@ -98,7 +101,7 @@ def _given(delivered: Delivered) -> dict[str, str]:
 
 def refusal(delivered: Delivered, refused: str, stored: StoredMessage) -> Message:
     """A mark that the input wanted an outcome for a key that another cause had decided."""
-    handler = delivered.consumer.handler
+    handler = delivered.durable.handler
     stream, _, sequence = delivered.cause.partition(":")
     body: dict[str, Any] = {
         "stream": stream,

@@ -9,14 +9,14 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from time import monotonic
 from typing import Final
 
 import structlog
 
 from jetmesh.declare import Policy
-from jetmesh.runtime.message.delivered import Delivered
+from jetmesh.runtime.message.delivered import Delivered, Runner
 
 _LONGEST_PAUSE: Final = 3.0
 """Between two tries, whatever the policy's cap: a dependency that is back should be noticed."""
@@ -28,20 +28,13 @@ class Outage:
     """Holds what waits for the dependency of one handler."""
 
     def __init__(
-        self,
-        name: str,
-        policy: Policy,
-        *,
-        run: Callable[[Delivered], Awaitable[None]],
-        begin: Callable[[Delivered], None],
-        on_change: Callable[[], None],
+        self, name: str, policy: Policy, runner: Runner, on_change: Callable[[], None]
     ) -> None:
         self.reason = ""
         """What is away, in the handler's words; empty when all is well."""
         self._name = name
         self._policy = policy
-        self._run = run
-        self._begin = begin
+        self._runner = runner
         self._on_change = on_change
         self._waiting: deque[Delivered] = deque()
         self._probing: asyncio.Task[None] | None = None
@@ -66,7 +59,7 @@ class Outage:
     def found(self, delivered: Delivered, reason: str) -> None:
         """A handler found the dependency away."""
         if self._stopping:
-            delivered.consumer.verdicts.give_back(delivered)
+            self._runner.give_back(delivered)
             return
         self.wait(delivered)
         begins, self.reason = not self.reason, reason
@@ -84,7 +77,7 @@ class Outage:
             self._probing.cancel()
             await asyncio.gather(self._probing, return_exceptions=True)
         for delivered in self._waiting:
-            delivered.consumer.verdicts.give_back(delivered)
+            self._runner.give_back(delivered)
         self._waiting.clear()
 
     async def _probe(self) -> None:
@@ -98,10 +91,10 @@ class Outage:
         self._over()
 
     async def _works(self, delivered: Delivered) -> bool:
-        if not delivered.is_held:
+        if not delivered.held:
             return False
         try:
-            await self._run(delivered)
+            await self._runner.run(delivered)
         except asyncio.CancelledError:
             self._waiting.append(delivered)
             raise
@@ -111,8 +104,8 @@ class Outage:
         log.info("available again", handler=self._name, after=round(monotonic() - self._since, 1))
         self.reason = ""
         self._on_change()
-        waiting = [each for each in self._waiting if each.is_held]
+        waiting = [each for each in self._waiting if each.held]
         self._waiting.clear()
         for each in waiting:
             each.excuses += 1
-            self._begin(each)
+            self._runner.begin(each)

@@ -1,9 +1,9 @@
 """Poison: a message that kills the process is found out, and nothing else is (ADR-0008).
 
-A delivery that came back more often than a failing handler explains is a suspect: the process may
-have died of it, or of a neighbour. Suspects run alone, one after another, each with a mark stored
-beforehand that its verdict takes away. Marks that stay are deaths, and nobody else can have been
-the cause.
+A delivery that came back more often than a failing handler explains goes into quarantine: the
+process may have died of it, or of a neighbour. There deliveries run alone, one after another, each
+with a mark stored beforehand that its verdict removes. A mark that stays is a death, and nothing
+else can have caused it.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ import structlog
 from jetmesh.errors import BrokerError
 from jetmesh.protocol.lanes import suspect_subject
 from jetmesh.protocol.streams import LANES
-from jetmesh.runtime.message.delivered import Delivered
+from jetmesh.runtime.message.delivered import Delivered, Runner
 from jetmesh.transport.control import PubAck, StoredMessage
 
 DEATHS: Final = 3
 """So many processes may die with a message alone in them until it is given up."""
 _LOST: Final = 2
-"""So many lost deliveries make a suspect: a restart, or two replicas, explains one."""
+"""So many lost deliveries lead to quarantine: a restart, or two replicas, explains one."""
 _ASK_AGAIN_SECONDS: Final = 1.0
 _DEATHS: Final = "Jetmesh-Deaths"
-_TAKE_AWAY_SECONDS: Final = 5.0
-"""So long others wait for a mark to be taken away; one that stays counts as a death of three."""
+_REMOVE_SECONDS: Final = 5.0
+"""Others wait at most this long for a mark to be removed; one that stays counts as one death."""
 _T = TypeVar("_T")
 
 log = structlog.get_logger()
@@ -40,7 +40,7 @@ class Poison(Exception):  # noqa: N818 - it ends in a dead letter under this nam
 
 
 class Marks(Protocol):
-    """Where the beginning of a lonely run is written down: the control plane."""
+    """Where it is stored that a delivery runs alone: the control plane."""
 
     async def last(self, stream: str, subject: str) -> StoredMessage | None:
         """The newest message on a subject."""
@@ -54,38 +54,38 @@ class Marks(Protocol):
         """Remove what is stored on a subject."""
 
 
-class Suspects:
-    """One for each process: while a suspect runs, nothing else of it does."""
+class Quarantine:
+    """One for each process: while a message in quarantine runs, nothing else of it does."""
 
     def __init__(
         self, marks: Callable[[], Marks], running: Callable[[], Sequence[asyncio.Future[None]]]
     ) -> None:
-        self.alone = False
-        """A suspect runs, or waits until what runs is done; everything else is parked."""
+        self.active = False
+        """A delivery runs alone, or waits for the others to end; what arrives is parked."""
+        self.on_change: Callable[[], None] = _nobody
+        """Called when `active` changes."""
         self._marks = marks
         self._running = running
-        self._waiting: deque[Delivered] = deque()
-        self._parked: list[Delivered] = []
+        self._waiting: deque[tuple[Delivered, Runner]] = deque()
+        self._parked: list[tuple[Delivered, Runner]] = []
         self._task: asyncio.Task[None] | None = None
-        self.on_change: Callable[[], None] = _nobody
-        """Called when `alone` begins and ends."""
 
-    def is_suspect(self, delivered: Delivered) -> bool:
+    def takes(self, delivered: Delivered) -> bool:
         """Whether deliveries were lost that neither a failure nor one restart explains."""
         explained = 1 if delivered.on_lane else 2  # the first retry of a stream's waits in place
         return delivered.deliveries - explained >= _LOST
 
-    def add(self, delivered: Delivered) -> None:
-        """Run a suspect alone, after the others."""
-        self._waiting.append(delivered)
+    def add(self, delivered: Delivered, runner: Runner) -> None:
+        """Run a delivery alone, after the others."""
+        self._waiting.append((delivered, runner))
         if self._task is None:
-            self.alone = True
+            self.active = True
             self.on_change()
             self._task = asyncio.create_task(self._run_all())
 
-    def park(self, delivered: Delivered) -> None:
-        """Keep a delivery until the suspects are done."""
-        self._parked.append(delivered)
+    def park(self, delivered: Delivered, runner: Runner) -> None:
+        """Keep a delivery until the quarantine is over."""
+        self._parked.append((delivered, runner))
 
     async def stop(self) -> None:
         """End before the service does; a run that is cut short is no death."""
@@ -96,41 +96,43 @@ class Suspects:
     async def _run_all(self) -> None:
         try:
             while self._waiting:
-                delivered = self._waiting.popleft()
+                delivered, runner = self._waiting.popleft()
                 while running := self._running():
                     await asyncio.wait(running)
-                if delivered.is_held:
-                    await self._judge(delivered)
+                if delivered.held:
+                    await self._run_alone(delivered, runner)
         finally:
-            self.alone = False
+            self.active = False
             self._task = None
             self.on_change()
             parked, self._parked = [*self._waiting, *self._parked], []
             self._waiting.clear()
-            for each in parked:
-                if each.is_held:
-                    each.consumer.begin(each)
+            for delivered, runner in parked:
+                if delivered.held:
+                    runner.begin(delivered)
 
-    async def _judge(self, delivered: Delivered) -> None:
-        handler, marks = delivered.consumer.handler, self._marks()
+    async def _run_alone(self, delivered: Delivered, runner: Runner) -> None:
+        handler, marks = runner.handler, self._marks()
         subject = suspect_subject(handler.service, handler.name, delivered.origin)
         mark = await _answered(lambda: marks.last(LANES, subject))
         deaths = int(mark.headers.get(_DEATHS, "0")) if mark else 0
         try:
             if deaths >= DEATHS:
                 text = f"{deaths} processes died while they handled only this message"
-                delivered.consumer.verdicts.dead_letter(delivered, Poison(text))
+                runner.dead_letter(delivered, Poison(text))
             else:
-                log.warning("suspect", cause=delivered.cause, handler=handler.name, deaths=deaths)
-                told = {_DEATHS: str(deaths + 1)}
-                await _answered(lambda: marks.publish(subject, b"", told))
-                await delivered.consumer.run(delivered)
+                log.warning(
+                    "quarantined", cause=delivered.cause, handler=handler.name, deaths=deaths
+                )
+                counted = {_DEATHS: str(deaths + 1)}
+                await _answered(lambda: marks.publish(subject, b"", counted))
+                await runner.run(delivered)
         finally:
             try:
-                async with asyncio.timeout(_TAKE_AWAY_SECONDS):
+                async with asyncio.timeout(_REMOVE_SECONDS):
                     await _answered(lambda: marks.forget(LANES, subject))
             except TimeoutError:
-                log.warning("the mark of a suspect stays", cause=delivered.cause, subject=subject)
+                log.warning("a quarantine mark stays", cause=delivered.cause, subject=subject)
 
 
 async def _answered(ask: Callable[[], Awaitable[_T]]) -> _T:

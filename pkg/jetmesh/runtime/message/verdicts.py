@@ -17,10 +17,9 @@ from jetmesh.declare import Handler, Policy
 from jetmesh.errors import ContractViolation, Reject, Retry
 from jetmesh.privacy.mask import masked, text_of
 from jetmesh.runtime.message.delivered import Delivered
-from jetmesh.runtime.message.letters import dead_letter, retry_later, where
+from jetmesh.runtime.message.letters import dead_letter, retry_later, where, without_payload
 from jetmesh.runtime.message.metrics import HandlerStats
-from jetmesh.runtime.message.outputs import ConflictingOutputs, UndeclaredOutput
-from jetmesh.runtime.message.waiters import Postpone, Terminate
+from jetmesh.runtime.message.outputs import ConflictingOutputs, Message, UndeclaredOutput
 from jetmesh.transport.seam import Transport
 
 QUICK_SECONDS: Final = 2.0
@@ -43,18 +42,15 @@ _FINAL: Final = (Reject, ContractViolation, UndeclaredOutput, ConflictingOutputs
 class Verdicts:
     """Settles deliveries, and knows which ones are not settled yet."""
 
-    def __init__(
-        self, handler: Handler, policy: Policy, *, version: str, transport: Transport
-    ) -> None:
+    def __init__(self, handler: Handler, policy: Policy, transport: Transport) -> None:
         self.stats = HandlerStats()
         self.in_flight: dict[bytes, Delivered] = {}
         """Deliveries without a verdict, by their slot."""
         self.unstorable = ""
         """Why the newest letter could not be stored; empty when all could."""
+        self.publish = transport.publish
         self._policy = policy
-        self._version = version
         self._transport = transport
-        self._publish = transport.publish
         self._send_ack = transport.ack
         self._in_place: dict[bytes, tuple[float, int]] = {}
         """What waits in place for its second attempt: when it is due, and how often it failed."""
@@ -70,14 +66,16 @@ class Verdicts:
         """
         running = self.in_flight.setdefault(delivered.slot, delivered)
         if running is delivered:
+            delivered.held = True
             return True
-        if not running.is_same(delivered):
+        running.durable.inflow.settled()
+        if running.stored_ns != delivered.stored_ns:
+            running.held = False
+            delivered.held = True
             self.in_flight[delivered.slot] = delivered
-            running.inflow.settled()
             return True
         running.reply = delivered.reply
         running.meta = delivered.meta
-        running.inflow.settled()
         return False
 
     def recall(self, delivered: Delivered) -> None:
@@ -89,10 +87,10 @@ class Verdicts:
 
     def acknowledge(self, delivered: Delivered) -> None:
         """Everything that the delivery caused is stored."""
-        if self._release(delivered):
+        if delivered.held:
             self._send_ack(delivered.reply)
             self.stats.acked += 1
-            self._settled(delivered)
+            self._settle(delivered)
 
     # not handled
 
@@ -112,11 +110,11 @@ class Verdicts:
             or failures >= self._policy.attempts
             or self._is_too_old(delivered, delay)
         ):
-            self.dead_letter(delivered, error)
+            self.dead_letter(delivered, error, text)
         else:
             self._log_failure("retry", delivered, error, text, after=round(delay, 3))
             delivered.failures = failures
-            self._again(delivered, error, delay)
+            self._again(delivered, error, text, delay)
 
     def check(self, delivered: Delivered) -> None:
         """Refuse to begin an attempt that makes no sense.
@@ -130,28 +128,31 @@ class Verdicts:
         if self._is_too_old(delivered, 0.0):
             raise Expired(f"it was stored more than {self._policy.max_age} ago")
 
-    def dead_letter(self, delivered: Delivered, error: BaseException) -> None:
-        """Write the letter; the input is terminated when it is stored, not before."""
-        text = masked(text_of(error), delivered.event)
+    def dead_letter(self, delivered: Delivered, error: BaseException, text: str) -> None:
+        """Write the letter, with `text` masked; the input is terminated when it is stored."""
         self._log_failure("dead letter", delivered, error, text, where=where(error))
-        letter = dead_letter(delivered, self._version, error)
-        self._publish(*letter, Terminate(delivered, letter, self._publish))
+        letter = dead_letter(delivered, error, text)
+        self.publish(*letter, _Terminate(self, delivered, letter))
 
     def terminate(self, delivered: Delivered, reason: str) -> None:
         """The dead letter is stored: the server may forget the input."""
         self.unstorable = ""
-        if self._release(delivered):
+        if delivered.held:
             self._transport.terminate(delivered.reply, reason)
             self.stats.dead += 1
-            self._settled(delivered)
+            self._settle(delivered)
 
     def postponed(self, delivered: Delivered) -> None:
         """The retry is stored on the lane: the delivery itself is done with."""
         self.unstorable = ""
-        if self._release(delivered):
+        if delivered.held:
             self._send_ack(delivered.reply)
             self.stats.retried += 1
-            self._settled(delivered)
+            self._settle(delivered)
+
+    def ignored(self, delivered: Delivered, mark: Message) -> None:
+        """Its key is decided by another cause: ack it once the mark of that is stored."""
+        self.publish(*mark, _Acknowledge(self, delivered))
 
     def keep_pending(self, delivered: Delivered, reason: str) -> None:
         """Not even the letter can be stored: the input stays, and comes again."""
@@ -161,13 +162,13 @@ class Verdicts:
 
     def give_back(self, delivered: Delivered, delay: float = _GIVE_BACK_SECONDS) -> None:
         """Return a delivery to the server as it came; it was no attempt."""
-        if self._release(delivered):
+        if delivered.held:
             self._transport.retry(delivered.reply, delay)
-            self._settled(delivered)
+            self._settle(delivered)
 
     # how
 
-    def _again(self, delivered: Delivered, error: BaseException, delay: float) -> None:
+    def _again(self, delivered: Delivered, error: BaseException, text: str, delay: float) -> None:
         """In place when it is soon, the first time and not one of many; else on the lane.
 
         What waits in place keeps its room in max_ack_pending and holds the ack floor.
@@ -177,16 +178,16 @@ class Verdicts:
             self.retry_in_place(delivered, delay)
             return
         at = datetime.now(UTC) + timedelta(seconds=delay)
-        letter = retry_later(delivered, error, at)
-        self._publish(*letter, Postpone(delivered, delay))
+        letter = retry_later(delivered, error, text, at)
+        self.publish(*letter, _Postpone(self, delivered, delay))
 
     def retry_in_place(self, delivered: Delivered, delay: float) -> None:
         """Let the server deliver it again; how often it failed is known to this process alone."""
         self._in_place[delivered.slot] = (monotonic() + delay, delivered.failures)
-        if self._release(delivered):
+        if delivered.held:
             self._transport.retry(delivered.reply, delay)
             self.stats.retried += 1
-            self._settled(delivered)
+            self._settle(delivered)
 
     def _has_room_in_place(self) -> bool:
         """Forgets what another process took over; entries are about in the order of their time."""
@@ -207,7 +208,7 @@ class Verdicts:
     def _is_too_old(self, delivered: Delivered, delay: float) -> bool:
         if not self._policy.max_age or delivered.origin.replays:
             return False  # what a person replayed is meant to be handled, however old
-        age = (datetime.now(UTC) - delivered.stored_at).total_seconds()
+        age = (datetime.now(UTC) - delivered.origin.stored_at).total_seconds()
         return age + delay > self._policy.max_age
 
     def _log_failure(
@@ -224,13 +225,69 @@ class Verdicts:
             **more,
         )
 
-    def _release(self, delivered: Delivered) -> bool:
-        """Take a delivery out of flight; False when it was given back meanwhile."""
-        if self.in_flight.get(delivered.slot) is not delivered:
-            return False
+    def _settle(self, delivered: Delivered) -> None:
+        """Take a delivery out of flight: it has its verdict, or was given back."""
+        delivered.held = False
         del self.in_flight[delivered.slot]
-        return True
-
-    def _settled(self, delivered: Delivered) -> None:
         self.stats.took(perf_counter() - delivered.received)
-        delivered.inflow.settled()
+        delivered.durable.inflow.settled()
+
+
+class _Terminate:
+    """Waits for a dead letter to be stored (`seam.Waiter`)."""
+
+    __slots__ = ("_delivered", "_letter", "_verdicts")
+
+    def __init__(self, verdicts: Verdicts, delivered: Delivered, letter: Message) -> None:
+        self._verdicts = verdicts
+        self._delivered = delivered
+        self._letter = letter
+
+    def on_stored(self) -> None:
+        self._verdicts.terminate(self._delivered, "dead-lettered")
+
+    on_decided = on_stored
+
+    def on_impossible(self, reason: str) -> None:
+        if self._letter[2]:
+            self._letter = without_payload(self._letter)
+            self._verdicts.publish(*self._letter, self)
+        else:
+            self._verdicts.keep_pending(self._delivered, reason)
+
+
+class _Postpone:
+    """Waits for a retry to be stored on the lane (`seam.Waiter`)."""
+
+    __slots__ = ("_delay", "_delivered", "_verdicts")
+
+    def __init__(self, verdicts: Verdicts, delivered: Delivered, delay: float) -> None:
+        self._verdicts = verdicts
+        self._delivered = delivered
+        self._delay = delay
+
+    def on_stored(self) -> None:
+        self._verdicts.postponed(self._delivered)
+
+    on_decided = on_stored
+
+    def on_impossible(self, reason: str) -> None:  # noqa: ARG002 - too large for the lane, it was not for its stream
+        self._verdicts.retry_in_place(self._delivered, self._delay)
+
+
+class _Acknowledge:
+    """Waits for the mark of a refused outcome to be stored (`seam.Waiter`)."""
+
+    __slots__ = ("_delivered", "_verdicts")
+
+    def __init__(self, verdicts: Verdicts, delivered: Delivered) -> None:
+        self._verdicts = verdicts
+        self._delivered = delivered
+
+    def on_stored(self) -> None:
+        self._verdicts.acknowledge(self._delivered)
+
+    on_decided = on_stored
+
+    def on_impossible(self, reason: str) -> None:  # noqa: ARG002 - a mark is worth no retry
+        self._verdicts.acknowledge(self._delivered)

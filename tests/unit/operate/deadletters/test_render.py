@@ -6,12 +6,12 @@ from collections.abc import Iterable
 from datetime import timedelta
 
 from rich.text import Text
-from tests.unit.operate.deadletters.test_letter import NOON, letter, note
 
 from jetmesh.operate.deadletters import render as screen
 from jetmesh.operate.deadletters.letter import Selection
 from jetmesh.operate.deadletters.payload import Shown
 from jetmesh.operate.deadletters.store import Chapter
+from tests.unit.operate.deadletters.test_letter import NOON, letter, note
 
 SAME = "fingerprint 3f2a9c01b7de"
 

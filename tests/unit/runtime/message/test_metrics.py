@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from jetmesh import Policy, Service, event
 from jetmesh.runtime.message.consumer import Consumer
-from jetmesh.runtime.message.quarantine import Suspects
+from jetmesh.runtime.message.quarantine import Quarantine
 from jetmesh.runtime.prometheus import ServiceCollector, exposition
 
 
@@ -55,8 +55,8 @@ def consumer() -> Consumer:
         policy=Policy(attempts=1),
         transport=wire,
         look_up=nothing,
-        supplied={},
-        suspects=Suspects(lambda: wire, list),
+        injected={},
+        quarantine=Quarantine(lambda: wire, list),
     )
 
 

@@ -1,4 +1,4 @@
-"""Suspects run alone, one after another, whatever becomes of their marks."""
+"""Deliveries in quarantine run alone, one after another, whatever becomes of their marks."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any, cast
 import pytest
 
 from jetmesh.errors import BrokerError
-from jetmesh.runtime.message import quarantine as suspects
-from jetmesh.runtime.message.delivered import Delivered
-from jetmesh.runtime.message.quarantine import Suspects
+from jetmesh.runtime.message import quarantine
+from jetmesh.runtime.message.delivered import Delivered, Runner
+from jetmesh.runtime.message.quarantine import Quarantine
 from jetmesh.testing import eventually
 from jetmesh.transport.control import PubAck, StoredMessage
 
@@ -36,8 +36,8 @@ class Forgetful:
 
 
 async def test_a_mark_that_stays_does_not_end_the_round(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(suspects, "_TAKE_AWAY_SECONDS", 0.05)
-    monkeypatch.setattr(suspects, "_ASK_AGAIN_SECONDS", 0.01)
+    monkeypatch.setattr(quarantine, "_REMOVE_SECONDS", 0.05)
+    monkeypatch.setattr(quarantine, "_ASK_AGAIN_SECONDS", 0.01)
     broker, alone, running = Forgetful(), [], 0
 
     async def run(delivered: Any) -> None:
@@ -52,16 +52,15 @@ async def test_a_mark_that_stays_does_not_end_the_round(monkeypatch: pytest.Monk
         pytest.fail("it was begun beside others")
 
     handler = SimpleNamespace(service="desk", name="look")
-    consumer = SimpleNamespace(handler=handler, run=run, begin=begin)
-    round_ = Suspects(lambda: broker, list)
+    runner = cast(Runner, SimpleNamespace(handler=handler, run=run, begin=begin))
+    round_ = Quarantine(lambda: broker, list)
     for number in range(3):
         made = SimpleNamespace(
-            consumer=consumer,
             cause=str(number),
             origin=SimpleNamespace(stream="IN", sequence=str(number)),
-            is_held=True,
+            held=True,
         )
-        round_.add(cast(Delivered, made))
-    await eventually(lambda: not round_.alone)
+        round_.add(cast(Delivered, made), runner)
+    await eventually(lambda: not round_.active)
     assert alone == ["0", "1", "2"]
     assert len(set(broker.marks)) == len(alone)

@@ -1,0 +1,60 @@
+"""The `Delivery` that a running handler asks for; nothing of it is computed before it is read."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from time import perf_counter
+
+import structlog
+from structlog.typing import FilteringBoundLogger
+
+from jetmesh import wire
+from jetmesh.runtime.logs import About
+from jetmesh.runtime.message.delivered import Delivered
+
+
+class LiveDelivery:
+    """What `jetmesh.Delivery` promises, of a delivery in flight."""
+
+    __slots__ = ("_delivered",)
+
+    def __init__(self, delivered: Delivered) -> None:
+        self._delivered = delivered
+
+    @property
+    def attempt(self) -> int:
+        return self._delivered.attempt
+
+    @property
+    def key(self) -> str:
+        return self._delivered.key
+
+    @property
+    def cause(self) -> str:
+        return self._delivered.cause
+
+    @property
+    def correlation(self) -> str:
+        given = wire.parse(self._delivered.headers).values.get("Correlation-Id", "")
+        return given or self.key
+
+    @property
+    def stored_at(self) -> datetime:
+        return self._delivered.origin.stored_at
+
+    @property
+    def deadline(self) -> datetime:
+        passed = perf_counter() - self._delivered.began
+        left = self._delivered.durable.policy.timeout - passed
+        return datetime.now(UTC) + timedelta(seconds=left)
+
+    @property
+    def log(self) -> FilteringBoundLogger:
+        logger: FilteringBoundLogger = structlog.get_logger().bind(
+            handler=self._delivered.durable.handler.name,
+            key=self.key,
+            cause=self.cause,
+            attempt=self.attempt,
+            about=About(self._delivered.event),
+        )
+        return logger

@@ -1,0 +1,91 @@
+"""From a handler's result to its verdict: publish the outputs, and ack once they are stored."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from jetmesh.errors import Reject
+from jetmesh.runtime.message.decisions import Decisions
+from jetmesh.runtime.message.delivered import Delivered
+from jetmesh.runtime.message.outputs import Outputs
+from jetmesh.runtime.message.verdicts import Verdicts
+
+
+class Publisher:
+    """Publishes the outputs of one handler (`delivered.Outcome`)."""
+
+    def __init__(
+        self,
+        outputs: Outputs,
+        decisions: Decisions,
+        verdicts: Verdicts,
+        *,
+        judge: Callable[[Delivered, BaseException], None],
+        spawn: Callable[[Coroutine[Any, Any, None]], None],
+    ) -> None:
+        self._outputs = outputs
+        self._output_of = outputs.by_type.get
+        self._decisions = decisions
+        self._verdicts = verdicts
+        self._publish = verdicts.publish
+        self._stats = verdicts.stats
+        self._judge = judge
+        self._spawn = spawn
+
+    def conclude(
+        self, delivered: Delivered, result: Any, failure: BaseException | None = None
+    ) -> None:
+        """Publish what the handler returned, or judge what it raised."""
+        if failure is None:
+            try:
+                output = self._output_of(type(result))
+                if output is not None:
+                    delivered.published = result
+                    delivered.pending = 1
+                    self._publish(*output.message(result, delivered.sequence), delivered)
+                else:
+                    self._publish_all(delivered, self._outputs.ordered(result))
+            except Exception as error:  # noqa: BLE001 - it cannot be published: its handler's fault
+                failure = error
+        if failure is not None:
+            self._judge(delivered, failure)
+
+    def _publish_all(self, delivered: Delivered, values: list[Any]) -> None:
+        """Publish a decision alone and the rest after it, or all that is no decision at once."""
+        if not values:
+            self._verdicts.acknowledge(delivered)
+            return
+        by_type = self._outputs.by_type
+        decides = by_type[type(values[0])].decision is not None
+        now, later = (values[:1], values[1:]) if decides else (values, None)
+        messages = [by_type[type(value)].message(value, delivered.sequence) for value in now]
+        delivered.rest = later
+        delivered.published = values[0]
+        delivered.pending = len(messages)
+        self._stats.published += len(messages) - 1  # the last one is counted when all are stored
+        for message in messages:
+            self._publish(*message, delivered)
+
+    # delivered.Outcome
+
+    def on_stored(self, delivered: Delivered) -> None:
+        """Every output on its way has its PubAck."""
+        self._stats.published += 1
+        if not delivered.rest:
+            self._verdicts.acknowledge(delivered)
+            return
+        try:
+            self._publish_all(delivered, delivered.rest)
+        except Exception as error:  # noqa: BLE001 - it cannot be encoded: its handler's fault
+            self._verdicts.failed(delivered, error)
+
+    def on_decided(self, delivered: Delivered) -> None:
+        """The server refused a second outcome: look whose the first one is."""
+        self._spawn(self._decisions.settle_refused(delivered))
+
+    def on_impossible(self, delivered: Delivered, reason: str) -> None:
+        """An output can never be stored, so the delivery failed, whatever becomes of the others."""
+        if delivered.pending > 0:
+            delivered.pending = 0
+            self._verdicts.failed(delivered, Reject(f"the output cannot be stored: {reason}"))
