@@ -60,8 +60,8 @@ class Declared:
     def state(self, m: Mesh) -> Any:
         return m.running[self.service.name].injector[self.board]
 
-    def histories(self, m: Mesh) -> dict[str, Any]:
-        return {h.stream: h for h in m.running[self.service.name].histories}
+    def projections(self, m: Mesh) -> dict[str, Any]:
+        return {h.stream: h for h in m.running[self.service.name].projections}
 
 
 async def stored_before(broker: Broker, declared: Declared, *payloads: str) -> None:
@@ -101,7 +101,7 @@ async def test_an_event_that_cannot_be_read_is_skipped_and_counted(
         board = d.state(m)
         await eventually(lambda: len(board.seen) == 3, what="the live event")
         assert [key for _, key in board.seen] == ["first", "last", "live"]
-        history = d.histories(m)[unique.upper()]
+        history = d.projections(m)[unique.upper()]
         assert (history.folded, history.skipped) == (3, len(bad) + 1)
         async with httpx.AsyncClient(trust_env=False) as client:
             metrics = await client.get(f"{m.running[d.service.name].http.url}/metrics")

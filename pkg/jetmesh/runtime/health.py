@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Protocol
+
+
+class Source(Protocol):
+    """Something that may keep a service from working: the data plane, a pull, a watch."""
+
+    @property
+    def problem(self) -> str:
+        """What is wrong, in words; empty when all is well."""
 
 
 class Health:
@@ -11,8 +19,7 @@ class Health:
     def __init__(self) -> None:
         self.starting = "starting"
         """The step of the start that is not done; empty once it runs."""
-        self.sources: list[Any] = []
-        """Whatever has a `problem` of its own: the data plane, pulls, histories, watches."""
+        self.sources: list[Source] = []
 
     def problems(self) -> list[str]:
         """Everything that is wrong now; ready when there is nothing."""

@@ -33,14 +33,14 @@ Apply = Callable[[Any, Record], None]
 log = structlog.get_logger()
 
 
-def histories_of(
+def projections_of(
     model: ReadModel, instance: Any, *, plane: DataPlane, control: ControlPlane
-) -> list[History]:
-    """What feeds one read model, a history for each stream; `start()` them.
+) -> list[Projection]:
+    """What feeds one read model, a projection for each stream; `start()` them.
 
     When one of its streams was made again they all begin anew, on a model that is as new.
     """
-    histories: list[History] = []
+    projections: list[Projection] = []
 
     def begin_anew() -> None:
         try:
@@ -48,13 +48,13 @@ def histories_of(
         except Exception as error:
             name, text = type(error).__name__, text_of(error)
             log.exception("the read model keeps what it had", error=name, message=text)
-        for history in histories:
-            history.begin_anew()
+        for projection in projections:
+            projection.begin_anew()
 
     for stream in dict.fromkeys(spec.stream for spec in model.events):
         events = [spec for spec in model.events if spec.stream == stream]
-        histories.append(
-            History(
+        projections.append(
+            Projection(
                 stream,
                 events,
                 instance.apply,
@@ -63,7 +63,7 @@ def histories_of(
                 on_renewed=begin_anew,
             )
         )
-    return histories
+    return projections
 
 
 def _make_new(model: ReadModel, instance: Any) -> None:
@@ -76,7 +76,7 @@ def _make_new(model: ReadModel, instance: Any) -> None:
         model.type.__init__(instance)  # type: ignore[misc] # it is of this very type
 
 
-class History:
+class Projection:
     """Feeds one read model from one stream."""
 
     def __init__(

@@ -15,7 +15,7 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 
 from jetmesh.runtime.message.consumer import Consumer
-from jetmesh.runtime.projection import History
+from jetmesh.runtime.projection import Projection
 
 _SHOWN: Final = 31
 """Buckets up to 18 minutes; what took longer is in +Inf."""
@@ -38,13 +38,13 @@ class ServiceCollector(Collector):
         self,
         service: str,
         consumers: Sequence[Consumer],
-        histories: Sequence[History],
+        projections: Sequence[Projection],
         plane: Any,
         ready: Callable[[], bool],
     ) -> None:
         self._service = service
         self._consumers = consumers
-        self._histories = histories
+        self._projections = projections
         self._plane = plane
         self._ready = ready
 
@@ -58,8 +58,12 @@ class ServiceCollector(Collector):
             "1 while it waits for a dependency",
             lambda c: bool(c.runner.outage.reason),
         )
-        yield self._history("folded", "Events folded into read models", lambda h: h.folded)
-        yield self._history("skipped", "Events that read models passed over", lambda h: h.skipped)
+        yield self._projection_counter(
+            "folded", "Events folded into read models", lambda h: h.folded
+        )
+        yield self._projection_counter(
+            "skipped", "Events that read models passed over", lambda h: h.skipped
+        )
         yield GaugeMetricFamily("jetmesh_ready", "1 when ready", value=float(self._ready()))
         yield GaugeMetricFamily(
             "jetmesh_publishes_pending", "Outputs without a PubAck", len(self._plane.publishes)
@@ -99,10 +103,12 @@ class ServiceCollector(Collector):
             family.add_metric(self._labels(consumer), value(consumer))
         return family
 
-    def _history(self, name: str, text: str, value: Callable[[History], int]) -> Metric:
+    def _projection_counter(
+        self, name: str, text: str, value: Callable[[Projection], int]
+    ) -> Metric:
         totals: dict[str, int] = {}  # several read models may read one stream
-        for history in self._histories:
-            totals[history.stream] = totals.get(history.stream, 0) + value(history)
+        for projection in self._projections:
+            totals[projection.stream] = totals.get(projection.stream, 0) + getattr(projection, name)
         family = CounterMetricFamily(f"jetmesh_{name}", text, labels=("service", "stream"))
         for stream, total in totals.items():
             family.add_metric((self._service, stream), total)

@@ -21,7 +21,7 @@ from jetmesh.runtime.http import HttpServer
 from jetmesh.runtime.injection import Injector
 from jetmesh.runtime.message.consumer import Consumer
 from jetmesh.runtime.message.quarantine import Quarantine
-from jetmesh.runtime.projection import History, histories_of
+from jetmesh.runtime.projection import Projection, projections_of
 from jetmesh.runtime.prometheus import ServiceCollector, exposition
 from jetmesh.runtime.provisioning import answering, provisioned
 from jetmesh.runtime.watch import DurableWatch, watch
@@ -44,7 +44,7 @@ class Running:
     def __init__(self, service: Service, loaded: Loaded) -> None:
         self.health = Health()
         self.consumers: list[Consumer] = []
-        self.histories: list[History] = []
+        self.projections: list[Projection] = []
         self.injector = Injector(service, loaded.of(service))
         self._service = service
         self._loaded = loaded
@@ -145,10 +145,10 @@ class Running:
     def _read_history(self, control: ControlPlane) -> None:
         for model in self._service.read_models:
             instance = self.injector[model.type]
-            self.histories += histories_of(model, instance, plane=self._plane, control=control)
-        for history in self.histories:
-            history.start()
-        self.health.sources += self.histories
+            self.projections += projections_of(model, instance, plane=self._plane, control=control)
+        for projection in self.projections:
+            projection.start()
+        self.health.sources += self.projections
 
     def _consume(self, control: ControlPlane) -> None:
         applies = self._settings.provision == "apply"
@@ -193,7 +193,7 @@ class Running:
         return ServiceCollector(
             self._service.name,
             self.consumers,
-            self.histories,
+            self.projections,
             self._plane,
             lambda: not self.health.problems(),
         )
@@ -205,8 +205,8 @@ class Running:
         self.health.starting = "stopping"
         for consumer in self.consumers:
             await consumer.stop()
-        for history in self.histories:
-            history.stop()
+        for projection in self.projections:
+            projection.stop()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._settings.grace):
                 await self._plane.flush()  # what the server sent before it read our UNSUB is here

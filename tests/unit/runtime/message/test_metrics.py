@@ -60,10 +60,10 @@ def consumer() -> Consumer:
     )
 
 
-def families(*consumers: Consumer, histories: Any = ()) -> dict[str, Any]:
+def families(*consumers: Consumer, projections: Any = ()) -> dict[str, Any]:
     plane = SimpleNamespace(publishes=_Publishes(), reconnects=3)
     text = exposition(
-        ServiceCollector("metrics-service", consumers, histories, plane, lambda: True)
+        ServiceCollector("metrics-service", consumers, projections, plane, lambda: True)
     )
     return {family.name: family for family in text_string_to_metric_families(text.decode())}
 
@@ -132,12 +132,12 @@ def test_a_duration_is_counted_in_every_bucket_that_is_not_below_it() -> None:
 
 
 def test_read_models_of_one_stream_are_one_number() -> None:
-    histories = [
+    projections = [
         SimpleNamespace(stream="ORDERS", folded=3, skipped=1),
         SimpleNamespace(stream="ORDERS", folded=2, skipped=0),
         SimpleNamespace(stream="PAYMENTS", folded=1, skipped=0),
     ]
-    found = families(histories=histories)
+    found = families(projections=projections)
     assert {s.labels["stream"]: s.value for s in found["jetmesh_folded"].samples} == {
         "ORDERS": 5,
         "PAYMENTS": 1,

@@ -13,7 +13,7 @@ from msgspec import Struct
 from jetmesh import Record, event
 from jetmesh.declare import spec_of
 from jetmesh.operate.up.broker import Broker
-from jetmesh.runtime.projection import History
+from jetmesh.runtime.projection import Projection
 from jetmesh.settings import NatsSettings
 from jetmesh.testing import eventually
 from jetmesh.transport.control import ControlPlane
@@ -40,7 +40,7 @@ class Reader:
         assert spec is not None
         self.folded: list[int] = []
         self.stream = unique.upper()
-        self.history = History(self.stream, [spec], self.apply, plane=plane, control=control)
+        self.history = Projection(self.stream, [spec], self.apply, plane=plane, control=control)
 
     def apply(self, _: object, record: Record) -> None:
         self.folded.append(record.sequence)
