@@ -103,9 +103,7 @@ class ServiceCollector(Collector):
             family.add_metric(self._labels(consumer), value(consumer))
         return family
 
-    def _projection_counter(
-        self, name: str, text: str, value: Callable[[Projection], int]
-    ) -> Metric:
+    def _by_stream(self, name: str, text: str) -> Metric:
         totals: dict[str, int] = {}  # several read models may read one stream
         for projection in self._projections:
             totals[projection.stream] = totals.get(projection.stream, 0) + getattr(projection, name)
