@@ -58,12 +58,8 @@ class ServiceCollector(Collector):
             "1 while it waits for a dependency",
             lambda c: bool(c.runner.outage.reason),
         )
-        yield self._projection_counter(
-            "folded", "Events folded into read models", lambda h: h.folded
-        )
-        yield self._projection_counter(
-            "skipped", "Events that read models passed over", lambda h: h.skipped
-        )
+        yield self._by_stream("folded", "Events folded into read models")
+        yield self._by_stream("skipped", "Events that read models passed over")
         yield GaugeMetricFamily("jetmesh_ready", "1 when ready", value=float(self._ready()))
         yield GaugeMetricFamily(
             "jetmesh_publishes_pending", "Outputs without a PubAck", len(self._plane.publishes)
