@@ -77,11 +77,13 @@ class Decoder:
                 fields = data[position:line_end].split()
                 verb = fields[0] if fields else b""
                 if verb == b"MSG":
+                    header_size = reply = b""
                     if len(fields) == 5:  # noqa: PLR2004 - verb, subject, sid, reply, size
                         _, subject, sid, reply, size = fields
+                    elif len(fields) == 4:  # noqa: PLR2004 - verb, subject, sid, size
+                        _, subject, sid, size = fields
                     else:
-                        subject, sid, reply, size = _without_reply(fields)
-                    header_size = b""
+                        raise ProtocolError(f"MSG has {len(fields) - 1} arguments")
                 elif verb == b"HMSG":
                     if len(fields) == 6:  # noqa: PLR2004 - as above, and the size of headers
                         _, subject, sid, reply, header_size, size = fields
@@ -136,12 +138,6 @@ def control(line: bytes) -> tuple[bytes, bytes]:
     if verb not in _CONTROL:
         raise ProtocolError(f"{verb[:20]!r} is no verb of the NATS protocol")
     return verb, argument.strip()
-
-
-def _without_reply(fields: list[bytes]) -> tuple[bytes, bytes, bytes, bytes]:
-    if len(fields) != 4:  # noqa: PLR2004 - verb, subject, sid, size
-        raise ProtocolError(f"MSG has {len(fields) - 1} arguments")
-    return fields[1], fields[2], b"", fields[3]
 
 
 def _without_reply_headers(fields: list[bytes]) -> tuple[bytes, bytes, bytes, bytes, bytes]:
