@@ -33,19 +33,19 @@ class Discovery:
 
     async def serve(self, control: ControlPlane) -> None:
         """Answer PING, INFO and STATS, for all, for the service and for this process."""
-        answers: dict[str, Callable[[], dict[str, Any]]] = {
+        responses: dict[str, Callable[[], dict[str, Any]]] = {
             "PING": self._ping,
             "INFO": self._info,
             "STATS": self._stats,
         }
-        for verb, body in answers.items():
+        for verb, body in responses.items():
 
-            async def answer(_: str, verb: str = verb, body: Any = body) -> bytes:
+            async def respond(_: str, verb: str = verb, body: Any = body) -> bytes:
                 return json.dumps({**body(), "type": _TYPE.format(verb.lower())}).encode()
 
             name = self._service.name
             for subject in ("", f".{name}", f".{name}.{self._identity}"):
-                await control.subscribe(f"$SRV.{verb}{subject}", answer)
+                await control.subscribe(f"$SRV.{verb}{subject}", respond)
 
     def _ping(self) -> dict[str, Any]:
         return {

@@ -19,7 +19,7 @@ _AGAIN_SECONDS: Final = 0.05
 log = structlog.get_logger()
 
 
-async def answering(control: ControlPlane, say: Callable[[str], None]) -> None:
+async def wait_for_jetstream(control: ControlPlane, say: Callable[[str], None]) -> None:
     """Return once JetStream answers; `say` hears why it does not yet.
 
     Raises:
@@ -30,14 +30,14 @@ async def answering(control: ControlPlane, say: Callable[[str], None]) -> None:
         try:
             await control.api("INFO")
         except BrokerError as error:
-            said = _told(f"waiting for JetStream: {error}", said, say)
+            said = _report(f"waiting for JetStream: {error}", said, say)
             await asyncio.sleep(_LOOK_SECONDS)
         else:
             break
     await control.check_server()
 
 
-async def provisioned(
+async def provision(
     control: ControlPlane, topology: Topology, *, applies: bool, say: Callable[[str], None]
 ) -> None:
     """Return once the server holds what is declared; `say` hears what it lacks meanwhile.
@@ -57,7 +57,7 @@ async def provisioned(
             text = f"the server differs from the declaration: {difference}; run jetmesh apply"
         except BrokerError as error:
             text = f"the server does not hold what is declared: {error}"
-        said = _told(text, said, say)
+        said = _report(text, said, say)
         await asyncio.sleep(_LOOK_SECONDS)
 
 
@@ -70,7 +70,7 @@ async def _apply(control: ControlPlane, topology: Topology) -> None:
         await apply(control, await plan(control, topology))
 
 
-def _told(text: str, before: str, say: Callable[[str], None]) -> str:
+def _report(text: str, before: str, say: Callable[[str], None]) -> str:
     if text != before:
         log.warning("not started yet", reason=text)
         say(text)

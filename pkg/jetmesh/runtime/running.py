@@ -23,7 +23,7 @@ from jetmesh.runtime.message.consumer import Consumer
 from jetmesh.runtime.message.quarantine import Quarantine
 from jetmesh.runtime.projection import Projection, projections_of
 from jetmesh.runtime.prometheus import ServiceCollector, exposition
-from jetmesh.runtime.provisioning import answering, provisioned
+from jetmesh.runtime.provisioning import wait_for_jetstream, provision
 from jetmesh.runtime.watch import DurableWatch, watch
 from jetmesh.settings import Loaded
 from jetmesh.transport.control import ControlPlane
@@ -105,7 +105,7 @@ class Running:
             needs=self._needs,
         )
         self.health.sources.append(self._control)
-        await answering(self._control, self._say)
+        await wait_for_jetstream(self._control, self._say)
 
     async def _prepare(self) -> None:
         self.health.starting = "opening resources"
@@ -115,11 +115,13 @@ class Running:
 
     async def _begin(self) -> None:
         assert self._control is not None  # noqa: S101 - it is connected
-        found = Discovery(self._service, self._identity, self.consumers, self.health.problems)
-        await found.serve(self._control)  # first: who waits for its streams is there, and says so
+        discovery = Discovery(self._service, self._identity, self.consumers, self.health.problems)
+        await discovery.serve(
+            self._control
+        )  # first: who waits for its streams is there, and says so
         self.health.starting = "provisioning"
         applies = self._settings.provision == "apply"
-        await provisioned(self._control, self._topology, applies=applies, say=self._say)
+        await provision(self._control, self._topology, applies=applies, say=self._say)
         self._read_history(self._control)
         self._consume(self._control)
         self.health.starting = ""

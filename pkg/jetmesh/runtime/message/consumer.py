@@ -52,8 +52,8 @@ class Consumer:
             on_change=self.adjust,
         )
         self._quarantine = quarantine
-        self._careful = False
-        """Every delivery is looked at before it runs: there is a quarantine or an outage."""
+        self._is_disturbed = False
+        """There is a quarantine or an outage: every delivery is checked before it runs."""
         self._transport = transport
         self._send_ack = transport.ack
         self._took = self.stats.took
@@ -105,7 +105,7 @@ class Consumer:
 
     def _handle(self, subject: bytes, reply: bytes, headers: bytes, payload: bytes) -> None:
         """Run a `def` handler, here and now."""
-        if self._careful or not reply.startswith(self._first):
+        if self._is_disturbed or not reply.startswith(self._first):
             self._start(subject, reply, headers, payload)
             return
         received = perf_counter()
@@ -170,7 +170,7 @@ class Consumer:
 
     def adjust(self) -> None:
         """Pull as much as makes sense now."""
-        self._careful = self._quarantine.active or bool(self.runner.outage.reason)
+        self._is_disturbed = self._quarantine.active or bool(self.runner.outage.reason)
         if self.runner.stopping:
             return
         if self.runner.outage.reason:

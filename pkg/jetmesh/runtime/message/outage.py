@@ -56,8 +56,8 @@ class Outage:
         """Keep a delivery until the dependency works again."""
         self._waiting.append(delivered)
 
-    def found(self, delivered: Delivered, reason: str) -> None:
-        """A handler found the dependency away."""
+    def report(self, delivered: Delivered, reason: str) -> None:
+        """A handler could not reach its dependency."""
         if self._stopping:
             self._runner.give_back(delivered)
             return

@@ -145,7 +145,7 @@ class HandlerRunner:
     def _judge(self, delivered: Delivered, failure: BaseException) -> None:
         """An outage is nobody's failure, unless it turned out too often that others work."""
         if isinstance(failure, Unavailable) and delivered.excuses < _EXCUSES:
-            self.outage.found(delivered, masked(text_of(failure), delivered.event))
+            self.outage.report(delivered, masked(text_of(failure), delivered.event))
             return
         if delivered.event is None:
             failure = unreadable(self.handler.input, delivered.payload, failure)
