@@ -23,7 +23,7 @@ from jetmesh.runtime.message.consumer import Consumer
 from jetmesh.runtime.message.quarantine import Quarantine
 from jetmesh.runtime.projection import Projection, projections_of
 from jetmesh.runtime.prometheus import ServiceCollector, exposition
-from jetmesh.runtime.provisioning import wait_for_jetstream, provision
+from jetmesh.runtime.provisioning import provision, wait_for_jetstream
 from jetmesh.runtime.watch import DurableWatch, watch
 from jetmesh.settings import Loaded
 from jetmesh.transport.control import ControlPlane
