@@ -29,6 +29,7 @@ from jetmesh.declare import Delivery, Handler, Service, derive, escape_key, key_
 from jetmesh.errors import UsageError
 from jetmesh.operate.up.broker import Broker
 from jetmesh.protocol.streams import LANES
+from jetmesh.protocol.subjects import RETRY, lane_subject
 from jetmesh.runtime.message.outputs import Outputs
 from jetmesh.runtime.running import Running
 from jetmesh.settings import Loaded, load_settings
@@ -192,8 +193,8 @@ class Mesh:
         return tuple(found)
 
     async def _waits_for_retry(self, handler: Handler) -> bool:
-        later = f"lanes.{handler.service}.{handler.name}.*.*.later"
-        info = await self.control.api(f"STREAM.INFO.{LANES}", {"subjects_filter": later})
+        retries = lane_subject(handler.service, handler.name, f"*.*.{RETRY}")
+        info = await self.control.api(f"STREAM.INFO.{LANES}", {"subjects_filter": retries})
         return bool(info["state"].get("subjects"))
 
 

@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from jetmesh.operate.up.broker import Broker, free_port
-from jetmesh.protocol.lanes import Origin, later_subject, schedule
+from jetmesh.protocol.lanes import Origin, schedule
+from jetmesh.protocol.subjects import retry_subject
 from jetmesh.settings import NatsSettings
 from jetmesh.testing import mesh
 from jetmesh.transport.control import ControlPlane
@@ -208,7 +209,7 @@ async def test_trace_tells_when_the_next_attempt_is(broker: Broker) -> None:
             validated.subject, "ORDERS", str(validated.sequence), validated.stored_at, 2
         )
         await running.control.publish(
-            later_subject("payments", "charge", origin),
+            retry_subject("payments", "charge", origin),
             validated.payload,
             {
                 **origin.headers(),

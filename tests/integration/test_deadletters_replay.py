@@ -49,7 +49,7 @@ async def test_a_replay_is_put_on_the_lane_with_its_original_cause(scene: Scene)
         "Jetmesh-Subject": "orders.validated.p-1",
         "Jetmesh-Stream": "ORDERS",
         "Jetmesh-Sequence": "5",
-        "Jetmesh-Stored-At": letter.told("Jetmesh-Stored-At"),
+        "Jetmesh-Stored-At": letter.header("Jetmesh-Stored-At"),
         "Jetmesh-Attempts": "0",
         "Jetmesh-Replays": "2",
     }

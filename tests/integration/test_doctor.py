@@ -18,8 +18,9 @@ from jetmesh.operate.doctor.diagnosis import findings
 from jetmesh.operate.doctor.finding import Finding
 from jetmesh.operate.doctor.survey import Patient, look
 from jetmesh.operate.up.broker import Broker, free_port
-from jetmesh.protocol.lanes import Origin, lane_subject, suspect_subject
+from jetmesh.protocol.lanes import Origin
 from jetmesh.protocol.streams import DEADLETTERS, LANES
+from jetmesh.protocol.subjects import lane_subject, quarantine_subject
 from jetmesh.runtime.discovery import Discovery
 from jetmesh.settings import NatsSettings
 from jetmesh.testing import Mesh, eventually, mesh
@@ -220,7 +221,7 @@ async def test_what_is_open_on_lanes_is_counted_by_handler(broker: Broker, uniqu
         await control.publish(lane_subject(name, "take", "p-1"), b"{}", origin.headers())
         await control.publish(lane_subject(name, "gone", "p-1"), b"{}", origin.headers())
         mark = {"Jetmesh-Deaths": "2"}
-        await control.publish(suspect_subject(name, "take", origin), b"", mark)
+        await control.publish(quarantine_subject(name, "take", origin), b"", mark)
         told = found(await twice(patient_of(broker, service)))
     assert told["on-lane"].about == f"{name}.take"
     assert told["on-lane"].evidence[0] == "1 due, 0 wait for their time"

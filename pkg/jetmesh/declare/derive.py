@@ -10,6 +10,7 @@ from jetmesh.declare.policy import Policy
 from jetmesh.declare.service import Handler, Service
 from jetmesh.declare.topology import DurableSpec, StreamSpec, StreamTuning, Topology
 from jetmesh.protocol.streams import DEADLETTERS, LANES, REFUSALS
+from jetmesh.protocol.subjects import SUBJECTS, lane_subject
 
 
 def derive(
@@ -63,13 +64,13 @@ def _streams(
 ) -> tuple[StreamSpec, ...]:
     domains = {spec.stream: spec.subject.partition(".")[0] for spec in events}
     own = {
-        DEADLETTERS: ("deadletters.>", "Messages given up, with their story in headers"),
-        REFUSALS: ("refusals.>", "Second outcomes that a decision refused"),
-        LANES: ("lanes.>", "Slow retries and replayed dead letters, each for one handler"),
+        DEADLETTERS: "Messages given up, with their story in headers",
+        REFUSALS: "Second outcomes that a decision refused",
+        LANES: "Slow retries and replayed dead letters, each for one handler",
     }
     described = {
         **{name: (f"{domain}.>", f"Events of {domain}") for name, domain in domains.items()},
-        **own,
+        **{name: (SUBJECTS[name], text) for name, text in own.items()},
     }
     return tuple(
         StreamSpec(name, (subject,), text, tunings.get(name, StreamTuning()), name == LANES)
@@ -93,7 +94,7 @@ def _durables(handler: Handler, policy: Policy | None) -> tuple[DurableSpec, Dur
         DurableSpec(
             stream=LANES,
             name=handler.durable,
-            filters=(f"lanes.{name}.*",),
+            filters=(lane_subject(handler.service, handler.name, "*"),),
             description=f"{name} tries again, {handler.input.subject}",
             start="all",
             policy=policy,

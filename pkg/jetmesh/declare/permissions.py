@@ -9,6 +9,7 @@ from typing import Final, Literal, TypeAlias
 from jetmesh.declare.event import EventSpec
 from jetmesh.declare.service import Handler, ReadModel, Service
 from jetmesh.protocol.streams import LANES, OWN_STREAMS
+from jetmesh.protocol.subjects import own_subjects
 
 Action: TypeAlias = Literal["publish", "subscribe"]
 _ACK_TOKENS: Final = 4
@@ -43,7 +44,7 @@ def permissions_of(service: Service, *, inbox_prefix: str) -> Permissions:
         publish += [
             f"$JS.API.STREAM.MSG.GET.{LANES}",
             f"$JS.API.STREAM.PURGE.{LANES}",
-            *(f"{kind}.{service.name}.>" for kind in ("lanes", "deadletters", "refusals")),
+            *own_subjects(service.name),
         ]
     for model in service.read_models:
         publish += _reading(model)

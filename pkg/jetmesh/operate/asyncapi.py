@@ -11,6 +11,7 @@ from jetmesh.declare.service import Handler, ReadModel, Service
 from jetmesh.declare.system import System
 from jetmesh.declare.topology import Topology
 from jetmesh.operate.schemas import component_schemas, description_of
+from jetmesh.protocol.headers import MESSAGE_ID
 
 VERSION: Final = "3.0.0"
 JSON: Final = "application/json"
@@ -102,7 +103,7 @@ def _headers() -> _Node:
     return {
         "type": "object",
         "properties": {
-            "Nats-Msg-Id": {
+            MESSAGE_ID: {
                 "type": "string",
                 "description": (
                     "<service>:<handler>:<stream>:<sequence of the input>:<subject>: what caused "

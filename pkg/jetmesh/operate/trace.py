@@ -18,14 +18,21 @@ import msgspec
 from jetmesh.declare import EventSpec, Handler, Topology, escape_key
 from jetmesh.operate.summary import summary
 from jetmesh.privacy.mask import masked
-from jetmesh.protocol.lanes import ATTEMPTS, ERROR, MESSAGE, Origin, later_subject
+from jetmesh.protocol import headers as header
+from jetmesh.protocol.ids import cause_of
+from jetmesh.protocol.lanes import Origin, scheduled_at
 from jetmesh.protocol.streams import DEADLETTERS, LANES, REFUSALS
+from jetmesh.protocol.subjects import (
+    address_of,
+    deadletter_subject,
+    refusal_subject,
+    retry_subject,
+)
 from jetmesh.transport.control import ApiError, ControlPlane, StoredMessage
 
 _NEWEST: Final = 256
 """How many messages are looked through for one that nobody has answered yet."""
 _NOT_FOUND: Final = 404
-_ID_PARTS: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +78,8 @@ async def trace(control: ControlPlane, topology: Topology, key: str) -> list[Ste
 
 async def _keyed(control: ControlPlane, topology: Topology, token: str) -> list[StoredMessage]:
     filters: dict[str, list[str]] = {
-        REFUSALS: [f"refusals.*.*.{token}"],
-        DEADLETTERS: [f"deadletters.*.*.{token}"],
+        REFUSALS: [refusal_subject("*", "*", token)],
+        DEADLETTERS: [deadletter_subject("*", "*", token)],
     }
     for spec in topology.events:
         if spec.key:
@@ -145,14 +152,11 @@ def _step(topology: Topology, message: StoredMessage) -> Step:
 
 
 def _cause(topology: Topology, message_id: str) -> tuple[str, str]:
-    """What `<service>:<handler>:<stream>:<sequence>:<subject>` says; nothing if it is not ours."""
-    parts = message_id.split(":", _ID_PARTS - 1)
-    if len(parts) < _ID_PARTS or not parts[3].isdecimal():
+    """The message that led to it and the handler; empty if none of ours did."""
+    cause = cause_of(message_id)
+    if cause is None or all(cause.stream != each.name for each in topology.streams):
         return "", ""
-    service, handler, stream, sequence, _ = parts
-    if all(stream != each.name for each in topology.streams):
-        return "", ""
-    return f"{stream}:{sequence}", f"{service}.{handler}"
+    return f"{cause.stream}:{cause.sequence}", f"{cause.service}.{cause.handler}"
 
 
 def _refusal(message: StoredMessage) -> Step:
@@ -173,14 +177,14 @@ def _refusal(message: StoredMessage) -> Step:
 
 def _dead_letter(message: StoredMessage) -> Step:
     told = message.headers.get
-    attempts = told("Jetmesh-Attempts", "?")
+    attempts = told(header.ATTEMPTS, "?")
     times = "attempt" if attempts == "1" else "attempts"
-    text = f"{told('Jetmesh-Error')}: {told('Jetmesh-Message')} ({attempts} {times})"
+    text = f"{told(header.ERROR)}: {told(header.MESSAGE)} ({attempts} {times})"
     return Step(
         id=f"{message.stream}:{message.sequence}",
         kind="dead letter",
         subject="dead letter",
-        cause=f"{told('Jetmesh-Stream')}:{told('Jetmesh-Sequence')}",
+        cause=f"{told(header.STREAM)}:{told(header.SEQUENCE)}",
         by=_by(message.subject),
         stored_at=message.stored_at,
         summary=masked(text),
@@ -188,8 +192,8 @@ def _dead_letter(message: StoredMessage) -> Step:
 
 
 def _by(subject: str) -> str:
-    _, service, handler, *_ = subject.split(".")
-    return f"{service}.{handler}"
+    address = address_of(subject)
+    return f"{address.service}.{address.handler}" if address else ""
 
 
 async def _with_waits(
@@ -214,7 +218,7 @@ async def _later(control: ControlPlane, handler: Handler, step: Step) -> list[st
     """The retry of a message that waits on its handler's lane."""
     stream, _, sequence = step.id.partition(":")
     origin = Origin(step.subject, stream, sequence, step.stored_at)
-    subject = later_subject(handler.service, handler.name, origin)
+    subject = retry_subject(handler.service, handler.name, origin)
     try:
         found = await control.last(LANES, subject)
     except ApiError as error:
@@ -224,9 +228,9 @@ async def _later(control: ControlPlane, handler: Handler, step: Step) -> list[st
     if found is None:
         return []
     told = found.headers
-    at = told.get("Nats-Schedule", "").removeprefix("@at ")[11:19]
-    number = int(told.get(ATTEMPTS, "0")) + 1
-    why = masked(f"{told.get(ERROR)}: {told.get(MESSAGE)}")
+    at = scheduled_at(told)[11:19]
+    number = int(told.get(header.ATTEMPTS, "0")) + 1
+    why = masked(f"{told.get(header.ERROR)}: {told.get(header.MESSAGE)}")
     return [f"{handler.service}.{handler.name} tries again at {at}, attempt {number} ({why})"]
 
 

@@ -19,6 +19,7 @@ from jetmesh import wire
 from jetmesh.declare import EventSpec, ReadModel, Record
 from jetmesh.errors import BrokerError
 from jetmesh.privacy.mask import masked, masked_violation, text_of
+from jetmesh.protocol.headers import MESSAGE_ID
 from jetmesh.transport.control import ControlPlane
 from jetmesh.transport.dataplane import DataPlane
 from jetmesh.transport.position import Position, position_of
@@ -235,7 +236,7 @@ class Projection:
             sequence=position.sequence,
             subject=subject.decode(errors="replace"),
             stored_at=position.stored_at,
-            message_id=wire.parse(headers).values.get("Nats-Msg-Id", "") if headers else "",
+            message_id=wire.parse(headers).values.get(MESSAGE_ID, "") if headers else "",
         )
         try:
             self._apply(event, record)

@@ -21,6 +21,7 @@ from nats.aio.subscription import Subscription
 from jetmesh import wire
 from jetmesh.declare import Permissions
 from jetmesh.errors import BrokerError
+from jetmesh.protocol.headers import MESSAGE_ID
 from jetmesh.settings import NatsSettings
 from jetmesh.transport.position import position_of
 from jetmesh.transport.session import Session
@@ -66,7 +67,7 @@ class StoredMessage:
 
     @property
     def message_id(self) -> str:
-        return self.headers.get("Nats-Msg-Id", "")
+        return self.headers.get(MESSAGE_ID, "")
 
 
 class ControlPlane:

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import Final
 
 from jetmesh import wire
+from jetmesh.protocol.headers import PENDING_BYTES, PENDING_MESSAGES
 from jetmesh.transport.seam import OnDelivery
 
 EXPIRES_SECONDS: Final = 30.0
@@ -229,7 +230,7 @@ class Pull:
             return
         del self._requests[number]
         self._closed_at = now
-        pending = status.values.get("Nats-Pending-Messages", "")
+        pending = status.values.get(PENDING_MESSAGES, "")
         if pending.isdecimal():
             # exact, also when the status overtook messages that are still on their way
             self._load = max(self._unsettled, self._load - int(pending))
@@ -256,7 +257,7 @@ class Pull:
 
     def _measure(self, brought: int, status: wire.Headers) -> None:
         """Learn from the end of a request how large messages are; what is larger counts at once."""
-        left = status.values.get("Nats-Pending-Bytes", "")
+        left = status.values.get(PENDING_BYTES, "")
         if not left.isdecimal() or status.description not in _COMPLETE:
             return
         if not brought:

@@ -21,6 +21,7 @@ from jetmesh.errors import UsageError
 from jetmesh.operate.deadletters.letter import Letter, Selection, Wanted, number_of
 from jetmesh.operate.deadletters.store import OnRead, select
 from jetmesh.operate.project import find_project
+from jetmesh.protocol.headers import SUBJECT
 from jetmesh.protocol.streams import DEADLETTERS
 from jetmesh.settings import NatsSettings, load_settings
 from jetmesh.transport.control import ApiError, ControlPlane
@@ -41,7 +42,7 @@ class Place:
 
     def spec_of(self, letter: Letter) -> EventSpec | None:
         """The event that a letter's message is, None when the topology does not know it."""
-        return self.topology.event(letter.told("Jetmesh-Subject")) if self.topology else None
+        return self.topology.event(letter.header(SUBJECT)) if self.topology else None
 
 
 @dataclass(frozen=True, slots=True)

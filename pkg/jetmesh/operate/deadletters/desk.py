@@ -14,12 +14,14 @@ import msgspec
 
 from jetmesh.declare import EventSpec, Topology
 from jetmesh.errors import BrokerError, JetmeshError
-from jetmesh.operate.deadletters.letter import NO_KEY, Letter, Note
+from jetmesh.operate.deadletters.letter import Letter, Note
 from jetmesh.operate.deadletters.payload import Content, content_of
 from jetmesh.operate.deadletters.store import find, note_at, notes
 from jetmesh.operate.publish import check
-from jetmesh.protocol.lanes import lane_subject
+from jetmesh.protocol.headers import MESSAGE_ID
+from jetmesh.protocol.ids import note_id, replay_id
 from jetmesh.protocol.streams import LANES
+from jetmesh.protocol.subjects import NO_KEY, lane_subject, note_subject
 from jetmesh.transport.control import ApiError, ControlPlane, PubAck
 
 _NOT_FOUND: Final = 404
@@ -46,6 +48,8 @@ class Ready:
     payload: bytes
     headers: dict[str, str]
     corrected: bool = False
+    before: int = 0
+    """How often it was replayed already."""
 
     def tried(self) -> Outcome:
         """What a dry run tells."""
@@ -106,14 +110,13 @@ class Desk:
         else:
             token = self._checked_token(letter, corrected)
             content = await self._with_headers(letter, corrected)
-        identity = f"replay:{letter.sequence}"
         headers = {
             **content.headers,
             **origin._replace(attempts=0, replays=origin.replays + before + 1).headers(),
-            "Nats-Msg-Id": f"{identity}:{before + 1}" if before else identity,
+            MESSAGE_ID: replay_id(letter.sequence, before),
         }
         subject = lane_subject(letter.service, letter.handler, token)
-        return Ready(letter, subject, content.payload, headers, corrected is not None)
+        return Ready(letter, subject, content.payload, headers, corrected is not None, before)
 
     async def send(self, ready: Ready) -> Outcome:
         """Replay one letter and note it.
@@ -131,7 +134,7 @@ class Desk:
             BrokerError: the broker refused the note or did not answer.
         """
         note = self._note(letter, "drop")
-        ack = await self._publish_note(letter, note, f"done:{letter.sequence}:drop")
+        ack = await self._publish_note(letter, note, note_id(letter.sequence, "drop"))
         if ack.duplicate:
             other = await note_at(self.control, ack.sequence)
             by = f" by {other.by}" if other else ""
@@ -190,9 +193,7 @@ class Desk:
     async def noted(self, ready: Ready, put: PubAck) -> Outcome:
         letter, place = ready.letter, f"{LANES}:{put.sequence}"
         note = self._note(letter, "replay", corrected=ready.corrected, lane_sequence=put.sequence)
-        identity = ready.headers["Nats-Msg-Id"].removeprefix("replay:")
-        sequence, _, again = identity.partition(":")
-        identity = f"done:{sequence}:replay:{again}".removesuffix(":")
+        identity = note_id(letter.sequence, note.action, ready.before)
         try:
             ack = await self._publish_note(letter, note, identity)
         except BrokerError as error:
@@ -230,9 +231,9 @@ class Desk:
 
     async def _publish_note(self, letter: Letter, note: Note, identity: str) -> PubAck:
         return await self.control.publish(
-            f"{letter.message.subject}.done",
+            note_subject(letter.message.subject),
             msgspec.json.encode(note),
-            {"Nats-Msg-Id": identity},
+            {MESSAGE_ID: identity},
         )
 
 

@@ -16,17 +16,17 @@ from msgspec import Struct
 
 from jetmesh.declare import escape_key, unescape_key
 from jetmesh.errors import JetmeshError, UsageError
-from jetmesh.protocol.lanes import ATTEMPTS, ERROR, MESSAGE, Origin, origin_of
+from jetmesh.protocol import headers as header
+from jetmesh.protocol.lanes import Origin, origin_of
 from jetmesh.protocol.streams import DEADLETTERS
+from jetmesh.protocol.subjects import NO_KEY, Address, address_of, deadletter_subject
 from jetmesh.transport.control import StoredMessage
 
 Action = Literal["replay", "drop"]
 State = Literal["open", "replayed", "dropped"]
 
-NO_KEY: Final = "_"
 STATES: Final[Mapping[str, State]] = {"replay": "replayed", "drop": "dropped"}
 """What an action makes of a letter."""
-_LEFT: Final = ("Jetmesh-Payload", "left in its stream")
 _DIGITS: Final = 19
 """No number of the broker has more."""
 
@@ -66,66 +66,65 @@ class Letter:
         return f"{DEADLETTERS}:{self.sequence}"
 
     @cached_property
-    def tokens(self) -> list[str]:
-        """`deadletters`, service, handler, key."""
-        return self.message.subject.split(".")
+    def address(self) -> Address:
+        return address_of(self.message.subject) or Address("", "", NO_KEY)
 
     @property
     def service(self) -> str:
-        return self.tokens[1]
+        return self.address.service
 
     @property
     def handler(self) -> str:
-        return self.tokens[2]
+        return self.address.handler
 
     @property
     def key_token(self) -> str:
-        return self.tokens[3]
+        return self.address.key_token
 
     @property
     def key(self) -> str:
         """What the message is about; empty when nobody could read it."""
         return "" if self.key_token == NO_KEY else unescape_key(self.key_token)
 
-    def told(self, name: str) -> str:
-        """A header, empty when it is missing, as in a letter that somebody typed."""
+    def header(self, name: str) -> str:
+        """Its value, empty when it is missing, as in a letter that somebody typed."""
         return self.message.headers.get(name, "")
 
     @property
     def error(self) -> str:
-        return self.told(ERROR) or "unknown"
+        return self.header(header.ERROR) or "unknown"
 
     @property
     def text(self) -> str:
         """What the error says."""
-        return self.told(MESSAGE)
+        return self.header(header.MESSAGE)
 
     @property
     def where(self) -> str:
-        return self.told("Jetmesh-Where")
+        return self.header(header.WHERE)
 
     @property
     def fingerprint(self) -> str:
-        return self.told("Jetmesh-Fingerprint")
+        return self.header(header.FINGERPRINT)
 
     @property
     def attempts(self) -> int:
-        return _number(self.told(ATTEMPTS))
+        return _number(self.header(header.ATTEMPTS))
 
     @property
     def replays(self) -> int:
         """How often its message had been replayed when it failed."""
-        return _number(self.told("Jetmesh-Replays"))
+        return _number(self.header(header.REPLAYS))
 
     @property
     def is_left(self) -> bool:
         """Its payload was too large for a letter, and is in the stream where it came from."""
-        return self.told(_LEFT[0]) == _LEFT[1]
+        return self.header(header.PAYLOAD) == header.LEFT
 
     @cached_property
     def failed_at(self) -> datetime:
         try:
-            found = datetime.fromisoformat(self.told("Jetmesh-Failed-At"))
+            found = datetime.fromisoformat(self.header(header.FAILED_AT))
         except ValueError:
             return self.message.stored_at
         return found if found.tzinfo else self.message.stored_at
@@ -163,8 +162,9 @@ class Wanted:
         Raises:
             ContractViolation: no event can have such a key.
         """
-        tokens = (escape_key(each) if each else "*" for each in self._subject_parts())
-        return ".".join(("deadletters", *tokens))
+        return deadletter_subject(
+            *(escape_key(each) if each else "*" for each in self._subject_parts())
+        )
 
     def __bool__(self) -> bool:
         return bool(self.fingerprint or any(self._subject_parts()))

@@ -13,7 +13,7 @@ from jetmesh.errors import JetmeshError
 from jetmesh.operate.deadletters.letter import Letter
 from jetmesh.privacy.mask import MASK, masked
 from jetmesh.privacy.sensitive import sensitive_values
-from jetmesh.protocol.lanes import carried
+from jetmesh.protocol.headers import carried
 from jetmesh.transport.control import ControlPlane
 
 _MOST_SHOWN: Final = 16_000

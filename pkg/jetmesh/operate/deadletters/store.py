@@ -14,16 +14,22 @@ import msgspec
 
 from jetmesh.errors import JetmeshError
 from jetmesh.operate.deadletters.letter import STATES, Letter, Note, Selection, State, Wanted
-from jetmesh.protocol.lanes import lane_subject, later_subject, origin_of
+from jetmesh.protocol.ids import note_of
+from jetmesh.protocol.lanes import origin_of, scheduled_at
 from jetmesh.protocol.streams import DEADLETTERS, LANES
+from jetmesh.protocol.subjects import (
+    address_of,
+    deadletter_subject,
+    lane_subject,
+    note_subject,
+    retry_subject,
+)
 from jetmesh.transport.control import ApiError, ControlPlane, StoredMessage
 
 OnRead = Callable[[int], None]
 """Is told the sequence of every message that was read."""
 
 _NOT_FOUND: Final = 404
-_TOKENS: Final = 4
-"""Of `deadletters.<service>.<handler>.<key>`; a note has one more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +109,7 @@ async def settled(
     `first` is the sequence from which notes are read.
     """
     found: dict[int, State] = {}
-    async for message in _stored(control, f"{wanted.subject}.done", first=first):
+    async for message in _stored(control, note_subject(wanted.subject), first=first):
         known = _noted(message)
         # of both, when two people worked at the same moment, what was run counts
         if known and found.get(known[0]) != "replayed":
@@ -116,7 +122,7 @@ async def notes(control: ControlPlane, several: Iterable[Letter]) -> dict[int, t
     """What was done with each letter, in the order of time; nothing for an open one."""
     found: dict[int, tuple[Note, ...]] = {letter.sequence: () for letter in several}
     for subject in {letter.message.subject for letter in several}:
-        async for message in _stored(control, f"{subject}.done"):
+        async for message in _stored(control, note_subject(subject)):
             known = _noted(message)
             if known and known[0] in found:
                 note = await note_at(control, message.sequence)
@@ -137,14 +143,15 @@ async def story(
     control: ControlPlane, letter: Letter, *, on_read: OnRead | None = None
 ) -> list[Chapter]:
     """Every letter of the same message and handler, the oldest first, with what was done."""
-    base = f"deadletters.{letter.service}.{letter.handler}"
-    found = await _of_origin(control, letter, f"{base}.{letter.key_token}", on_read)
+    subject = deadletter_subject(letter.service, letter.handler, letter.key_token)
+    found = await _of_origin(control, letter, subject, on_read)
     known = await notes(control, found)
     corrected = any(note.corrected for several in known.values() for note in several)
     replays = {each.replays for each in found}
     if corrected or replays != set(range(max(replays) + 1)):
         # a corrected payload may have another key
-        found = await _of_origin(control, letter, f"{base}.*", on_read)
+        subject = deadletter_subject(letter.service, letter.handler, "*")
+        found = await _of_origin(control, letter, subject, on_read)
         known = await notes(control, found)
     return [Chapter(each, known[each.sequence]) for each in found]
 
@@ -152,12 +159,12 @@ async def story(
 async def on_lane(control: ControlPlane, letter: Letter) -> str:
     """Where a replayed message is on its handler's lane, in words; empty when it is no longer."""
     lane = lane_subject(letter.service, letter.handler, letter.key_token)
-    later = later_subject(letter.service, letter.handler, letter.origin)
+    retry = retry_subject(letter.service, letter.handler, letter.origin)
     try:
-        async for message in control.history(LANES, [lane, later], headers_only=True):
+        async for message in control.history(LANES, [lane, retry], headers_only=True):
             if not _is_of(letter, message):
                 continue
-            at = message.headers.get("Nats-Schedule", "").removeprefix("@at ")
+            at = scheduled_at(message.headers)
             where = f"{LANES}:{message.sequence}"
             if at:
                 return f"it will be tried again at {at} ({where})"
@@ -205,14 +212,12 @@ async def _stored(
 
 
 def _letter(message: StoredMessage) -> Letter | None:
-    return Letter(message) if message.subject.count(".") == _TOKENS - 1 else None
+    address = address_of(message.subject)
+    return Letter(message) if address and not address.suffix else None
 
 
 def _noted(message: StoredMessage) -> tuple[int, State] | None:
     """Which letter a note is about, and what became of it."""
-    mark, _, rest = message.message_id.partition(":")
-    sequence, _, action = rest.partition(":")
-    state = STATES.get(action.partition(":")[0])
-    if mark != "done" or state is None or not (sequence.isascii() and sequence.isdecimal()):
-        return None
-    return int(sequence), state
+    letter, action = note_of(message.message_id) or (0, "")
+    state = STATES.get(action)
+    return (letter, state) if state else None

@@ -14,14 +14,14 @@ from jetmesh.operate.deadletters.letter import Group, Wanted
 from jetmesh.operate.deadletters.store import select
 from jetmesh.operate.doctor.facts import Lane, LetterGroup, Suspect
 from jetmesh.operate.doctor.responses import StreamInfo
+from jetmesh.protocol.headers import DEATHS
 from jetmesh.protocol.streams import LANES, REFUSALS
+from jetmesh.protocol.subjects import RETRY, SUBJECTS, SUSPECT, address_of, lane_subject
 from jetmesh.transport.control import ApiError, ControlPlane, time_of
 
 _PAGES: Final = 5
 """Of 100,000 subjects each: more is not looked through."""
 _MARKS: Final = 10
-_SUFFIXED: Final = 6
-"""Tokens of `lanes.<service>.<handler>.<STREAM>.<sequence>.later`."""
 _NOT_FOUND: Final = 404
 
 
@@ -42,11 +42,11 @@ async def lanes(control: ControlPlane, info: StreamInfo | None) -> tuple[Lane, .
     """What is open on each lane, with the oldest of it."""
     if info is None or not info.state.messages:
         return ()
-    found = by_lane(await _subjects(control, LANES, "lanes.>"))
+    found = by_lane(await _subjects(control, LANES))
     told: list[Lane] = []
     for lane, marks in found.values():
         suspects = [await _suspect(control, subject) for subject in marks[:_MARKS]]
-        subject = f"lanes.{lane.service}.{lane.handler}.>"
+        subject = lane_subject(lane.service, lane.handler, ">")
         oldest = await _first(control, LANES, subject, info.state.first_seq)
         at = time_of(oldest["time"]) if oldest else None
         told.append(replace(lane, suspects=tuple(suspects), oldest=at))
@@ -58,8 +58,9 @@ async def refusals(control: ControlPlane, info: StreamInfo | None) -> Mapping[st
     if info is None or not info.state.messages:
         return {}
     counts = Counter[str]()
-    for subject, count in (await _subjects(control, REFUSALS, "refusals.>")).items():
-        counts[".".join(subject.split(".")[1:3])] += count
+    for subject, count in (await _subjects(control, REFUSALS)).items():
+        if address := address_of(subject):
+            counts[f"{address.service}.{address.handler}"] += count
     return counts
 
 
@@ -67,25 +68,24 @@ def by_lane(subjects: Mapping[str, int]) -> dict[tuple[str, str], tuple[Lane, li
     """What is stored in LANES by service and handler, and the subjects of suspect marks."""
     found: dict[tuple[str, str], tuple[Lane, list[str]]] = {}
     for subject, count in sorted(subjects.items()):
-        parts = subject.split(".")
-        if len(parts) not in (_SUFFIXED - 2, _SUFFIXED):
+        address = address_of(subject)
+        if address is None:
             continue  # nobody of ours wrote it
-        key = (parts[1], parts[2])
+        key = (address.service, address.handler)
         lane, marks = found.setdefault(key, (Lane(*key), []))
-        suffix = parts[-1] if len(parts) == _SUFFIXED else ""
-        if suffix == "suspect":
+        if address.suffix == SUSPECT:
             marks.append(subject)
-        elif suffix == "later":
+        elif address.suffix == RETRY:
             found[key] = replace(lane, later=lane.later + count), marks
         else:
             found[key] = replace(lane, waiting=lane.waiting + count), marks
     return found
 
 
-async def _subjects(control: ControlPlane, stream: str, pattern: str) -> dict[str, int]:
+async def _subjects(control: ControlPlane, stream: str) -> dict[str, int]:
     found: dict[str, int] = {}
     for _ in range(_PAGES):
-        body = {"subjects_filter": pattern, "offset": len(found)}
+        body = {"subjects_filter": SUBJECTS[stream], "offset": len(found)}
         answer = await control.api(f"STREAM.INFO.{stream}", body)
         page = msgspec.convert(answer, StreamInfo)
         found |= page.state.subjects
@@ -111,7 +111,7 @@ async def _first(
 
 async def _suspect(control: ControlPlane, subject: str) -> Suspect:
     mark = await control.last(LANES, subject)
-    deaths = mark.headers.get("Jetmesh-Deaths", "") if mark else ""
+    deaths = mark.headers.get(DEATHS, "") if mark else ""
     return Suspect(subject, int(deaths) if deaths.isdecimal() else 0)
 
 

@@ -11,6 +11,7 @@ import structlog
 
 from jetmesh.declare import Handler, escape_key
 from jetmesh.errors import BrokerError
+from jetmesh.protocol.ids import Cause
 from jetmesh.runtime.message.delivered import Delivered
 from jetmesh.runtime.message.letters import refusal
 from jetmesh.runtime.message.outputs import Outputs
@@ -117,5 +118,6 @@ class Decisions:
         self._verdicts.ignored(delivered, refusal(delivered, refused, stored))
 
     def _is_ours(self, delivered: Delivered, stored: StoredMessage) -> bool:
-        ours = f"{self._handler.service}:{self._handler.name}:{delivered.cause}:"
-        return stored.message_id.startswith(ours)
+        origin = delivered.origin
+        ours = Cause(self._handler.service, self._handler.name, origin.stream, origin.sequence)
+        return ours.made(stored.message_id)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
@@ -17,16 +16,16 @@ from jetmesh import wire
 from jetmesh.declare import EventSpec
 from jetmesh.errors import ContractViolation
 from jetmesh.privacy.mask import masked_violation, text_of
-from jetmesh.protocol.lanes import (
-    ATTEMPTS,
-    ERROR,
-    MESSAGE,
-    carried,
-    lane_subject,
-    later_subject,
-    schedule,
-)
+from jetmesh.protocol import headers as header
+from jetmesh.protocol.ids import Cause, fingerprint
+from jetmesh.protocol.lanes import schedule
 from jetmesh.protocol.streams import LANES
+from jetmesh.protocol.subjects import (
+    deadletter_subject,
+    lane_subject,
+    refusal_subject,
+    retry_subject,
+)
 from jetmesh.runtime.message.delivered import Delivered
 from jetmesh.runtime.message.outputs import Message
 from jetmesh.transport.control import StoredMessage
@@ -36,8 +35,6 @@ _OWN: Final = f"{Path(__file__).parents[2]}{os.sep}"
 _path = re.compile(r" - at `(\$[^`]*)`$")
 """Where msgspec says that a value is wrong."""
 _missing = re.compile(r"missing required field `(\w+)`")
-LEFT: Final = ("Jetmesh-Payload", "left in its stream")
-"""The header of a letter that was too large to carry the original bytes."""
 
 
 def dead_letter(delivered: Delivered, error: BaseException, text: str) -> Message:
@@ -46,33 +43,33 @@ def dead_letter(delivered: Delivered, error: BaseException, text: str) -> Messag
     `text` is what the error says, masked.
     """
     handler, origin = delivered.durable.handler, delivered.origin
-    identity = f"{handler.service}:{handler.name}:{origin.stream}:{origin.sequence}:deadletter"
+    cause = Cause(handler.service, handler.name, origin.stream, origin.sequence)
     declared = Path(handler.where)
-    place = where(error) or f"{declared.parent.name}/{declared.name}"
+    name, place = type(error).__name__, where(error) or f"{declared.parent.name}/{declared.name}"
     headers = {
         **_given(delivered),
         **origin.headers(),
-        "Nats-Msg-Id": f"{identity}:{origin.replays}" if origin.replays else identity,
-        "Jetmesh-Service": handler.service,
-        "Jetmesh-Version": delivered.durable.version,
-        "Jetmesh-Handler": handler.name,
-        ATTEMPTS: str(delivered.attempt),
-        ERROR: type(error).__name__,
-        MESSAGE: text,
-        "Jetmesh-Where": place,
-        "Jetmesh-Fingerprint": fingerprint(handler.service, handler.name, error, place),
-        "Jetmesh-Failed-At": datetime.now(UTC).isoformat(),
+        header.MESSAGE_ID: cause.deadletter(origin.replays),
+        header.SERVICE: handler.service,
+        header.VERSION: delivered.durable.version,
+        header.HANDLER: handler.name,
+        header.ATTEMPTS: str(delivered.attempt),
+        header.ERROR: name,
+        header.MESSAGE: text,
+        header.WHERE: place,
+        header.FINGERPRINT: fingerprint(handler.service, handler.name, name, place),
+        header.FAILED_AT: datetime.now(UTC).isoformat(),
     }
-    subject = f"deadletters.{handler.service}.{handler.name}.{delivered.key_token}"
+    subject = deadletter_subject(handler.service, handler.name, delivered.key_token)
     return subject.encode(), wire.block(headers), delivered.payload
 
 
 def without_payload(letter: Message) -> Message:
     """The same letter when it is too large: payload and others' headers stay in their stream."""
     subject, headers, _ = letter
-    told = wire.parse(headers).values
-    ours = {name: value for name, value in told.items() if name not in carried(told)}
-    return subject, wire.block({**ours, LEFT[0]: LEFT[1]}), b""
+    values = wire.parse(headers).values
+    ours = {name: value for name, value in values.items() if name not in header.carried(values)}
+    return subject, wire.block({**ours, header.PAYLOAD: header.LEFT}), b""
 
 
 def retry_later(delivered: Delivered, error: BaseException, text: str, at: datetime) -> Message:
@@ -81,22 +78,23 @@ def retry_later(delivered: Delivered, error: BaseException, text: str, at: datet
     Its id names this delivery: sent twice it is one retry, and the next failure is another.
     """
     handler, origin = delivered.durable.handler, delivered.origin
-    source = LANES if delivered.on_lane else origin.stream
+    stream = LANES if delivered.on_lane else origin.stream
     number, sequence = delivered.meta[0].decode(), delivered.meta[1].decode()
+    cause = Cause(handler.service, handler.name, stream, sequence)
     headers = {
         **_given(delivered),
         **origin.headers(),
-        "Nats-Msg-Id": f"{handler.service}:{handler.name}:{source}:{sequence}:retry:{number}",
-        ERROR: type(error).__name__,
-        MESSAGE: text,
+        header.MESSAGE_ID: cause.retry(number),
+        header.ERROR: type(error).__name__,
+        header.MESSAGE: text,
         **schedule(lane_subject(handler.service, handler.name, delivered.key_token), at),
     }
-    subject = later_subject(handler.service, handler.name, origin)
+    subject = retry_subject(handler.service, handler.name, origin)
     return subject.encode(), wire.block(headers), delivered.payload
 
 
 def _given(delivered: Delivered) -> dict[str, str]:
-    return carried(wire.parse(delivered.headers).values) if delivered.headers else {}
+    return header.carried(wire.parse(delivered.headers).values) if delivered.headers else {}
 
 
 def refusal(delivered: Delivered, refused: str, stored: StoredMessage) -> Message:
@@ -116,8 +114,9 @@ def refusal(delivered: Delivered, refused: str, stored: StoredMessage) -> Messag
         },
         "at": datetime.now(UTC).isoformat(),
     }
-    headers = {"Nats-Msg-Id": f"{handler.service}:{handler.name}:{stream}:{sequence}:refusal"}
-    subject = f"refusals.{handler.service}.{handler.name}.{delivered.key_token}"
+    cause = Cause(handler.service, handler.name, stream, sequence)
+    headers = {header.MESSAGE_ID: cause.refusal()}
+    subject = refusal_subject(handler.service, handler.name, delivered.key_token)
     return subject.encode(), wire.block(headers), json.dumps(body).encode()
 
 
@@ -151,9 +150,3 @@ def where(error: BaseException) -> str:
     last = (theirs or frames)[-1]
     path = Path(last.filename)
     return f"{path.parent.name}/{path.name}:{last.lineno} in {last.name}"
-
-
-def fingerprint(service: str, handler: str, error: BaseException, place: str) -> str:
-    """Equal for letters of one fault, whatever the message that met it."""
-    parts = f"{service}:{handler}:{type(error).__name__}:{place}"
-    return hashlib.sha256(parts.encode()).hexdigest()[:12]

@@ -8,7 +8,10 @@ from typing import Any, TypeAlias
 
 import msgspec
 
+from jetmesh import wire
 from jetmesh.declare import EventSpec, Handler, escape_key
+from jetmesh.protocol import headers as header
+from jetmesh.protocol.ids import Cause
 
 _encode = msgspec.json.Encoder().encode
 
@@ -30,18 +33,15 @@ class Output:
         self.stream = spec.stream
         self.decision = spec.decision
         self.key = spec.key
-        identity = f"{handler.service}:{handler.name}:{handler.input.stream}"
-        headers = f"NATS/1.0\r\nNats-Msg-Id: {identity}:%b:{spec.subject}"
-        headers += ".%b" if spec.key else ""
+        subject = f"{spec.subject}.%b" if spec.key else spec.subject
+        cause = Cause(handler.service, handler.name, handler.input.stream, "%b")
+        headers = {header.MESSAGE_ID: cause.id(subject)}
         if spec.decision:
             # one canonical filter per decision: the server compares it literally
-            headers += (
-                "\r\nNats-Expected-Last-Subject-Sequence: 0"
-                f"\r\nNats-Expected-Last-Subject-Sequence-Subject: {spec.decision}.%b"
-            )
-        self._headers = f"{headers}\r\n\r\n".encode()
-        self._subject = f"{spec.subject}.%b".encode() if spec.key else spec.subject.encode()
-        self._keys = headers.count("%b") - 1
+            headers |= {header.EXPECTED_SEQUENCE: "0", header.EXPECTED_ON: f"{spec.decision}.%b"}
+        self._headers = wire.block(headers)
+        self._subject = subject.encode()
+        self._keys = self._headers.count(b"%b") - 1
 
     def message(self, value: Any, sequence: bytes) -> Message:
         """The message of `value`, caused by the input with this stream sequence.

@@ -17,8 +17,9 @@ from typing import Final, Protocol, TypeVar
 import structlog
 
 from jetmesh.errors import BrokerError
-from jetmesh.protocol.lanes import suspect_subject
+from jetmesh.protocol import headers as header
 from jetmesh.protocol.streams import LANES
+from jetmesh.protocol.subjects import quarantine_subject
 from jetmesh.runtime.message.delivered import Delivered, Runner
 from jetmesh.transport.control import PubAck, StoredMessage
 
@@ -27,7 +28,6 @@ DEATHS: Final = 3
 _LOST: Final = 2
 """So many lost deliveries lead to quarantine: a restart, or two replicas, explains one."""
 _ASK_AGAIN_SECONDS: Final = 1.0
-_DEATHS: Final = "Jetmesh-Deaths"
 _REMOVE_SECONDS: Final = 5.0
 """Others wait at most this long for a mark to be removed; one that stays counts as one death."""
 _T = TypeVar("_T")
@@ -113,9 +113,9 @@ class Quarantine:
 
     async def _run_alone(self, delivered: Delivered, runner: Runner) -> None:
         handler, marks = runner.handler, self._marks()
-        subject = suspect_subject(handler.service, handler.name, delivered.origin)
+        subject = quarantine_subject(handler.service, handler.name, delivered.origin)
         mark = await _answered(lambda: marks.last(LANES, subject))
-        deaths = int(mark.headers.get(_DEATHS, "0")) if mark else 0
+        deaths = int(mark.headers.get(header.DEATHS, "0")) if mark else 0
         try:
             if deaths >= DEATHS:
                 text = f"{deaths} processes died while they handled only this message"
@@ -124,7 +124,7 @@ class Quarantine:
                 log.warning(
                     "quarantined", cause=delivered.cause, handler=handler.name, deaths=deaths
                 )
-                counted = {_DEATHS: str(deaths + 1)}
+                counted = {header.DEATHS: str(deaths + 1)}
                 await _answered(lambda: marks.publish(subject, b"", counted))
                 await runner.run(delivered)
         finally:

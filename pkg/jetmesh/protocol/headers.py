@@ -1,0 +1,53 @@
+"""Headers of messages: `Nats-…` are the server's, `Jetmesh-…` ours, all others the publishers'."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Final
+
+# what a server reads, or tells with a status
+MESSAGE_ID: Final = "Nats-Msg-Id"
+EXPECTED_SEQUENCE: Final = "Nats-Expected-Last-Subject-Sequence"
+EXPECTED_ON: Final = "Nats-Expected-Last-Subject-Sequence-Subject"
+SCHEDULE: Final = "Nats-Schedule"
+SCHEDULE_TARGET: Final = "Nats-Schedule-Target"
+PENDING_MESSAGES: Final = "Nats-Pending-Messages"
+PENDING_BYTES: Final = "Nats-Pending-Bytes"
+
+# the origin of a message on a lane, or of a dead letter
+SUBJECT: Final = "Jetmesh-Subject"
+STREAM: Final = "Jetmesh-Stream"
+SEQUENCE: Final = "Jetmesh-Sequence"
+STORED_AT: Final = "Jetmesh-Stored-At"
+ATTEMPTS: Final = "Jetmesh-Attempts"
+"""Failures so far. A replayed dead letter begins with 0 again."""
+REPLAYS: Final = "Jetmesh-Replays"
+"""How often the origin was replayed; absent until then."""
+
+# its failure
+SERVICE: Final = "Jetmesh-Service"
+VERSION: Final = "Jetmesh-Version"
+HANDLER: Final = "Jetmesh-Handler"
+ERROR: Final = "Jetmesh-Error"
+MESSAGE: Final = "Jetmesh-Message"
+WHERE: Final = "Jetmesh-Where"
+FINGERPRINT: Final = "Jetmesh-Fingerprint"
+FAILED_AT: Final = "Jetmesh-Failed-At"
+PAYLOAD: Final = "Jetmesh-Payload"
+LEFT: Final = "left in its stream"
+"""The value of `PAYLOAD` in a letter that was too large to carry the original bytes."""
+DEATHS: Final = "Jetmesh-Deaths"
+"""On the mark of a message that runs alone: processes that died of it so far, and this run."""
+
+_OURS: Final = ("nats-", "jetmesh-")
+_legal = re.compile(r"[^:\s]+:[^\r\n]*")
+
+
+def carried(headers: Mapping[str, str]) -> dict[str, str]:
+    """The headers that a message keeps on its way: those that others gave it."""
+    return {
+        name: value
+        for name, value in headers.items()
+        if not name.lower().startswith(_OURS) and _legal.fullmatch(f"{name}:{value}")
+    }
