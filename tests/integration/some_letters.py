@@ -13,7 +13,7 @@ from msgspec import Meta, Struct
 from jetmesh import Service, event
 from jetmesh.declare import Topology, derive
 from jetmesh.operate.deadletters.desk import Desk, Outcome
-from jetmesh.operate.deadletters.letter import Wanted
+from jetmesh.operate.deadletters.letter import Selector
 from jetmesh.operate.deadletters.store import find, notes, select
 from jetmesh.operate.up.broker import Broker
 from jetmesh.transport import provision
@@ -61,7 +61,7 @@ def desk_of(control: ControlPlane, *, by: str = "ana@desk", **more: Any) -> Desk
 
 
 async def open_letters(control: ControlPlane, service: str) -> list[int]:
-    return [*(await select(control, Wanted(service=service))).sequences]
+    return [*(await select(control, Selector(service=service))).sequences]
 
 
 async def lane(control: ControlPlane, service: str) -> list[StoredMessage]:
@@ -86,7 +86,7 @@ class Scene:
 
     async def replay(self, number: int, desk: Desk | None = None) -> Outcome:
         desk = desk or desk_of(self.control)
-        return await desk.send(await desk.ready(await desk.open(number)))
+        return await desk.send(await desk.prepare(await desk.open(number)))
 
     async def noted(self, number: int) -> list[Any]:
         letter = await find(self.control, number)

@@ -14,7 +14,7 @@ import nats.errors
 import pytest
 
 from jetmesh.errors import BrokerError, BrokerUnreachable, DriftError
-from jetmesh.operate.applying import passes
+from jetmesh.operate.apply import passes
 from jetmesh.operate.up.broker import Broker, free_port
 from jetmesh.settings import NatsSettings
 from jetmesh.transport.control import ApiError, ControlPlane

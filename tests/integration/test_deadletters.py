@@ -172,9 +172,9 @@ def test_replay_puts_a_letter_on_its_lane_once(shop: Broker) -> None:
     again = desk(shop, "replay", str(number))
     assert (again.returncode, again.stdout) == (1, "")
     assert again.stderr.startswith(f"DEADLETTERS:{number} is not open: it was replayed by ana@desk")
-    story = desk(shop, "show", str(number)).stdout
-    assert f"UTC (gateway repaired), as LANES:{message.sequence}" in story
-    assert f"it is on its handler's lane (LANES:{message.sequence})" in story
+    history = desk(shop, "show", str(number)).stdout
+    assert f"UTC (gateway repaired), as LANES:{message.sequence}" in history
+    assert f"it is on its handler's lane (LANES:{message.sequence})" in history
     assert desk(shop, "replay", str(number), "--again").returncode == 0
     assert len(ask(shop, lambda control: lane(control, "payments"))) == 2
 

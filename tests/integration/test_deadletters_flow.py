@@ -14,10 +14,10 @@ from msgspec import Struct
 
 from jetmesh import Policy, Reject, Service, event
 from jetmesh.declare import Duration, derive
-from jetmesh.operate.deadletters.bulk import replay_all
+from jetmesh.operate.deadletters.bulk import Batch
 from jetmesh.operate.deadletters.desk import Outcome
-from jetmesh.operate.deadletters.letter import Wanted
-from jetmesh.operate.deadletters.store import find, select, story
+from jetmesh.operate.deadletters.letter import Selector
+from jetmesh.operate.deadletters.store import find, history, select
 from jetmesh.operate.up.broker import Broker
 from jetmesh.testing import Mesh, eventually, mesh
 from tests.integration.some_letters import desk_of, open_letters
@@ -77,10 +77,11 @@ async def failing(broker: Broker, unique: str, count: int) -> AsyncIterator[tupl
 
 async def replay(m: Mesh, service: str, **how: Any) -> list[Outcome]:
     """Replay every open letter of a service."""
-    wanted = Wanted(service=service)
-    selection = await select(m.control, wanted)
+    selector = Selector(service=service)
+    selection = await select(m.control, selector)
     outcomes: list[Outcome] = []
-    await replay_all(desk_of(m.control), selection.sequences, wanted, outcomes.append, **how)
+    batch = Batch(desk_of(m.control), selector, outcomes.append, **how)
+    await batch.replay(selection.sequences)
     return outcomes
 
 
@@ -125,7 +126,7 @@ async def test_an_outcome_that_exists_is_not_repeated(broker: Broker, unique: st
         await m.expect(made.done, "p-0")
         (letter,) = [x async for x in m.control.history("DEADLETTERS", letters_of(made))]
         desk = desk_of(m.control)
-        again = await desk.ready(await desk.open(letter.sequence, again=True), again=True)
+        again = await desk.prepare(await desk.open(letter.sequence, again=True), again=True)
         assert (await desk.send(again)).result == "replayed"
         consumer = m.running[made.service.name].consumers[0]
         await eventually(lambda: consumer.stats.repeated == 1, what="the repetition")
@@ -142,16 +143,16 @@ async def test_a_letter_that_fails_again_shows_its_history(broker: Broker, uniqu
             await m.settled()
         (newest,) = await open_letters(m.control, made.service.name)
         for number in (first, newest):
-            chapters = await story(m.control, await find(m.control, number))
-            assert [chapter.letter.replays for chapter in chapters] == [0, 1, 2]
-            assert [[note.action for note in c.notes] for c in chapters] == [
+            entries = await history(m.control, await find(m.control, number))
+            assert [entry.letter.replays for entry in entries] == [0, 1, 2]
+            assert [[note.action for note in c.notes] for c in entries] == [
                 ["replay"],
                 ["replay"],
                 [],
             ]
-            assert chapters[0].letter.sequence == first
-            assert chapters[0].notes[0].by == "ana@desk"
-        assert chapters[2].letter.attempts == 1
+            assert entries[0].letter.sequence == first
+            assert entries[0].notes[0].by == "ana@desk"
+        assert entries[2].letter.attempts == 1
         made.broken = False
         await replay(m, made.service.name)
         await m.expect(made.done, "p-0")
@@ -167,13 +168,13 @@ async def test_a_corrected_payload_has_its_outcome(broker: Broker, unique: str) 
         desk = desk_of(m.control, topology=derive([made.service]))
         letter = await desk.open(number)
         corrected = msgspec.json.encode(made.placed("p-5", 7))
-        await desk.send(await desk.ready(letter, corrected=corrected))
+        await desk.send(await desk.prepare(letter, corrected=corrected))
         await m.settled()
         (newest,) = await open_letters(m.control, made.service.name)
-        chapters = await story(m.control, await find(m.control, newest))
-        assert [c.letter.key for c in chapters] == ["", "p-5"]
-        assert chapters[0].notes[0].corrected
-        assert [c.letter.sequence for c in await story(m.control, letter)] == [number, newest]
+        entries = await history(m.control, await find(m.control, newest))
+        assert [c.letter.key for c in entries] == ["", "p-5"]
+        assert entries[0].notes[0].corrected
+        assert [c.letter.sequence for c in await history(m.control, letter)] == [number, newest]
         made.broken = False
         await replay(m, made.service.name)
         assert await m.expect(made.done, "p-5") == made.done("p-5", 7)

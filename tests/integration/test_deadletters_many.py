@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from jetmesh.operate.deadletters.bulk import drop_all, replay_all, try_all
+from jetmesh.operate.deadletters.bulk import Batch
 from jetmesh.operate.deadletters.desk import Outcome
-from jetmesh.operate.deadletters.letter import Wanted
+from jetmesh.operate.deadletters.letter import Selector
 from jetmesh.operate.up.broker import Broker
 from jetmesh.testing import eventually
 from tests.integration.some_letters import (
@@ -30,16 +30,17 @@ async def scene(broker: Broker, unique: str) -> AsyncIterator[Scene]:
         yield made
 
 
-async def run(scene: Scene, what: Any, numbers: list[int], **how: Any) -> list[Outcome]:
+async def run(scene: Scene, what: str, numbers: list[int], **how: Any) -> list[Outcome]:
     outcomes: list[Outcome] = []
     desk = desk_of(scene.control, why="because")
-    await what(desk, numbers, Wanted(service=scene.service), outcomes.append, **how)
+    batch = Batch(desk, Selector(service=scene.service), outcomes.append, **how)
+    await getattr(batch, what)(numbers)
     return outcomes
 
 
 async def test_many_keep_their_order(scene: Scene) -> None:
     numbers = [await scene.letter(sequence=n, payload=str(n).encode()) for n in range(1, 151)]
-    await run(scene, replay_all, numbers)
+    await run(scene, "replay", numbers)
     arrived = await lane(scene.control, scene.service)
     assert [int(message.payload) for message in arrived] == [*range(1, 151)]
 
@@ -48,7 +49,7 @@ async def test_one_that_cannot_be_replayed_does_not_stop_the_others(scene: Scene
     good = [await scene.letter(sequence=n) for n in (1, 2)]
     gone = await put_letter(scene.control, scene.service, "refund", sequence=3)
     numbers = [good[0], gone, 999_999, good[1]]
-    outcomes = await run(scene, replay_all, numbers)
+    outcomes = await run(scene, "replay", numbers)
     assert sorted(o.result for o in outcomes) == ["refused", "refused", "replayed", "replayed"]
     told = " ".join(o.text for o in outcomes if o.result == "refused")
     assert f"DEADLETTERS:{gone}: The handler {scene.service}.refund does not exist" in told
@@ -72,7 +73,7 @@ async def test_one_that_is_too_large_for_the_broker_does_not_stop_the_others(
         Payload="left in its stream",
     )
     numbers = [large, *[await scene.letter(sequence=n) for n in range(100, 200)]]
-    outcomes = await run(scene, replay_all, numbers)
+    outcomes = await run(scene, "replay", numbers)
     (refused,) = (outcome for outcome in outcomes if outcome.result == "refused")
     assert refused.letter == f"DEADLETTERS:{large}"
     assert "see max_payload in the server's configuration" in refused.text
@@ -82,7 +83,7 @@ async def test_one_that_is_too_large_for_the_broker_does_not_stop_the_others(
 
 async def test_a_dry_run_changes_nothing(scene: Scene) -> None:
     numbers = [await scene.letter(sequence=n) for n in range(1, 4)]
-    outcomes = await run(scene, try_all, numbers)
+    outcomes = await run(scene, "dry_run", numbers)
     assert {o.result for o in outcomes} == {"replayed"}
     assert outcomes[0].text.endswith(f"would be replayed on lanes.{scene.service}.charge.p-1.")
     assert await open_letters(scene.control, scene.service) == numbers
@@ -91,7 +92,7 @@ async def test_a_dry_run_changes_nothing(scene: Scene) -> None:
 
 async def test_many_are_dropped(scene: Scene) -> None:
     numbers = [await scene.letter(sequence=n) for n in range(1, 101)]
-    outcomes = await run(scene, drop_all, numbers)
+    outcomes = await run(scene, "drop", numbers)
     assert [o.result for o in outcomes] == ["dropped"] * 100
     assert await open_letters(scene.control, scene.service) == []
 
@@ -100,15 +101,9 @@ async def test_what_others_do_meanwhile_is_not_done_twice(scene: Scene) -> None:
     """A slow replay takes hours; somebody drops letters that it has not reached yet."""
     numbers = [await scene.letter(sequence=n) for n in range(1, 5)]
     outcomes: list[Outcome] = []
-    work = asyncio.create_task(
-        replay_all(
-            desk_of(scene.control),
-            numbers,
-            Wanted(service=scene.service),
-            outcomes.append,
-            rate=0.8,
-        )
-    )
+    group = Selector(service=scene.service)
+    batch = Batch(desk_of(scene.control), group, outcomes.append, rate=0.8)
+    work = asyncio.create_task(batch.replay(numbers))
     await eventually(lambda: outcomes, what="the first replay")
     other = desk_of(scene.control, by="ben@desk", why="refunded")
     for number in numbers[2:]:
@@ -122,8 +117,9 @@ async def test_what_others_do_meanwhile_is_not_done_twice(scene: Scene) -> None:
 async def test_whoever_stops_it_finds_every_replay_noted(scene: Scene) -> None:
     numbers = [await scene.letter(sequence=n) for n in range(1, 401)]
     outcomes: list[Outcome] = []
-    group = Wanted(service=scene.service)
-    work = asyncio.create_task(replay_all(desk_of(scene.control), numbers, group, outcomes.append))
+    group = Selector(service=scene.service)
+    batch = Batch(desk_of(scene.control), group, outcomes.append)
+    work = asyncio.create_task(batch.replay(numbers))
     await eventually(lambda: outcomes, what="the first replays")
     work.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -13,9 +13,9 @@ import pytest
 import pytest_asyncio
 
 from jetmesh.errors import BrokerError, ContractViolation, JetmeshError
-from jetmesh.operate.deadletters.letter import Wanted
+from jetmesh.operate.deadletters.letter import Selector
 from jetmesh.operate.deadletters.payload import content_of
-from jetmesh.operate.deadletters.store import find, on_lane, select
+from jetmesh.operate.deadletters.store import find, lane_status, select
 from jetmesh.operate.up.broker import Broker
 from jetmesh.transport.control import ControlPlane
 from tests.integration.planes import settings_of
@@ -53,7 +53,7 @@ async def test_a_replay_is_put_on_the_lane_with_its_original_cause(scene: Scene)
         "Jetmesh-Attempts": "0",
         "Jetmesh-Replays": "2",
     }
-    assert "on its handler's lane (LANES:" in await on_lane(scene.control, letter)
+    assert "on its handler's lane (LANES:" in await lane_status(scene.control, letter)
 
 
 async def test_who_did_what_when_and_why_is_stored(scene: Scene) -> None:
@@ -81,7 +81,7 @@ async def test_who_did_what_when_and_why_is_stored(scene: Scene) -> None:
 async def test_two_people_at_the_same_moment_run_it_once(scene: Scene) -> None:
     number = await scene.letter()
     ana, ben = desk_of(scene.control), desk_of(scene.control, by="ben@desk")
-    ready = [await desk.ready(await desk.open(number)) for desk in (ana, ben)]
+    ready = [await desk.prepare(await desk.open(number)) for desk in (ana, ben)]
     first, second = await asyncio.gather(ana.send(ready[0]), ben.send(ready[1]))
     (message,) = await lane(scene.control, scene.service)
     assert first.result == "replayed"
@@ -96,7 +96,7 @@ async def test_two_people_at_the_same_moment_run_it_once(scene: Scene) -> None:
 async def test_a_crash_before_the_note_loses_nothing_and_doubles_nothing(scene: Scene) -> None:
     number = await scene.letter()
     crashed = desk_of(scene.control, by="crashed@desk")
-    await crashed.put(await crashed.ready(await crashed.open(number)))
+    await crashed.publish(await crashed.prepare(await crashed.open(number)))
     assert await open_letters(scene.control, scene.service) == [number]
     outcome = await scene.replay(number)
     assert outcome.result == "others"
@@ -113,7 +113,7 @@ async def test_a_letter_is_replayed_again_only_on_demand(scene: Scene) -> None:
         await desk.open(number)
     assert "--again" in told.value.remedy
     letter = await desk.open(number, again=True)
-    await desk.send(await desk.ready(letter, again=True))
+    await desk.send(await desk.prepare(letter, again=True))
     first, second = await lane(scene.control, scene.service)
     assert (first.message_id, second.message_id) == (f"replay:{number}", f"replay:{number}:2")
     assert second.headers["Jetmesh-Replays"] == "2"
@@ -128,9 +128,9 @@ async def test_a_dropped_letter_is_not_open_and_can_be_taken_back(scene: Scene) 
     with pytest.raises(JetmeshError, match=r"it was dropped by ana@desk .* \(a test order\)"):
         await desk.open(number)
     letter = await desk.open(number, again=True)
-    assert (await desk.send(await desk.ready(letter, again=True))).result == "replayed"
+    assert (await desk.send(await desk.prepare(letter, again=True))).result == "replayed"
     assert len(await lane(scene.control, scene.service)) == 1
-    selection = await select(scene.control, Wanted(service=scene.service), every=True)
+    selection = await select(scene.control, Selector(service=scene.service), every=True)
     assert selection.faults()[0].counts == {"open": 0, "replayed": 1, "dropped": 0}
 
 
@@ -148,11 +148,11 @@ async def test_a_corrected_payload_is_checked_first(scene: Scene) -> None:
     desk = desk_of(scene.control, topology=scene.topology)
     letter = await desk.open(number)
     with pytest.raises(ContractViolation) as refused:
-        await desk.ready(letter, corrected=b'{"order_id": "p-1", "amount": -1}')
+        await desk.prepare(letter, corrected=b'{"order_id": "p-1", "amount": -1}')
     assert refused.value.path == "$.amount"
     assert await lane(scene.control, scene.service) == []
     corrected = b'{"order_id": "p 1", "amount": 4}'
-    await desk.send(await desk.ready(letter, corrected=corrected))
+    await desk.send(await desk.prepare(letter, corrected=corrected))
     (message,) = await lane(scene.control, scene.service)
     assert (message.subject, message.payload) == (
         f"lanes.{scene.service}.charge.p%201",
@@ -205,7 +205,7 @@ async def test_a_payload_that_is_gone_is_told_so(
         await content_of(scene.control, await find(scene.control, number))
     assert f"replay {number} --payload FILE" in refused.value.remedy
     desk = desk_of(scene.control)
-    corrected = await desk.ready(await desk.open(number), corrected=b"{}")
+    corrected = await desk.prepare(await desk.open(number), corrected=b"{}")
     assert (await desk.send(corrected)).result == "replayed"
 
 
@@ -231,14 +231,14 @@ async def test_a_broker_without_lanes_says_so(tmp_path: Path) -> None:
     with Broker(tmp_path) as empty:
         async with await ControlPlane.connect(settings_of(empty), name="test") as control:
             with pytest.raises(JetmeshError, match="no stream DEADLETTERS") as refused:
-                await select(control, Wanted())
+                await select(control, Selector())
             assert refused.value.remedy == "Start a service, or run jetmesh apply."
             config = {"name": "DEADLETTERS", "subjects": ["deadletters.>"]}
             await control.api("STREAM.CREATE.DEADLETTERS", config)
             number = await put_letter(control, "pay", "charge")
             desk = desk_of(control)
             with pytest.raises(JetmeshError, match="There is no stream LANES") as refused:
-                await desk.ready(await desk.open(number))
+                await desk.prepare(await desk.open(number))
             assert refused.value.remedy == "Run jetmesh apply."
 
 
@@ -267,8 +267,8 @@ async def test_a_broker_that_takes_no_notes_is_told(
     """What was replayed is said, and it still counts as open."""
     number = await scene.letter()
     desk = desk_of(scene.control)
-    ready = await desk.ready(await desk.open(number))
-    put = await desk.put(ready)
+    ready = await desk.prepare(await desk.open(number))
+    put = await desk.publish(ready)
     real = scene.control.publish
 
     async def full(subject: str, *rest: Any) -> Any:
@@ -278,5 +278,5 @@ async def test_a_broker_that_takes_no_notes_is_told(
 
     monkeypatch.setattr(scene.control, "publish", full)
     with pytest.raises(JetmeshError, match="could not be noted: maximum messages") as told:
-        await desk.noted(ready, put)
+        await desk.record(ready, put)
     assert f"DEADLETTERS:{number} was replayed as LANES:{put.sequence}" in told.value.message

@@ -16,7 +16,7 @@ from jetmesh import Reject, Service, event
 from jetmesh.declare import derive
 from jetmesh.operate.doctor.diagnosis import findings
 from jetmesh.operate.doctor.finding import Finding
-from jetmesh.operate.doctor.survey import Patient, look
+from jetmesh.operate.doctor.survey import Target, survey
 from jetmesh.operate.up.broker import Broker, free_port
 from jetmesh.protocol.lanes import Origin
 from jetmesh.protocol.streams import DEADLETTERS, LANES
@@ -56,15 +56,15 @@ def first_day() -> datetime:
     return datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
-def patient_of(broker: Broker, *services: Service, **changes: Any) -> Patient:
-    return Patient(NatsSettings(url=broker.url), derive(services), **changes)
+def patient_of(broker: Broker, *services: Service, **changes: Any) -> Target:
+    return Target(NatsSettings(url=broker.url), derive(services), **changes)
 
 
-async def twice(patient: Patient, seconds: float = 0.3) -> list[Finding]:
+async def twice(patient: Target, seconds: float = 0.3) -> list[Finding]:
     """Two looks, as the command takes them."""
-    first = await look(patient)
+    first = await survey(patient)
     await asyncio.sleep(seconds)
-    return findings(await look(patient, first.now))
+    return findings(await survey(patient, first.now))
 
 
 def found(several: list[Finding]) -> dict[str, Finding]:
@@ -158,10 +158,10 @@ async def test_a_lag_that_grows_is_seen_between_the_looks(broker: Broker, unique
         await m.publish(Placed("p-0"))
         await eventually(lambda: m.running[service.name].consumers[0].stats.acked)
         patient = patient_of(broker, service)
-        first = await look(patient)
+        first = await survey(patient)
         for number in range(300):
             await m.publish(Placed(f"p-{number}"))
-        told = found(findings(await look(patient, first.now)))
+        told = found(findings(await survey(patient, first.now)))
     assert told["lag-grows"].severity == "warning"
     assert "are handled" in told["lag-grows"].evidence[0]
 
@@ -194,9 +194,9 @@ async def test_dead_letters_are_told_by_fault_and_growth_is_a_problem(
         told = found(await twice(patient))
         assert told["dead-letters"].about == f"{unique}-desk.take"
         assert told["dead-letters"].evidence[0] == "Reject: the shelf is empty"
-        before = await look(patient)
+        before = await survey(patient)
         await lost(m, placed, "p-2")
-        told = found(findings(await look(patient, before.now)))
+        told = found(findings(await survey(patient, before.now)))
     assert told["dead-letters-grow"].severity == "problem"
     assert told["dead-letters-grow"].sentence.endswith("2 messages for one reason.")
 
@@ -291,13 +291,13 @@ async def test_what_may_not_be_asked_is_said_and_nothing_is_concluded_from_it(
         async with await ControlPlane.connect(every, name="test") as control:
             await provision.apply(control, await provision.plan(control, derive([service])))
         some = NatsSettings(url=broker.url, user="some", password="some")  # noqa: S106 - the same
-        facts = await look(Patient(some, derive([service])))
+        facts = await survey(Target(some, derive([service])))
         told = found(findings(facts))
         assert set(told) == {"not-permitted", "one-replica"}, "no durable is called missing"
         lacking = " ".join(told["not-permitted"].evidence).upper()
         assert "PUBLISH ON $SRV.STATS" in lacking
         none = NatsSettings(url=broker.url, user="none", password="none")  # noqa: S106 - the same
-        told = found(findings(await look(Patient(none, derive([service])))))
+        told = found(findings(await survey(Target(none, derive([service])))))
     assert set(told) == {"broker-refuses"}
     assert "$JS.API.INFO" in told["broker-refuses"].evidence[0].upper()
 
@@ -323,7 +323,7 @@ async def test_a_user_with_the_permissions_of_the_document_sees_everything(
             await m.control.publish(lane, b"{}", origin.headers())
             await m.settled()
             some = NatsSettings(url=broker.url, user="some", password="some")  # noqa: S106 - a test's own
-            told = found(await twice(Patient(some, derive([service]))))
+            told = found(await twice(Target(some, derive([service]))))
     assert set(told) == {"one-replica", "dead-letters", "lost-lane"}
 
 
@@ -337,13 +337,13 @@ async def test_a_server_without_jetstream_is_told_from_one_that_is_not_there(
     )
     with Broker(tmp_path / "nats", config=config) as broker:
         settings = NatsSettings(url=broker.url, user="a", password="a")  # noqa: S106 - a test's own
-        assert set(found(findings(await look(Patient(settings, derive([service])))))) == {
+        assert set(found(findings(await survey(Target(settings, derive([service])))))) == {
             "jetstream-off"
         }
         wrong = NatsSettings(url=broker.url, user="a", password="b")  # noqa: S106 - the same
-        assert set(found(findings(await look(Patient(wrong, derive([service])))))) == {
+        assert set(found(findings(await survey(Target(wrong, derive([service])))))) == {
             "broker-refuses"
         }
-    assert set(found(findings(await look(Patient(settings, derive([service])))))) == {
+    assert set(found(findings(await survey(Target(settings, derive([service])))))) == {
         "broker-absent"
     }

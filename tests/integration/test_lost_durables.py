@@ -84,12 +84,12 @@ class Scene:
         await self.m.settled()
         assert self.d.given == [*ids]
 
-    async def look(self) -> None:
+    async def check(self) -> None:
         """Let the service look at its durables now, and not in some seconds."""
         running = self.m.running[self.d.service.name]
         for source in running.health.sources:
             if isinstance(source, DurableWatch):
-                await source.look()
+                await source.check()
 
     async def info(self, path: str = "") -> dict[str, Any]:
         return await self.control.api(f"CONSUMER.INFO.{path or self.d.path}")
@@ -108,14 +108,14 @@ class Scene:
 
     async def red(self, *words: str) -> None:
         async def told() -> bool:
-            await self.look()
+            await self.check()
             return any(all(word in problem for word in words) for problem in self.problems)
 
         await eventually(told, what=f"not ready: {' '.join(words)}")
 
     async def green(self) -> None:
         async def is_green() -> bool:
-            await self.look()
+            await self.check()
             return not self.problems
 
         await eventually(is_green, what="ready")
@@ -141,7 +141,7 @@ async def test_in_development_a_deleted_durable_is_made_again_behind_its_ack_flo
         before = [f"p-{n}" for n in range(20)]
         await scene.place(*before)
         await scene.given(*before)
-        await scene.look()
+        await scene.check()
         with capture_logs() as logs:
             await scene.delete()
             await scene.place("meanwhile")
@@ -160,9 +160,9 @@ async def test_what_others_set_on_a_durable_made_again_is_still_compared(
     async with at_work(broker, Declared(unique), DEVELOPMENT) as scene:
         await scene.place("p-1")
         await scene.given("p-1")
-        await scene.look()
+        await scene.check()
         await scene.delete()
-        await scene.look()
+        await scene.check()
         await scene.change(max_ack_pending=7)
         planned = await plan(scene.control, scene.d.topology)
         assert [field.name for change in planned.changes for field in change.fields] == [
@@ -178,10 +178,10 @@ async def test_in_production_a_deleted_durable_waits_for_apply_and_says_how_far_
     async with at_work(broker, Declared(unique, start="new"), PRODUCTION) as scene:
         await scene.place("p-1", "p-2")
         await scene.given("p-1", "p-2")
-        await scene.look()
+        await scene.check()
         await scene.delete()
         await scene.red(f"no durable {scene.d.durable} on {scene.d.stream}", "acked up to 2")
-        await scene.look()
+        await scene.check()
         with pytest.raises(ApiError, match="not found"):
             await scene.info()
         await scene.apply()
@@ -211,7 +211,7 @@ async def test_in_development_a_changed_durable_is_changed_back(
     async with at_work(broker, Declared(unique), DEVELOPMENT) as scene:
         with capture_logs() as logs:
             await scene.change(max_ack_pending=7)
-            await scene.look()
+            await scene.check()
         assert (await scene.info())["config"]["max_ack_pending"] == 8192
         (told,) = [line for line in logs if line["event"].startswith("durable changed back")]
         assert "max_ack_pending is 7, declared 8192" in told["difference"]
@@ -247,13 +247,13 @@ async def test_the_durable_of_a_lane_is_watched_too(
 ) -> None:
     async with at_work(broker, Declared(unique), provision) as scene:
         lane = f"{LANES}.{scene.d.durable}"
-        await scene.look()
+        await scene.check()
         await scene.delete(lane)
         if provision == PRODUCTION:
             await scene.red(f"no durable {scene.d.durable} on {LANES}")
             await scene.apply()
         await scene.green()
-        await scene.look()
+        await scene.check()
         assert (await scene.info(lane))["config"]["filter_subjects"]
         assert scene.problems == []
 
@@ -267,7 +267,7 @@ async def test_a_deleted_stream_is_told_and_never_made_again_by_a_running_servic
         await scene.control.api(f"STREAM.DELETE.{scene.d.stream}")
         await scene.red(f"no stream {scene.d.stream} any more", "jetmesh apply")
         await scene.red(f"the history of {scene.d.stream} cannot be read")
-        await scene.look()
+        await scene.check()
         with pytest.raises(ApiError, match="stream not found"):
             await scene.control.api(f"STREAM.INFO.{scene.d.stream}")
 
@@ -287,7 +287,7 @@ async def test_a_stream_made_again_without_its_durable_is_read_from_its_first_ev
     async with at_work(broker, Declared(unique, start=start), DEVELOPMENT) as scene:
         await scene.place(*(f"p-{n}" for n in range(10)))
         await eventually(lambda: len(scene.d.given) == 10)
-        await scene.look()
+        await scene.check()
         config = (await scene.control.api(f"STREAM.INFO.{scene.d.stream}"))["config"]
         await scene.control.api(f"STREAM.DELETE.{scene.d.stream}")
         await scene.control.api(f"STREAM.CREATE.{scene.d.stream}", config)
@@ -307,9 +307,9 @@ async def test_a_durable_that_stands_still_with_messages_waiting_is_not_ready(
         running.consumers[0].inflow.stop()
         await running._plane.flush()  # or the server delivers before it reads that
         await scene.place("p-1")
-        await scene.look()
+        await scene.check()
         await asyncio.sleep(0.4)
-        await scene.look()
+        await scene.check()
         assert any(
             f"{scene.d.durable} on {scene.d.stream} stands still" in problem
             and "with 1 messages waiting" in problem
@@ -317,5 +317,5 @@ async def test_a_durable_that_stands_still_with_messages_waiting_is_not_ready(
         )
         running.consumers[0].inflow.start()
         await scene.given("p-1")
-        await scene.look()
+        await scene.check()
         assert scene.problems == []

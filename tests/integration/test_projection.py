@@ -40,7 +40,7 @@ class Reader:
         assert spec is not None
         self.folded: list[int] = []
         self.stream = unique.upper()
-        self.history = Projection(self.stream, [spec], self.apply, plane=plane, control=control)
+        self.projection = Projection(self.stream, [spec], self.apply, plane=plane, control=control)
 
     def apply(self, _: object, record: Record) -> None:
         self.folded.append(record.sequence)
@@ -63,9 +63,9 @@ async def reading(
 
         await write(count)
         reader = Reader(unique, plane, control)
-        reader.history.start()
+        reader.projection.start()
         yield reader, plane, control, write
-        reader.history.stop()
+        reader.projection.stop()
 
 
 async def test_a_read_model_survives_a_restart_of_the_broker(
@@ -78,7 +78,7 @@ async def test_a_read_model_survives_a_restart_of_the_broker(
         await write(500)
         await eventually(lambda: len(reader.folded) >= 3500)
         assert reader.folded == [*range(1, 3501)]
-        assert reader.history.problem == ""
+        assert reader.projection.problem == ""
 
 
 async def test_a_read_model_survives_the_loss_of_its_consumer(broker: Broker, unique: str) -> None:

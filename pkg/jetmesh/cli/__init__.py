@@ -41,8 +41,8 @@ def main() -> None:
 
 
 def _complain(message: str, remedy: str) -> None:
-    from jetmesh.operate.up.lines import printable  # noqa: PLC0415 - only when there is an error
+    from jetmesh.privacy.mask import printable  # noqa: PLC0415 - only when there is an error
 
     for text in (*message.splitlines(), remedy):
         if text:
-            sys.stderr.write(printable(text) + "\n")
+            sys.stderr.write(printable(text, keep="\t") + "\n")

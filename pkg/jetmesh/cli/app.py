@@ -26,13 +26,13 @@ app = typer.Typer(
 )
 
 _RUN = "Run on this machine"
-_LOOK = "Publish and look"
+_INSPECT = "Publish and look"
 _DEPLOY = "Declare and deploy"
 
-app.add_typer(deadletters, name="deadletters", rich_help_panel=_LOOK)
+app.add_typer(deadletters, name="deadletters", rich_help_panel=_INSPECT)
 
 
-def _tell_version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it so
+def _print_version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it so
     if wanted:
         typer.echo(f"jetmesh {__version__}, Python {platform.python_version()}")
         raise typer.Exit
@@ -43,10 +43,10 @@ def options(
     *,
     version: Annotated[
         bool,
-        typer.Option("--version", callback=_tell_version, is_eager=True, help="Say it, and end."),
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Say it, and end."),
     ] = False,
 ) -> None:
-    """What every command takes; the version is told before anything else is read."""
+    """What every command takes; the version is printed before anything else is read."""
 
 
 @app.command(rich_help_panel=_RUN)
@@ -69,9 +69,9 @@ def up(
 
     Example: jetmesh up --port 4333
     """
-    from jetmesh.cli import running  # noqa: PLC0415 - see the package
+    from jetmesh.cli import up as commands  # noqa: PLC0415 - see the package
 
-    raise typer.Exit(running.up(system, port, store, sandbox=sandbox))
+    raise typer.Exit(commands.up(system, port, store, sandbox=sandbox))
 
 
 @app.command(rich_help_panel=_RUN)
@@ -80,9 +80,9 @@ def down(system: System = "") -> None:
 
     Example: jetmesh down
     """
-    from jetmesh.cli import running  # noqa: PLC0415 - see the package
+    from jetmesh.cli import up as commands  # noqa: PLC0415 - see the package
 
-    running.down(system)
+    commands.down(system)
 
 
 @app.command(rich_help_panel=_RUN)
@@ -91,12 +91,12 @@ def clean(system: System = "") -> None:
 
     Example: jetmesh down && jetmesh clean
     """
-    from jetmesh.cli import running  # noqa: PLC0415 - see the package
+    from jetmesh.cli import up as commands  # noqa: PLC0415 - see the package
 
-    running.clean(system)
+    commands.clean(system)
 
 
-@app.command(rich_help_panel=_LOOK)
+@app.command(rich_help_panel=_INSPECT)
 def publish(
     subject: Annotated[str, typer.Argument(help="Such as purchases.created.")],
     file: Annotated[str, typer.Argument(help="One JSON object, or one a line; - reads stdin.")],
@@ -109,12 +109,12 @@ def publish(
 
     Example: jq -c '.[]' many.json | jetmesh publish purchases.created -
     """
-    from jetmesh.cli import publishing  # noqa: PLC0415 - see the package
+    from jetmesh.cli import publish as commands  # noqa: PLC0415 - see the package
 
-    publishing.publish(subject, file, system, nats_url)
+    commands.publish(subject, file, system, nats_url)
 
 
-@app.command(rich_help_panel=_LOOK)
+@app.command(rich_help_panel=_INSPECT)
 def trace(
     key: Annotated[str, typer.Argument(help="What the events are about, such as p-1.")],
     system: System = "",
@@ -126,12 +126,12 @@ def trace(
 
     Example: jetmesh trace p-1
     """
-    from jetmesh.cli import tracing  # noqa: PLC0415 - see the package
+    from jetmesh.cli import trace as commands  # noqa: PLC0415 - see the package
 
-    tracing.trace(key, system, nats_url, as_json=as_json)
+    commands.trace(key, system, nats_url, as_json=as_json)
 
 
-@app.command(rich_help_panel=_LOOK)
+@app.command(rich_help_panel=_INSPECT)
 def doctor(
     system: System = "",
     nats_url: NatsUrl = "",
@@ -162,12 +162,12 @@ def doctor(
 
     Example: jetmesh doctor --once --json | jq -r '.findings[] | .severity + " " + .sentence'
     """
-    from jetmesh.cli import doctor as asking  # noqa: PLC0415 - see the package
+    from jetmesh.cli import doctor as commands  # noqa: PLC0415 - see the package
 
-    options = asking.Options(
+    options = commands.Options(
         once=once, interval=interval, watch=watch, strict=strict, as_json=as_json
     )
-    raise typer.Exit(asking.doctor(system, nats_url, tuple(monitoring or ()), options))
+    raise typer.Exit(commands.doctor(system, nats_url, tuple(monitoring or ()), options))
 
 
 @app.command(rich_help_panel=_DEPLOY)
@@ -201,9 +201,9 @@ def plan(
 
     Example: jetmesh plan --nats-url nats://broker:4222 --check
     """
-    from jetmesh.cli import deploying  # noqa: PLC0415 - see the package
+    from jetmesh.cli import provision  # noqa: PLC0415 - see the package
 
-    raise typer.Exit(deploying.plan(system, nats_url, check=check))
+    raise typer.Exit(provision.plan(system, nats_url, check=check))
 
 
 @app.command(rich_help_panel=_DEPLOY)
@@ -239,9 +239,9 @@ def apply(
 
     Example: jetmesh apply --behind ORDERS/payments-charge=1712
     """
-    from jetmesh.cli import deploying  # noqa: PLC0415 - see the package
+    from jetmesh.cli import provision  # noqa: PLC0415 - see the package
 
-    deploying.apply(
+    provision.apply(
         system, nats_url, allow_data_loss=allow_data_loss, wait=wait, behind=behind or []
     )
 
@@ -282,9 +282,9 @@ def helm(
 
     Example: jetmesh helm --check
     """
-    from jetmesh.cli import helm as charts  # noqa: PLC0415 - see the package
+    from jetmesh.cli import helm as commands  # noqa: PLC0415 - see the package
 
-    raise typer.Exit(charts.helm(part, system, chart, check=check))
+    raise typer.Exit(commands.helm(part, system, chart, check=check))
 
 
 @app.command(rich_help_panel=_DEPLOY)
@@ -302,9 +302,9 @@ def manifests(
 
     Example: jetmesh manifests --check
     """
-    from jetmesh.cli import helm as charts  # noqa: PLC0415 - see the package
+    from jetmesh.cli import helm as commands  # noqa: PLC0415 - see the package
 
-    raise typer.Exit(charts.manifests(system, directory, check=check))
+    raise typer.Exit(commands.manifests(system, directory, check=check))
 
 
 @app.command(rich_help_panel=_DEPLOY)

@@ -17,7 +17,7 @@ from jetmesh.errors import UsageError
 from jetmesh.operate import contracts as contract_files
 from jetmesh.operate.graph import Format, render
 from jetmesh.operate.project import find_project
-from jetmesh.operate.up.lines import printable
+from jetmesh.privacy.mask import printable
 
 _WIDE = 160
 """Columns when no terminal limits them."""
@@ -57,19 +57,19 @@ def contracts(reference: str, directory: Path | None, *, check: bool) -> int:
 def settings(reference: str, *, changed: bool, as_json: bool) -> None:
     """Print the settings in effect."""
     whole = find_project(reference).load()
-    shown = [
+    values = [
         each
         for each in whole.loaded.effective(whole.services)
         if not (changed and each.origin == "default")
     ]
     if as_json:
-        data = {each.path: {"value": each.value, "origin": each.origin} for each in shown}
+        data = {each.path: {"value": each.value, "origin": each.origin} for each in values}
         typer.echo(json.dumps(data, indent=2, ensure_ascii=False))
         return
     table = Table(box=None, pad_edge=False)
     for heading in ("setting", "value", "from"):
         table.add_column(heading, overflow="fold", no_wrap=heading == "setting")
-    for each in shown:
+    for each in values:
         style = "dim" if each.origin == "default" else ""
         cells = (each.path, each.value, each.origin)
         table.add_row(*(Text(printable(cell), style) for cell in cells))

@@ -15,19 +15,18 @@ import structlog
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 
-from jetmesh.cli.connecting import broker_of
+from jetmesh.cli.connection import broker_of
+from jetmesh.cli.console import console
 from jetmesh.errors import JetmeshError, UsageError
-from jetmesh.operate.doctor import render as shown
+from jetmesh.operate.doctor import render as renderer
 from jetmesh.operate.doctor.diagnosis import findings
-from jetmesh.operate.doctor.facts import Facts, Look
+from jetmesh.operate.doctor.facts import Facts, Snapshot
 from jetmesh.operate.doctor.finding import Finding
-from jetmesh.operate.doctor.survey import Patient, look
+from jetmesh.operate.doctor.survey import Target, survey
 from jetmesh.operate.project import find_project
 from jetmesh.operate.up import upfile
 
-FINE, FOUND, COULD_NOT_ASK = 0, 1, 2
-_WIDE: Final = 160
-"""Columns when the output is no terminal: a file is not to be wrapped at 80."""
+OK, PROBLEM_FOUND, BROKER_PROBLEM = 0, 1, 2
 _STEP_SECONDS: Final = 0.1
 
 
@@ -37,9 +36,9 @@ class Options:
 
     once: bool
     interval: float
-    """Seconds between the two looks."""
+    """Seconds between the two surveys."""
     watch: float
-    """Seconds between looks without end; 0 does not watch."""
+    """Seconds between surveys without end; 0 does not watch."""
     strict: bool
     as_json: bool
 
@@ -57,9 +56,9 @@ def doctor(reference: str, nats_url: str, monitoring: tuple[str, ...], options: 
         logger_factory=structlog.WriteLoggerFactory(sys.stderr),
     )
     try:
-        patient = _patient(reference, nats_url, monitoring)
-        rounds = Rounds(patient, options)
-        return rounds.watch() if options.watch else rounds.run()
+        target = _target(reference, nats_url, monitoring)
+        runner = Runner(target, options)
+        return runner.watch() if options.watch else runner.run()
     except UsageError:
         raise
     except JetmeshError as error:
@@ -69,27 +68,27 @@ def doctor(reference: str, nats_url: str, monitoring: tuple[str, ...], options: 
 
 def exit_code(facts: Facts, found: list[Finding], *, strict: bool) -> int:
     """0 nothing to do, 1 a problem (or with `strict` a warning), 2 nothing could be asked."""
-    if facts.silence is not None:
-        return COULD_NOT_ASK
+    if facts.broker_problem is not None:
+        return BROKER_PROBLEM
     counts = {"problem", "warning"} if strict else {"problem"}
-    return FOUND if any(each.severity in counts for each in found) else FINE
+    return PROBLEM_FOUND if any(each.severity in counts for each in found) else OK
 
 
-class Rounds:
-    """Looks, one after another, each shown."""
+class Runner:
+    """Diagnoses, one after another, each printed."""
 
-    def __init__(self, patient: Patient, options: Options) -> None:
-        self._patient = patient
+    def __init__(self, target: Target, options: Options) -> None:
+        self._target = target
         self._options = options
-        self._out = _console()
+        self._out = console()
         self._progress_on = Console(stderr=True)
-        self._code = FINE
+        self._code = OK
         self._last: list[tuple[str, str]] | None = None
 
     def run(self) -> int:
         """One diagnosis."""
         facts = asyncio.run(self._diagnosis())
-        self._show(facts, findings(facts))
+        self._print(facts, findings(facts))
         return self._code
 
     def watch(self) -> int:
@@ -100,28 +99,30 @@ class Rounds:
 
     async def _diagnosis(self) -> Facts:
         with self._progress() as progress:
-            facts = await self._look(progress, None, own=self._options.once)
-            if self._options.once or facts.silence is not None:
+            facts = await self._survey(progress, None, own=self._options.once)
+            if self._options.once or facts.broker_problem is not None:
                 return facts
             await self._pause(progress, self._options.interval)
-            return await self._look(progress, facts.now)
+            return await self._survey(progress, facts.now)
 
     async def _watch(self) -> None:
-        before: Look | None = None
+        before: Snapshot | None = None
         pause = self._options.interval
         while True:
             with self._progress() as progress:
-                facts = await self._look(progress, before)
-            self.show_change(facts)
-            before = facts.now if facts.silence is None else None
+                facts = await self._survey(progress, before)
+            self.print_change(facts)
+            before = facts.now if facts.broker_problem is None else None
             with self._progress() as progress:
                 await self._pause(progress, pause)
             pause = self._options.watch
 
-    async def _look(self, progress: Progress, before: Look | None, *, own: bool = True) -> Facts:
+    async def _survey(
+        self, progress: Progress, before: Snapshot | None, *, own: bool = True
+    ) -> Facts:
         text = "asking servers, streams, durables and services"
         task = progress.add_task(f"{text}{' again' if before else ''}", total=None)
-        facts = await look(self._patient, before, own=own)
+        facts = await survey(self._target, before, own=own)
         progress.remove_task(task)
         return facts
 
@@ -138,37 +139,37 @@ class Rounds:
         quiet = not self._progress_on.is_terminal
         return Progress(*columns, console=self._progress_on, transient=True, disable=quiet)
 
-    def show_change(self, facts: Facts) -> None:
+    def print_change(self, facts: Facts) -> None:
         """Show every round where it replaces the last one, else only what differs."""
         found = findings(facts)
         if self._out.is_terminal and not self._options.as_json:
             self._out.clear()
-            self._show(facts, found)
+            self._print(facts, found)
         elif self._options.as_json or _codes(found) != self._last:
-            self._show(facts, found)
+            self._print(facts, found)
         self._last = _codes(found)
 
-    def _show(self, facts: Facts, found: list[Finding]) -> None:
+    def _print(self, facts: Facts, found: list[Finding]) -> None:
         self._code = exit_code(facts, found, strict=self._options.strict)
         if not self._options.as_json:
-            self._out.print(shown.screen(facts, found))
+            self._out.print(renderer.render(facts, found))
             return
-        told = msgspec.json.encode(shown.data(facts, found) | {"exit_code": self._code})
-        # a line for each look while watching: a program reads them one by one
-        text = told if self._options.watch else msgspec.json.format(told, indent=2)
+        data = msgspec.json.encode(renderer.as_data(facts, found) | {"exit_code": self._code})
+        # a line for each survey while watching: a program reads them one by one
+        text = data if self._options.watch else msgspec.json.format(data, indent=2)
         sys.stdout.write(f"{text.decode()}\n")
         sys.stdout.flush()
 
 
-def _patient(reference: str, nats_url: str, monitoring: tuple[str, ...]) -> Patient:
+def _target(reference: str, nats_url: str, monitoring: tuple[str, ...]) -> Target:
     project = find_project(reference)
     whole = project.load()
     settings = broker_of(project, whole.loaded, nats_url)
     up = upfile.running(project.state)
     here = up is not None and up.nats_url == settings.url
     processes = {name: each.url for name, each in up.services.items()} if up and here else {}
-    patient = Patient(settings, whole.topology, whole.loaded.settings.provision)
-    return replace(patient, monitoring=_urls(monitoring), processes=processes)
+    target = Target(settings, whole.topology, whole.loaded.settings.provision)
+    return replace(target, monitoring=_urls(monitoring), processes=processes)
 
 
 def _urls(given: tuple[str, ...]) -> tuple[str, ...]:
@@ -183,8 +184,3 @@ def _check(options: Options) -> None:
 
 def _codes(found: list[Finding]) -> list[tuple[str, str]]:
     return [(each.code, each.about) for each in found]
-
-
-def _console() -> Console:
-    console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=_WIDE)

@@ -26,21 +26,21 @@ def summary(spec: EventSpec, payload: bytes) -> str:
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         return "does not keep its contract"
     hidden = set(sensitive_values(event))
-    told = []
+    parts = []
     for name in event.__struct_fields__:
-        text = _told(getattr(event, name), hidden)
+        text = _brief(getattr(event, name), hidden)
         if name != spec.key and text:
-            told.append(f"{name} {text}")
-    return masked(", ".join(told), event, longest=_LONGEST)
+            parts.append(f"{name} {text}")
+    return masked(", ".join(parts), event, longest=_LONGEST)
 
 
-def _told(value: Any, hidden: set[str]) -> str:
+def _brief(value: Any, hidden: set[str]) -> str:
     """A value in a few words; empty when it is nothing, sensitive or has no short form."""
     if isinstance(value, Enum):
         value = value.value
     if isinstance(value, str):
-        told = masked(value, longest=_LONGEST_VALUE)
-        return "" if value in hidden or MASK in told else told
+        text = masked(value, longest=_LONGEST_VALUE)
+        return "" if value in hidden or MASK in text else text
     if isinstance(value, bool | int | float | Decimal):
         return str(value)
     if isinstance(value, Sequence):
@@ -50,15 +50,15 @@ def _told(value: Any, hidden: set[str]) -> str:
 
 def _several(values: Sequence[Any], hidden: set[str]) -> str:
     """The first words of each member: the code of a reason, the name of an item."""
-    shown = [_first(value, hidden) for value in values[:_MEMBERS]]
+    parts = [_first(value, hidden) for value in values[:_MEMBERS]]
     more = len(values) - _MEMBERS
-    if not any(shown):
+    if not any(parts):
         return f"({len(values)})" if values else ""
-    return f"({', '.join(filter(None, shown))}{f' and {more} more' if more > 0 else ''})"
+    return f"({', '.join(filter(None, parts))}{f' and {more} more' if more > 0 else ''})"
 
 
 def _first(value: Any, hidden: set[str]) -> str:
     if not isinstance(value, Struct):
-        return _told(value, hidden)
-    texts = (_told(getattr(value, name), hidden) for name in value.__struct_fields__)
+        return _brief(value, hidden)
+    texts = (_brief(getattr(value, name), hidden) for name in value.__struct_fields__)
     return next(filter(None, texts), "")

@@ -16,6 +16,9 @@ from typing import Any, Final, Literal
 import msgspec
 
 from jetmesh.declare import EventSpec, Handler, Topology, escape_key
+from jetmesh.operate.deadletters.letter import Letter
+from jetmesh.operate.humanize import counted
+from jetmesh.operate.lookup import if_exists
 from jetmesh.operate.summary import summary
 from jetmesh.privacy.mask import masked
 from jetmesh.protocol import headers as header
@@ -28,11 +31,10 @@ from jetmesh.protocol.subjects import (
     refusal_subject,
     retry_subject,
 )
-from jetmesh.transport.control import ApiError, ControlPlane, StoredMessage
+from jetmesh.transport.control import ControlPlane, StoredMessage
 
 _NEWEST: Final = 256
-"""How many messages are looked through for one that nobody has answered yet."""
-_NOT_FOUND: Final = 404
+"""How many messages are looked through for one that nobody has handled yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,7 @@ async def trace(control: ControlPlane, topology: Topology, key: str) -> list[Ste
         message = await control.message(stream, int(sequence))
         if message is not None:
             steps[cause] = _step(topology, message)
-    for message in await _unanswered(control, topology, key, steps.values()):
+    for message in await _unhandled(control, topology, key, steps.values()):
         step = _step(topology, message)
         steps[step.id] = step
     ordered = sorted(steps.values(), key=lambda step: step.stored_at)
@@ -91,15 +93,13 @@ async def _keyed(control: ControlPlane, topology: Topology, token: str) -> list[
 async def _history(
     control: ControlPlane, stream: str, subjects: Sequence[str]
 ) -> list[StoredMessage]:
-    try:
+    async def read() -> list[StoredMessage]:
         return [message async for message in control.history(stream, subjects)]
-    except ApiError as error:
-        if error.code == _NOT_FOUND:  # the topology was never applied here
-            return []
-        raise
+
+    return await if_exists(read()) or []
 
 
-async def _unanswered(
+async def _unhandled(
     control: ControlPlane, topology: Topology, key: str, known: Iterable[Step]
 ) -> list[StoredMessage]:
     """Messages typed without a key in the subject that led to nothing yet, of the newest ones."""
@@ -113,12 +113,10 @@ async def _unanswered(
 
 
 async def _newest(control: ControlPlane, stream: str) -> list[StoredMessage]:
-    try:
-        state = (await control.api(f"STREAM.INFO.{stream}"))["state"]
-    except ApiError as error:
-        if error.code == _NOT_FOUND:
-            return []
-        raise
+    info = await if_exists(control.api(f"STREAM.INFO.{stream}"))
+    if info is None:
+        return []
+    state = info["state"]
     first = max(state["first_seq"], state["last_seq"] - _NEWEST + 1, 1)
     numbers = range(first, state["last_seq"] + 1)
     messages = await asyncio.gather(*(control.message(stream, number) for number in numbers))
@@ -176,15 +174,13 @@ def _refusal(message: StoredMessage) -> Step:
 
 
 def _dead_letter(message: StoredMessage) -> Step:
-    told = message.headers.get
-    attempts = told(header.ATTEMPTS, "?")
-    times = "attempt" if attempts == "1" else "attempts"
-    text = f"{told(header.ERROR)}: {told(header.MESSAGE)} ({attempts} {times})"
+    letter = Letter(message)
+    text = f"{letter.error}: {letter.text} ({counted(letter.attempts, 'attempt')})"
     return Step(
         id=f"{message.stream}:{message.sequence}",
         kind="dead letter",
         subject="dead letter",
-        cause=f"{told(header.STREAM)}:{told(header.SEQUENCE)}",
+        cause=f"{letter.header(header.STREAM)}:{letter.header(header.SEQUENCE)}",
         by=_by(message.subject),
         stored_at=message.stored_at,
         summary=masked(text),
@@ -199,50 +195,43 @@ def _by(subject: str) -> str:
 async def _with_waits(
     control: ControlPlane, topology: Topology, steps: Sequence[Step]
 ) -> list[Step]:
-    answered = {(step.cause, step.by) for step in steps}
-    told: list[Step] = []
+    handled = {(step.cause, step.by) for step in steps}
+    found: list[Step] = []
     for step in steps:
         waits: list[str] = []
         for handler in topology.handlers:
             name = f"{handler.service}.{handler.name}"
             if step.kind != "event" or handler.input.subject != step.subject:
                 continue
-            later = await _later(control, handler, step)
-            if later or (step.id, name) not in answered:
-                waits += later or await _wait(control, handler, step)
-        told.append(replace(step, waits=tuple(waits)))
-    return told
+            retry = await _retry(control, handler, step)
+            if retry or (step.id, name) not in handled:
+                waits += retry or await _wait(control, handler, step)
+        found.append(replace(step, waits=tuple(waits)))
+    return found
 
 
-async def _later(control: ControlPlane, handler: Handler, step: Step) -> list[str]:
+async def _retry(control: ControlPlane, handler: Handler, step: Step) -> list[str]:
     """The retry of a message that waits on its handler's lane."""
     stream, _, sequence = step.id.partition(":")
     origin = Origin(step.subject, stream, sequence, step.stored_at)
     subject = retry_subject(handler.service, handler.name, origin)
-    try:
-        found = await control.last(LANES, subject)
-    except ApiError as error:
-        if error.code == _NOT_FOUND:
-            return []
-        raise
+    found = await control.last(LANES, subject)
     if found is None:
         return []
-    told = found.headers
-    at = scheduled_at(told)[11:19]
-    number = int(told.get(header.ATTEMPTS, "0")) + 1
-    why = masked(f"{told.get(header.ERROR)}: {told.get(header.MESSAGE)}")
+    values = found.headers
+    at = scheduled_at(values)[11:19]
+    number = int(values.get(header.ATTEMPTS, "0")) + 1
+    why = masked(f"{values.get(header.ERROR)}: {values.get(header.MESSAGE)}")
     return [f"{handler.service}.{handler.name} tries again at {at}, attempt {number} ({why})"]
 
 
 async def _wait(control: ControlPlane, handler: Handler, step: Step) -> list[str]:
     """What the durable says about a message that led to nothing."""
     name, sequence = f"{handler.service}.{handler.name}", int(step.id.partition(":")[2])
-    try:
-        info = await control.api(f"CONSUMER.INFO.{handler.input.stream}.{handler.durable}")
-    except ApiError as error:
-        if error.code == _NOT_FOUND:
-            return [f"waiting for {name}, which has no durable here"]
-        raise
+    durable = f"{handler.input.stream}.{handler.durable}"
+    info = await if_exists(control.api(f"CONSUMER.INFO.{durable}"))
+    if info is None:
+        return [f"waiting for {name}, which has no durable here"]
     if sequence > info["delivered"]["stream_seq"]:
         return [f"waiting for {name}"]
     if sequence > info["ack_floor"]["stream_seq"] and handler.outputs:

@@ -61,11 +61,13 @@ def text_of(error: BaseException) -> str:
         return "(an error that cannot be shown)"
 
 
-def printable(text: str) -> str:
-    """`text` with control characters written out: no terminal, log or header obeys them."""
+def printable(text: str, *, keep: str = "") -> str:
+    """`text` with control characters written out, but those in `keep`: no terminal obeys them."""
     if text.isprintable():
         return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return "".join(
+        c if c.isprintable() or c in keep else c.encode("unicode_escape").decode() for c in text
+    )
 
 
 def _values(event: Any, contract: type[msgspec.Struct] | None = None) -> Iterator[str]:

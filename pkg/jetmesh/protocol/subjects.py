@@ -11,7 +11,7 @@ from jetmesh.protocol.streams import DEADLETTERS, LANES, REFUSALS
 NO_KEY: Final = "_"
 """The token of a message without a key."""
 RETRY: Final = "later"
-SUSPECT: Final = "suspect"
+QUARANTINE: Final = "suspect"
 _PREFIXES: Final = {LANES: "lanes", DEADLETTERS: "deadletters", REFUSALS: "refusals"}
 SUBJECTS: Final[Mapping[str, str]] = {stream: f"{each}.>" for stream, each in _PREFIXES.items()}
 """What each stream takes."""
@@ -65,7 +65,7 @@ def retry_subject(service: str, handler: str, origin: Origin) -> str:
 
 def quarantine_subject(service: str, handler: str, origin: Origin) -> str:
     """Where it is marked that a message runs alone."""
-    return lane_subject(service, handler, f"{origin.stream}.{origin.sequence}.{SUSPECT}")
+    return lane_subject(service, handler, f"{origin.stream}.{origin.sequence}.{QUARANTINE}")
 
 
 def own_subjects(service: str) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from prometheus_client.registry import Collector
 from jetmesh.runtime.message.consumer import Consumer
 from jetmesh.runtime.projection import Projection
 
-_SHOWN: Final = 31
+_BUCKETS: Final = 31
 """Buckets up to 18 minutes; what took longer is in +Inf."""
 _COUNTERS: Final = {
     "delivered": "Deliveries received",
@@ -86,7 +86,7 @@ class ServiceCollector(Collector):
         )
         for consumer in self._consumers:
             stats, total, buckets = consumer.stats, 0, []
-            for index, count in enumerate(stats.buckets[:_SHOWN]):
+            for index, count in enumerate(stats.buckets[:_BUCKETS]):
                 total += count
                 buckets.append((f"{2**index / 1e6:g}", float(total)))
             buckets.append(("+Inf", float(sum(stats.buckets))))

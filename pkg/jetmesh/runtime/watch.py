@@ -1,4 +1,4 @@
-"""Durables under a running service: looked at from time to time, and made again where that is ours.
+"""Durables under a running service: checked from time to time, and made again where that is ours.
 
 A durable that is lost is made again by the service itself only in development, behind what it had
 acked. A stream never is: whoever deletes one means it, or has to know.
@@ -21,14 +21,14 @@ from jetmesh.runtime.message.consumer import Consumer
 from jetmesh.transport.control import ApiError, ControlPlane, time_of
 from jetmesh.transport.provision import durable_change, make, make_again
 
-_LOOK_SECONDS: Final = 3.0
+_CHECK_SECONDS: Final = 3.0
 _NO_DURABLE, _NO_STREAM = 10014, 10059
 
 log = structlog.get_logger()
 
 
 class DurableWatch:
-    """Looks at one durable: is it there, as declared, and does it move?"""
+    """Checks one durable: is it there, as declared, and does it move?"""
 
     def __init__(
         self, spec: DurableSpec, consumer: Consumer, control: ControlPlane, *, applies: bool
@@ -52,14 +52,14 @@ class DurableWatch:
     def problem(self) -> str:
         return self._found or ("" if self._spec.lane else self._consumer.unstorable)
 
-    async def look(self) -> None:
+    async def check(self) -> None:
         """Ask the server once, and mend what may be mended."""
         try:
-            self._found = await self._look()
+            self._found = await self._problem()
         except BrokerError as error:
             self._found = f"{self._text}: {error}"
 
-    async def _look(self) -> str:
+    async def _problem(self) -> str:
         spec = self._spec
         try:
             info = await self._control.api(f"CONSUMER.INFO.{spec.stream}.{spec.name}")
@@ -142,12 +142,12 @@ class DurableWatch:
         return f"{self._text} stands still for {standing:.0f} s with {waiting} messages waiting"
 
 
-async def watch(watches: Sequence[DurableWatch], interval: float = _LOOK_SECONDS) -> None:
-    """Look at every durable, for ever, whatever one look ends in."""
+async def watch(watches: Sequence[DurableWatch], interval: float = _CHECK_SECONDS) -> None:
+    """Check every durable, for ever, whatever one check ends in."""
     while True:
         for each in watches:
             try:
-                await each.look()
+                await each.check()
             except Exception as error:  # noqa: BLE001 - a watch that died would say "ready" for ever
                 log.error("health not known", error=type(error).__name__, message=text_of(error))  # noqa: TRY400 - one line every three seconds is enough
         await asyncio.sleep(interval)

@@ -153,6 +153,7 @@ def test_control_characters_and_terminal_escapes_are_written_out() -> None:
     assert printable("red \x1b[31m\r\n\x00\x9b\u202e é") == (
         "red \\x1b[31m\\r\\n\\x00\\x9b\\u202e é"
     )
+    assert printable("tab\tand\x00", keep="\t") == "tab\tand\\x00"
     assert masked("a\nlevel=fake") == "a\\nlevel=fake"
     assert masked("\ud800") == "\\ud800"
 

@@ -9,8 +9,8 @@ import pytest
 
 from jetmesh.protocol.lanes import Origin
 from jetmesh.protocol.subjects import (
+    QUARANTINE,
     RETRY,
-    SUSPECT,
     Address,
     address_of,
     deadletter_subject,
@@ -34,7 +34,7 @@ def test_a_retry_and_a_quarantine_mark_have_a_place_for_each_origin() -> None:
     assert (
         quarantine_subject("payments", "charge", ORIGIN) == "lanes.payments.charge.ORDERS.5.suspect"
     )
-    for subject, suffix in ((retry_subject, RETRY), (quarantine_subject, SUSPECT)):
+    for subject, suffix in ((retry_subject, RETRY), (quarantine_subject, QUARANTINE)):
         address = address_of(subject("payments", "charge", ORIGIN))
         assert address == Address("payments", "charge", "", suffix)
 

@@ -1,4 +1,4 @@
-"""`jetmesh deadletters` and its help; the work is in `deadlettering`."""
+"""`jetmesh deadletters` and its help; the work is in the modules beside it."""
 
 from __future__ import annotations
 
@@ -64,12 +64,11 @@ def ls(  # noqa: PLR0913 - each is an option of the command
 
     Example: jetmesh deadletters ls --letters --key p-1 --all
     """
-    from jetmesh.cli.deadletters import select as choosing  # noqa: PLC0415 - see the package
-    from jetmesh.cli.deadletters import show as looking  # noqa: PLC0415 - see the package
+    from jetmesh.cli.deadletters import select, view  # noqa: PLC0415 - see the package
 
-    wanted = choosing.wanted(service, handler, key, fingerprint)
-    listed = looking.ls_letters if each else looking.ls
-    listed(choosing.place(system, nats_url), wanted, every=every, as_json=as_json)
+    selector = select.selector_of(service, handler, key, fingerprint)
+    listed = view.ls_letters if each else view.ls
+    listed(select.context_of(system, nats_url), selector, every=every, as_json=as_json)
 
 
 @deadletters.command()
@@ -89,13 +88,12 @@ def show(
 
     Example: jetmesh deadletters show 17 --payload > order.json
     """
-    from jetmesh.cli.deadletters import select as choosing  # noqa: PLC0415 - see the package
-    from jetmesh.cli.deadletters import show as looking  # noqa: PLC0415 - see the package
+    from jetmesh.cli.deadletters import select, view  # noqa: PLC0415 - see the package
 
     if payload:
-        looking.write_payload(choosing.place(system, nats_url), letter)
+        view.write_payload(select.context_of(system, nats_url), letter)
     else:
-        looking.show(choosing.place(system, nats_url), letter, as_json=as_json)
+        view.show(select.context_of(system, nats_url), letter, as_json=as_json)
 
 
 @deadletters.command()
@@ -133,13 +131,12 @@ def replay(  # noqa: PLR0913, PLR0917 - each is an option of the command
 
     Example: jetmesh deadletters replay --fingerprint 3f2a9c01b7de --rate 50
     """
-    from jetmesh.cli.deadletters import act as acting  # noqa: PLC0415 - see the package
-    from jetmesh.cli.deadletters import select as choosing  # noqa: PLC0415 - see the package
+    from jetmesh.cli.deadletters import act, select  # noqa: PLC0415 - see the package
 
-    wanted = choosing.wanted(service, handler, key, fingerprint)
-    chosen = choosing.chosen(letters, wanted, every=every)
-    manner = acting.Manner(by=by, why=why, rate=rate, again=again, dry_run=dry_run, yes=yes)
-    raise typer.Exit(acting.replay(choosing.place(system, nats_url), chosen, manner, payload))
+    selector = select.selector_of(service, handler, key, fingerprint)
+    chosen = select.choice_of(letters, selector, every=every)
+    options = act.Options(by=by, why=why, rate=rate, again=again, dry_run=dry_run, yes=yes)
+    raise typer.Exit(act.replay(select.context_of(system, nats_url), chosen, options, payload))
 
 
 @deadletters.command()
@@ -163,13 +160,12 @@ def drop(  # noqa: PLR0913, PLR0917 - each is an option of the command
 
     Example: jetmesh deadletters drop --handler charge --service payments --why "refunded by hand"
     """
-    from jetmesh.cli.deadletters import act as acting  # noqa: PLC0415 - see the package
-    from jetmesh.cli.deadletters import select as choosing  # noqa: PLC0415 - see the package
+    from jetmesh.cli.deadletters import act, select  # noqa: PLC0415 - see the package
 
-    wanted = choosing.wanted(service, handler, key, fingerprint)
-    chosen = choosing.chosen(letters, wanted, every=every)
-    manner = acting.Manner(by=by, why=why, yes=yes)
-    raise typer.Exit(acting.drop(choosing.place(system, nats_url), chosen, manner))
+    selector = select.selector_of(service, handler, key, fingerprint)
+    chosen = select.choice_of(letters, selector, every=every)
+    options = act.Options(by=by, why=why, yes=yes)
+    raise typer.Exit(act.drop(select.context_of(system, nats_url), chosen, options))
 
 
 @deadletters.command()
@@ -193,10 +189,9 @@ def export(  # noqa: PLR0913 - each is an option of the command
 
     Example: jetmesh deadletters export | jq -r '.headers["Jetmesh-Message"]'
     """
-    from jetmesh.cli.deadletters import select as choosing  # noqa: PLC0415 - see the package
-    from jetmesh.cli.deadletters import show as looking  # noqa: PLC0415 - see the package
+    from jetmesh.cli.deadletters import select, view  # noqa: PLC0415 - see the package
 
-    wanted = choosing.wanted(service, handler, key, fingerprint)
+    selector = select.selector_of(service, handler, key, fingerprint)
     # to look at everything that is open harms nobody
-    chosen = choosing.chosen(letters, wanted, every=every or not letters)
-    looking.export(choosing.place(system, nats_url), chosen, output, every=every)
+    chosen = select.choice_of(letters, selector, every=every or not letters)
+    view.export(select.context_of(system, nats_url), chosen, output, every=every)

@@ -7,7 +7,7 @@ import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 import structlog
@@ -15,25 +15,25 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
-from jetmesh.cli.connecting import broker_of
+from jetmesh.cli.connection import broker_of, connected
 from jetmesh.declare import EventSpec, Topology
 from jetmesh.errors import UsageError
-from jetmesh.operate.deadletters.letter import Letter, Selection, Wanted, number_of
+from jetmesh.operate.deadletters.letter import Letter, Selection, Selector, number_of
 from jetmesh.operate.deadletters.store import OnRead, select
+from jetmesh.operate.lookup import if_exists
 from jetmesh.operate.project import find_project
 from jetmesh.protocol.headers import SUBJECT
 from jetmesh.protocol.streams import DEADLETTERS
 from jetmesh.settings import NatsSettings, load_settings
-from jetmesh.transport.control import ApiError, ControlPlane
+from jetmesh.transport.control import ControlPlane
 
 _LONG: Final = 5_000
 """Messages; reading more of them takes a moment."""
 _STEP: Final = 500
-_NOT_FOUND: Final = 404
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Context:
     """Where the letters are, and what is known about them."""
 
     nats: NatsSettings
@@ -50,10 +50,10 @@ class Choice:
     """Letters by their numbers, or else all that are wanted."""
 
     numbers: list[int]
-    wanted: Wanted
+    selector: Selector
 
 
-def place(reference: str, nats_url: str) -> Place:
+def context_of(reference: str, nats_url: str) -> Context:
     """The broker and the topology of the project around; without a project the broker alone.
 
     Raises:
@@ -69,17 +69,17 @@ def place(reference: str, nats_url: str) -> Place:
             raise
         typer.echo(f"{error.message} So no letter is compared with its contract.", err=True)
         nats = load_settings(()).settings.nats
-        return Place(msgspec.structs.replace(nats, url=nats_url) if nats_url else nats, None)
+        return Context(msgspec.structs.replace(nats, url=nats_url) if nats_url else nats, None)
     whole = project.load()
-    return Place(broker_of(project, whole.loaded, nats_url), whole.topology)
+    return Context(broker_of(project, whole.loaded, nats_url), whole.topology)
 
 
-def wanted(service: str, handler: str, key: str, fingerprint: str) -> Wanted:
+def selector_of(service: str, handler: str, key: str, fingerprint: str) -> Selector:
     """The letters that the options of a command describe."""
-    return Wanted(service=service, handler=handler, key=key, fingerprint=fingerprint)
+    return Selector(service=service, handler=handler, key=key, fingerprint=fingerprint)
 
 
-def chosen(letters: Sequence[str] | None, group: Wanted, *, every: bool) -> Choice:
+def choice_of(letters: Sequence[str] | None, group: Selector, *, every: bool) -> Choice:
     """What a command that changes something is about; nothing is never everything.
 
     Raises:
@@ -98,20 +98,26 @@ def chosen(letters: Sequence[str] | None, group: Wanted, *, every: bool) -> Choi
     return Choice(numbers, group)
 
 
-async def read(control: ControlPlane, group: Wanted, *, every: bool = False) -> Selection:
+async def selection_of(context: Context, group: Selector, *, every: bool = False) -> Selection:
+    """`read` with a connection of its own."""
+    async with connected(context.nats) as control:
+        return await read(control, group, every=every)
+
+
+async def read(control: ControlPlane, group: Selector, *, every: bool = False) -> Selection:
     """The letters that are wanted, with a bar when there are many.
 
     Raises:
         JetmeshError: there is no stream of letters.
         BrokerError: the broker does not answer.
     """
-    async with reading(control) as on_read:
+    async with progress_bar(control) as on_read:
         return await select(control, group, every=every, on_read=on_read)
 
 
 @asynccontextmanager
-async def reading(control: ControlPlane) -> AsyncIterator[OnRead | None]:
-    """A bar that says how far the stream was read; None when that is quick or nobody looks."""
+async def progress_bar(control: ControlPlane) -> AsyncIterator[OnRead | None]:
+    """A bar that says how far the stream was read; None when that is quick or nobody watches."""
     console = Console(stderr=True)
     first, last = await _span(control)
     if last - first < _LONG or not console.is_terminal:
@@ -120,22 +126,18 @@ async def reading(control: ControlPlane) -> AsyncIterator[OnRead | None]:
     columns = (TextColumn("Reading letters"), BarColumn(), TaskProgressColumn())
     with Progress(*columns, console=console, transient=True) as progress:
         bar = progress.add_task("", total=last - first)
-        shown = 0
+        drawn = 0
 
         def on_read(sequence: int) -> None:
-            nonlocal shown
-            if sequence - shown >= _STEP:
-                shown = sequence
+            nonlocal drawn
+            if sequence - drawn >= _STEP:
+                drawn = sequence
                 progress.update(bar, completed=sequence - first)
 
         yield on_read
 
 
 async def _span(control: ControlPlane) -> tuple[int, int]:
-    try:
-        state: dict[str, Any] = (await control.api(f"STREAM.INFO.{DEADLETTERS}"))["state"]
-    except ApiError as error:
-        if error.code == _NOT_FOUND:  # whoever reads it will say so
-            return 0, 0
-        raise
+    info = await if_exists(control.api(f"STREAM.INFO.{DEADLETTERS}"))
+    state = info["state"] if info else {"first_seq": 0, "last_seq": 0}  # whoever reads it says so
     return state["first_seq"], state["last_seq"]

@@ -14,7 +14,7 @@ import msgspec
 
 from jetmesh.declare import EventSpec, Topology
 from jetmesh.errors import BrokerError, JetmeshError
-from jetmesh.operate.deadletters.letter import Letter, Note
+from jetmesh.operate.deadletters.letter import Action, Letter, LetterError, Note
 from jetmesh.operate.deadletters.payload import Content, content_of
 from jetmesh.operate.deadletters.store import find, note_at, notes
 from jetmesh.operate.publish import check
@@ -40,7 +40,7 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Ready:
+class Replay:
     """A letter's message, as it will be put on the lane of its handler."""
 
     letter: Letter
@@ -51,8 +51,8 @@ class Ready:
     before: int = 0
     """How often it was replayed already."""
 
-    def tried(self) -> Outcome:
-        """What a dry run tells."""
+    def dry_run(self) -> Outcome:
+        """What a dry run says."""
         text = f"{self.letter.id} would be replayed on {self.subject}."
         return Outcome(self.letter.id, "replayed", text)
 
@@ -81,15 +81,15 @@ class Desk:
         done = (await notes(self.control, [letter]))[sequence]
         if done and not again:
             raise JetmeshError(
-                f"{letter.id} is not open: it was {told(done[-1])}.",
+                f"{letter.id} is not open: it was {describe(done[-1])}.",
                 remedy="Replay it all the same with --again; had it failed again, there would be "
                 f"a newer letter: jetmesh deadletters show {sequence}.",
             )
         return letter
 
-    async def ready(
+    async def prepare(
         self, letter: Letter, *, corrected: bytes | None = None, again: bool = False
-    ) -> Ready:
+    ) -> Replay:
         """What a replay would send.
 
         Raises:
@@ -116,16 +116,16 @@ class Desk:
             MESSAGE_ID: replay_id(letter.sequence, before),
         }
         subject = lane_subject(letter.service, letter.handler, token)
-        return Ready(letter, subject, content.payload, headers, corrected is not None, before)
+        return Replay(letter, subject, content.payload, headers, corrected is not None, before)
 
-    async def send(self, ready: Ready) -> Outcome:
+    async def send(self, replay: Replay) -> Outcome:
         """Replay one letter and note it.
 
         Raises:
             BrokerError: the broker refused it or did not answer; it is as it was.
             JetmeshError: it was replayed, but that could not be noted.
         """
-        return await self.noted(ready, await self.put(ready))
+        return await self.record(replay, await self.publish(replay))
 
     async def drop(self, letter: Letter) -> Outcome:
         """Note that nothing is to be done about a letter; it stays stored.
@@ -133,14 +133,11 @@ class Desk:
         Raises:
             BrokerError: the broker refused the note or did not answer.
         """
-        note = self._note(letter, "drop")
-        ack = await self._publish_note(letter, note, note_id(letter.sequence, "drop"))
-        if ack.duplicate:
-            other = await note_at(self.control, ack.sequence)
-            by = f" by {other.by}" if other else ""
-            text = f"{letter.id} was dropped{by} at this same moment."
-            return Outcome(letter.id, "others", text)
-        return Outcome(letter.id, "dropped", f"{letter.id} was dropped.")
+        ack = await self._note(letter, "drop")
+        if not ack.duplicate:
+            return Outcome(letter.id, "dropped", f"{letter.id} was dropped.")
+        text = f"{letter.id} was dropped{await self._others(ack)} at this same moment."
+        return Outcome(letter.id, "others", text)
 
     # steps
 
@@ -174,28 +171,25 @@ class Desk:
         """A corrected payload, with the headers of the one it replaces as far as they are there."""
         try:
             return (await content_of(self.control, letter))._replace(payload=corrected)
-        except BrokerError:
-            raise
-        except JetmeshError:  # the original is gone
+        except LetterError:  # the original is gone
             return Content(corrected, {})
 
-    async def put(self, ready: Ready) -> PubAck:
+    async def publish(self, replay: Replay) -> PubAck:
         try:
-            return await self.control.publish(ready.subject, ready.payload, ready.headers)
+            return await self.control.publish(replay.subject, replay.payload, replay.headers)
         except BrokerError as error:
-            if ready.letter.is_left or ready.corrected:
+            if replay.letter.payload_in_stream or replay.corrected:
                 error.remedy = (
-                    f"{error.remedy} With its headers it has more than {len(ready.payload)} bytes:"
+                    f"{error.remedy} With its headers it has more than {len(replay.payload)} bytes:"
                     " see max_payload in the server's configuration."
                 ).strip()
             raise
 
-    async def noted(self, ready: Ready, put: PubAck) -> Outcome:
-        letter, place = ready.letter, f"{LANES}:{put.sequence}"
-        note = self._note(letter, "replay", corrected=ready.corrected, lane_sequence=put.sequence)
-        identity = note_id(letter.sequence, note.action, ready.before)
+    async def record(self, replay: Replay, put: PubAck) -> Outcome:
+        """Note that a replay was put on its lane."""
+        letter, place = replay.letter, f"{LANES}:{put.sequence}"
         try:
-            ack = await self._publish_note(letter, note, identity)
+            ack = await self._note(letter, "replay", replay, put.sequence)
         except BrokerError as error:
             raise JetmeshError(
                 f"{letter.id} was replayed as {place}, but that could not be noted: {error}",
@@ -203,38 +197,30 @@ class Desk:
             ) from error
         if not put.duplicate:
             return Outcome(letter.id, "replayed", f"{letter.id} was replayed as {place}.")
-        other = await note_at(self.control, ack.sequence) if ack.duplicate else None
-        by = f" by {other.by}" if other else ""
-        return Outcome(
-            letter.id,
-            "others",
-            f"{letter.id} was replayed{by} at this same moment ({place}); it was not sent twice.",
-        )
+        by = await self._others(ack)
+        text = f"{letter.id} was replayed{by} at this same moment ({place}); it was not sent twice."
+        return Outcome(letter.id, "others", text)
 
-    def _note(
-        self,
-        letter: Letter,
-        action: Literal["replay", "drop"],
-        *,
-        corrected: bool = False,
-        lane_sequence: int = 0,
-    ) -> Note:
-        return Note(
+    async def _note(
+        self, letter: Letter, action: Action, replay: Replay | None = None, lane_sequence: int = 0
+    ) -> PubAck:
+        note = Note(
             action=action,
             letter=letter.sequence,
             by=self.by,
             at=datetime.now(UTC),
             why=self.why,
-            corrected=corrected,
+            corrected=replay.corrected if replay else False,
             lane_sequence=lane_sequence,
         )
+        identity = note_id(letter.sequence, action, replay.before if replay else 0)
+        subject, headers = note_subject(letter.message.subject), {MESSAGE_ID: identity}
+        return await self.control.publish(subject, msgspec.json.encode(note), headers)
 
-    async def _publish_note(self, letter: Letter, note: Note, identity: str) -> PubAck:
-        return await self.control.publish(
-            note_subject(letter.message.subject),
-            msgspec.json.encode(note),
-            {MESSAGE_ID: identity},
-        )
+    async def _others(self, ack: PubAck) -> str:
+        """Whose the note is that was there before; empty for our own."""
+        other = await note_at(self.control, ack.sequence) if ack.duplicate else None
+        return f" by {other.by}" if other else ""
 
 
 async def _missing(control: ControlPlane, letter: Letter) -> JetmeshError | None:
@@ -262,7 +248,7 @@ async def _missing(control: ControlPlane, letter: Letter) -> JetmeshError | None
     )
 
 
-def told(note: Note) -> str:
+def describe(note: Note) -> str:
     """A note as part of a sentence."""
     how = " with a corrected payload" if note.corrected else ""
     why = f" ({note.why})" if note.why else ""

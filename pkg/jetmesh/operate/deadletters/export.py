@@ -9,8 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
-from jetmesh.errors import BrokerError, JetmeshError
-from jetmesh.operate.deadletters.letter import Letter
+from jetmesh.operate.deadletters.letter import Letter, LetterError
 from jetmesh.operate.deadletters.payload import content_of
 from jetmesh.operate.deadletters.store import find, notes
 from jetmesh.transport.control import ControlPlane
@@ -34,11 +33,9 @@ async def lines(control: ControlPlane, sequences: Sequence[int]) -> AsyncIterato
 async def _line(control: ControlPlane, sequence: int) -> bytes:
     try:
         letter = await find(control, sequence)
-    except BrokerError:
-        raise
-    except JetmeshError:  # it went away since it was selected
+    except LetterError:  # it went away since it was selected
         return b""
-    told: dict[str, Any] = {
+    line: dict[str, Any] = {
         "letter": letter.id,
         "subject": letter.message.subject,
         "stored_at": letter.message.stored_at,
@@ -46,19 +43,17 @@ async def _line(control: ControlPlane, sequence: int) -> bytes:
         "headers": letter.message.headers,
         **await _payload(control, letter),
     }
-    return msgspec.json.encode(told) + b"\n"
+    return msgspec.json.encode(line) + b"\n"
 
 
 async def _payload(control: ControlPlane, letter: Letter) -> dict[str, Any]:
     """As base64, and as text where it is one; the reason where there is none."""
     try:
         payload = (await content_of(control, letter)).payload
-    except BrokerError:
-        raise
-    except JetmeshError as error:
+    except LetterError as error:
         return {"payload": None, "lost": error.message}
-    told = {"payload": base64.b64encode(payload).decode()}
+    encoded = {"payload": base64.b64encode(payload).decode()}
     try:
-        return told | {"text": payload.decode()}
+        return encoded | {"text": payload.decode()}
     except UnicodeDecodeError:
-        return told
+        return encoded

@@ -31,6 +31,10 @@ _DIGITS: Final = 19
 """No number of the broker has more."""
 
 
+class LetterError(JetmeshError):
+    """A letter is not there, does not say for which message it stands, or lacks its payload."""
+
+
 class Note(Struct, frozen=True, kw_only=True):
     """What was done with a letter, when, by whom and why; stored beside it."""
 
@@ -117,7 +121,7 @@ class Letter:
         return _number(self.header(header.REPLAYS))
 
     @property
-    def is_left(self) -> bool:
+    def payload_in_stream(self) -> bool:
         """Its payload was too large for a letter, and is in the stream where it came from."""
         return self.header(header.PAYLOAD) == header.LEFT
 
@@ -134,19 +138,19 @@ class Letter:
         """The message that it stands for.
 
         Raises:
-            JetmeshError: it does not say, as one that somebody typed.
+            LetterError: it does not say, as one that somebody typed.
         """
         try:
             return origin_of(self.message.headers)
         except ValueError as error:
-            raise JetmeshError(
+            raise LetterError(
                 f"{self.id} does not say for which message it stands: {error}.",
                 remedy=f"Nobody can replay it; jetmesh deadletters drop {self.sequence} --why …",
             ) from error
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class Selector:
     """Which letters are meant; empty fields mean any."""
 
     service: str = ""
@@ -162,45 +166,39 @@ class Wanted:
         Raises:
             ContractViolation: no event can have such a key.
         """
-        return deadletter_subject(
-            *(escape_key(each) if each else "*" for each in self._subject_parts())
-        )
+        tokens = (self.service, self.handler, self.key)
+        return deadletter_subject(*(escape_key(each) if each else "*" for each in tokens))
 
     def __bool__(self) -> bool:
-        return bool(self.fingerprint or any(self._subject_parts()))
+        return self != Selector()
 
-    def takes(self, letter: Letter) -> bool:
+    def matches(self, letter: Letter) -> bool:
         """Whether a letter on the subject is wanted."""
         return letter.fingerprint.startswith(self.fingerprint)
-
-    def _subject_parts(self) -> tuple[str, str, str]:
-        return self.service, self.handler, self.key
 
 
 @dataclass(slots=True)
 class Group:
     """Letters of one fault."""
 
-    service: str
-    handler: str
-    fingerprint: str
-    error: str
-    where: str
-    oldest: datetime
-    newest: datetime
     example: Letter
     """The newest one."""
+    oldest: datetime
     counts: dict[str, int] = field(default_factory=lambda: {"open": 0, "replayed": 0, "dropped": 0})
 
     @property
     def count(self) -> int:
         return sum(self.counts.values())
 
+    @property
+    def newest(self) -> datetime:
+        return self.example.failed_at
+
     def add(self, letter: Letter, state: State) -> None:
         self.counts[state] += 1
         self.oldest = min(self.oldest, letter.failed_at)
         if letter.failed_at >= self.newest:
-            self.newest, self.example = letter.failed_at, letter
+            self.example = letter
 
 
 @dataclass(slots=True)
@@ -216,13 +214,15 @@ class Selection:
     def add(self, letter: Letter, state: State = "open") -> None:
         self.sequences.append(letter.sequence)
         fault = (letter.service, letter.handler, letter.fingerprint, letter.error, letter.where)
-        if fault not in self.groups:
-            self.groups[fault] = Group(*fault, letter.failed_at, letter.failed_at, letter)
-        self.groups[fault].add(letter, state)
+        self.groups.setdefault(fault, Group(letter, letter.failed_at)).add(letter, state)
 
     def faults(self) -> list[Group]:
         """The one with the most letters first."""
-        return sorted(self.groups.values(), key=lambda g: (-g.count, g.service, g.handler))
+
+        def rank(group: Group) -> tuple[int, str, str]:
+            return -group.count, group.example.service, group.example.handler
+
+        return sorted(self.groups.values(), key=rank)
 
 
 def number_of(text: str) -> int:
@@ -231,12 +231,12 @@ def number_of(text: str) -> int:
     Raises:
         UsageError: it names none.
     """
-    digits = text.upper().removeprefix(f"{DEADLETTERS}:")
-    if not _number(digits):
+    number = _number(text.upper().removeprefix(f"{DEADLETTERS}:"))
+    if not number:
         raise UsageError(
             f"{text!r} names no letter.", remedy="Write DEADLETTERS:17 or 17, as ls shows it."
         )
-    return _number(digits)
+    return number
 
 
 def _number(text: str) -> int:

@@ -9,8 +9,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from jetmesh.declare import EventSpec
-from jetmesh.errors import JetmeshError
-from jetmesh.operate.deadletters.letter import Letter
+from jetmesh.operate.deadletters.letter import Letter, LetterError
 from jetmesh.privacy.mask import MASK, masked
 from jetmesh.privacy.sensitive import sensitive_values
 from jetmesh.protocol.headers import carried
@@ -40,7 +39,7 @@ class Content(NamedTuple):
     """Those that others gave the message."""
 
 
-class Shown(NamedTuple):
+class PayloadView(NamedTuple):
     """A payload as people may see it."""
 
     kind: str
@@ -54,10 +53,10 @@ async def content_of(control: ControlPlane, letter: Letter) -> Content:
     """The original message, from the letter or from the stream where a large one was left.
 
     Raises:
-        JetmeshError: it is not stored there any more.
+        LetterError: it is not stored there any more.
         BrokerError: the broker does not answer.
     """
-    if not letter.is_left:
+    if not letter.payload_in_stream:
         return Content(letter.message.payload, carried(letter.message.headers))
     origin = letter.origin
     place = f"{origin.stream}:{origin.sequence}"
@@ -69,28 +68,28 @@ async def content_of(control: ControlPlane, letter: Letter) -> Content:
     return Content(found.payload, carried(found.headers))
 
 
-def shown(payload: bytes, spec: EventSpec | None) -> Shown:
+def render(payload: bytes, spec: EventSpec | None) -> PayloadView:
     """The payload without what its contract marks as sensitive, and without e-mail addresses.
 
     What is no JSON but looks like it is shown without its quoted values; bytes that are no text
     are shown as such.
     """
     if not payload:
-        return Shown("empty", "")
+        return PayloadView("empty", "")
     try:
         raw = msgspec.json.decode(payload)
         hidden = list(dict.fromkeys(sensitive_values(raw, spec.type if spec else None)))
-        laid_out = msgspec.json.format(msgspec.json.encode(_without(raw, hidden)), indent=2)
+        laid_out = msgspec.json.format(msgspec.json.encode(_masked(raw, hidden)), indent=2)
     except (msgspec.DecodeError, UnicodeError, RecursionError):
-        return _garbage(payload)
+        return _render_text(payload)
     return _cut("JSON", laid_out.decode())
 
 
-def _without(value: Any, hidden: list[str]) -> Any:
+def _masked(value: Any, hidden: list[str]) -> Any:
     if isinstance(value, dict):
-        return {_text(name, hidden): _without(each, hidden) for name, each in value.items()}
+        return {_text(name, hidden): _masked(each, hidden) for name, each in value.items()}
     if isinstance(value, list):
-        return [_without(each, hidden) for each in value]
+        return [_masked(each, hidden) for each in value]
     if isinstance(value, str):
         return _text(value, hidden)
     if isinstance(value, int | float) and not isinstance(value, bool) and str(value) in hidden:
@@ -107,7 +106,7 @@ def _text(text: str, hidden: list[str]) -> str:
     return masked(text, longest=_MOST_SHOWN) if "@" in text or "%40" in text else text
 
 
-def _garbage(payload: bytes) -> Shown:
+def _render_text(payload: bytes) -> PayloadView:
     try:
         text = payload.decode()
     except UnicodeDecodeError:
@@ -116,11 +115,13 @@ def _garbage(payload: bytes) -> Shown:
     if not all(line.replace("\t", "").isprintable() for line in lines):
         first = payload[:_MOST_BYTES]
         rows = (first[start : start + _ROW] for start in range(0, len(first), _ROW))
-        return Shown("bytes", "\n".join(row.hex(" ") for row in rows), len(payload) - len(first))
-    told = text[:_READ]
-    if told.lstrip().startswith(("{", "[")):
-        told = _quoted.sub(_unquoted, told)
-    lines = [masked(line, longest=_READ) for line in told.splitlines()]
+        return PayloadView(
+            "bytes", "\n".join(row.hex(" ") for row in rows), len(payload) - len(first)
+        )
+    cut = text[:_READ]
+    if cut.lstrip().startswith(("{", "[")):
+        cut = _quoted.sub(_unquoted, cut)
+    lines = [masked(line, longest=_READ) for line in cut.splitlines()]
     return _cut("text", "\n".join(lines), more=len(text) - len(text[:_READ]))
 
 
@@ -129,12 +130,12 @@ def _unquoted(match: re.Match[str]) -> str:
     return match[0] if match[1] or match[2] else f"{match[0][0]}{MASK}{match[0][0]}"
 
 
-def _cut(kind: str, text: str, *, more: int = 0) -> Shown:
-    return Shown(kind, text[:_MOST_SHOWN], len(text) - len(text[:_MOST_SHOWN]) + more)
+def _cut(kind: str, text: str, *, more: int = 0) -> PayloadView:
+    return PayloadView(kind, text[:_MOST_SHOWN], len(text) - len(text[:_MOST_SHOWN]) + more)
 
 
-def _gone(letter: Letter, where: str) -> JetmeshError:
-    return JetmeshError(
+def _gone(letter: Letter, where: str) -> LetterError:
+    return LetterError(
         f"{letter.id} cannot be replayed as it was: its payload was too large for a letter and "
         f"was left in {where}.",
         remedy=f"Give another one: jetmesh deadletters replay {letter.sequence} --payload FILE.",

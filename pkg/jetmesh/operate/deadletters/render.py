@@ -7,17 +7,19 @@ from typing import Any, Final
 
 from rich.text import Text
 
-from jetmesh.operate.deadletters.desk import told
+from jetmesh.operate.deadletters.desk import describe
 from jetmesh.operate.deadletters.letter import Group, Letter, Note, Selection, State
-from jetmesh.operate.deadletters.payload import Shown
-from jetmesh.operate.deadletters.store import Chapter
-from jetmesh.operate.up.lines import printable
-from jetmesh.privacy.mask import masked
+from jetmesh.operate.deadletters.payload import PayloadView
+from jetmesh.operate.deadletters.store import HistoryEntry
+from jetmesh.operate.humanize import counted
+from jetmesh.privacy.mask import masked, printable
 
 _STYLES: Final = {"open": "red", "replayed": "green", "dropped": "dim"}
 _TIME: Final = "%Y-%m-%d %H:%M:%S"
 _LONGEST: Final = 2_000
 _FEW: Final = 10
+_FAULT: Final = ("service", "handler", "error", "where", "fingerprint")
+"""What all letters of a group have alike."""
 
 
 def faults(selection: Selection, *, every: bool) -> Iterator[Text]:
@@ -30,12 +32,11 @@ def faults(selection: Selection, *, every: bool) -> Iterator[Text]:
         yield from _fault(group, every=every)
         yield Text()
     first = groups[0]
-    kind = "" if every else "open "
-    of = "1 fault" if len(groups) == 1 else f"{len(groups):,} faults"
-    yield Text(f"{counted(len(selection), f'{kind}letter')} of {of}.", "bold")
+    letters = counted(len(selection), "letter" if every else "open letter")
+    yield Text(f"{letters} of {counted(len(groups), 'fault')}.", "bold")
     yield Text(f"jetmesh deadletters show {first.example.sequence}", "dim")
-    if first.counts["open"] and first.fingerprint:
-        print_ = printable(first.fingerprint)
+    if first.counts["open"] and first.example.fingerprint:
+        print_ = printable(first.example.fingerprint)
         yield Text(f"jetmesh deadletters replay --fingerprint {print_} --dry-run", "dim")
 
 
@@ -43,7 +44,7 @@ def summary(selection: Selection) -> Iterator[Text]:
     """What is about to be replayed or dropped, in a few lines."""
     groups = selection.faults()
     for group in groups[:_FEW]:
-        yield Text.assemble(f"{group.count:>9,}  ", *_what(group.example))
+        yield Text.assemble(f"{group.count:>9,}  ", *_headline(group.example))
     if len(groups) > _FEW:
         yield Text(f"{'':>9}  and {len(groups) - _FEW:,} faults more", "dim")
 
@@ -56,30 +57,32 @@ def one_line(letter: Letter, state: State) -> Text:
     return line.append(f"  {state}", _STYLES[state])
 
 
-def one(chapters: Sequence[Chapter], letter: Letter, payload: Shown, *, known: bool) -> list[Text]:
-    """Everything about a letter but its story."""
-    state = state_of(next(c.notes for c in chapters if c.letter.sequence == letter.sequence))
+def details(
+    entries: Sequence[HistoryEntry], letter: Letter, payload: PayloadView, *, known: bool
+) -> list[Text]:
+    """Everything about a letter but its history."""
+    state = _state_in(entries, letter)
     lines = [Text.assemble((letter.id, "bold"), "  ", (state, _STYLES[state]))]
-    lines.append(Text.assemble("  ", *_what(letter)))
+    lines.append(Text.assemble("  ", *_headline(letter)))
     lines.append(Text(f"  {printable(letter.text)}"))
     lines += [Text(), Text("Headers", "bold"), *_headers(letter)]
     lines += [Text(), *_payload(payload, known=known), Text(), Text("History", "bold")]
     return lines
 
 
-def history(chapters: Sequence[Chapter], letter: Letter, wait: str) -> Iterator[Text]:
+def history(entries: Sequence[HistoryEntry], letter: Letter, wait: str) -> Iterator[Text]:
     """Each failure of the message, and what was done about it."""
-    for chapter in chapters:
-        each = chapter.letter
+    for entry in entries:
+        each = entry.letter
         line = Text(f"  {each.failed_at:{_TIME}}  ", "dim").append(each.id, "cyan")
         line.append("  ").append(printable(f"{each.error}: {each.text}"), "red")
         line.append(f" ({counted(each.attempts, 'attempt')})")
-        if len(chapters) > 1 and each.sequence == letter.sequence:
+        if len(entries) > 1 and each.sequence == letter.sequence:
             line.append("  this letter", "dim")
         yield line
-        for note in chapter.notes:
-            yield Text(f"    {printable(told(note))}{_place(note)}", _STYLES[note.state])
-    last = chapters[-1].notes
+        for note in entry.notes:
+            yield Text(f"    {printable(describe(note))}{_place(note)}", _STYLES[note.state])
+    last = entries[-1].notes
     if wait:
         yield Text(f"    {wait}", "yellow")
     elif last and last[-1].action == "replay":
@@ -92,11 +95,7 @@ def faults_as_data(selection: Selection) -> list[dict[str, Any]]:
     """The faults for programs."""
     return [
         {
-            "service": group.service,
-            "handler": group.handler,
-            "error": group.error,
-            "where": group.where,
-            "fingerprint": group.fingerprint,
+            **{name: getattr(group.example, name) for name in _FAULT},
             **group.counts,
             "oldest": group.oldest,
             "newest": group.newest,
@@ -123,20 +122,17 @@ def letter_as_data(letter: Letter) -> dict[str, Any]:
     }
 
 
-def one_as_data(
-    chapters: Sequence[Chapter], letter: Letter, payload: Shown, wait: str
+def details_as_data(
+    entries: Sequence[HistoryEntry], letter: Letter, payload: PayloadView, wait: str
 ) -> dict[str, Any]:
     """A letter with its story, for programs."""
-    own = next(c.notes for c in chapters if c.letter.sequence == letter.sequence)
     return {
         **letter_as_data(letter),
-        "state": state_of(own),
+        "state": _state_in(entries, letter),
         "headers": {name: _value(value) for name, value in letter.message.headers.items()},
         "payload": {"kind": payload.kind, "text": payload.text, "left_out": payload.left_out},
         "waits": wait,
-        "history": [
-            {**letter_as_data(chapter.letter), "notes": chapter.notes} for chapter in chapters
-        ],
+        "history": [{**letter_as_data(entry.letter), "notes": entry.notes} for entry in entries],
     }
 
 
@@ -146,14 +142,13 @@ def state_of(notes: Sequence[Note]) -> State:
     return "replayed" if "replayed" in states else "dropped" if states else "open"
 
 
-def counted(number: int, what: str) -> str:
-    """`1 letter`, `1,000 letters`."""
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
+def _state_in(entries: Sequence[HistoryEntry], letter: Letter) -> State:
+    return state_of(next(each.notes for each in entries if each.letter.sequence == letter.sequence))
 
 
 def _fault(group: Group, *, every: bool) -> Iterator[Text]:
     indent = " " * 11
-    yield Text.assemble((f"{group.count:>9,}  ", "bold"), *_what(group.example))
+    yield Text.assemble((f"{group.count:>9,}  ", "bold"), *_headline(group.example))
     example = group.example
     if example.text:
         yield Text(f"{indent}{printable(example.text)}")
@@ -165,14 +160,14 @@ def _fault(group: Group, *, every: bool) -> Iterator[Text]:
     yield Text.assemble(
         (f"{indent}{span} UTC, newest ", "dim"),
         (example.id, "cyan"),
-        (f"{key}, fingerprint {printable(group.fingerprint) or 'unknown'}", "dim"),
+        (f"{key}, fingerprint {printable(example.fingerprint) or 'unknown'}", "dim"),
     )
     if every:
         counts = (f"{count:,} {state}" for state, count in group.counts.items() if count)
         yield Text(f"{indent}{', '.join(counts)}")
 
 
-def _what(letter: Letter) -> Iterator[tuple[str, str]]:
+def _headline(letter: Letter) -> Iterator[tuple[str, str]]:
     yield f"{printable(letter.service)}.{printable(letter.handler)}", "green"
     yield f"  {printable(letter.error)}", "red"
     if letter.where:
@@ -190,7 +185,7 @@ def _value(value: str) -> str:
     return masked(value, longest=_LONGEST)
 
 
-def _payload(payload: Shown, *, known: bool) -> Iterator[Text]:
+def _payload(payload: PayloadView, *, known: bool) -> Iterator[Text]:
     notes = {
         "JSON": "without what its contract marks as sensitive"
         if known

@@ -12,8 +12,15 @@ from typing import Final
 
 import msgspec
 
-from jetmesh.errors import JetmeshError
-from jetmesh.operate.deadletters.letter import STATES, Letter, Note, Selection, State, Wanted
+from jetmesh.operate.deadletters.letter import (
+    STATES,
+    Letter,
+    LetterError,
+    Note,
+    Selection,
+    Selector,
+    State,
+)
 from jetmesh.protocol.ids import note_of
 from jetmesh.protocol.lanes import origin_of, scheduled_at
 from jetmesh.protocol.streams import DEADLETTERS, LANES
@@ -27,14 +34,14 @@ from jetmesh.protocol.subjects import (
 from jetmesh.transport.control import ApiError, ControlPlane, StoredMessage
 
 OnRead = Callable[[int], None]
-"""Is told the sequence of every message that was read."""
+"""Gets the sequence of every message that was read."""
 
 _NOT_FOUND: Final = 404
 
 
 @dataclass(frozen=True, slots=True)
-class Chapter:
-    """One letter of a story, and what was done with it."""
+class HistoryEntry:
+    """One letter of a message, and what was done with it."""
 
     letter: Letter
     notes: tuple[Note, ...]
@@ -44,73 +51,73 @@ async def find(control: ControlPlane, sequence: int) -> Letter:
     """One letter, whole.
 
     Raises:
-        JetmeshError: there is none with this number.
+        LetterError: there is none with this number.
         BrokerError: the broker does not answer.
     """
     message = await control.message(DEADLETTERS, sequence)
     if message is None:
-        raise JetmeshError(
+        raise LetterError(
             f"There is no letter {DEADLETTERS}:{sequence}, or no longer.",
             remedy="jetmesh deadletters ls --all shows what there is.",
         )
     if (letter := _letter(message)) is not None:
         return letter
-    if known := _noted(message):
-        raise JetmeshError(
+    if known := _state_of(message):
+        raise LetterError(
             f"{DEADLETTERS}:{sequence} is no letter: it notes that {DEADLETTERS}:{known[0]} "
             f"was {known[1]}.",
             remedy=f"jetmesh deadletters show {known[0]} tells its story.",
         )
-    raise JetmeshError(
+    raise LetterError(
         f"{DEADLETTERS}:{sequence} is no letter: its subject is {message.subject!r}.",
         remedy="jetmesh deadletters ls shows what there is.",
     )
 
 
 async def select(
-    control: ControlPlane, wanted: Wanted, *, every: bool = False, on_read: OnRead | None = None
+    control: ControlPlane, selector: Selector, *, every: bool = False, on_read: OnRead | None = None
 ) -> Selection:
     """The open letters that are wanted, or with `every` all of them.
 
     Raises:
-        JetmeshError: there is no stream of letters.
+        LetterError: there is no stream of letters.
         BrokerError: the broker does not answer.
     """
     found = Selection()
-    async for letter, state in letters(control, wanted, on_read=on_read):
+    async for letter, state in letters(control, selector, on_read=on_read):
         if every or state == "open":
             found.add(letter, state)
     return found
 
 
 async def letters(
-    control: ControlPlane, wanted: Wanted, *, on_read: OnRead | None = None
+    control: ControlPlane, selector: Selector, *, on_read: OnRead | None = None
 ) -> AsyncGenerator[tuple[Letter, State]]:
     """Every letter that is wanted, in the order of their failures, without payloads.
 
     Raises:
-        JetmeshError: there is no stream of letters.
+        LetterError: there is no stream of letters.
         BrokerError: the broker does not answer.
     """
-    done, _ = await settled(control, wanted)
-    async for message in _stored(control, wanted.subject):
+    done, _ = await settled(control, selector)
+    async for message in _stored(control, selector.subject):
         letter = _letter(message)
-        if letter is not None and wanted.takes(letter):
+        if letter is not None and selector.matches(letter):
             yield letter, done.get(letter.sequence, "open")
         if on_read is not None:
             on_read(message.sequence)
 
 
 async def settled(
-    control: ControlPlane, wanted: Wanted, *, first: int = 1
+    control: ControlPlane, selector: Selector, *, first: int = 1
 ) -> tuple[dict[int, State], int]:
     """The letters that are not open any more, and the sequence behind the last note read.
 
     `first` is the sequence from which notes are read.
     """
     found: dict[int, State] = {}
-    async for message in _stored(control, note_subject(wanted.subject), first=first):
-        known = _noted(message)
+    async for message in _stored(control, note_subject(selector.subject), first=first):
+        known = _state_of(message)
         # of both, when two people worked at the same moment, what was run counts
         if known and found.get(known[0]) != "replayed":
             found[known[0]] = known[1]
@@ -123,7 +130,7 @@ async def notes(control: ControlPlane, several: Iterable[Letter]) -> dict[int, t
     found: dict[int, tuple[Note, ...]] = {letter.sequence: () for letter in several}
     for subject in {letter.message.subject for letter in several}:
         async for message in _stored(control, note_subject(subject)):
-            known = _noted(message)
+            known = _state_of(message)
             if known and known[0] in found:
                 note = await note_at(control, message.sequence)
                 found[known[0]] += (note,) if note else ()
@@ -139,9 +146,9 @@ async def note_at(control: ControlPlane, sequence: int) -> Note | None:
         return None
 
 
-async def story(
+async def history(
     control: ControlPlane, letter: Letter, *, on_read: OnRead | None = None
-) -> list[Chapter]:
+) -> list[HistoryEntry]:
     """Every letter of the same message and handler, the oldest first, with what was done."""
     subject = deadletter_subject(letter.service, letter.handler, letter.key_token)
     found = await _of_origin(control, letter, subject, on_read)
@@ -153,10 +160,10 @@ async def story(
         subject = deadletter_subject(letter.service, letter.handler, "*")
         found = await _of_origin(control, letter, subject, on_read)
         known = await notes(control, found)
-    return [Chapter(each, known[each.sequence]) for each in found]
+    return [HistoryEntry(each, known[each.sequence]) for each in found]
 
 
-async def on_lane(control: ControlPlane, letter: Letter) -> str:
+async def lane_status(control: ControlPlane, letter: Letter) -> str:
     """Where a replayed message is on its handler's lane, in words; empty when it is no longer."""
     lane = lane_subject(letter.service, letter.handler, letter.key_token)
     retry = retry_subject(letter.service, letter.handler, letter.origin)
@@ -204,7 +211,7 @@ async def _stored(
             yield message
     except ApiError as error:
         if error.code == _NOT_FOUND:
-            raise JetmeshError(
+            raise LetterError(
                 f"There is no stream {DEADLETTERS} on this broker.",
                 remedy="Start a service, or run jetmesh apply.",
             ) from error
@@ -216,7 +223,7 @@ def _letter(message: StoredMessage) -> Letter | None:
     return Letter(message) if address and not address.suffix else None
 
 
-def _noted(message: StoredMessage) -> tuple[int, State] | None:
+def _state_of(message: StoredMessage) -> tuple[int, State] | None:
     """Which letter a note is about, and what became of it."""
     letter, action = note_of(message.message_id) or (0, "")
     state = STATES.get(action)

@@ -33,7 +33,7 @@ AREAS: Final = (
 
 def findings(facts: Facts) -> list[Finding]:
     """Everything that is to be said about `facts`, the worst first."""
-    if facts.silence is not None:
-        return list(servers.answers(facts))
+    if facts.broker_problem is not None:
+        return list(servers.broker(facts))
     found = [each for area in AREAS for check in area.checks for each in check(facts)]
     return sorted(found, key=lambda finding: SEVERITIES.index(finding.severity))

@@ -22,12 +22,12 @@ def _table(area: Area) -> Iterator[str]:
     yield "| finding | | what it says | when | remedy |"
     yield "|---|---|---|---|---|"
     for kind in area.kinds:
-        texts = (_shown(text) for text in (kind.sentence, kind.seen, kind.remedy))
+        texts = (_markdown(text) for text in (kind.sentence, kind.condition, kind.remedy))
         yield f"| `{kind.code}` | {kind.severity} | {' | '.join(texts)} |"
     yield ""
 
 
-def _shown(text: str) -> str:
+def _markdown(text: str) -> str:
     """Words that a finding fills in as variables, inside code as they are typed."""
     parts = text.split("`")
     parts[::2] = [_word.sub(r"*\1*", part) for part in parts[::2]]

@@ -8,12 +8,13 @@ from datetime import UTC, datetime
 from typing import Final, Literal
 
 from jetmesh.declare import DurableSpec, Handler, Topology
+from jetmesh.operate.deadletters.letter import Group
 from jetmesh.operate.doctor.responses import Account, DurableInfo, Instance, StreamInfo, Varz
 from jetmesh.transport.provision import Change
 
 
 @dataclass(frozen=True, slots=True)
-class Silence:
+class BrokerProblem:
     """Why the broker could not be asked."""
 
     kind: Literal["absent", "refuses", "old", "no JetStream"]
@@ -36,7 +37,7 @@ class Server:
 
 
 @dataclass(frozen=True, slots=True)
-class Unseen:
+class FailedQuery:
     """Something that was asked for in vain."""
 
     what: str
@@ -47,7 +48,7 @@ class Unseen:
 
 
 @dataclass(frozen=True, slots=True)
-class Suspect:
+class QuarantineMark:
     """A mark: a process handles this message alone, or died of it."""
 
     subject: str
@@ -60,32 +61,16 @@ class Lane:
 
     service: str
     handler: str
-    waiting: int = 0
+    due: int = 0
     """Due now."""
-    later: int = 0
+    scheduled: int = 0
     """Retries that wait for their time."""
-    suspects: tuple[Suspect, ...] = ()
+    quarantined: tuple[QuarantineMark, ...] = ()
     oldest: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class LetterGroup:
-    """Open dead letters of one fault."""
-
-    fingerprint: str
-    service: str
-    handler: str
-    error: str
-    where: str
-    message: str
-    """Of the newest."""
-    count: int
-    newest: datetime
-    newest_sequence: int
-
-
-@dataclass(frozen=True, slots=True)
-class Monitored:
+class ServerStatus:
     """What the monitoring port of one server says."""
 
     url: str
@@ -95,7 +80,7 @@ class Monitored:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class Snapshot:
     """The system at one moment."""
 
     at: float
@@ -113,25 +98,26 @@ class Look:
     headless: tuple[str, ...] = ()
     """What nobody could be asked about, because JetStream has no leader."""
     lanes: tuple[Lane, ...] = ()
-    letters: tuple[LetterGroup, ...] = ()
+    letters: tuple[Group, ...] = ()
+    """Open ones by fault."""
     refusals: Mapping[str, int] = field(default_factory=dict)
     """By `service.handler`."""
     instances: tuple[Instance, ...] | None = ()
     """None when services could not be asked."""
-    waiting: Mapping[str, str] = field(default_factory=dict)
+    not_ready: Mapping[str, str] = field(default_factory=dict)
     """Services of `jetmesh up` that are not ready, and what their /readyz says."""
-    monitored: tuple[Monitored, ...] = ()
+    server_statuses: tuple[ServerStatus, ...] = ()
     clocks: Mapping[str, float] = field(default_factory=dict)
     """Seconds by which the clock of a server is ahead of ours."""
-    unseen: tuple[Unseen, ...] = ()
+    failed_queries: tuple[FailedQuery, ...] = ()
 
 
-NOTHING: Final = Look(at=0.0, taken_at=datetime.fromtimestamp(0, UTC))
-"""A look that saw nothing."""
+EMPTY: Final = Snapshot(at=0.0, taken_at=datetime.fromtimestamp(0, UTC))
+"""A snapshot of nothing."""
 
 
 @dataclass(frozen=True, slots=True)
-class Watched:
+class DurableStatus:
     """A declared durable, now and before."""
 
     spec: DurableSpec
@@ -141,7 +127,7 @@ class Watched:
 
     @property
     def delivered(self) -> int:
-        """Deliveries between the two looks."""
+        """Deliveries between the two snapshots."""
         if self.before is None:
             return 0
         return self.info.delivered.consumer_seq - self.before.delivered.consumer_seq
@@ -153,21 +139,21 @@ class Facts:
 
     topology: Topology
     server: Server
-    silence: Silence | None = None
+    broker_problem: BrokerProblem | None = None
     """When it is there, nothing else could be asked."""
     production: bool = False
     """Somebody else applies, or several servers are at work: data are meant to survive one."""
     changes: tuple[Change, ...] = ()
     """What `jetmesh plan` shows."""
-    now: Look = NOTHING
-    before: Look | None = None
+    now: Snapshot = EMPTY
+    before: Snapshot | None = None
 
     @property
     def elapsed(self) -> float:
-        """Seconds between the two looks."""
+        """Seconds between the two snapshots."""
         return self.now.at - self.before.at if self.before else 0.0
 
-    def durables(self) -> Iterator[Watched]:
+    def durables(self) -> Iterator[DurableStatus]:
         """Every declared durable that the server has."""
         handlers = {handler.durable: handler for handler in self.topology.handlers}
         for spec in self.topology.durables:
@@ -175,12 +161,15 @@ class Facts:
             info = self.now.durables.get(key)
             if info is not None:
                 before = self.before.durables.get(key) if self.before else None
-                yield Watched(spec, handlers[spec.name], info, before)
+                yield DurableStatus(spec, handlers[spec.name], info, before)
 
     def instances_of(self, service: str) -> tuple[Instance, ...]:
-        """Processes of a service that answered in either look."""
-        looks = [look for look in (self.before, self.now) if look is not None]
+        """Processes of a service that answered in either snapshot."""
+        snapshots = [each for each in (self.before, self.now) if each is not None]
         found = {
-            each.id: each for look in looks for each in look.instances or () if each.name == service
+            each.id: each
+            for snapshot in snapshots
+            for each in snapshot.instances or ()
+            if each.name == service
         }
         return tuple(found[key] for key in sorted(found))

@@ -27,23 +27,23 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One kind of finding. Its texts hold `{about}` and other words of the case at hand."""
+    """One kind of finding. Its texts hold `{about}` and other values of the case at hand."""
 
     code: str
     severity: Severity
     sentence: str
-    seen: str
+    condition: str
     """When it is found, for the table in docs/doctor.md."""
     remedy: str
 
-    def found(self, about: str, *evidence: str, **words: str) -> Finding:
+    def finding(self, about: str, *evidence: str, **values: str) -> Finding:
         """A finding of this kind; empty evidence is left out."""
-        words["about"] = about
+        values["about"] = about
         return Finding(
             code=self.code,
             severity=self.severity,
             about=about,
-            sentence=self.sentence.format(**words),
+            sentence=self.sentence.format(**values),
             evidence=tuple(filter(None, evidence)),
-            remedy=self.remedy.format(**words),
+            remedy=self.remedy.format(**values),
         )

@@ -9,38 +9,40 @@ from typing import Final
 import httpx
 import msgspec
 
-from jetmesh.operate.doctor.facts import Monitored, Unseen
+from jetmesh.operate.doctor.facts import FailedQuery, ServerStatus
 from jetmesh.operate.doctor.responses import Varz
 
 _ANSWER_SECONDS: Final = 3.0
 _LONGEST_REASON: Final = 300
 
 
-async def monitored(urls: Sequence[str]) -> tuple[tuple[Monitored, ...], list[Unseen]]:
+async def server_statuses(
+    urls: Sequence[str],
+) -> tuple[tuple[ServerStatus, ...], list[FailedQuery]]:
     """What each monitoring port says, and those that say nothing."""
     async with httpx.AsyncClient(timeout=_ANSWER_SECONDS) as client:
-        each = await asyncio.gather(*(_monitored(client, url.rstrip("/")) for url in urls))
+        each = await asyncio.gather(*(_server_status(client, url.rstrip("/")) for url in urls))
     return (
-        tuple(found for found in each if isinstance(found, Monitored)),
-        [found for found in each if isinstance(found, Unseen)],
+        tuple(found for found in each if isinstance(found, ServerStatus)),
+        [found for found in each if isinstance(found, FailedQuery)],
     )
 
 
-async def waiting(processes: Mapping[str, str]) -> dict[str, str]:
+async def not_ready(processes: Mapping[str, str]) -> dict[str, str]:
     """Of processes by name and url, those that are not ready, and why."""
     async with httpx.AsyncClient(timeout=_ANSWER_SECONDS) as client:
-        told = await asyncio.gather(*(_readyz(client, url) for url in processes.values()))
-    return {name: text for name, text in zip(processes, told, strict=True) if text}
+        reasons = await asyncio.gather(*(_readyz(client, url) for url in processes.values()))
+    return {name: text for name, text in zip(processes, reasons, strict=True) if text}
 
 
-async def _monitored(client: httpx.AsyncClient, url: str) -> Monitored | Unseen:
+async def _server_status(client: httpx.AsyncClient, url: str) -> ServerStatus | FailedQuery:
     try:
         answer = await client.get(f"{url}/varz")
         varz = msgspec.json.decode(answer.raise_for_status().content, type=Varz)
         health = await client.get(f"{url}/healthz")
     except (httpx.HTTPError, httpx.InvalidURL, msgspec.DecodeError) as error:
-        return Unseen(f"the monitoring port {url}", str(error) or type(error).__name__)
-    return Monitored(url, varz, "" if health.is_success else _reason(health))
+        return FailedQuery(f"the monitoring port {url}", str(error) or type(error).__name__)
+    return ServerStatus(url, varz, "" if health.is_success else _reason(health))
 
 
 async def _readyz(client: httpx.AsyncClient, url: str) -> str:
@@ -53,7 +55,7 @@ async def _readyz(client: httpx.AsyncClient, url: str) -> str:
 
 def _reason(answer: httpx.Response) -> str:
     try:
-        told = msgspec.json.decode(answer.content, type=dict[str, object])
+        health = msgspec.json.decode(answer.content, type=dict[str, object])
     except msgspec.DecodeError:
         return f"/healthz answers {answer.status_code}"
-    return f"/healthz: {str(told.get('error', told.get('status', '')))[:_LONGEST_REASON]}"
+    return f"/healthz: {str(health.get('error', health.get('status', '')))[:_LONGEST_REASON]}"

@@ -9,33 +9,29 @@ from typing import Any, Final
 
 import msgspec
 
-from jetmesh.errors import BrokerError, JetmeshError
-from jetmesh.operate.deadletters.letter import Group, Wanted
+from jetmesh.operate.deadletters.letter import Group, LetterError, Selector
 from jetmesh.operate.deadletters.store import select
-from jetmesh.operate.doctor.facts import Lane, LetterGroup, Suspect
+from jetmesh.operate.doctor.facts import Lane, QuarantineMark
 from jetmesh.operate.doctor.responses import StreamInfo
+from jetmesh.operate.lookup import if_exists
 from jetmesh.protocol.headers import DEATHS
 from jetmesh.protocol.streams import LANES, REFUSALS
-from jetmesh.protocol.subjects import RETRY, SUBJECTS, SUSPECT, address_of, lane_subject
-from jetmesh.transport.control import ApiError, ControlPlane, time_of
+from jetmesh.protocol.subjects import QUARANTINE, RETRY, SUBJECTS, address_of, lane_subject
+from jetmesh.transport.control import ControlPlane, time_of
 
 _PAGES: Final = 5
 """Of 100,000 subjects each: more is not looked through."""
 _MARKS: Final = 10
-_NOT_FOUND: Final = 404
 
 
-async def faults(control: ControlPlane, info: StreamInfo | None) -> tuple[LetterGroup, ...]:
+async def faults(control: ControlPlane, info: StreamInfo | None) -> tuple[Group, ...]:
     """Open dead letters by their fault, the one with the most first."""
     if info is None or not info.state.messages:
         return ()
     try:
-        selection = await select(control, Wanted())
-    except BrokerError:
-        raise
-    except JetmeshError:  # the stream was deleted between two requests
+        return tuple((await select(control, Selector())).faults())
+    except LetterError:  # the stream was deleted between two requests
         return ()
-    return tuple(map(_group, selection.faults()))
 
 
 async def lanes(control: ControlPlane, info: StreamInfo | None) -> tuple[Lane, ...]:
@@ -43,14 +39,14 @@ async def lanes(control: ControlPlane, info: StreamInfo | None) -> tuple[Lane, .
     if info is None or not info.state.messages:
         return ()
     found = by_lane(await _subjects(control, LANES))
-    told: list[Lane] = []
+    lanes: list[Lane] = []
     for lane, marks in found.values():
-        suspects = [await _suspect(control, subject) for subject in marks[:_MARKS]]
+        quarantined = [await _mark(control, subject) for subject in marks[:_MARKS]]
         subject = lane_subject(lane.service, lane.handler, ">")
         oldest = await _first(control, LANES, subject, info.state.first_seq)
         at = time_of(oldest["time"]) if oldest else None
-        told.append(replace(lane, suspects=tuple(suspects), oldest=at))
-    return tuple(told)
+        lanes.append(replace(lane, quarantined=tuple(quarantined), oldest=at))
+    return tuple(lanes)
 
 
 async def refusals(control: ControlPlane, info: StreamInfo | None) -> Mapping[str, int]:
@@ -73,12 +69,12 @@ def by_lane(subjects: Mapping[str, int]) -> dict[tuple[str, str], tuple[Lane, li
             continue  # nobody of ours wrote it
         key = (address.service, address.handler)
         lane, marks = found.setdefault(key, (Lane(*key), []))
-        if address.suffix == SUSPECT:
+        if address.suffix == QUARANTINE:
             marks.append(subject)
         elif address.suffix == RETRY:
-            found[key] = replace(lane, later=lane.later + count), marks
+            found[key] = replace(lane, scheduled=lane.scheduled + count), marks
         else:
-            found[key] = replace(lane, waiting=lane.waiting + count), marks
+            found[key] = replace(lane, due=lane.due + count), marks
     return found
 
 
@@ -98,32 +94,12 @@ async def _first(
     control: ControlPlane, stream: str, subject: str, sequence: int
 ) -> dict[str, Any] | None:
     """The oldest message on a subject."""
-    try:
-        body = {"seq": sequence, "next_by_subj": subject}
-        answer = await control.api(f"STREAM.MSG.GET.{stream}", body)
-    except ApiError as error:
-        if error.code == _NOT_FOUND:  # it has its verdict meanwhile
-            return None
-        raise
-    message: dict[str, Any] = answer["message"]
-    return message
+    body = {"seq": sequence, "next_by_subj": subject}
+    answer = await if_exists(control.api(f"STREAM.MSG.GET.{stream}", body))
+    return answer["message"] if answer else None
 
 
-async def _suspect(control: ControlPlane, subject: str) -> Suspect:
+async def _mark(control: ControlPlane, subject: str) -> QuarantineMark:
     mark = await control.last(LANES, subject)
     deaths = mark.headers.get(DEATHS, "") if mark else ""
-    return Suspect(subject, int(deaths) if deaths.isdecimal() else 0)
-
-
-def _group(group: Group) -> LetterGroup:
-    return LetterGroup(
-        fingerprint=group.fingerprint,
-        service=group.service,
-        handler=group.handler,
-        error=group.error,
-        where=group.where,
-        message=group.example.text,
-        count=group.counts["open"],
-        newest=group.newest,
-        newest_sequence=group.example.sequence,
-    )
+    return QuarantineMark(subject, int(deaths) if deaths.isdecimal() else 0)

@@ -13,8 +13,8 @@ from rich.text import Text
 
 from jetmesh.operate.doctor.facts import Facts
 from jetmesh.operate.doctor.finding import SEVERITIES, Finding, Severity
-from jetmesh.operate.doctor.words import counted, span
-from jetmesh.operate.up.lines import printable
+from jetmesh.operate.humanize import counted, span
+from jetmesh.privacy.mask import printable
 
 _MARKS: Final[dict[Severity, tuple[str, str]]] = {
     "problem": ("✗", "bold red"),
@@ -23,10 +23,10 @@ _MARKS: Final[dict[Severity, tuple[str, str]]] = {
 }
 
 
-def screen(facts: Facts, found: Sequence[Finding]) -> Group:
+def render(facts: Facts, found: Sequence[Finding]) -> Group:
     """Everything that was found, the worst first, and what was looked at."""
     parts: list[RenderableType] = [_heading(facts)]
-    if facts.silence is None and all(each.severity == "note" for each in found):
+    if facts.broker_problem is None and all(each.severity == "note" for each in found):
         parts += [Text(), Text("✓ All is well.", "bold green")]
     for severity in SEVERITIES:
         group = [each for each in found if each.severity == severity]
@@ -35,16 +35,16 @@ def screen(facts: Facts, found: Sequence[Finding]) -> Group:
             parts.append(Text(counted(len(group), severity).capitalize(), _MARKS[severity][1]))
             parts += [_indented(Group(*_lines(each))) for each in _together(group)]
     parts.append(Text())
-    if facts.silence is None:
-        parts.append(Text(f"Looked at {looked_at(facts)}.", "dim"))
+    if facts.broker_problem is None:
+        parts.append(Text(f"Looked at {coverage(facts)}.", "dim"))
     return Group(*parts)
 
 
-def data(facts: Facts, found: Sequence[Finding]) -> dict[str, Any]:
+def as_data(facts: Facts, found: Sequence[Finding]) -> dict[str, Any]:
     """The same for programs."""
     return {
-        "at": facts.now.taken_at.isoformat() if facts.silence is None else None,
-        "asked": facts.silence is None,
+        "at": facts.now.taken_at.isoformat() if facts.broker_problem is None else None,
+        "asked": facts.broker_problem is None,
         "server": {
             "url": facts.server.url,
             "name": facts.server.name,
@@ -58,10 +58,10 @@ def data(facts: Facts, found: Sequence[Finding]) -> dict[str, Any]:
     }
 
 
-def looked_at(facts: Facts) -> str:
+def coverage(facts: Facts) -> str:
     """What a clean bill of health covers."""
     counts = _counts(facts)
-    words = {
+    nouns = {
         "servers": "server",
         "streams": "stream",
         "durables": "durable",
@@ -70,10 +70,10 @@ def looked_at(facts: Facts) -> str:
         "dead_letters": "dead letter",
         "on_lanes": "message",
     }
-    told = [counted(counts[key], noun) for key, noun in words.items()]
-    told[-1] += " on lanes"
+    parts = [counted(counts[key], noun) for key, noun in nouns.items()]
+    parts[-1] += " on lanes"
     twice = f"twice, {span(facts.elapsed)} apart" if facts.before else "once, so not for growth"
-    return f"{', '.join(told[:-1])} and {told[-1]}; {twice}"
+    return f"{', '.join(parts[:-1])} and {parts[-1]}; {twice}"
 
 
 def _counts(facts: Facts) -> dict[str, int]:
@@ -87,7 +87,7 @@ def _counts(facts: Facts) -> dict[str, int]:
         "services": len(answering),
         "instances": sum(len(facts.instances_of(s.name)) for s in answering),
         "dead_letters": letters,
-        "on_lanes": sum(lane.waiting + lane.later for lane in now.lanes),
+        "on_lanes": sum(lane.due + lane.scheduled for lane in now.lanes),
     }
 
 
@@ -101,7 +101,7 @@ def _servers(facts: Facts) -> set[str]:
 
 def _heading(facts: Facts) -> Text:
     server = facts.server
-    if facts.silence is not None:
+    if facts.broker_problem is not None:
         return Text(server.url, "bold")
     kept = f"{server.name} in the cluster {server.cluster}" if server.cluster else "standing alone"
     about = f"  nats-server {server.version}, {kept}"

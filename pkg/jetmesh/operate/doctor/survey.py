@@ -1,4 +1,4 @@
-"""One look at the system: everything is asked, what cannot be seen is written down, nothing judged.
+"""One survey of the system: what cannot be seen is written down, and nothing is judged.
 
 Only reading requests are made, except for one reader that goes away by itself, for dead letters.
 """
@@ -18,10 +18,10 @@ import nats.errors
 
 from jetmesh.declare import Topology
 from jetmesh.errors import BrokerError, BrokerUnreachable
-from jetmesh.operate.doctor import own_streams as letterbox
-from jetmesh.operate.doctor.facts import NOTHING, Facts, Look, Server, Silence, Unseen
+from jetmesh.operate.doctor import own_streams
+from jetmesh.operate.doctor.facts import EMPTY, BrokerProblem, Facts, FailedQuery, Server, Snapshot
 from jetmesh.operate.doctor.instances import instances
-from jetmesh.operate.doctor.monitoring import monitored, waiting
+from jetmesh.operate.doctor.monitoring import not_ready, server_statuses
 from jetmesh.operate.doctor.responses import Account, DurableInfo, StreamInfo, stamp
 from jetmesh.protocol.streams import DEADLETTERS, LANES, REFUSALS
 from jetmesh.settings import NatsSettings, without_userinfo
@@ -40,8 +40,8 @@ _DENIED: Final = "lacks the permission"
 
 
 @dataclass(frozen=True, slots=True)
-class Patient:
-    """What is looked at."""
+class Target:
+    """What is surveyed."""
 
     nats: NatsSettings
     topology: Topology
@@ -52,7 +52,7 @@ class Patient:
     """Urls of services on this machine, by their names."""
 
 
-async def look(patient: Patient, before: Look | None = None, *, own: bool = True) -> Facts:
+async def survey(target: Target, before: Snapshot | None = None, *, own: bool = True) -> Facts:
     """Everything that can be seen now, beside what was seen `before`.
 
     Without `own` the streams of the mesh itself are only counted: reading many letters takes time.
@@ -60,49 +60,49 @@ async def look(patient: Patient, before: Look | None = None, *, own: bool = True
     Raises:
         SettingsError: credentials or certificates cannot be read.
     """
-    server = Server(url=without_userinfo(patient.nats.url))
+    server = Server(url=without_userinfo(target.nats.url))
     async with AsyncExitStack() as stack:
         try:
-            control = await ControlPlane.connect(patient.nats, name=_NAME)
+            control = await ControlPlane.connect(target.nats, name=_NAME)
             stack.push_async_callback(control.close)
-            session = Session(patient.nats, f"{_NAME} services")
+            session = Session(target.nats, f"{_NAME} services")
             stack.push_async_callback(session.close)
             await session.connect(patient=False)
             account = await _account(control)
         except BrokerError as error:
-            return Facts(patient.topology, server, silence=_silence(error))
-        server = _server(session, server.url, tls_asked=wants_tls(patient.nats))
-        looking = _Looking(patient, control, session)
-        return await looking.facts(server, account, before, own=own)
+            return Facts(target.topology, server, broker_problem=_broker_problem(error))
+        server = _server(session, server.url, tls_asked=wants_tls(target.nats))
+        run = _Survey(target, control, session)
+        return await run.facts(server, account, before, own=own)
 
 
-class _Looking:
-    """The parts of one look."""
+class _Survey:
+    """The parts of one survey."""
 
-    def __init__(self, patient: Patient, control: ControlPlane, session: Session) -> None:
-        self._patient = patient
-        self._topology = patient.topology
+    def __init__(self, target: Target, control: ControlPlane, session: Session) -> None:
+        self._target = target
+        self._topology = target.topology
         self._control = control
         self._session = session
-        self._unseen: list[Unseen] = []
+        self._failed_queries: list[FailedQuery] = []
         self._headless: list[str] = []
         self._clocks: dict[str, tuple[float, timedelta]] = {}
         """By server, how much it is ahead, and how long the answer was on its way."""
 
     async def facts(
-        self, server: Server, account: Account | None, before: Look | None, *, own: bool
+        self, server: Server, account: Account | None, before: Snapshot | None, *, own: bool
     ) -> Facts:
         streams, silent = await self._streams()
         names = {service.name for service in self._topology.services}
-        (durables, without_leader), changes, answered, ports, ready = await asyncio.gather(
+        (durables, without_leader), changes, answered, ports, unready = await asyncio.gather(
             self._durables(streams),
             self._changes(silent),
             self._try("services", instances(self._session, names)),
-            monitored(self._patient.monitoring),
-            waiting(self._patient.processes),
+            server_statuses(self._target.monitoring),
+            not_ready(self._target.processes),
         )
-        read = await self._own(streams) if own else NOTHING
-        self._unseen += ports[1]
+        read = await self._own(streams) if own else EMPTY
+        self._failed_queries += ports[1]
         now = replace(
             read,
             at=monotonic(),
@@ -114,12 +114,12 @@ class _Looking:
             silent=silent,
             headless=tuple(sorted(self._headless)),
             instances=answered,
-            waiting=ready,
-            monitored=ports[0],
+            not_ready=unready,
+            server_statuses=ports[0],
             clocks={name: ahead for name, (ahead, _) in self._clocks.items()},
-            unseen=tuple(self._unseen),
+            failed_queries=tuple(self._failed_queries),
         )
-        production = bool(server.cluster) or self._patient.provision == "verify"
+        production = bool(server.cluster) or self._target.provision == "verify"
         return Facts(
             self._topology,
             server,
@@ -133,7 +133,9 @@ class _Looking:
         """Every declared stream that answers; and those that are there and do not, and how."""
         names = [stream.name for stream in self._topology.streams]
         answers = await asyncio.gather(*map(self._stream, names))
-        silent = {n: told for n, told in zip(names, answers, strict=True) if isinstance(told, str)}
+        silent = {
+            n: reason for n, reason in zip(names, answers, strict=True) if isinstance(reason, str)
+        }
         found = {n: i for n, i in zip(names, answers, strict=True) if isinstance(i, StreamInfo)}
         return found, silent
 
@@ -196,26 +198,26 @@ class _Looking:
         planned = await self._try("drift", provision.plan(self._control, topology))
         return planned.changes if planned else ()
 
-    async def _own(self, streams: Mapping[str, StreamInfo]) -> Look:
+    async def _own(self, streams: Mapping[str, StreamInfo]) -> Snapshot:
         """What lies in the streams of the mesh itself."""
         control = self._control
         letters, lanes, refusals = await asyncio.gather(
-            self._try("dead letters", letterbox.faults(control, streams.get(DEADLETTERS))),
-            self._try("lanes", letterbox.lanes(control, streams.get(LANES))),
-            self._try("refusals", letterbox.refusals(control, streams.get(REFUSALS))),
+            self._try("dead letters", own_streams.faults(control, streams.get(DEADLETTERS))),
+            self._try("lanes", own_streams.lanes(control, streams.get(LANES))),
+            self._try("refusals", own_streams.refusals(control, streams.get(REFUSALS))),
         )
-        return replace(NOTHING, letters=letters or (), lanes=lanes or (), refusals=refusals or {})
+        return replace(EMPTY, letters=letters or (), lanes=lanes or (), refusals=refusals or {})
 
-    async def _try(self, what: str, asking: Awaitable[_T]) -> _T | None:
+    async def _try(self, what: str, query: Awaitable[_T]) -> _T | None:
         """What was asked for; None, with a note of it, when it cannot be seen."""
         try:
-            return await asking
+            return await query
         except BrokerError as error:
             self._note(what, error)
         except (nats.errors.Error, TimeoutError, OSError) as error:
-            self._unseen.append(Unseen(what, str(error) or type(error).__name__))
+            self._failed_queries.append(FailedQuery(what, str(error) or type(error).__name__))
         except msgspec.ValidationError as error:
-            self._unseen.append(Unseen(what, f"the answer is not understood: {error}"))
+            self._failed_queries.append(FailedQuery(what, f"the answer is not understood: {error}"))
         return None
 
     def _note(self, what: str, error: BrokerError) -> None:
@@ -224,7 +226,7 @@ class _Looking:
             self._headless.append(what)
         else:
             denied = _DENIED in error.message
-            self._unseen.append(Unseen(what, error.message, denied=denied))
+            self._failed_queries.append(FailedQuery(what, error.message, denied=denied))
 
 
 def ahead(at: datetime, asked: datetime, answered: datetime) -> float:
@@ -255,15 +257,15 @@ def _headless(error: BrokerError) -> bool:
     return isinstance(error, ApiError) and error.err_code == _UNAVAILABLE
 
 
-def _silence(error: BrokerError) -> Silence:
+def _broker_problem(error: BrokerError) -> BrokerProblem:
     if isinstance(error, BrokerUnreachable):
         # the cause alone: the sentence around it is ours
-        return Silence("absent", error.message.partition("(")[2].rpartition(")")[0])
+        return BrokerProblem("absent", error.message.partition("(")[2].rpartition(")")[0])
     if isinstance(error.__cause__, nats.errors.NoRespondersError):
-        return Silence("no JetStream", "nobody answers $JS.API.INFO")
+        return BrokerProblem("no JetStream", "nobody answers $JS.API.INFO")
     if isinstance(error, ApiError) and error.err_code in _NOT_ENABLED:
-        return Silence("no JetStream", error.description)
-    return Silence("old" if "too old" in error.message else "refuses", error.message)
+        return BrokerProblem("no JetStream", error.description)
+    return BrokerProblem("old" if "too old" in error.message else "refuses", error.message)
 
 
 def _server(session: Session, url: str, *, tls_asked: bool) -> Server:

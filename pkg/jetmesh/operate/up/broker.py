@@ -87,7 +87,7 @@ class Broker:
             self._process = subprocess.Popen(  # noqa: S603 - our own arguments
                 self._command(), stdout=log, stderr=log, start_new_session=True
             )
-        self._wait_until_it_answers()
+        self._wait_until_ready()
 
     def stop(self, timeout: float = 10.0) -> None:
         """Ask it to end, as an operator would; kill it when it does not."""
@@ -116,12 +116,12 @@ class Broker:
         command += ["-p", str(self.port)]
         return command + (["-c", str(self.config)] if self.config else [])
 
-    def _wait_until_it_answers(self) -> None:
+    def _wait_until_ready(self) -> None:
         deadline = time.monotonic() + _START_SECONDS
         while time.monotonic() < deadline:
             if self.poll() is not None:
                 break
-            if _answers(self.host, self.port):
+            if _is_ready(self.host, self.port):
                 return
             time.sleep(0.01)
         self.kill()
@@ -175,7 +175,7 @@ def free_port(host: str = "127.0.0.1") -> int:
         return port
 
 
-def _answers(host: str, port: int) -> bool:
+def _is_ready(host: str, port: int) -> bool:
     try:
         with socket.create_connection((host, port), timeout=_GREETING_SECONDS) as connection:
             line = connection.makefile("rb").readline()

@@ -22,7 +22,7 @@ _FIRST_PAUSE: Final = 0.25
 _LONGEST_PAUSE: Final = 10.0
 _HEALTHY_SECONDS: Final = 20.0
 """Who lived so long starts again without a longer pause than the first time."""
-_LOOK_SECONDS: Final = 0.05
+_PROBE_SECONDS: Final = 0.05
 _ANSWER_SECONDS: Final = 1.0
 
 
@@ -130,7 +130,7 @@ class Child:
     async def _probe(self) -> None:
         self.problem = "starting"
         while self.problem:
-            await asyncio.sleep(_LOOK_SECONDS)
+            await asyncio.sleep(_PROBE_SECONDS)
             self.problem = await _problem(self.program.url, self.program.probe)
         self.ready_after = monotonic() - self._started_at
         self._on_change()

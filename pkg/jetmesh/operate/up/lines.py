@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from jetmesh.privacy.mask import printable
+
 RESET: Final = "\x1b[0m"
 
 _colour = re.compile(r"(\x1b\[[0-9;]{0,20}m)")
@@ -17,15 +19,6 @@ def clean(line: str, *, colours: bool) -> str:
         return line
     parts = _colour.split(line)
     kept = parts[1::2] if colours else [""] * (len(parts) // 2)
-    texts = [printable(text) for text in parts[::2]]
+    texts = [printable(text, keep="\t") for text in parts[::2]]
     joined = "".join(text + colour for text, colour in zip(texts, [*kept, ""], strict=True))
     return joined + RESET if any(kept) else joined
-
-
-def printable(text: str) -> str:
-    """`text` with everything that a terminal might obey written out, except tabs."""
-    if text.isprintable():
-        return text
-    return "".join(
-        c if c.isprintable() or c == "\t" else c.encode("unicode_escape").decode() for c in text
-    )

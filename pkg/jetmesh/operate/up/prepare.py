@@ -33,7 +33,7 @@ class PreparedSandbox(Struct):
     title: str
 
 
-class Entrance(Struct):
+class ExternalEvent(Struct):
     """An event that comes from outside."""
 
     subject: str
@@ -49,7 +49,7 @@ class Prepared(Struct):
     """Seconds that a service has to end."""
     services: list[PreparedService]
     sandboxes: list[PreparedSandbox]
-    entrances: list[Entrance]
+    external_events: list[ExternalEvent]
     environment: dict[str, str]
     """Variables for everyone, with `{name}` for the address of a service."""
 
@@ -86,8 +86,8 @@ def _described(whole: Whole) -> Prepared:
             PreparedSandbox(s.name, dict(s.ports), dict(s.environment), s.title)
             for s in whole.system.sandboxes
         ],
-        entrances=[
-            Entrance(spec.subject, spec.key or "")
+        external_events=[
+            ExternalEvent(spec.subject, spec.key or "")
             for spec in topology.events
             if spec not in topology.owners
         ],

@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Final
 from rich.console import Console
 from rich.text import Text
 
-from jetmesh.operate.up.lines import clean, printable
-from jetmesh.operate.up.prepare import Entrance
+from jetmesh.operate.up.lines import clean
+from jetmesh.operate.up.prepare import ExternalEvent
+from jetmesh.privacy.mask import printable
 
 if TYPE_CHECKING:
     from jetmesh.operate.up.child import Child
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 OWN: Final = "jetmesh"
 _COLOURS: Final = ("cyan", "magenta", "blue", "yellow", "green", "bright_cyan", "bright_magenta")
 _LED: Final = ("good", "invalid", "declined")
-_EXAMPLES: Final = 3
+_MOST_EXAMPLES: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +58,9 @@ class Screen:
     def line(self, name: str, text: str) -> None:
         """Show one line that a process wrote."""
         prefix = (f"{name:<{self._width}} │ ", self._styles.get(name, ""))
-        shown = Text.assemble(prefix, Text.from_ansi(clean(text, colours=self.in_terminal)))
+        line = Text.assemble(prefix, Text.from_ansi(clean(text, colours=self.in_terminal)))
         with contextlib.suppress(OSError):  # a terminal that was closed
-            self.console.print(shown)
+            self.console.print(line)
 
     def say(self, text: str) -> None:
         """Show one line of our own."""
@@ -78,7 +79,7 @@ class Screen:
             yield
 
     def welcome(
-        self, title: str, addresses: Sequence[Address], nats_url: str, tries: Sequence[Try]
+        self, title: str, addresses: Sequence[Address], nats_url: str, examples: Sequence[Example]
     ) -> None:
         """Show every address, and what to try."""
         out = self.console
@@ -93,13 +94,13 @@ class Screen:
         out.print()
         out.print(Text("Try it in another terminal:", style="bold"))
         out.print(f"  export NATS_URL={nats_url}")
-        for each in tries:
+        for each in examples:
             out.print(Text(f"  # {each.title}", style="dim"))
             out.print(Text(f"  {each.nats}"))
             out.print(Text(f"  {each.jetmesh}"))
-        if tries and tries[0].key:
+        if examples and examples[0].key:
             out.print(Text("  # the story of the first one", style="dim"))
-            out.print(Text(f"  {own_command()} trace {shlex.quote(tries[0].key)}"))
+            out.print(Text(f"  {own_command()} trace {shlex.quote(examples[0].key)}"))
         out.print()
         out.print(Text("Ctrl-C ends everything; what is stored stays for the next time.", "dim"))
         out.print()
@@ -136,7 +137,7 @@ class _Progress:
 
 
 @dataclass(frozen=True, slots=True)
-class Try:
+class Example:
     """One example to publish, in both ways."""
 
     title: str
@@ -145,14 +146,19 @@ class Try:
     key: str
 
 
-def tries(root: Path, entrances: Sequence[Entrance]) -> list[Try]:
+def examples(root: Path, external_events: Sequence[ExternalEvent]) -> list[Example]:
     """Examples of what may come in: `examples/<domain>/*.json`, good, invalid, declined first."""
-    found: list[Try] = []
-    for entrance in entrances:
-        directory = root / "examples" / entrance.subject.partition(".")[0]
+    found: list[Example] = []
+    for event in external_events:
+        directory = root / "examples" / event.subject.partition(".")[0]
         files = [f for f in directory.glob("*.json") if "{{" not in f.read_text(encoding="utf-8")]
-        files.sort(key=lambda f: (_LED.index(f.stem) if f.stem in _LED else len(_LED), f.stem))
-        found += [_try(root, entrance, file) for file in files[:_EXAMPLES]]
+        files.sort(
+            key=lambda f: (
+                _LED.index(f.stem) if f.stem in _LED else len(_LED),
+                f.stem,
+            )
+        )
+        found += [_example(root, event, file) for file in files[:_MOST_EXAMPLES]]
     return found
 
 
@@ -167,15 +173,15 @@ def own_command() -> str:
     return shlex.quote(os.path.relpath(called))
 
 
-def _try(root: Path, entrance: Entrance, file: Path) -> Try:
+def _example(root: Path, event: ExternalEvent, file: Path) -> Example:
     path = shlex.quote(os.path.relpath(file, root))
     try:
-        key = str(json.loads(file.read_bytes()).get(entrance.key, ""))
+        key = str(json.loads(file.read_bytes()).get(event.key, ""))
     except (ValueError, AttributeError):
         key = ""
-    return Try(
+    return Example(
         title=file.stem.replace("-", " "),
-        nats=f'nats pub {entrance.subject} "$(cat {path})"',
-        jetmesh=f"{own_command()} publish {entrance.subject} {path}",
+        nats=f'nats pub {event.subject} "$(cat {path})"',
+        jetmesh=f"{own_command()} publish {event.subject} {path}",
         key=key,
     )

@@ -23,7 +23,7 @@ from jetmesh.operate.up.child import Child, Program, leash_prefix, leashed
 from jetmesh.operate.up.ports import Ports, is_free
 from jetmesh.operate.up.prepare import Prepared
 from jetmesh.operate.up.programs import programs
-from jetmesh.operate.up.screen import Address, Screen, tries
+from jetmesh.operate.up.screen import Address, Screen, examples
 from jetmesh.operate.up.upfile import BrokerAddress, Running, Up
 
 _T = TypeVar("_T")
@@ -52,8 +52,8 @@ def up(project: Project, options: Options, screen: Screen) -> int:
     Raises:
         JetmeshError: it cannot be started; nothing is left running.
     """
-    with upfile.held(project.state):
-        left = upfile.end_left_overs(project.state)
+    with upfile.locked(project.state):
+        left = upfile.end_orphans(project.state)
         if left:
             screen.say(f"ended what a killed mesh had left running: {', '.join(left)}")
         try:
@@ -133,7 +133,7 @@ class Supervisor:
             process.kill()
             raise
         if process.returncode:
-            raise JetmeshError(_told(problem))
+            raise JetmeshError(_last_words(problem))
         return msgspec.json.decode(printed, type=Prepared)
 
     def _make(self, prepared: Prepared) -> None:
@@ -204,7 +204,7 @@ class Supervisor:
             f"{prepared.name} is up, ready after {monotonic() - self._began:.1f} s",
             addresses,
             self._broker.url,
-            tries(self._project.root, prepared.entrances),
+            examples(self._project.root, prepared.external_events),
         )
 
     # the end
@@ -289,7 +289,7 @@ class Supervisor:
         return port or self._ports.take(_BROKER_PORT)
 
 
-def _told(problem: bytes) -> str:
+def _last_words(problem: bytes) -> str:
     """What a process that failed said last: its sentences, or the end of a traceback."""
     text = problem.decode(errors="replace").strip()
     lines = text.splitlines() or ["The system cannot be prepared."]

@@ -24,7 +24,7 @@ from jetmesh.errors import JetmeshError, UsageError
 
 _PROCESSES: Final = Path("/proc")
 _PATIENCE_SECONDS: Final = 0.5
-"""Somebody who only looks holds the lock for an instant."""
+"""Somebody who only reads holds the lock for an instant."""
 
 
 class AlreadyUp(JetmeshError):  # noqa: N818 - a state of the world
@@ -107,7 +107,7 @@ def supervisor(state: Path) -> int:
 
 
 @contextmanager
-def held(state: Path) -> Iterator[None]:
+def locked(state: Path) -> Iterator[None]:
     """Hold the lock of this project for the block.
 
     Raises:
@@ -131,7 +131,7 @@ def held(state: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def end_left_overs(state: Path, *, within: float = 5.0) -> list[str]:
+def end_orphans(state: Path, *, within: float = 5.0) -> list[str]:
     """End what a supervisor that was killed left behind, and say what that was.
 
     Only with the lock held: nobody else is responsible for these processes any more.
@@ -174,8 +174,8 @@ def _is(pid: int, word: str) -> bool:
         except OSError:
             return False
     command = ["ps", "-o", "args=", "-p", str(pid)]
-    shown = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own arguments
-    return word in shown.stdout
+    listing = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own arguments
+    return word in listing.stdout
 
 
 def _up(state: Path) -> Path:

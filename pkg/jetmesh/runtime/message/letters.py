@@ -75,7 +75,8 @@ def without_payload(letter: Message) -> Message:
 def retry_later(delivered: Delivered, error: BaseException, text: str, at: datetime) -> Message:
     """The original bytes for the handler's lane, delivered at a time.
 
-    Its id names this delivery: sent twice it is one retry, and the next failure is another.
+    `text` is what `error` says, masked. The id names this delivery: sent twice it is one retry,
+    and the next failure is another.
     """
     handler, origin = delivered.durable.handler, delivered.origin
     stream = LANES if delivered.on_lane else origin.stream

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from jetmesh.errors import ContractViolation, JetmeshError, UsageError
-from jetmesh.operate.deadletters.desk import told
-from jetmesh.operate.deadletters.letter import Letter, Note, Selection, Wanted, number_of
+from jetmesh.operate.deadletters.desk import describe
+from jetmesh.operate.deadletters.letter import Letter, Note, Selection, Selector, number_of
 from jetmesh.operate.deadletters.render import state_of
 from jetmesh.transport.control import StoredMessage
 
@@ -65,28 +65,28 @@ def test_a_time_that_cannot_be_placed_is_when_the_letter_was_stored(text: str) -
 
 
 @pytest.mark.parametrize(
-    ("wanted", "subject"),
+    ("selector", "subject"),
     [
-        (Wanted(), "deadletters.*.*.*"),
-        (Wanted(service="pay"), "deadletters.pay.*.*"),
-        (Wanted(handler="charge", key="a.b *"), "deadletters.*.charge.a%2Eb%20%2A"),
-        (Wanted(service="*.>"), "deadletters.%2A%2E%3E.*.*"),
+        (Selector(), "deadletters.*.*.*"),
+        (Selector(service="pay"), "deadletters.pay.*.*"),
+        (Selector(handler="charge", key="a.b *"), "deadletters.*.charge.a%2Eb%20%2A"),
+        (Selector(service="*.>"), "deadletters.%2A%2E%3E.*.*"),
     ],
 )
-def test_what_is_wanted_is_one_subject_filter(wanted: Wanted, subject: str) -> None:
-    assert wanted.subject == subject
+def test_what_is_wanted_is_one_subject_filter(selector: Selector, subject: str) -> None:
+    assert selector.subject == subject
 
 
 def test_a_key_that_no_event_can_have_is_refused() -> None:
     with pytest.raises(ContractViolation, match="the key has 300 bytes"):
-        _ = Wanted(key="k" * 300).subject
+        _ = Selector(key="k" * 300).subject
 
 
 def test_the_beginning_of_a_fingerprint_is_enough() -> None:
-    assert Wanted(fingerprint="3f2a").takes(letter())
-    assert not Wanted(fingerprint="4").takes(letter())
-    assert not Wanted()
-    assert Wanted(fingerprint="3")
+    assert Selector(fingerprint="3f2a").matches(letter())
+    assert not Selector(fingerprint="4").matches(letter())
+    assert not Selector()
+    assert Selector(fingerprint="3")
 
 
 def test_letters_are_grouped_by_fault_with_the_newest_as_example() -> None:
@@ -98,7 +98,7 @@ def test_letters_are_grouped_by_fault_with_the_newest_as_example() -> None:
     first, second = selection.faults()
     assert (first.count, first.counts["open"], first.example.sequence) == (2, 2, 17)
     assert (first.oldest, first.newest) == (NOON, NOON + timedelta(hours=1))
-    assert (second.error, second.counts["replayed"]) == ("KeyError", 1)
+    assert (second.example.error, second.counts["replayed"]) == ("KeyError", 1)
     assert [*selection.sequences] == [17, 18, 19]
 
 
@@ -109,7 +109,7 @@ def test_what_was_run_counts_more_than_what_was_dropped() -> None:
 
 
 def test_a_note_is_part_of_a_sentence() -> None:
-    assert told(note(why="gateway repaired", corrected=True)) == (
+    assert describe(note(why="gateway repaired", corrected=True)) == (
         "replayed with a corrected payload by ana@desk on 2026-01-01 at 12:00:00 UTC "
         "(gateway repaired)"
     )

@@ -11,7 +11,7 @@ from msgspec import Meta, Struct
 
 from jetmesh import event
 from jetmesh.declare import EventSpec, spec_of
-from jetmesh.operate.deadletters.payload import shown
+from jetmesh.operate.deadletters.payload import render
 
 Token = Annotated[str, Meta(extra={"sensitive": True})]
 
@@ -41,7 +41,7 @@ def order(**more: object) -> dict[str, object]:
 
 def test_sensitive_fields_are_masked_and_the_rest_is_laid_out() -> None:
     payload = json.dumps(order(pin=4711, note="Sample Customer paid with tok_one", new=[1, None]))
-    found = shown(payload.encode(), spec())
+    found = render(payload.encode(), spec())
     assert found.kind == "JSON"
     assert json.loads(found.text) == {
         "order_id": "p-1",
@@ -57,14 +57,14 @@ def test_sensitive_fields_are_masked_and_the_rest_is_laid_out() -> None:
 def test_fields_are_masked_although_the_contract_is_broken() -> None:
     """That is why it is a dead letter."""
     payload = json.dumps({"token": "tok_one", "customer": {"name": ["Sample Customer"]}})
-    assert json.loads(shown(payload.encode(), spec()).text) == {
+    assert json.loads(render(payload.encode(), spec()).text) == {
         "token": "•••",
         "customer": {"name": ["•••"]},
     }
 
 
 def test_without_a_contract_addresses_are_masked() -> None:
-    found = shown(b'{"any": "write to customer@example.test", "token": "tok_one"}', None)
+    found = render(b'{"any": "write to customer@example.test", "token": "tok_one"}', None)
     assert json.loads(found.text) == {"any": "write to •••", "token": "tok_one"}
 
 
@@ -83,24 +83,24 @@ def test_without_a_contract_addresses_are_masked() -> None:
 def test_what_only_looks_like_json_keeps_its_names_and_loses_its_values(
     payload: bytes, text: str
 ) -> None:
-    assert shown(payload, spec()) == ("text", text, 0)
+    assert render(payload, spec()) == ("text", text, 0)
 
 
 @pytest.mark.parametrize("payload", [b"\xff\x00\x80abc", b"\x1b[2Jcleared", b"a\x00b"])
 def test_what_is_no_text_is_shown_as_bytes(payload: bytes) -> None:
-    assert shown(payload, spec()) == ("bytes", payload.hex(" "), 0)
+    assert render(payload, spec()) == ("bytes", payload.hex(" "), 0)
 
 
 def test_an_empty_payload_is_told_so() -> None:
-    assert shown(b"", spec()).kind == "empty"
+    assert render(b"", spec()).kind == "empty"
 
 
 def test_of_a_large_payload_the_beginning_is_shown() -> None:
-    bytes_ = shown(b"\xff" * 900_000, spec())
+    bytes_ = render(b"\xff" * 900_000, spec())
     assert (len(bytes_.text.splitlines()), bytes_.left_out) == (32, 900_000 - 512)
-    text = shown(b"x" * 900_000, spec())
+    text = render(b"x" * 900_000, spec())
     assert (len(text.text), text.left_out) == (16_000, 884_000)
-    large = shown(json.dumps(order(note="y" * 900_000)).encode(), spec())
+    large = render(json.dumps(order(note="y" * 900_000)).encode(), spec())
     assert len(large.text) == 16_000
     assert large.left_out > 880_000
 
@@ -109,7 +109,7 @@ def test_no_payload_costs_seconds() -> None:
     """Nesting without end, thousands of secrets, quotes without end."""
     began = time.perf_counter()
     many = json.dumps([order(token=f"tok_{n}", note=f"n-{n}") for n in range(5_000)]).encode()
-    assert "tok_4999" not in shown(b'{"order_id": ' + many + b"}", spec()).text
+    assert "tok_4999" not in render(b'{"order_id": ' + many + b"}", spec()).text
     for payload in (b"[" * 100_000, b'{"' * 400_000, b"{'\\" * 300_000, b'{"a":' * 900):
-        assert shown(payload, spec()).text
+        assert render(payload, spec()).text
     assert time.perf_counter() - began < 5

@@ -7,10 +7,10 @@ from datetime import timedelta
 
 from rich.text import Text
 
-from jetmesh.operate.deadletters import render as screen
+from jetmesh.operate.deadletters import render
 from jetmesh.operate.deadletters.letter import Selection
-from jetmesh.operate.deadletters.payload import Shown
-from jetmesh.operate.deadletters.store import Chapter
+from jetmesh.operate.deadletters.payload import PayloadView
+from jetmesh.operate.deadletters.store import HistoryEntry
 from tests.unit.operate.deadletters.test_letter import NOON, letter, note
 
 SAME = "fingerprint 3f2a9c01b7de"
@@ -25,7 +25,7 @@ def test_faults_name_the_place_the_span_and_what_to_do_next() -> None:
     late = (NOON + timedelta(minutes=5)).isoformat()
     selection.add(letter(17, where="shop/pay.py:88 in charge", message="no luck"))
     selection.add(letter(18, where="shop/pay.py:88 in charge", message="no luck", failed_at=late))
-    assert plain(screen.faults(selection, every=False)) == [
+    assert plain(render.faults(selection, every=False)) == [
         "        2  pay.charge  ValueError  at shop/pay.py:88 in charge",
         "           no luck",
         f"           2026-01-01 12:00:00 to 12:05:00 UTC, newest DEADLETTERS:18, key p-1, {SAME}",
@@ -40,30 +40,30 @@ def test_with_all_each_fault_says_what_was_done() -> None:
     selection = Selection()
     selection.add(letter(17), "replayed")
     selection.add(letter(18), "dropped")
-    shown = plain(screen.faults(selection, every=True))
+    shown = plain(render.faults(selection, every=True))
     assert "           1 replayed, 1 dropped" in shown
     assert "2 letters of 1 fault." in shown
     assert not any("replay --fingerprint" in line for line in shown)
 
 
 def test_nothing_is_told_too() -> None:
-    assert plain(screen.faults(Selection(), every=False)) == ["No dead letter is open."]
-    assert plain(screen.faults(Selection(), every=True)) == ["There are no dead letters."]
+    assert plain(render.faults(Selection(), every=False)) == ["No dead letter is open."]
+    assert plain(render.faults(Selection(), every=True)) == ["There are no dead letters."]
 
 
 def test_one_letter_shows_headers_payload_and_story() -> None:
     first, second = letter(17), letter(30, replays="1", error="KeyError", attempts="3")
-    chapters = [
-        Chapter(first, (note(lane_sequence=40, why="gateway repaired"),)),
-        Chapter(second, ()),
+    entries = [
+        HistoryEntry(first, (note(lane_sequence=40, why="gateway repaired"),)),
+        HistoryEntry(second, ()),
     ]
-    payload = Shown("JSON", '{\n  "a": 1\n}')
-    shown = plain(screen.one(chapters, second, payload, known=True))
+    payload = PayloadView("JSON", '{\n  "a": 1\n}')
+    shown = plain(render.details(entries, second, payload, known=True))
     assert shown[0] == "DEADLETTERS:30  open"
     assert "  Jetmesh-Sequence     5" in shown
     assert "Payload  without what its contract marks as sensitive" in shown
     assert '    "a": 1' in shown
-    assert plain(screen.history(chapters, second, "")) == [
+    assert plain(render.history(entries, second, "")) == [
         "  2026-01-01 12:00:00  DEADLETTERS:17  ValueError:  (0 attempts)",
         "    replayed by ana@desk on 2026-01-01 at 12:00:00 UTC (gateway repaired), as LANES:40",
         "  2026-01-01 12:00:00  DEADLETTERS:30  KeyError:  (3 attempts)  this letter",
@@ -72,10 +72,10 @@ def test_one_letter_shows_headers_payload_and_story() -> None:
 
 
 def test_a_replayed_letter_says_whether_it_still_waits() -> None:
-    chapters = [Chapter(letter(), (note(),))]
-    waits = plain(screen.history(chapters, letter(), "it waits as LANES:40"))
+    entries = [HistoryEntry(letter(), (note(),))]
+    waits = plain(render.history(entries, letter(), "it waits as LANES:40"))
     assert waits[-1] == "    it waits as LANES:40"
-    over = plain(screen.history(chapters, letter(), ""))
+    over = plain(render.history(entries, letter(), ""))
     assert over[-1] == "    it has its verdict, and there is no newer letter"
 
 
@@ -90,20 +90,20 @@ def test_nothing_of_a_letter_is_obeyed_by_a_terminal() -> None:
     )
     selection = Selection()
     selection.add(odd)
-    chapters = [Chapter(odd, (note(why=rude),))]
+    entries = [HistoryEntry(odd, (note(why=rude),))]
     lines = [
-        *screen.faults(selection, every=True),
-        *screen.summary(selection),
-        screen.one_line(odd, "open"),
-        *screen.one(chapters, odd, Shown("text", rude), known=False),
-        *screen.history(chapters, odd, ""),
+        *render.faults(selection, every=True),
+        *render.summary(selection),
+        render.one_line(odd, "open"),
+        *render.details(entries, odd, PayloadView("text", rude), known=False),
+        *render.history(entries, odd, ""),
     ]
     assert [line for line in plain(lines) if not line.isprintable()] == []
 
 
 def test_addresses_in_headers_are_masked() -> None:
-    chapters = [Chapter(letter(by="customer@example.test"), ())]
-    shown = plain(screen.one(chapters, chapters[0].letter, Shown("empty", ""), known=True))
+    entries = [HistoryEntry(letter(by="customer@example.test"), ())]
+    shown = plain(render.details(entries, entries[0].letter, PayloadView("empty", ""), known=True))
     assert any(line.endswith("•••") for line in shown)
     assert not any("example.test" in line for line in shown)
 
@@ -112,6 +112,6 @@ def test_the_summary_before_a_change_is_short() -> None:
     selection = Selection()
     for number in range(15):
         selection.add(letter(number + 1, error=f"Error{number}"))
-    lines = plain(screen.summary(selection))
+    lines = plain(render.summary(selection))
     assert len(lines) == 11
     assert lines[-1].endswith("and 5 faults more")

@@ -12,7 +12,7 @@ from msgspec.structs import replace as changed
 
 from jetmesh import Service, event
 from jetmesh.declare import Topology, derive
-from jetmesh.operate.doctor.facts import Facts, Look, Server
+from jetmesh.operate.doctor.facts import Facts, Server, Snapshot
 from jetmesh.operate.doctor.responses import (
     Account,
     Cluster,
@@ -98,7 +98,7 @@ def instance(**values: Any) -> Instance:
     )
 
 
-def a_look(declared: Topology | None = None, at: float = 5.0, **values: Any) -> Look:
+def snapshot(declared: Topology | None = None, at: float = 5.0, **values: Any) -> Snapshot:
     """Everything declared is there and well."""
     declared = declared or topology()
     infos = {(d.stream, d.name): durable((d.stream, d.name)) for d in declared.durables}
@@ -110,7 +110,7 @@ def a_look(declared: Topology | None = None, at: float = 5.0, **values: Any) -> 
         "instances": (instance(),),
         **values,
     }
-    return Look(at=at, taken_at=NOON, **given)
+    return Snapshot(at=at, taken_at=NOON, **given)
 
 
 def facts(
@@ -123,8 +123,8 @@ def facts(
         **{
             "topology": declared,
             "server": server,
-            "now": a_look(declared, **(now or {})),
-            "before": a_look(declared, at=0.0, **(before or {})),
+            "now": snapshot(declared, **(now or {})),
+            "before": snapshot(declared, at=0.0, **(before or {})),
             **values,
         }
     )

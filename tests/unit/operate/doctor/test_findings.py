@@ -8,17 +8,17 @@ from typing import Any
 
 import pytest
 
+from jetmesh.operate.deadletters.letter import Group
 from jetmesh.operate.doctor.diagnosis import AREAS, findings
 from jetmesh.operate.doctor.facts import (
+    BrokerProblem,
     Facts,
+    FailedQuery,
     Lane,
-    LetterGroup,
-    Look,
-    Monitored,
+    QuarantineMark,
     Server,
-    Silence,
-    Suspect,
-    Unseen,
+    ServerStatus,
+    Snapshot,
 )
 from jetmesh.operate.doctor.finding import SEVERITIES, Finding
 from jetmesh.operate.doctor.responses import (
@@ -39,6 +39,7 @@ from jetmesh.operate.doctor.responses import (
 )
 from jetmesh.protocol.streams import DEADLETTERS
 from jetmesh.transport.provision import Change, Field
+from tests.unit.operate.deadletters.test_letter import letter
 from tests.unit.operate.doctor.doctored import (
     DURABLE,
     ID,
@@ -60,13 +61,13 @@ NOBODY: dict[str, Any] = {"instances": ()}
 
 
 def silent(kind: Any) -> Callable[[], Facts]:
-    return lambda: facts(silence=Silence(kind, "because"))
+    return lambda: facts(broker_problem=BrokerProblem(kind, "because"))
 
 
-def monitored(config: JetStreamConfig, used: int = 0, unhealthy: str = "") -> Facts:
+def server_statuses(config: JetStreamConfig, used: int = 0, unhealthy: str = "") -> Facts:
     jetstream = JetStream(config, JetStreamStats(used))
-    port = Monitored("http://a:8222", Varz("a", jetstream=jetstream), unhealthy)
-    return facts({"monitored": (port,)}, production=True)
+    port = ServerStatus("http://a:8222", Varz("a", jetstream=jetstream), unhealthy)
+    return facts({"server_statuses": (port,)}, production=True)
 
 
 def account(**used: Any) -> Facts:
@@ -90,9 +91,9 @@ def missing(kind: Any, *names: str) -> tuple[Change, ...]:
     return tuple(Change("create", kind, name) for name in names)
 
 
-def group(sequence: int, fingerprint: str = "f1") -> LetterGroup:
-    fault = ("desk", "take", "ValueError", "shop/desk.py:8 in take", "no shelf")
-    return LetterGroup(fingerprint, *fault, 3, NOON, sequence)
+def group(sequence: int, fingerprint: str = "f1") -> Group:
+    fault = {"where": "shop/desk.py:8 in take", "message": "no shelf", "fingerprint": fingerprint}
+    return Group(letter(sequence, "deadletters.desk.take.p-1", **fault), NOON, {"open": 3})
 
 
 def on_lane(**values: Any) -> Facts:
@@ -107,14 +108,16 @@ CASES: dict[str, Callable[[], Facts]] = {
     "broker-old": silent("old"),
     "jetstream-off": silent("no JetStream"),
     "no-quorum": lambda: facts({"account": None}),
-    "not-permitted": lambda: facts({"unseen": (Unseen("services", "no", denied=True),)}),
-    "unseen": lambda: facts({"unseen": (Unseen("services", "no answer"),)}),
-    "server-unhealthy": lambda: monitored(JetStreamConfig(sync_always=True), 0, "no leader"),
-    "sync-late": lambda: monitored(JetStreamConfig(sync_interval=2 * MINUTE_NS)),
-    "sync-short": lambda: monitored(JetStreamConfig(sync_interval=1_000_000_000)),
+    "not-permitted": lambda: facts(
+        {"failed_queries": (FailedQuery("services", "no", denied=True),)}
+    ),
+    "unseen": lambda: facts({"failed_queries": (FailedQuery("services", "no answer"),)}),
+    "server-unhealthy": lambda: server_statuses(JetStreamConfig(sync_always=True), 0, "no leader"),
+    "sync-late": lambda: server_statuses(JetStreamConfig(sync_interval=2 * MINUTE_NS)),
+    "sync-short": lambda: server_statuses(JetStreamConfig(sync_interval=1_000_000_000)),
     "sync-unseen": lambda: facts(production=True),
-    "storage-near": lambda: monitored(JetStreamConfig(100, sync_always=True), 80),
-    "storage-full": lambda: monitored(JetStreamConfig(100, sync_always=True), 95),
+    "storage-near": lambda: server_statuses(JetStreamConfig(100, sync_always=True), 80),
+    "storage-full": lambda: server_statuses(JetStreamConfig(100, sync_always=True), 95),
     "account-near": lambda: account(storage=80, limits=Limits(max_storage=100)),
     "account-full": lambda: account(tiers={"R3": Tier(streams=3, limits=Limits(max_streams=3))}),
     "tls-unasked": lambda: facts(server=Server("nats://a", "a", "2.15.1", tls_unasked=True)),
@@ -155,9 +158,9 @@ CASES: dict[str, Callable[[], Facts]] = {
     "dead-letters-grow": lambda: facts({"letters": (group(6),)}),
     "dead-letters": lambda: facts({"letters": (group(5),)}),
     "dead-letters-more": lambda: facts({"letters": tuple(group(5, f"f{n}") for n in range(11))}),
-    "on-lane": lambda: on_lane(waiting=1, later=2, oldest=NOON),
-    "lost-lane": lambda: on_lane(handler="gone", waiting=1),
-    "suspects": lambda: on_lane(suspects=(Suspect("lanes.desk.take.S.1.suspect", 2),)),
+    "on-lane": lambda: on_lane(due=1, scheduled=2, oldest=NOON),
+    "lost-lane": lambda: on_lane(handler="gone", due=1),
+    "suspects": lambda: on_lane(quarantined=(QuarantineMark("lanes.desk.take.S.1.suspect", 2),)),
     "refusals": lambda: facts({"refusals": {"desk.take": 3}}),
 }
 KINDS = [kind for area in AREAS for kind in area.kinds]
@@ -197,8 +200,8 @@ def test_the_worst_comes_first() -> None:
 
 
 def test_nothing_else_is_said_about_a_broker_that_cannot_be_asked() -> None:
-    nothing = Look(at=0.0, taken_at=NOON, account=None)
-    told = facts(silence=Silence("absent", "because"), production=True)
+    nothing = Snapshot(at=0.0, taken_at=NOON, account=None)
+    told = facts(broker_problem=BrokerProblem("absent", "because"), production=True)
     assert codes(findings(replace(told, now=nothing, before=None))) == ["broker-absent"]
 
 
@@ -206,11 +209,11 @@ def test_nothing_else_is_said_about_a_broker_that_cannot_be_asked() -> None:
 
 
 def test_how_often_servers_write_to_disk_matters_only_in_production() -> None:
-    told = monitored(JetStreamConfig(sync_interval=2 * MINUTE_NS))
+    told = server_statuses(JetStreamConfig(sync_interval=2 * MINUTE_NS))
     assert "sync-late" in codes(findings(told))
     assert "sync-late" not in codes(findings(replace(told, production=False)))
     always = JetStreamConfig(sync_interval=2 * MINUTE_NS, sync_always=True)
-    assert codes(findings(monitored(always))) == []
+    assert codes(findings(server_statuses(always))) == []
 
 
 def test_what_a_lost_quorum_leaves_without_an_answer_is_told_with_it() -> None:
@@ -263,12 +266,12 @@ def test_a_dedup_window_need_not_outlive_what_a_policy_cuts_short() -> None:
 
 
 def test_the_service_that_does_not_pull_is_named_with_its_own_words() -> None:
-    waits = {"num_waiting": 0, "num_pending": 12}
+    messages_wait = {"num_waiting": 0, "num_pending": 12}
     failing = instance(endpoints=[Endpoint("take", 3, "ValueError: no shelf")])
-    (finding,) = findings(flow(waits, instances=(failing,)))
+    (finding,) = findings(flow(messages_wait, instances=(failing,)))
     assert finding.sentence == f"Nobody pulls {ID}, where 12 messages wait."
     assert "its last error: ValueError: no shelf" in finding.evidence
-    (finding,) = findings(flow(waits, **NOBODY))
+    (finding,) = findings(flow(messages_wait, **NOBODY))
     assert "no instance of desk answers" in finding.evidence
 
 
@@ -278,9 +281,9 @@ def test_a_service_that_is_at_it_need_not_pull() -> None:
 
 
 def test_one_look_is_not_enough_to_accuse_a_running_service() -> None:
-    waits = flow({"num_waiting": 0, "num_pending": 12})
-    assert codes(findings(waits)) == ["nobody-pulls"]
-    assert codes(findings(replace(waits, before=None))) == []
+    messages_wait = flow({"num_waiting": 0, "num_pending": 12})
+    assert codes(findings(messages_wait)) == ["nobody-pulls"]
+    assert codes(findings(replace(messages_wait, before=None))) == []
 
 
 def test_messages_that_came_just_now_do_not_stand_still() -> None:
@@ -338,7 +341,7 @@ def test_services_that_could_not_be_asked_are_not_called_absent() -> None:
 
 
 def test_a_process_that_waits_says_so_where_it_runs() -> None:
-    now = NOBODY | {"waiting": {"desk": "waiting for the broker"}}
+    now = NOBODY | {"not_ready": {"desk": "waiting for the broker"}}
     (finding,) = findings(facts(now, NOBODY))
     assert finding.evidence == ("its /readyz says: waiting for the broker",)
 
@@ -364,4 +367,4 @@ def test_dead_letters_are_told_with_their_reason_and_what_to_type() -> None:
 
 
 def test_a_mark_alone_is_no_message_on_a_lane() -> None:
-    assert codes(findings(on_lane(suspects=(Suspect("lanes.x", 1),)))) == ["suspects"]
+    assert codes(findings(on_lane(quarantined=(QuarantineMark("lanes.x", 1),)))) == ["suspects"]

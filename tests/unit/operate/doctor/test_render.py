@@ -13,18 +13,18 @@ import msgspec
 import pytest
 from rich.console import Console
 
-from jetmesh.cli.doctor import COULD_NOT_ASK, FINE, FOUND, Options, Rounds, exit_code
+from jetmesh.cli.doctor import BROKER_PROBLEM, OK, PROBLEM_FOUND, Options, Runner, exit_code
 from jetmesh.declare import Policy
-from jetmesh.operate.doctor import render as shown
+from jetmesh.operate.doctor import render as renderer
 from jetmesh.operate.doctor.checks.streams import longest_retry
 from jetmesh.operate.doctor.diagnosis import findings
 from jetmesh.operate.doctor.docs_table import tables
-from jetmesh.operate.doctor.facts import Facts, Silence
+from jetmesh.operate.doctor.facts import BrokerProblem, Facts
 from jetmesh.operate.doctor.finding import Finding
 from jetmesh.operate.doctor.own_streams import by_lane
 from jetmesh.operate.doctor.responses import DurableInfo, Instance
-from jetmesh.operate.doctor.survey import Patient, ahead
-from jetmesh.operate.doctor.words import counted, listed, size, span, waits
+from jetmesh.operate.doctor.survey import Target, ahead
+from jetmesh.operate.humanize import counted, listed, messages_wait, size, span
 from jetmesh.settings import NatsSettings
 from tests.unit.operate.doctor.doctored import NOON, durable, facts, flow, said
 
@@ -34,7 +34,7 @@ WAITS = {"num_waiting": 0, "num_pending": 12}
 
 def told(facts: Facts, found: Sequence[Finding]) -> str:
     console = Console(file=io.StringIO(), width=200, highlight=False)
-    console.print(shown.screen(facts, found))
+    console.print(renderer.render(facts, found))
     return str(console.file.getvalue())  # type: ignore[attr-defined]  # it is the StringIO above
 
 
@@ -79,7 +79,7 @@ def test_what_others_wrote_cannot_move_the_cursor() -> None:
 
 
 def test_a_broker_that_cannot_be_asked_is_not_looked_at() -> None:
-    seen = facts(silence=Silence("absent", "nobody listens"))
+    seen = facts(broker_problem=BrokerProblem("absent", "nobody listens"))
     text = told(seen, findings(seen))
     assert "No broker answers at nats://127.0.0.1:4222." in text
     assert "Looked at" not in text
@@ -87,7 +87,7 @@ def test_a_broker_that_cannot_be_asked_is_not_looked_at() -> None:
 
 def test_json_holds_every_word_of_a_finding() -> None:
     seen = flow(WAITS, instances=())
-    data = json.loads(msgspec.json.encode(shown.data(seen, findings(seen))))
+    data = json.loads(msgspec.json.encode(renderer.as_data(seen, findings(seen))))
     (finding,) = data["findings"]
     assert finding["code"] == "nobody-pulls"
     assert (finding["severity"], finding["about"]) == ("problem", "DOCTORED/desk-take")
@@ -101,25 +101,25 @@ def test_json_holds_every_word_of_a_finding() -> None:
 @pytest.mark.parametrize(
     ("severity", "code", "strict"),
     [
-        ("", FINE, FINE),
-        ("note", FINE, FINE),
-        ("warning", FINE, FOUND),
-        ("problem", FOUND, FOUND),
+        ("", OK, OK),
+        ("note", OK, OK),
+        ("warning", OK, PROBLEM_FOUND),
+        ("problem", PROBLEM_FOUND, PROBLEM_FOUND),
     ],
 )
 def test_the_exit_code_tells_scripts_the_worst(severity: str, code: int, strict: int) -> None:
     found = [Finding("x", severity, "a", "It is.", (), "Do.")] if severity else []  # type: ignore[arg-type]  # as parametrized
     assert exit_code(facts(), found, strict=False) == code
     assert exit_code(facts(), found, strict=True) == strict
-    unasked = facts(silence=Silence("absent", "because"))
-    assert exit_code(unasked, found, strict=False) == COULD_NOT_ASK
+    unasked = facts(broker_problem=BrokerProblem("absent", "because"))
+    assert exit_code(unasked, found, strict=False) == BROKER_PROBLEM
 
 
 def test_watching_a_file_prints_only_what_changed(capsys: pytest.CaptureFixture[str]) -> None:
     options = Options(once=False, interval=5, watch=5, strict=False, as_json=False)
-    rounds = Rounds(Patient(NatsSettings(), facts().topology), options)
+    runner = Runner(Target(NatsSettings(), facts().topology), options)
     for seen in (facts(), facts(), flow(WAITS, instances=()), flow(WAITS, instances=()), facts()):
-        rounds.show_change(seen)
+        runner.print_change(seen)
     text = capsys.readouterr().out
     assert text.count("Looked at") == 3
     assert text.count("All is well") == 2
@@ -127,7 +127,7 @@ def test_watching_a_file_prints_only_what_changed(capsys: pytest.CaptureFixture[
 
 def test_numbers_are_said_as_people_say_them() -> None:
     assert [counted(1, "message"), counted(12034, "message")] == ["1 message", "12,034 messages"]
-    assert [waits(1), waits(2)] == ["1 message waits", "2 messages wait"]
+    assert [messages_wait(1), messages_wait(2)] == ["1 message waits", "2 messages wait"]
     spans = [span(seconds) for seconds in (0, 0.42, 5, 95, 120, 4000, 7200, 200_000)]
     assert spans == ["0 s", "0.42 s", "5 s", "95 s", "2 min", "67 min", "2 h", "2 days"]
     assert [size(count) for count in (0, 512, 3_200_000, 54_900_728_832, 1 << 50)] == [
@@ -171,7 +171,7 @@ def test_what_lies_in_lanes_is_sorted_by_its_subject() -> None:
     }
     found = by_lane(subjects)
     lane, marks = found["desk", "take"]
-    assert (lane.waiting, lane.later, marks) == (3, 1, ["lanes.desk.take.ORDERS.8.suspect"])
+    assert (lane.due, lane.scheduled, marks) == (3, 1, ["lanes.desk.take.ORDERS.8.suspect"])
     assert set(found) == {("desk", "take"), ("other", "read")}
 
 

@@ -39,7 +39,7 @@ def test_only_a_held_lock_is_a_running_mesh(tmp_path: Path) -> None:
     """A file that a killed supervisor left says nothing, whoever has its process id now."""
     upfile.write(tmp_path, made())
     assert upfile.running(tmp_path) is None
-    with upfile.held(tmp_path):
+    with upfile.locked(tmp_path):
         assert upfile.running(tmp_path) == made()
         assert upfile.supervisor(tmp_path) == os.getpid()
     assert upfile.running(tmp_path) is None
@@ -47,16 +47,16 @@ def test_only_a_held_lock_is_a_running_mesh(tmp_path: Path) -> None:
 
 def test_the_lock_is_held_once(tmp_path: Path) -> None:
     with (
-        upfile.held(tmp_path),
+        upfile.locked(tmp_path),
         pytest.raises(AlreadyUp, match=f"process {os.getpid()}"),
-        upfile.held(tmp_path),
+        upfile.locked(tmp_path),
     ):
         pass
 
 
 def test_a_directory_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(UsageError, match="cannot be written"), upfile.held(tmp_path / "file"):
+    with pytest.raises(UsageError, match="cannot be written"), upfile.locked(tmp_path / "file"):
         pass
 
 
@@ -67,7 +67,7 @@ def test_left_overs_are_ended_and_strangers_are_not(tmp_path: Path) -> None:
     stranger = subprocess.Popen(sleeper)
     try:
         upfile.write(tmp_path, made(payments=ours.pid, notifications=stranger.pid))
-        assert upfile.end_left_overs(tmp_path, within=5) == ["payments"]
+        assert upfile.end_orphans(tmp_path, within=5) == ["payments"]
         assert ours.wait(5) == -15
         assert stranger.poll() is None
         assert upfile.read(tmp_path) is None

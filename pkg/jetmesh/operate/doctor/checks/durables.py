@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from jetmesh.operate.doctor.facts import Facts, Watched
+from jetmesh.operate.doctor.facts import DurableStatus, Facts
 from jetmesh.operate.doctor.finding import Finding, Kind
 from jetmesh.operate.doctor.responses import DurableInfo
-from jetmesh.operate.doctor.words import counted, span, waits
+from jetmesh.operate.humanize import counted, messages_wait, span
 
 _LAG_SECONDS: Final = 10
 """A backlog that is worked off faster than this is a burst."""
@@ -88,10 +88,10 @@ def unpulled(facts: Facts) -> Iterator[Finding]:
     """Does somebody pull where something waits?"""
     for each in facts.durables():
         if is_unpulled(facts, each):
-            found = NOBODY_PULLS.found(
-                each.info.id, _since(each, facts), *_witnesses(facts, each), **_words(each)
+            finding = NOBODY_PULLS.finding(
+                each.info.id, _since(each, facts), *_witnesses(facts, each), **_values(each)
             )
-            yield found
+            yield finding
 
 
 def standing(facts: Facts) -> Iterator[Finding]:
@@ -103,11 +103,11 @@ def standing(facts: Facts) -> Iterator[Finding]:
         timeout = each.spec.policy.timeout
         if still > timeout:
             kind = STANDS_STILL if still > each.spec.stall_seconds else SLOW
-            yield kind.found(
+            yield kind.finding(
                 each.info.id,
                 f"{each.info.num_ack_pending:,} without a verdict, timeout is {span(timeout)}",
                 *_witnesses(facts, each),
-                **_words(each),
+                **_values(each),
                 span=span(still),
             )
 
@@ -123,7 +123,7 @@ def lags(facts: Facts) -> Iterator[Finding]:
             rate = grown / facts.elapsed
             seen = f"{grown:+,} in {span(facts.elapsed)}: {handled + rate:,.0f} a second arrive, "
             seen += f"{handled:,.0f} are handled"
-            yield LAG_GROWS.found(each.info.id, seen, _instances(facts, each), **_words(each))
+            yield LAG_GROWS.finding(each.info.id, seen, _instances(facts, each), **_values(each))
 
 
 def places(facts: Facts) -> Iterator[Finding]:
@@ -133,9 +133,9 @@ def places(facts: Facts) -> Iterator[Finding]:
         before = each.before
         stuck = before and before.ack_floor.stream_seq == each.info.ack_floor.stream_seq
         if stuck and 0 < most <= taken and each.info.num_pending:
-            seen = f"{waits(each.info.num_pending)} behind them"
-            words = _words(each) | {"open": counted(taken, "message")}
-            yield PLACES_TAKEN.found(each.info.id, seen, **words)
+            seen = f"{messages_wait(each.info.num_pending)} behind them"
+            values = _values(each) | {"open": counted(taken, "message")}
+            yield PLACES_TAKEN.finding(each.info.id, seen, **values)
 
 
 def repetitions(facts: Facts) -> Iterator[Finding]:
@@ -143,15 +143,15 @@ def repetitions(facts: Facts) -> Iterator[Finding]:
     for each in facts.durables():
         if _many(each.info) and (each.before is None or _many(each.before)):
             seen = f"of {counted(each.info.num_ack_pending, 'message')} without a verdict"
-            words = _words(each) | {"open": counted(each.info.num_redelivered, "message")}
-            yield REDELIVERED.found(each.info.id, seen, *_witnesses(facts, each), **words)
+            values = _values(each) | {"open": counted(each.info.num_redelivered, "message")}
+            yield REDELIVERED.finding(each.info.id, seen, *_witnesses(facts, each), **values)
 
 
 def pauses(facts: Facts) -> Iterator[Finding]:
     """Did somebody stop it?"""
     for each in facts.durables():
         if each.info.paused:
-            yield PAUSED.found(each.info.id, waits(each.info.lag), **_words(each))
+            yield PAUSED.finding(each.info.id, messages_wait(each.info.lag), **_values(each))
 
 
 def orphans(facts: Facts) -> Iterator[Finding]:
@@ -159,16 +159,16 @@ def orphans(facts: Facts) -> Iterator[Finding]:
     declared = {(spec.stream, spec.name) for spec in facts.topology.durables}
     for key, info in sorted(facts.now.durables.items()):
         if key not in declared:
-            open_ = f"{waits(info.num_pending)}, {info.num_ack_pending:,} have no verdict"
+            open_ = f"{messages_wait(info.num_pending)}, {info.num_ack_pending:,} have no verdict"
             idle = f"nothing moved for {span(info.idle)}" if info.idle is not None else ""
             says = f'it says "{info.config.description}"' if info.config.description else ""
-            yield ORPHAN.found(info.id, open_, idle, says, stream=key[0], name=key[1])
+            yield ORPHAN.finding(info.id, open_, idle, says, stream=key[0], name=key[1])
 
 
 CHECKS: Final = (unpulled, standing, lags, places, repetitions, pauses, orphans)
 
 
-def is_unpulled(facts: Facts, each: Watched) -> bool:
+def is_unpulled(facts: Facts, each: DurableStatus) -> bool:
     """Whether messages wait and nobody asks for them."""
     info, before = each.info, each.before
     if info.num_waiting or info.paused or not info.lag or each.delivered:
@@ -181,14 +181,14 @@ def is_unpulled(facts: Facts, each: Watched) -> bool:
     return before is not None and not info.num_ack_pending and not before.num_ack_pending
 
 
-def _waits(each: Watched) -> bool:
+def _waits(each: DurableStatus) -> bool:
     """Whether something waits that did not come just now."""
     if each.before is None:
         return bool(each.info.num_pending and not each.info.num_waiting)
     return bool(each.info.num_pending and each.before.num_pending and not each.delivered)
 
 
-def _standing(facts: Facts, each: Watched) -> float:
+def _standing(facts: Facts, each: DurableStatus) -> float:
     """Seconds without a delivery or an ack; after a change of leader only those we saw."""
     idle = each.info.idle
     if idle is not None:
@@ -205,35 +205,35 @@ def _many(info: DurableInfo) -> bool:
     return count >= _REDELIVERED_MANY or (count >= _REDELIVERED_SOME and half)
 
 
-def _words(each: Watched) -> dict[str, str]:
+def _values(each: DurableStatus) -> dict[str, str]:
     return {
         "service": each.handler.service,
         "handler": each.handler.name,
         "stream": each.spec.stream,
         "name": each.spec.name,
-        "waiting": waits(each.info.lag),
+        "waiting": messages_wait(each.info.lag),
     }
 
 
-def _since(each: Watched, facts: Facts) -> str:
+def _since(each: DurableStatus, facts: Facts) -> str:
     idle = each.info.idle
     if idle is not None:
         return f"nothing was delivered for {span(idle)}"
     return f"nothing was delivered in {span(facts.elapsed)}" if each.before else ""
 
 
-def _instances(facts: Facts, each: Watched) -> str:
+def _instances(facts: Facts, each: DurableStatus) -> str:
     count = len(facts.instances_of(each.handler.service))
     return f"{counted(count, 'instance')} of {each.handler.service}" if count else ""
 
 
-def _witnesses(facts: Facts, each: Watched) -> Iterator[str]:
+def _witnesses(facts: Facts, each: DurableStatus) -> Iterator[str]:
     """What the processes of the service say themselves."""
     service = each.handler.service
     instances = facts.instances_of(service)
     if not instances and facts.now.instances is not None:
-        waits = facts.now.waiting.get(service, "")
-        yield f"no instance of {service} answers" + (f": {waits}" if waits else "")
+        why = facts.now.not_ready.get(service, "")
+        yield f"no instance of {service} answers" + (f": {why}" if why else "")
     for instance in instances:
         if instance.problem:
             yield f"{instance.place} says: {instance.problem}"

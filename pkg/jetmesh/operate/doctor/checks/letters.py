@@ -1,4 +1,4 @@
-"""Checks of what did not end as its handler meant: dead letters, lanes, suspects, refusals."""
+"""Checks of what did not end as its handler meant: dead letters, lanes, quarantine, refusals."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final
 
 from jetmesh.operate.doctor.facts import Facts
 from jetmesh.operate.doctor.finding import Finding, Kind
-from jetmesh.operate.doctor.words import counted, listed, span, waits
+from jetmesh.operate.humanize import counted, listed, messages_wait, span
 from jetmesh.protocol.streams import DEADLETTERS
 
 _GROUPS: Final = 10
@@ -51,7 +51,7 @@ LOST_LANE = Kind(
     "Bring the handler back until they are done, or remove them: "
     "`nats stream purge LANES --subject 'lanes.{about}.>'`.",
 )
-SUSPECTS = Kind(
+QUARANTINED = Kind(
     "suspects",
     "warning",
     "{about} handles {messages} alone, because processes may have died of it.",
@@ -66,48 +66,52 @@ REFUSALS = Kind(
     "`nats stream view REFUSALS` shows which; `jetmesh trace KEY` tells the story of one.",
 )
 
-KINDS: Final = (GROWING, OPEN, MORE, ON_LANE, LOST_LANE, SUSPECTS, REFUSALS)
+KINDS: Final = (GROWING, OPEN, MORE, ON_LANE, LOST_LANE, QUARANTINED, REFUSALS)
 
 
 def dead_letters(facts: Facts) -> Iterator[Finding]:
     """Was something given up, and does it become more?"""
     groups, known = facts.now.letters, _stored_before(facts)
     for group in groups[:_GROUPS]:
-        kind = GROWING if known is not None and group.newest_sequence > known else OPEN
-        yield kind.found(
-            f"{group.service}.{group.handler}",
-            f"{group.error}: {group.message}" if group.message else group.error,
-            f"at {group.where}" if group.where else "",
+        newest = group.example
+        handler = f"{newest.service}.{newest.handler}"
+        kind = GROWING if known is not None and newest.sequence > known else OPEN
+        yield kind.finding(
+            handler,
+            f"{newest.error}: {newest.text}" if newest.text else newest.error,
+            f"at {newest.where}" if newest.where else "",
             f"the newest {_ago(facts, group.newest)}",
-            fingerprint=group.fingerprint,
+            fingerprint=newest.fingerprint,
             letters=counted(group.count, "message"),
-            where=group.where or f"{group.service}.{group.handler}",
+            where=newest.where or handler,
         )
     if hidden := groups[_GROUPS:]:
         letters = counted(sum(group.count for group in hidden), "message")
-        yield MORE.found(DEADLETTERS, f"{letters} of {counted(len(hidden), 'reason')}")
+        yield MORE.finding(DEADLETTERS, f"{letters} of {counted(len(hidden), 'reason')}")
 
 
 def lanes(facts: Facts) -> Iterator[Finding]:
     """What is still open on lanes, and will somebody take it?"""
     declared = {(handler.service, handler.name) for handler in facts.topology.handlers}
     for lane in facts.now.lanes:
-        name, count = f"{lane.service}.{lane.handler}", lane.waiting + lane.later
+        name, count = f"{lane.service}.{lane.handler}", lane.due + lane.scheduled
         if not count:
             continue
         oldest = f"the oldest came {_ago(facts, lane.oldest)}" if lane.oldest else ""
-        seen = f"{lane.waiting:,} due, {lane.later:,} wait for their time"
+        seen = f"{lane.due:,} due, {lane.scheduled:,} wait for their time"
         kind = ON_LANE if (lane.service, lane.handler) in declared else LOST_LANE
-        yield kind.found(name, seen, oldest, waiting=waits(count), service=lane.service)
+        yield kind.finding(name, seen, oldest, waiting=messages_wait(count), service=lane.service)
 
 
-def suspects(facts: Facts) -> Iterator[Finding]:
+def quarantine(facts: Facts) -> Iterator[Finding]:
     """Is a message suspected of killing processes?"""
     for lane in facts.now.lanes:
-        if lane.suspects:
-            told = [f"{each.subject}: {counted(each.deaths, 'run')}" for each in lane.suspects]
-            name, messages = f"{lane.service}.{lane.handler}", counted(len(told), "message")
-            yield SUSPECTS.found(name, *told, messages=messages, service=lane.service)
+        if lane.quarantined:
+            evidence = [
+                f"{each.subject}: {counted(each.deaths, 'run')}" for each in lane.quarantined
+            ]
+            name, messages = f"{lane.service}.{lane.handler}", counted(len(evidence), "message")
+            yield QUARANTINED.finding(name, *evidence, messages=messages, service=lane.service)
 
 
 def refusals(facts: Facts) -> Iterator[Finding]:
@@ -115,10 +119,10 @@ def refusals(facts: Facts) -> Iterator[Finding]:
     by = facts.now.refusals
     if by:
         seen = listed([f"{name} {count:,}" for name, count in sorted(by.items())])
-        yield REFUSALS.found("refusals", seen, count=counted(sum(by.values()), "second outcome"))
+        yield REFUSALS.finding("refusals", seen, count=counted(sum(by.values()), "second outcome"))
 
 
-CHECKS: Final = (dead_letters, lanes, suspects, refusals)
+CHECKS: Final = (dead_letters, lanes, quarantine, refusals)
 
 
 def _stored_before(facts: Facts) -> int | None:

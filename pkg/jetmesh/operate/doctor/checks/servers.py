@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from jetmesh.operate.doctor.facts import Facts, Monitored
+from jetmesh.operate.doctor.facts import Facts, ServerStatus
 from jetmesh.operate.doctor.finding import Finding, Kind
-from jetmesh.operate.doctor.words import listed, size, span
+from jetmesh.operate.humanize import listed, size, span
 
 NEAR: Final = 0.8
 """Of a limit: there is still time to do something."""
@@ -159,7 +159,7 @@ KINDS: Final = (
     *(SYNC_LATE, SYNC_SHORT, SYNC_UNSEEN),
     *(STORAGE_NEAR, STORAGE_FULL, ACCOUNT_NEAR, ACCOUNT_FULL, PAYLOAD, TLS_UNASKED, CLOCK),
 )
-_SILENCES: Final = {
+_BROKER_PROBLEMS: Final = {
     "absent": ABSENT,
     "refuses": REFUSES,
     "old": OLD,
@@ -167,53 +167,55 @@ _SILENCES: Final = {
 }
 
 
-def answers(facts: Facts) -> Iterator[Finding]:
+def broker(facts: Facts) -> Iterator[Finding]:
     """Is there a broker that takes us?"""
-    if facts.silence is not None:
-        yield _SILENCES[facts.silence.kind].found(facts.server.url, facts.silence.why)
+    if facts.broker_problem is not None:
+        yield _BROKER_PROBLEMS[facts.broker_problem.kind].finding(
+            facts.server.url, facts.broker_problem.why
+        )
 
 
 def quorum(facts: Facts) -> Iterator[Finding]:
     """Can JetStream decide anything?"""
-    if facts.silence is None and (facts.now.account is None or facts.now.headless):
-        waits = listed(facts.now.headless)
-        yield NO_QUORUM.found("JetStream", f"no answer about {waits}" if waits else "")
+    if facts.broker_problem is None and (facts.now.account is None or facts.now.headless):
+        names = listed(facts.now.headless)
+        yield NO_QUORUM.finding("JetStream", f"no answer about {names}" if names else "")
 
 
-def sight(facts: Facts) -> Iterator[Finding]:
+def queries(facts: Facts) -> Iterator[Finding]:
     """Could everything be seen that was asked for?"""
     for kind, denied in ((DENIED, True), (UNSEEN, False)):
-        several = [each for each in facts.now.unseen if each.denied == denied]
+        several = [each for each in facts.now.failed_queries if each.denied == denied]
         if several:
-            told = dict.fromkeys(f"{each.what}: {each.why}" for each in several)
-            yield kind.found("what was asked", *told)
+            evidence = dict.fromkeys(f"{each.what}: {each.why}" for each in several)
+            yield kind.finding("what was asked", *evidence)
 
 
 def health(facts: Facts) -> Iterator[Finding]:
     """Do servers feel well?"""
-    for each in facts.now.monitored:
+    for each in facts.now.server_statuses:
         if each.unhealthy:
-            yield UNHEALTHY.found(each.varz.server_name, each.unhealthy, each.url)
+            yield UNHEALTHY.finding(each.varz.server_name, each.unhealthy, each.url)
 
 
 def sync(facts: Facts) -> Iterator[Finding]:
     """Is what was acknowledged on a disk?"""
-    if not facts.production or facts.silence:
+    if not facts.production or facts.broker_problem:
         return
-    if not facts.now.monitored:
-        yield SYNC_UNSEEN.found("sync_interval")
-    for each in facts.now.monitored:
+    if not facts.now.server_statuses:
+        yield SYNC_UNSEEN.finding("sync_interval")
+    for each in facts.now.server_statuses:
         config = each.varz.jetstream.config
         if config is not None and not config.sync_always:
             kind = SYNC_SHORT if config.sync_interval < _SHORT_SYNC_NS else SYNC_LATE
             interval = span(config.sync_interval / 1e9)
             seen = f"sync_interval is {interval}, seen at {each.url}"
-            yield kind.found(each.varz.server_name, seen, interval=interval)
+            yield kind.finding(each.varz.server_name, seen, interval=interval)
 
 
 def storage(facts: Facts) -> Iterator[Finding]:
     """Have the servers room?"""
-    for each in facts.now.monitored:
+    for each in facts.now.server_statuses:
         config = each.varz.jetstream.config
         if config is not None:
             yield from _storage(each, config.max_storage)
@@ -232,14 +234,14 @@ def account(facts: Facts) -> Iterator[Finding]:
 def payload(facts: Facts) -> Iterator[Finding]:
     """Do usual messages fit?"""
     largest = facts.server.max_payload
-    if not facts.silence and largest not in _USUAL_PAYLOAD:
-        yield PAYLOAD.found(facts.server.name, f"max_payload is {largest}", size=size(largest))
+    if not facts.broker_problem and largest not in _USUAL_PAYLOAD:
+        yield PAYLOAD.finding(facts.server.name, f"max_payload is {largest}", size=size(largest))
 
 
 def encryption(facts: Facts) -> Iterator[Finding]:
     """Would we notice if TLS were switched off?"""
     if facts.server.tls_unasked:
-        yield TLS_UNASKED.found(facts.server.url, "")
+        yield TLS_UNASKED.finding(facts.server.url, "")
 
 
 def clocks(facts: Facts) -> Iterator[Finding]:
@@ -247,13 +249,13 @@ def clocks(facts: Facts) -> Iterator[Finding]:
     for server, ahead in sorted(facts.now.clocks.items()):
         if abs(ahead) > _CLOCK_SECONDS:
             way = "ahead of" if ahead > 0 else "behind"
-            yield CLOCK.found(server, "", span=span(abs(ahead)), way=way)
+            yield CLOCK.finding(server, "", span=span(abs(ahead)), way=way)
 
 
 CHECKS: Final = (
-    answers,
+    broker,
     quorum,
-    sight,
+    queries,
     health,
     sync,
     storage,
@@ -264,18 +266,18 @@ CHECKS: Final = (
 )
 
 
-def _limit(what: str, count: int, limit: int, shown: Callable[[int], str]) -> Iterator[Finding]:
+def _limit(what: str, count: int, limit: int, text: Callable[[int], str]) -> Iterator[Finding]:
     share = count / limit if limit > 0 else 0.0
     if share >= NEAR:
         kind = ACCOUNT_FULL if share >= FULL else ACCOUNT_NEAR
-        seen = f"{shown(count)} of {shown(limit)}"
-        yield kind.found("account", seen, share=f"{share:.0%}", what=what)
+        seen = f"{text(count)} of {text(limit)}"
+        yield kind.finding("account", seen, share=f"{share:.0%}", what=what)
 
 
-def _storage(each: Monitored, limit: int) -> Iterator[Finding]:
+def _storage(each: ServerStatus, limit: int) -> Iterator[Finding]:
     used = each.varz.jetstream.stats.storage
     share = used / limit if limit > 0 else 0.0
     if share >= NEAR:
         kind = STORAGE_FULL if share >= FULL else STORAGE_NEAR
         seen = f"{size(used)} of {size(limit)}, seen at {each.url}"
-        yield kind.found(each.varz.server_name, seen, share=f"{share:.0%}")
+        yield kind.finding(each.varz.server_name, seen, share=f"{share:.0%}")

@@ -8,7 +8,7 @@ from typing import Final
 from jetmesh.operate.doctor.checks.durables import is_unpulled
 from jetmesh.operate.doctor.facts import Facts
 from jetmesh.operate.doctor.finding import Finding, Kind
-from jetmesh.operate.doctor.words import counted, listed
+from jetmesh.operate.humanize import counted, listed
 
 ABSENT = Kind(
     "service-absent",
@@ -52,13 +52,13 @@ KINDS: Final = (ABSENT, NOT_READY, VERSIONS, OTHER_VERSION, STRANGER)
 
 def presence(facts: Facts) -> Iterator[Finding]:
     """Does every service run?"""
-    if facts.now.instances is None or facts.silence:
+    if facts.now.instances is None or facts.broker_problem:
         return
-    told = {each.handler.service for each in facts.durables() if is_unpulled(facts, each)}
+    reported = {each.handler.service for each in facts.durables() if is_unpulled(facts, each)}
     for service in facts.topology.services:
-        if service.name not in told and not facts.instances_of(service.name):
-            waits = facts.now.waiting.get(service.name, "")
-            yield ABSENT.found(service.name, f"its /readyz says: {waits}" if waits else "")
+        if service.name not in reported and not facts.instances_of(service.name):
+            why = facts.now.not_ready.get(service.name, "")
+            yield ABSENT.finding(service.name, f"its /readyz says: {why}" if why else "")
 
 
 def readiness(facts: Facts) -> Iterator[Finding]:
@@ -66,7 +66,7 @@ def readiness(facts: Facts) -> Iterator[Finding]:
     for service in facts.topology.services:
         for instance in facts.instances_of(service.name):
             if instance.problem:
-                yield NOT_READY.found(service.name, f"{instance.place} says: {instance.problem}")
+                yield NOT_READY.finding(service.name, f"{instance.place} says: {instance.problem}")
 
 
 def versions(facts: Facts) -> Iterator[Finding]:
@@ -75,11 +75,11 @@ def versions(facts: Facts) -> Iterator[Finding]:
         instances = facts.instances_of(service.name)
         running = sorted({instance.version for instance in instances})
         if len(running) > 1:
-            told = [f"{each.version}: {each.place}" for each in instances]
-            yield VERSIONS.found(service.name, *told)
+            evidence = [f"{each.version}: {each.place}" for each in instances]
+            yield VERSIONS.finding(service.name, *evidence)
         elif running and running != [service.version]:
             seen = f"running is {running[0]}, declared {service.version}"
-            yield OTHER_VERSION.found(service.name, seen)
+            yield OTHER_VERSION.finding(service.name, seen)
 
 
 def strangers(facts: Facts) -> Iterator[Finding]:
@@ -88,7 +88,7 @@ def strangers(facts: Facts) -> Iterator[Finding]:
     foreign = [each for each in facts.now.instances or () if each.is_ours and each.name not in ours]
     for name in sorted({each.name for each in foreign}):
         places = [each.place for each in foreign if each.name == name]
-        yield STRANGER.found(name, f"{counted(len(places), 'instance')}: {listed(places)}")
+        yield STRANGER.finding(name, f"{counted(len(places), 'instance')}: {listed(places)}")
 
 
 CHECKS: Final = (presence, readiness, versions, strangers)

@@ -9,10 +9,10 @@ from typing import Final
 
 from jetmesh.declare import Policy
 from jetmesh.operate.doctor.checks.servers import FULL, NEAR
-from jetmesh.operate.doctor.facts import Facts, Look
+from jetmesh.operate.doctor.facts import Facts, Snapshot
 from jetmesh.operate.doctor.finding import Finding, Kind
 from jetmesh.operate.doctor.responses import Cluster, Replica, StreamInfo
-from jetmesh.operate.doctor.words import counted, listed, size, span
+from jetmesh.operate.humanize import counted, listed, size, span
 from jetmesh.transport.provision import Change
 
 _SILENT_NS: Final = 10_000_000_000
@@ -147,14 +147,14 @@ def presence(facts: Facts) -> Iterator[Finding]:
     streams = [change.name for change in missing if change.kind == "stream"]
     durables = [change.name for change in missing if change.kind == "durable"]
     if len(streams) == len(facts.topology.streams):
-        yield NOT_APPLIED.found("streams", f"missing are {listed(streams)}")
+        yield NOT_APPLIED.finding("streams", f"missing are {listed(streams)}")
         return
     for name in streams:
         gone = [durable for durable in durables if durable.startswith(f"{name}/")]
-        yield STREAM_MISSING.found(name, f"with it {listed(gone)}" if gone else "")
+        yield STREAM_MISSING.finding(name, f"with it {listed(gone)}" if gone else "")
     for name in durables:
         if name.partition("/")[0] not in streams:
-            yield DURABLE_MISSING.found(name)
+            yield DURABLE_MISSING.finding(name)
 
 
 def drift(facts: Facts) -> Iterator[Finding]:
@@ -162,7 +162,7 @@ def drift(facts: Facts) -> Iterator[Finding]:
     for change in facts.changes:
         if change.action != "create":
             kind = DRIFT if change.action == "update" else DRIFT_REFUSED
-            yield kind.found(change.name, *_differences(change), kind=change.kind)
+            yield kind.finding(change.name, *_differences(change), kind=change.kind)
 
 
 def replicas(facts: Facts) -> Iterator[Finding]:
@@ -170,22 +170,22 @@ def replicas(facts: Facts) -> Iterator[Finding]:
     single = sorted(n for n, info in facts.now.streams.items() if info.config.num_replicas == 1)
     seen = f"1 replica: {', '.join(single)}"
     if single and facts.server.cluster:
-        yield ONE_REPLICA_CLUSTERED.found("streams", seen, names=listed(single))
+        yield ONE_REPLICA_CLUSTERED.finding("streams", seen, names=listed(single))
     elif single:
-        yield ONE_REPLICA.found("streams", seen)
+        yield ONE_REPLICA.finding("streams", seen)
 
 
 def leaders(facts: Facts) -> Iterator[Finding]:
     """Is there somebody who decides?"""
     for name, why in sorted(facts.now.silent.items()):
-        yield STREAM_SILENT.found(name, why)
+        yield STREAM_SILENT.finding(name, why)
     leaderless = [name for name, info in facts.now.streams.items() if not info.cluster.leader]
     for name in sorted(leaderless):
         replicas = facts.now.streams[name].cluster.replicas
-        yield NO_LEADER.found(name, *(_heard(replica) for replica in replicas))
+        yield NO_LEADER.finding(name, *(_heard(replica) for replica in replicas))
     for name in facts.now.without_leader:
         if name.partition("/")[0] not in {*leaderless, *facts.now.silent}:
-            yield DURABLE_SILENT.found(name)
+            yield DURABLE_SILENT.finding(name)
 
 
 def followers(facts: Facts) -> Iterator[Finding]:
@@ -193,10 +193,10 @@ def followers(facts: Facts) -> Iterator[Finding]:
     before = _laggards(facts.before) if facts.before else None
     for server, lag in sorted(_laggards(facts.now).items()):
         if lag.away:
-            yield FOLLOWER_OFFLINE.found(server, *lag.told())
+            yield FOLLOWER_OFFLINE.finding(server, *lag.evidence())
         elif before is None or server in before:
             entries = f"up to {lag.entries:,} entries behind" if lag.entries else ""
-            yield FOLLOWER_BEHIND.found(server, *lag.told(), entries)
+            yield FOLLOWER_BEHIND.finding(server, *lag.evidence(), entries)
 
 
 def room(facts: Facts) -> Iterator[Finding]:
@@ -207,19 +207,19 @@ def room(facts: Facts) -> Iterator[Finding]:
         if share >= NEAR:
             kind = STREAM_FULL if share >= FULL else STREAM_NEAR
             seen = f"{size(info.state.bytes)} of {size(limit)}"
-            yield kind.found(name, seen, _full_in(facts, name, info), share=f"{share:.0%}")
+            yield kind.finding(name, seen, _full_in(facts, name, info), share=f"{share:.0%}")
 
 
 def windows(facts: Facts) -> Iterator[Finding]:
     """Is a repeated output recognised as long as it may be repeated?"""
-    for name, handlers in sorted(_unguarded(facts).items()):
-        info = facts.now.streams.get(name)
+    for stream, handlers in sorted(_unguarded(facts).items()):
+        info = facts.now.streams.get(stream)
         window = info.config.duplicate_window / 1e9 if info else 0.0
-        late = {told: longest for told, longest in handlers.items() if longest > window}
+        late = {name: longest for name, longest in handlers.items() if longest > window}
         if info and late:
-            seen = [f"{told} may try for {span(longest)}" for told, longest in late.items()]
-            window_told = f"duplicate_window is {span(window)}"
-            yield WINDOW_SHORT.found(name, window_told, *seen, handlers=listed(list(late)))
+            seen = [f"{name} may try for {span(longest)}" for name, longest in late.items()]
+            configured = f"duplicate_window is {span(window)}"
+            yield WINDOW_SHORT.finding(stream, configured, *seen, handlers=listed(list(late)))
 
 
 CHECKS: Final = (presence, drift, replicas, leaders, followers, room, windows)
@@ -252,7 +252,7 @@ class _Lag:
         self.active = max(self.active, replica.active)
         self.entries = max(self.entries, replica.lag)
 
-    def told(self) -> list[str]:
+    def evidence(self) -> list[str]:
         parts = [f"{'streams' if len(self.streams) > 1 else 'stream'} {listed(self.streams)}"]
         parts = parts if self.streams else []
         parts += [counted(self.durables, "durable")] if self.durables else []
@@ -260,14 +260,14 @@ class _Lag:
         return [f"replicas of {' and '.join(parts)}", heard]
 
 
-def _laggards(look: Look) -> Mapping[str, _Lag]:
+def _laggards(snapshot: Snapshot) -> Mapping[str, _Lag]:
     """Servers that lack something, by name; what has no leader says nothing about its followers."""
     found: defaultdict[str, _Lag] = defaultdict(_Lag)
-    for name, stream in sorted(look.streams.items()):
+    for name, stream in sorted(snapshot.streams.items()):
         for replica in _late(stream.cluster):
             found[replica.name].add(replica)
             found[replica.name].streams.append(name)
-    for durable in look.durables.values():
+    for durable in snapshot.durables.values():
         for replica in _late(durable.cluster):
             found[replica.name].add(replica)
             found[replica.name].durables += 1
@@ -290,8 +290,8 @@ def _heard(replica: Replica) -> str:
 
 
 def _differences(change: Change) -> list[str]:
-    told = [str(field) for field in change.fields]
-    return [*told, change.reason]
+    fields = [str(field) for field in change.fields]
+    return [*fields, change.reason]
 
 
 def _full_in(facts: Facts, name: str, info: StreamInfo) -> str:

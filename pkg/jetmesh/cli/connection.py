@@ -7,7 +7,8 @@ from contextlib import asynccontextmanager
 
 import msgspec
 
-from jetmesh.operate.project import Project
+from jetmesh.declare import Topology
+from jetmesh.operate.project import Project, find_project
 from jetmesh.operate.up import upfile
 from jetmesh.settings import Loaded, NatsSettings
 from jetmesh.transport.control import ControlPlane
@@ -23,6 +24,18 @@ def broker_of(project: Project, loaded: Loaded, nats_url: str) -> NatsSettings:
         if up is not None:
             return msgspec.structs.replace(settings, url=up.nats_url)
     return settings
+
+
+def load(reference: str, nats_url: str) -> tuple[NatsSettings, Topology]:
+    """The broker that a command is about, and what the project declares.
+
+    Raises:
+        UsageError: there is no such project.
+        JetmeshError: it cannot be loaded.
+    """
+    project = find_project(reference)
+    whole = project.load()
+    return broker_of(project, whole.loaded, nats_url), whole.topology
 
 
 @asynccontextmanager

@@ -33,7 +33,7 @@ def down(reference: str) -> None:
     state = find_project(reference).state
     pid = upfile.supervisor(state)
     if not pid:
-        left = _end_left_overs(state)
+        left = _end_orphans(state)
         typer.echo(f"Ended what was left: {', '.join(left)}." if left else "No mesh runs here.")
         return
     with contextlib.suppress(ProcessLookupError):
@@ -55,8 +55,8 @@ def clean(reference: str) -> None:
     if not state.exists():
         typer.echo("There is nothing to forget.")
         return
-    with upfile.held(state):
-        upfile.end_left_overs(state)
+    with upfile.locked(state):
+        upfile.end_orphans(state)
         for entry in state.iterdir():
             if entry.is_dir():
                 shutil.rmtree(entry)
@@ -64,8 +64,8 @@ def clean(reference: str) -> None:
     typer.echo(f"Forgot what was stored in {state}.")
 
 
-def _end_left_overs(state: Path) -> list[str]:
+def _end_orphans(state: Path) -> list[str]:
     if upfile.read(state) is None:
         return []
-    with upfile.held(state):
-        return upfile.end_left_overs(state)
+    with upfile.locked(state):
+        return upfile.end_orphans(state)

@@ -17,7 +17,7 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def waits(number: int) -> str:
+def messages_wait(number: int) -> str:
     """`1 message waits`, `12,034 messages wait`."""
     return f"{counted(number, 'message')} {'waits' if number == 1 else 'wait'}"
 

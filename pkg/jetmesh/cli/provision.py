@@ -8,11 +8,11 @@ from collections.abc import Iterator, Sequence
 from rich.console import Console
 from rich.text import Text
 
-from jetmesh.cli.connecting import broker_of, connected
+from jetmesh.cli.connection import connected, load
 from jetmesh.declare import Duration, Topology
 from jetmesh.errors import SettingsError, UsageError
-from jetmesh.operate import applying
-from jetmesh.operate.project import find_project
+from jetmesh.operate.apply import apply as apply_plan
+from jetmesh.operate.humanize import counted
 from jetmesh.settings import NatsSettings
 from jetmesh.transport import provision
 from jetmesh.transport.provision import Change, Plan
@@ -22,7 +22,7 @@ _MARKS = {"create": ("+", "green"), "update": ("~", "yellow"), "refuse": ("!", "
 
 def plan(reference: str, nats_url: str, *, check: bool) -> int:
     """Print the plan; 1 if `check` and there is anything to do, or if any of it is refused."""
-    settings, topology = _declared(reference, nats_url)
+    settings, topology = load(reference, nats_url)
     planned = asyncio.run(_plan(settings, topology))
     _show(planned)
     return 1 if check and planned.changes else 0
@@ -39,8 +39,8 @@ def apply(
         BrokerError: the broker refuses us, or is away for longer.
     """
     seconds = _duration(wait)
-    settings, topology = _declared(reference, nats_url)
-    carried_out = applying.apply(
+    settings, topology = load(reference, nats_url)
+    carried_out = apply_plan(
         settings,
         topology,
         floors=_floors(behind, topology),
@@ -50,10 +50,10 @@ def apply(
         show=_show,
     )
     planned = asyncio.run(carried_out)
+    _show(planned)
     if planned.changes:
-        _show(planned)
-    done = f"Applied {_changes(planned)}." if planned.changes else "The broker is as declared."
-    Console(highlight=False).print(Text(done, "green"))
+        done = f"Applied {counted(len(planned.changes), 'change')}."
+        Console(highlight=False).print(Text(done, "green"))
 
 
 def describe(change: Change) -> Iterator[Text]:
@@ -68,12 +68,6 @@ def describe(change: Change) -> Iterator[Text]:
         yield Text(f"    refused: {change.reason}", "red")
         if change.loses_data:
             yield Text("    jetmesh apply --allow-data-loss does it all the same", "dim")
-
-
-def _declared(reference: str, nats_url: str) -> tuple[NatsSettings, Topology]:
-    project = find_project(reference)
-    whole = project.load()
-    return broker_of(project, whole.loaded, nats_url), whole.topology
 
 
 async def _plan(settings: NatsSettings, topology: Topology) -> Plan:
@@ -116,9 +110,4 @@ def _show(planned: Plan) -> None:
         for line in describe(change):
             console.print(line)
     refused = f", {len(planned.refused)} of them refused" if planned.refused else ""
-    console.print(Text(f"{_changes(planned)}{refused}.", "bold"))
-
-
-def _changes(planned: Plan) -> str:
-    count = len(planned.changes)
-    return f"{count} change{'' if count == 1 else 's'}"
+    console.print(Text(f"{counted(len(planned.changes), 'change')}{refused}.", "bold"))

@@ -6,24 +6,20 @@ import asyncio
 from collections.abc import Sequence
 from datetime import datetime
 
-import msgspec
-import typer
-from rich.console import Console, Group
+from rich.console import Group
 from rich.text import Text
 from rich.tree import Tree
 
-from jetmesh.cli.connecting import broker_of, connected
+from jetmesh.cli.connection import connected, load
+from jetmesh.cli.console import console, print_json
 from jetmesh.declare import Topology
 from jetmesh.errors import JetmeshError
-from jetmesh.operate.project import find_project
 from jetmesh.operate.trace import Step
-from jetmesh.operate.trace import trace as story_of
-from jetmesh.operate.up.lines import printable
+from jetmesh.operate.trace import trace as steps_of
+from jetmesh.privacy.mask import printable
 from jetmesh.settings import NatsSettings
 
 _STYLES = {"event": "bold", "refusal": "yellow", "dead letter": "red"}
-_WIDE = 160
-"""Columns when the output is no terminal: a file is not to be wrapped at 80."""
 
 
 def trace(key: str, reference: str, nats_url: str, *, as_json: bool) -> None:
@@ -32,25 +28,20 @@ def trace(key: str, reference: str, nats_url: str, *, as_json: bool) -> None:
     Raises:
         JetmeshError: nothing is stored under this key.
     """
-    project = find_project(reference)
-    whole = project.load()
-    settings = broker_of(project, whole.loaded, nats_url)
-    steps = asyncio.run(_trace(settings, whole.topology, key))
+    settings, topology = load(reference, nats_url)
+    steps = asyncio.run(_trace(settings, topology, key))
     if not steps:
         raise JetmeshError(
             f"Nothing is stored under the key {key!r}.",
             remedy="Check its spelling; an event typed by hand is found once a service took it.",
         )
     if as_json:
-        typer.echo(msgspec.json.format(msgspec.json.encode(steps), indent=2).decode())
-        return
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=_WIDE)
-    console.print(story(key, steps))
+        print_json(steps)
+    else:
+        console().print(tree_of(key, steps))
 
 
-def story(key: str, steps: Sequence[Step]) -> Tree:
+def tree_of(key: str, steps: Sequence[Step]) -> Tree:
     """The steps as a tree: each below its cause."""
     began = steps[0].stored_at
     heading = f"{printable(key)}, {began:%Y-%m-%d %H:%M:%S} UTC"
@@ -58,13 +49,13 @@ def story(key: str, steps: Sequence[Step]) -> Tree:
     nodes: dict[str, Tree] = {}
     for step in _causes_first(steps):
         parent = nodes.get(step.cause, tree)
-        nodes[step.id] = parent.add(_told(step, began, lost=bool(step.cause) and parent is tree))
+        nodes[step.id] = parent.add(_lines(step, began, lost=bool(step.cause) and parent is tree))
     return tree
 
 
 async def _trace(settings: NatsSettings, topology: Topology, key: str) -> list[Step]:
     async with connected(settings) as control:
-        return await story_of(control, topology, key)
+        return await steps_of(control, topology, key)
 
 
 def _causes_first(steps: Sequence[Step]) -> list[Step]:
@@ -79,7 +70,7 @@ def _causes_first(steps: Sequence[Step]) -> list[Step]:
     return ordered
 
 
-def _told(step: Step, began: datetime, *, lost: bool) -> Group:
+def _lines(step: Step, began: datetime, *, lost: bool) -> Group:
     after = (step.stored_at - began).total_seconds() * 1000
     line = Text(f"{step.stored_at:%H:%M:%S.%f}"[:-3], "dim")
     line.append(f" {after:+9,.0f} ms  ", "dim")

@@ -11,9 +11,8 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from jetmesh.cli.connecting import broker_of, connected
+from jetmesh.cli.connection import connected, load
 from jetmesh.errors import UsageError
-from jetmesh.operate.project import find_project
 from jetmesh.operate.publish import Checked, check, spec_for, split
 from jetmesh.operate.publish import publish as store
 from jetmesh.settings import NatsSettings
@@ -25,11 +24,9 @@ _MANY = 20
 
 def publish(subject: str, file: str, reference: str, nats_url: str) -> None:
     """Check, store, and print stream and sequence."""
-    project = find_project(reference)
-    whole = project.load()
-    spec = spec_for(whole.topology, subject)
-    events = check(spec, split(_read(file)))
-    asyncio.run(_publish(broker_of(project, whole.loaded, nats_url), events))
+    settings, topology = load(reference, nats_url)
+    events = check(spec_for(topology, subject), split(_read(file)))
+    asyncio.run(_publish(settings, events))
 
 
 def _read(file: str) -> bytes:

@@ -1,0 +1,151 @@
+"""`jetmesh deadletters ls`, `show` and `export`."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import aclosing
+from pathlib import Path
+from typing import BinaryIO
+
+import msgspec
+import typer
+from rich.console import Console
+
+from jetmesh.cli.connection import connected
+from jetmesh.cli.console import print_json, print_lines
+from jetmesh.cli.deadletters.select import Choice, Context, progress_bar, read, selection_of
+from jetmesh.declare import EventSpec
+from jetmesh.errors import UsageError
+from jetmesh.operate.deadletters import render
+from jetmesh.operate.deadletters.export import lines
+from jetmesh.operate.deadletters.letter import Letter, LetterError, Selection, Selector, number_of
+from jetmesh.operate.deadletters.payload import PayloadView, content_of
+from jetmesh.operate.deadletters.payload import render as render_payload
+from jetmesh.operate.deadletters.store import HistoryEntry, find, history, lane_status, letters
+from jetmesh.operate.humanize import counted
+from jetmesh.transport.control import ControlPlane
+
+
+def ls(context: Context, selector: Selector, *, every: bool, as_json: bool) -> None:
+    """Print the faults."""
+    selection = asyncio.run(selection_of(context, selector, every=every))
+    if as_json:
+        print_json(render.faults_as_data(selection))
+    else:
+        print_lines(render.faults(selection, every=every))
+
+
+def ls_letters(context: Context, selector: Selector, *, every: bool, as_json: bool) -> None:
+    """Print one line for each letter, as it is read."""
+    asyncio.run(_ls_letters(context, selector, every=every, as_json=as_json))
+
+
+def show(context: Context, text: str, *, as_json: bool) -> None:
+    """Print everything about one letter.
+
+    Raises:
+        JetmeshError: there is no such letter.
+    """
+    letter, entries, payload, wait = asyncio.run(_load(context, number_of(text)))
+    if as_json:
+        print_json(render.details_as_data(entries, letter, payload, wait))
+        return
+    known = context.spec_of(letter) is not None
+    print_lines(render.details(entries, letter, payload, known=known))
+    print_lines(render.history(entries, letter, wait))
+
+
+def write_payload(context: Context, text: str) -> None:
+    """Write the payload of one letter to standard output, byte for byte.
+
+    Raises:
+        JetmeshError: there is no such letter, or its payload is gone.
+    """
+    sys.stdout.buffer.write(asyncio.run(_payload(context, number_of(text))))
+    sys.stdout.buffer.flush()
+
+
+def export(context: Context, choice: Choice, output: Path | None, *, every: bool) -> None:
+    """Write letters as JSON lines; a file appears whole or not at all.
+
+    Raises:
+        UsageError: the file cannot be written.
+        JetmeshError: a letter that was named is not there.
+    """
+    if output is None:
+        asyncio.run(_export(context, choice, sys.stdout.buffer, every=every))
+        sys.stdout.buffer.flush()
+        return
+    beside = output.with_name(f".{output.name}.{os.getpid()}")
+    try:
+        # what is in letters is nobody else's business
+        with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            count = asyncio.run(_export(context, choice, file, every=every))
+        beside.replace(output)
+    except OSError as error:
+        raise UsageError(
+            f"{output} cannot be written: {error.strerror}.", remedy="Name another file."
+        ) from error
+    finally:
+        beside.unlink(missing_ok=True)
+    typer.echo(f"Wrote {counted(count, 'letter')} to {output}.")
+
+
+async def _ls_letters(context: Context, selector: Selector, *, every: bool, as_json: bool) -> None:
+    console = Console(highlight=False, soft_wrap=True)
+    count = 0
+    async with connected(context.nats) as control, aclosing(letters(control, selector)) as found:
+        async for letter, state in found:
+            if state != "open" and not every:
+                continue
+            count += 1
+            if as_json:
+                data = render.letter_as_data(letter) | {"state": state}
+                sys.stdout.write(msgspec.json.encode(data).decode() + "\n")
+            elif console.is_terminal:
+                console.print(render.one_line(letter, state))
+            else:
+                sys.stdout.write(render.one_line(letter, state).plain + "\n")
+    if not count and not as_json:
+        print_lines(render.faults(Selection(), every=every))
+
+
+async def _load(
+    context: Context, number: int
+) -> tuple[Letter, list[HistoryEntry], PayloadView, str]:
+    async with connected(context.nats) as control:
+        letter = await find(control, number)
+        payload = await _rendered(control, letter, context.spec_of(letter))
+        async with progress_bar(control) as on_read:
+            entries = await history(control, letter, on_read=on_read)
+        replayed = render.state_of(entries[-1].notes) == "replayed"
+        return letter, entries, payload, await lane_status(control, letter) if replayed else ""
+
+
+async def _rendered(control: ControlPlane, letter: Letter, spec: EventSpec | None) -> PayloadView:
+    try:
+        return render_payload((await content_of(control, letter)).payload, spec)
+    except LetterError as error:
+        return PayloadView("lost", error.message)
+
+
+async def _payload(context: Context, number: int) -> bytes:
+    async with connected(context.nats) as control:
+        return (await content_of(control, await find(control, number))).payload
+
+
+async def _export(context: Context, choice: Choice, file: BinaryIO, *, every: bool) -> int:
+    count = 0
+    async with connected(context.nats) as control:
+        for number in choice.numbers:
+            await find(control, number)
+        numbers: Sequence[int] = choice.numbers
+        if not numbers:
+            numbers = (await read(control, choice.selector, every=every)).sequences
+        async for line in lines(control, numbers):
+            file.write(line)
+            count += 1
+    return count
