@@ -3,15 +3,32 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from jetmesh.operate.up.broker import Broker
+from tests import time_limits
 from tests.certificates import Certificates
 
 _numbers = itertools.count(1)
+
+# How fast the machine is decides no test. On CI a failure is that of the change, not of chance.
+settings.register_profile(
+    "tests",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    derandomize=bool(os.environ.get("CI")),
+    print_blob=True,
+)
+settings.load_profile("tests")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(time_limits)
 
 
 @pytest.fixture(scope="session")

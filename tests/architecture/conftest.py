@@ -11,6 +11,8 @@ import pytest
 ROOT = Path(__file__).parents[2]
 SHOWN = {".ci"}
 BUILT = {"__pycache__", "dist", "build", "node_modules"}
+OF_GIT = ".git"
+"""A folder, or in a linked worktree a file that says where the folder is."""
 
 
 def _files() -> Iterator[Path]:
@@ -20,7 +22,7 @@ def _files() -> Iterator[Path]:
             for name in folders
             if name in SHOWN or not (name.startswith(".") or name in BUILT or "egg-info" in name)
         )
-        yield from (Path(folder, name) for name in sorted(names))
+        yield from (Path(folder, name) for name in sorted(names) if name != OF_GIT)
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,7 @@ from tests.cluster.chaos.episodes import live_through
 from tests.cluster.chaos.faults import FAULTS, Fault, together
 from tests.cluster.chaos.scene import Scene
 
+pytestmark = pytest.mark.timeout(480)  # what a fault leaves may take minutes to come to its end
 on_one_loop = pytest.mark.asyncio(loop_scope="module")
 
 ALONE = (

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.timeout(300)  # it may have to download what it installs
 ROOT = Path(__file__).parents[2]
 
 

@@ -8,6 +8,8 @@ import random
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from jetmesh.operate.up.broker import Broker
 from jetmesh.settings import NatsSettings
 from jetmesh.testing import eventually
@@ -20,6 +22,7 @@ from tests.integration.planes import publish
 from tests.shop.conftest import SETTINGS
 from tests.shop.outcomes import check_outcomes, purchase
 
+pytestmark = pytest.mark.timeout(360)  # 300 purchases at their pace, ten kills
 PURCHASES = 300
 ROUNDS = 2
 SERVICES = (

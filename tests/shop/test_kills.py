@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import nats
+import pytest
 
 from jetmesh.settings import NatsSettings
 from tests.shop.conftest import Up, running, wait_until
 from tests.shop.outcomes import check_outcomes, purchase
 
+pytestmark = pytest.mark.timeout(480)  # 500 purchases at their pace, and two starts
 PURCHASES = 500
 ROUNDS = 3
 

@@ -6,8 +6,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.shop.conftest import Up, wait_until
 
+pytestmark = pytest.mark.timeout(300)  # one of them starts the shop
 GOOD = {
     "purchase_id": "p-1",
     "customer": {"id": "c-1", "name": "Sample Customer", "email": "customer@example.test"},

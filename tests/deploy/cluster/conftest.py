@@ -13,6 +13,13 @@ import pytest
 
 from tests.deploy.cluster.kube import SMALL, Namespace
 
+_SECONDS = 1200
+"""A test may have to install everything first, and to wait for each rollout."""
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    item.add_marker(pytest.mark.timeout(_SECONDS))
+
 
 @contextmanager
 def namespace() -> Iterator[Namespace]:

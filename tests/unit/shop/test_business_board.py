@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from msgspec import Struct
 
 from jetmesh import Record
@@ -33,7 +33,6 @@ def seen(records: list[tuple[Struct, Record]]) -> dict[str, Any]:
 
 
 @given(retellings())
-@settings(deadline=None)
 def test_any_order_and_any_repetition_show_the_same(
     told_twice: tuple[list[tuple[Struct, Record]], list[tuple[Struct, Record]]],
 ) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from msgspec import Struct
 
 from jetmesh import Record
@@ -37,7 +37,6 @@ def steps(*events: Struct) -> dict[str, tuple[str, str]]:
 
 
 @given(retellings())
-@settings(deadline=None)
 def test_any_order_and_any_repetition_tell_the_same(
     twice: tuple[list[tuple[Struct, Record]], list[tuple[Struct, Record]]],
 ) -> None:

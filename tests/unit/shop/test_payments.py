@@ -137,8 +137,12 @@ def test_the_key_of_a_purchase_never_changes() -> None:
     assert idempotency_key("p-1") == "caf41454-d3e7-5aa1-a337-ed14ecd0dc32"
 
 
-def test_what_is_asked_for_is_the_order_itself() -> None:
-    assert request_of(flow.validated()) == request_of(flow.validated())
+def test_an_order_that_is_delivered_again_asks_for_the_same() -> None:
+    """A gateway refuses a key that comes with another request."""
+    order = flow.validated()
+    again = msgspec.json.decode(msgspec.json.encode(order), type=type(order))
+    first, second = (msgspec.json.encode(request_of(each)) for each in (order, again))
+    assert first == second
 
 
 def test_the_policy_outlasts_a_gateway_that_is_away_for_half_a_minute() -> None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+from math import isclose
 from types import SimpleNamespace
 from typing import Any
 
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec import Struct
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -108,27 +112,42 @@ def test_no_data_of_a_message_is_in_the_exposition() -> None:
     assert "customer" not in c.stats.last_error
 
 
-def test_a_duration_is_counted_in_every_bucket_that_is_not_below_it() -> None:
+def durations(c: Consumer) -> tuple[dict[float, float], dict[str, float]]:
+    """How many took at most so many seconds, by these seconds; and their count and sum."""
+    samples = families(c)["jetmesh_handling_seconds"].samples
+    counts = {float(s.labels["le"]): s.value for s in samples if "le" in s.labels}
+    return counts, {s.name: s.value for s in samples if "le" not in s.labels}
+
+
+def test_durations_are_counted_and_summed() -> None:
     c = consumer()
     for seconds in (0.0000004, 0.000003, 0.1, 2000.0):
-        c.stats.buckets[int(seconds * 1e6).bit_length()] += 1
-        c.stats.seconds += seconds
-    samples = families(c)["jetmesh_handling_seconds"].samples
-    counts = {
-        float(s.labels["le"]): s.value
-        for s in samples
-        if s.name == "jetmesh_handling_seconds_bucket"
-    }
-    bounds = sorted(counts)
-    assert bounds[0] == 1e-6
-    assert bounds[-1] == float("inf")
-    assert [counts[b] for b in bounds] == sorted(counts.values())
+        c.stats.took(seconds)
+    counts, total = durations(c)
     for seconds, expected in ((1e-6, 1), (4e-6, 2), (0.065536, 2), (0.131072, 3)):
         assert counts[seconds] == expected
     assert counts[float("inf")] == 4
-    total = {s.name: s.value for s in samples}
     assert total["jetmesh_handling_seconds_count"] == 4
     assert abs(total["jetmesh_handling_seconds_sum"] - 2000.1) < 0.001
+
+
+def test_buckets_reach_from_a_microsecond_to_a_minute_and_none_is_far_from_the_next() -> None:
+    counts, _ = durations(consumer())
+    *bounds, last = sorted(counts)
+    assert bounds[0] == 1e-6
+    assert bounds[-1] > 60
+    assert last == float("inf")
+    assert all(after / before < 2.01 for before, after in pairwise(bounds))
+
+
+@given(st.floats(0, 1e6))
+def test_a_duration_is_counted_in_every_bucket_that_it_is_below(seconds: float) -> None:
+    c = consumer()
+    c.stats.took(seconds)
+    counts, _ = durations(c)
+    for bound, count in counts.items():
+        if not isclose(bound, seconds, rel_tol=1e-5):  # bounds are shown with six digits
+            assert count == (seconds < bound)
 
 
 def test_read_models_of_one_stream_are_one_number() -> None:
