@@ -5,7 +5,7 @@ BIN := .venv/bin
 INSTALLED := .venv/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install up down clean test chaos test-cluster lint format contracts bench image manifests
+.PHONY: help install up down clean test chaos test-cluster lint format contracts docs bench image manifests
 
 help:  ## show this
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' Makefile | while IFS='|' read -r name text; do \
@@ -53,6 +53,9 @@ format: $(INSTALLED)  ## put the code in its form
 
 contracts: $(INSTALLED)  ## write contracts/asyncapi.yaml and the schemas
 	@$(BIN)/jetmesh contracts
+
+docs: $(INSTALLED)  ## write the tables in docs/ that are taken from the code
+	@$(BIN)/python docs/tables.py
 
 image:  ## build the image of every service with docker or podman; IMAGE=shop:1.0.0
 	@deploy/image/build $(IMAGE)

@@ -46,7 +46,7 @@ def _start_timer(item: pytest.Item, seconds: float) -> None:
     told: list[TimeIsUp] = []
 
     def on_alarm(_: int, __: FrameType | None) -> None:
-        if is_debugging():  # type: ignore[no-untyped-call] # pytest-timeout has types in part
+        if is_debugging():
             return
         loop = asyncio._get_running_loop()
         text = f"{item.name} is not done within {seconds:g} s{_tasks(loop)}"

@@ -1,4 +1,4 @@
-"""Links between documents lead to files and headings that exist."""
+"""Links between documents lead somewhere, and their tables say what the code says."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import re
 from pathlib import Path
 
 import pytest
+
+from docs import tables
 
 _code = re.compile(r"^(```|~~~).*?^\1|`[^`\n]*`", re.DOTALL | re.MULTILINE)
 _link = re.compile(r"!?\[[^\]]*\]\(\s*<?([^)\s>]+)")
@@ -29,6 +31,25 @@ def test_every_link_between_documents_leads_somewhere(documents: list[Path], roo
 
 def test_no_document_is_empty(documents: list[Path], root: Path) -> None:
     assert [str(path.relative_to(root)) for path in documents if not path.read_text().strip()] == []
+
+
+def test_the_tables_are_as_the_code_has_them() -> None:
+    stale = [page.name for page in tables.stale()]
+    assert stale == [], "`make docs` writes them anew"
+
+
+def test_every_table_has_its_place() -> None:
+    pages = "".join(page.read_text() for page in tables.DOCS.glob("*.md"))
+    assert all(f"<!-- table: {name} -->" in pages for name in tables.TABLES)
+
+
+def test_a_table_that_is_stale_is_renewed() -> None:
+    page = "before\n<!-- table: policy -->\n| old |\n<!-- end of table -->\nafter\n"
+    renewed = tables.renewed(page)
+    assert renewed.startswith("before\n<!-- table: policy -->\n\n| field | default |")
+    assert renewed.endswith("|\n\n<!-- end of table -->\nafter\n")
+    assert "old" not in renewed
+    assert tables.renewed(renewed) == renewed
 
 
 def leads(path: Path, target: str) -> bool:

@@ -11,28 +11,32 @@ class Policy(Struct, frozen=True, kw_only=True):
     """The tuning of one handler; every field can be set per service and handler."""
 
     attempts: int = 5
-    """Failures of one message until it is dead-lettered. Deliveries that were lost with a process
-    are none."""
+    """How often one message may fail before it is dead-lettered. A delivery that was lost with its
+    process does not count."""
     backoff: Duration = Duration(0.5)
-    """Longest delay before the second attempt; it doubles with each, the delay is random."""
+    """The longest delay before the second attempt; it doubles with each further one. The delay
+    itself is random, at least a tenth of that."""
     backoff_cap: Duration = Duration(60)
-    """The delay never grows beyond it."""
+    """The longest delay before any attempt."""
     timeout: Duration = Duration(20)
-    """One attempt of an `async def` handler; a `def` handler cannot be interrupted."""
+    """How long one attempt of an `async def` handler may take; a `def` handler cannot be
+    interrupted."""
     max_age: Duration = Duration(0)
-    """No attempt begins later after the broker stored the message: it is dead-lettered; 0s: never
-    too late."""
+    """How long after the broker stored a message an attempt may still begin; after that the message
+    is dead-lettered. 0s: no limit."""
     rejects: tuple[str, ...] = ()
-    """Exceptions that dead-letter at the first failure, by class name or `module.Class`; a class
-    covers those derived from it."""
+    """Exceptions that dead-letter a message at the first failure, as `Class` or `module.Class`;
+    subclasses count too."""
     ack_wait: Duration = Duration(30)
-    """After it the server delivers again; running handlers prolong theirs by themselves."""
+    """How long the server waits for a verdict before it delivers again; a running handler extends
+    its own."""
     max_ack_pending: int = 8192
-    """Deliveries without a verdict, of all replicas together, above which the server waits."""
+    """How many deliveries may be without a verdict, in all replicas together; at that number the
+    server delivers no more."""
     concurrency: int = 64
-    """Deliveries that one process runs at once; a `def` handler runs one after another."""
+    """How many deliveries one process runs at once; a `def` handler always runs one at a time."""
     batch: int = 2048
-    """Deliveries asked for at once, so at most in flight in a process of a `def` handler."""
+    """How many deliveries one process of a `def` handler may have in flight."""
 
     def delay(self, attempt: int, chance: float) -> float:
         """Seconds until the attempt after `attempt` (1-based); `chance` is random in [0, 1).

@@ -21,12 +21,14 @@ class StreamTuning(Struct, frozen=True, kw_only=True):
     """What settings may change of a stream."""
 
     max_age: Duration = Duration(0)
-    """How long events are kept, the horizon of decisions and read models; 0s is for ever."""
+    """How long events are kept, and with them decisions and the history of read models; 0s: for
+    ever."""
     max_bytes: int = -1
-    """Above it the stream refuses new events; -1 is no limit."""
+    """At this size the stream refuses new events; -1: no limit."""
     replicas: int = 1
+    """On how many servers of a cluster every event is stored."""
     duplicate_window: Duration = Duration(120)
-    """How long the server remembers message ids."""
+    """How long the server remembers message ids, to store a repeated message only once."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,24 +20,31 @@ class NatsSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """How to reach the broker, and as whom."""
 
     url: str = "nats://127.0.0.1:4222"
-    """Several are separated by commas; `tls://` in one of them asks for TLS with all of them."""
+    """The servers, separated by commas; `tls://` in one address asks for TLS with all of them."""
     user: str = ""
+    """The user to be, with `password`; `creds_file`, `nkey_seed_file` and `token` win over it."""
     password: Secret = ""
+    """The password of `user`."""
     token: Secret = ""
+    """A token, where the server asks for one instead of a user."""
     nkey_seed_file: str = ""
+    """A file with the seed of an nkey; read again at every attempt to connect."""
     creds_file: str = ""
+    """A `.creds` file with a JWT and a seed; read again at every attempt to connect."""
     tls_ca_file: str = ""
-    """Any of the three TLS files asks for TLS, whatever the scheme of the url."""
+    """The authority that signed the server's certificate, if the system does not know it. Any of
+    the three TLS files asks for TLS, whatever the url says."""
     tls_cert_file: str = ""
+    """Our own certificate, where the server verifies its clients."""
     tls_key_file: str = ""
+    """The key of that certificate."""
     tls_first: bool = False
-    """TLS from the first byte, for a server with `handshake_first`: nothing at all is said in the
-    clear. Asks for TLS, too."""
+    """TLS from the first byte, for a server with `handshake_first`; asks for TLS, too."""
     ignore_discovered_servers: bool = False
-    """Connect to the servers of the url only, not to those that they tell of."""
+    """Connect only to the servers in `url`, not to others that they announce."""
     inbox_prefix: Prefix = "_INBOX"
-    """How the subjects begin on which answers arrive; one of its own for each user keeps others
-    from reading them."""
+    """How the subjects begin on which answers arrive. Give each user its own, so that no other user
+    can read its answers."""
 
     def __repr__(self) -> str:
         return f"NatsSettings(url={without_userinfo(self.url)!r}, …)"
@@ -47,16 +54,18 @@ class HttpSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """Where a service answers /healthz, /readyz, /metrics and its pages."""
 
     host: str = "127.0.0.1"
+    """The address to listen on; `0.0.0.0` for all."""
     port: Port = 8080
-    """0 takes any free port."""
+    """The port; 0 takes any free one."""
 
 
 class LogSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a service writes to standard error, and how."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
+    """The lowest level that is written: `debug`, `info`, `warning` or `error`."""
     format: Literal["auto", "console", "json"] = "auto"
-    """`auto` is console in a terminal and JSON elsewhere."""
+    """`console`, `json`, or `auto`: console in a terminal and JSON elsewhere."""
 
 
 class PolicyOverride(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -97,11 +106,15 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     http: HttpSettings = HttpSettings()
     log: LogSettings = LogSettings()
     provision: Literal["apply", "verify"] = "apply"
-    """`apply` makes streams and durables at start; `verify` only compares, as production should."""
+    """`apply`: a service creates and updates its streams and durables itself. `verify`: it only
+    compares them, as in production."""
     grace: Duration = Duration(20)
-    """How long a stopping service may finish what is in flight."""
+    """How long a stopping service may take to finish what is in flight."""
     services: dict[str, ServiceSettings] = field(default_factory=dict)
+    """By service: its own settings in `[services.NAME.settings]`, its handlers' policies in
+    `[services.NAME.handlers.HANDLER]`."""
     streams: dict[str, StreamOverride] = field(default_factory=dict)
+    """By stream, in `[streams.NAME]`."""
 
 
 def without_userinfo(text: str) -> str:

@@ -7,7 +7,6 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 
 import msgspec
 import pytest
@@ -18,7 +17,6 @@ from jetmesh.declare import Policy
 from jetmesh.operate.doctor import render as renderer
 from jetmesh.operate.doctor.checks.streams import longest_retry
 from jetmesh.operate.doctor.diagnosis import findings
-from jetmesh.operate.doctor.docs_table import tables
 from jetmesh.operate.doctor.facts import BrokerProblem, Facts
 from jetmesh.operate.doctor.finding import Finding
 from jetmesh.operate.doctor.own_streams import by_lane
@@ -28,7 +26,6 @@ from jetmesh.operate.humanize import counted, listed, messages_wait, size, span
 from jetmesh.settings import NatsSettings
 from tests.unit.operate.doctor.doctored import NOON, durable, facts, flow, said
 
-DOCUMENT = Path(__file__).parents[4] / "docs" / "doctor.md"
 WAITS = {"num_waiting": 0, "num_pending": 12}
 
 
@@ -179,8 +176,3 @@ def test_an_instance_of_another_library_is_read_as_well() -> None:
     answer = '{"name": "x", "id": "1", "version": "1", "metadata": null, "endpoints": null}'
     instance = msgspec.json.decode(answer, type=Instance)
     assert (instance.is_ours, instance.problem, instance.place) == (False, "", "1")
-
-
-def test_the_document_has_the_table_of_every_finding() -> None:
-    """When it fails: python -m jetmesh.operate.doctor.docs_table prints what belongs into it."""
-    assert tables().strip() in DOCUMENT.read_text()
