@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -18,7 +15,9 @@ from starlette.applications import Starlette
 from starlette.routing import BaseRoute
 from starlette.types import Message, Receive, Scope, Send
 
-CHROMIUM = Path("/usr/bin/chromium")
+from tests.programs import program
+from tests.waiting import wait_until
+
 _arguments = [
     "--no-sandbox",
     "--disable-gpu",
@@ -60,10 +59,8 @@ class Site:
 
     def wait_until_idle(self) -> None:
         """Wait until no request, and so no stream, is being answered."""
-        deadline = time.monotonic() + 5
-        while self._server.server_state.tasks:
-            assert time.monotonic() < deadline, "a stream outlives its page"
-            time.sleep(0.01)
+        tasks = self._server.server_state.tasks
+        wait_until(lambda: not tasks, what=lambda: f"{len(tasks)} streams outlive their page")
 
     def stop(self) -> None:
         if not self._thread.is_alive():
@@ -100,12 +97,9 @@ class Site:
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """One browser per module: while it is open, no other event loop runs in this thread."""
-    if not CHROMIUM.exists():
-        if os.environ.get("CI"):
-            pytest.fail(f"{CHROMIUM} is missing: install the package chromium")
-        pytest.skip(f"needs a browser: {CHROMIUM} is missing")
+    chromium = program("chromium")
     with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=_arguments)
+        started = playwright.chromium.launch(executable_path=chromium, args=_arguments)
         yield started
         started.close()
 

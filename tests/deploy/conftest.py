@@ -12,9 +12,8 @@ from typing import Any, TypeAlias
 import pytest
 import yaml
 
-from jetmesh.errors import UsageError
-from jetmesh.operate.helm.program import helm_program
 from jetmesh.operate.project import Whole, find_project
+from tests.programs import program
 
 ROOT = Path(__file__).parents[2]
 CHART = ROOT / "deploy" / "k8s" / "chart"
@@ -73,16 +72,11 @@ def whole() -> Whole:
 @pytest.fixture(scope="session")
 def helm() -> Helm:
     """Run helm and capture what it says."""
-    try:
-        program = helm_program(ROOT)
-    except UsageError as error:
-        if os.environ.get("CI"):
-            pytest.fail(str(error))
-        pytest.skip(str(error))
+    found = program("helm")
 
     def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [program, *arguments], capture_output=True, text=True, check=False, timeout=60
+            [found, *arguments], capture_output=True, text=True, check=False, timeout=60
         )
 
     return run

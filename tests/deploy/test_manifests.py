@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -14,20 +12,10 @@ from jetmesh.errors import UsageError
 from jetmesh.operate.helm.manifests import documents, stale
 from jetmesh.operate.helm.program import helm_program
 from tests.deploy.conftest import ROOT, Helm, Object
+from tests.programs import program
 
 K8S = ROOT / "deploy" / "k8s"
 OVERLAYS = ("development", "production")
-
-
-@pytest.fixture(scope="module")
-def kubectl() -> str:
-    found = shutil.which("kubectl", path=f"{ROOT / '.cache' / 'bin'}:{os.environ['PATH']}")
-    if found is None:
-        text = "There is no kubectl on PATH or in .cache/bin; deploy/k8s/install-tools brings one."
-        if os.environ.get("CI"):
-            pytest.fail(text)
-        pytest.skip(text)
-    return found
 
 
 def key(found: Object) -> tuple[str, str]:
@@ -40,12 +28,10 @@ def test_the_manifests_are_up_to_date() -> None:
 
 
 @pytest.mark.parametrize("name", OVERLAYS)
-def test_kubectl_builds_the_chart_s_very_objects(
-    kubectl: str, helm: Helm, chart: Path, name: str
-) -> None:
+def test_kubectl_builds_the_chart_s_very_objects(helm: Helm, chart: Path, name: str) -> None:
     overlay = K8S / "overlays" / name
     built = subprocess.run(
-        [kubectl, "kustomize", overlay], capture_output=True, text=True, check=True
+        [program("kubectl"), "kustomize", overlay], capture_output=True, text=True, check=True
     )
     rendered = helm("template", "shop", chart, "--values", overlay / "values.yaml")
     expected = documents(rendered.stdout)

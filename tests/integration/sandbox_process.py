@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+
+from tests.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
 
@@ -35,13 +35,13 @@ class Sandbox:
     def start(self) -> None:
         """Start it, and return once it is healthy."""
         self.process = self.spawn()
-        deadline = time.monotonic() + 10
-        while time.monotonic() < deadline:
-            with contextlib.suppress(httpx.TransportError):
-                assert httpx.get(f"{self.url}/healthz", trust_env=False).text == "ok\n"
-                return
-            time.sleep(0.02)
-        raise AssertionError(f"{self.name} did not start: {self.stop()}")
+        wait_until(self._is_healthy, what=lambda: f"{self.name} did not start: {self.stop()}")
+
+    def _is_healthy(self) -> bool:
+        try:
+            return httpx.get(f"{self.url}/healthz", trust_env=False).text == "ok\n"
+        except httpx.TransportError:
+            return False
 
     def spawn(self) -> subprocess.Popen[str]:
         environment = {

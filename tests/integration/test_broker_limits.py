@@ -21,6 +21,7 @@ from jetmesh.testing import Mesh, eventually, mesh
 from jetmesh.transport.control import ControlPlane
 from jetmesh.transport.dataplane import DataPlane
 from tests.integration.planes import NO_HEADERS, Fate, both, make_stream, publish, settings_of
+from tests.programs import missing
 
 LARGE = b"x" * 100_000
 COUNT = 40
@@ -108,10 +109,10 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     disk = tmp_path / "disk"
     disk.mkdir()
     if os.geteuid():
-        pytest.skip("only root can mount a disk that is small enough to be filled")
+        missing("only root can mount a disk that is small enough to be filled")
     mount = ["mount", "-t", "tmpfs", "-o", "size=20m", "tmpfs", str(disk)]
     if subprocess.run(mount, check=False, capture_output=True).returncode:
-        pytest.skip("this machine does not let root mount a tmpfs")
+        missing("this machine does not let root mount a tmpfs")
     yield disk
     subprocess.run(["umount", "-l", str(disk)], check=True)
 

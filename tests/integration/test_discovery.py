@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import shutil
 import socket
-from pathlib import Path
 from typing import Any
 
 import nats
-import pytest
 from msgspec import Struct
 
 from jetmesh import Service, event
@@ -20,8 +16,7 @@ from jetmesh.runtime.discovery import Discovery
 from jetmesh.settings import NatsSettings
 from jetmesh.testing import Mesh, eventually, mesh
 from jetmesh.transport.control import ControlPlane
-
-BESIDE_GO = Path.home() / "go" / "bin" / "nats"
+from tests.programs import program
 
 
 def shop(unique: str) -> tuple[Any, Service]:
@@ -115,20 +110,8 @@ async def test_an_instance_says_where_it_runs_and_why_it_is_not_ready(
         assert "problem" not in ping["metadata"]
 
 
-@pytest.fixture
-def nats_cli() -> str:
-    """The real command; only outside of CI may it be missing."""
-    found = shutil.which("nats") or (str(BESIDE_GO) if os.access(BESIDE_GO, os.X_OK) else None)
-    if found is None:
-        if os.environ.get("CI"):
-            pytest.fail("CI must have the nats CLI: .ci/run installs it")
-        pytest.skip("no nats CLI on the PATH or in ~/go/bin")
-    return found
-
-
-async def test_the_nats_cli_lists_a_service_with_its_handlers(
-    broker: Broker, unique: str, nats_cli: str
-) -> None:
+async def test_the_nats_cli_lists_a_service_with_its_handlers(broker: Broker, unique: str) -> None:
+    nats_cli = program("nats")
     placed, service = shop(unique)
 
     async def cli(*arguments: str) -> str:

@@ -14,7 +14,8 @@ import pytest
 from jetmesh.operate.up.broker import Broker, free_port
 from jetmesh.settings import NatsSettings
 from jetmesh.transport.control import ControlPlane
-from tests.integration.tiny_project import JETMESH, Up, clean_environment, eventually
+from tests.integration.tiny_project import JETMESH, Up, clean_environment
+from tests.waiting import wait_until
 
 SYSTEM = """
 from jetmesh import System
@@ -108,7 +109,7 @@ def test_a_process_that_does_not_answer_is_a_problem(running: Up) -> None:
     data = json.loads(told.stdout)
     assert data["exit_code"] == 1
     assert ("service-absent", "reader") in [(f["code"], f["about"]) for f in data["findings"]]
-    eventually(lambda: doctor(running.root, "--once").returncode == 0, within=30)
+    wait_until(lambda: doctor(running.root, "--once").returncode == 0, within=30)
 
 
 async def test_warnings_count_only_when_asked_for(running: Up) -> None:

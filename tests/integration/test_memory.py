@@ -15,6 +15,7 @@ from jetmesh.transport.dataplane import DataPlane
 from tests.integration.child_process import Child
 from tests.integration.planes import both, publish, settings_of
 from tests.integration.test_stopping import in_flight, wide
+from tests.programs import missing
 
 MOST_MEBIBYTES = 100
 
@@ -23,7 +24,7 @@ def resident(service: Child) -> float:
     """Mebibytes that the process has ever had in memory (Linux says so in /proc)."""
     status = Path(f"/proc/{service.process.pid}/status")
     if not status.exists():
-        pytest.skip("only Linux tells the memory of a process in /proc")
+        missing("only Linux tells the memory of a process in /proc")
     (line,) = (line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
     return int(line.split()[1]) / 1024
 

@@ -14,10 +14,10 @@ from tests.integration.tiny_project import (
     Up,
     answer,
     command,
-    eventually,
     is_alive,
     journal,
 )
+from tests.waiting import wait_until
 
 
 def test_up_shows_every_address_and_what_to_try(start: Callable[..., Up]) -> None:
@@ -85,7 +85,7 @@ def test_a_signal_ends_everything_in_order(start: Callable[..., Up], number: int
 def test_a_signal_while_starting_ends_it_too(start: Callable[..., Up], project: Path) -> None:
     (project / "wait-first").touch()
     up = start()
-    eventually(lambda: "began second" in journal(project))
+    wait_until(lambda: "began second" in journal(project))
     assert up.end() == 0
     assert "Ctrl-C ends everything" not in up.printed
 
@@ -98,7 +98,7 @@ def test_a_second_signal_ends_at_once(start: Callable[..., Up], project: Path) -
     up.process.send_signal(signal.SIGINT)
     up.wait_for("once more ends at once")
     assert up.end(signal.SIGINT) == 130
-    eventually(lambda: not any(is_alive(pid) for pid in pids))
+    wait_until(lambda: not any(is_alive(pid) for pid in pids))
 
 
 def test_who_does_not_end_in_time_is_killed(start: Callable[..., Up], project: Path) -> None:
@@ -116,7 +116,7 @@ def test_a_service_that_dies_is_started_again(start: Callable[..., Up]) -> None:
     before = up.state.services["first"]
     os.kill(before.pid, signal.SIGKILL)
     up.wait_for(r"first was ended by SIGKILL; starting again in 0\.25 s")
-    eventually(lambda: up.state.services["first"].pid not in (0, before.pid))
+    wait_until(lambda: up.state.services["first"].pid not in (0, before.pid))
     assert up.state.services["first"].url == before.url
 
 
@@ -126,7 +126,7 @@ def test_a_broker_that_dies_is_started_again(start: Callable[..., Up]) -> None:
     before = up.state.broker
     os.kill(before.pid, signal.SIGKILL)
     up.wait_for("the broker ended with exit code -9; starting it again")
-    eventually(lambda: up.state.broker.pid not in (0, before.pid))
+    wait_until(lambda: up.state.broker.pid not in (0, before.pid))
     assert command(up.root, "plan", "--check").returncode == 0
 
 
@@ -164,7 +164,7 @@ def test_nobody_survives_a_killed_supervisor(start: Callable[..., Up]) -> None:
     pids = up.state.pids()
     assert len(pids) == 4
     up.end(signal.SIGKILL)
-    eventually(lambda: not any(is_alive(pid) for pid in pids))
+    wait_until(lambda: not any(is_alive(pid) for pid in pids))
     again = start()
     again.wait_for("Ctrl-C ends everything")
 

@@ -10,7 +10,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ import pytest
 
 from jetmesh.operate.up import upfile
 from jetmesh.operate.up.broker import free_port
+from tests.waiting import wait_until
 
 JETMESH = str(Path(sys.executable).with_name("jetmesh"))
 
@@ -125,7 +125,9 @@ class Up:
         return found
 
     def wait_for(self, pattern: str, within: float = 20.0) -> None:
-        eventually(lambda: re.search(pattern, self.printed), within, lambda: self.printed)
+        wait_until(
+            lambda: re.search(pattern, self.printed), within=within, what=lambda: self.printed
+        )
 
     def end(self, number: int = signal.SIGTERM) -> int:
         self.process.send_signal(number)
@@ -157,17 +159,6 @@ def start(project: Path) -> Iterator[Callable[..., Up]]:
     for each in started:
         each.process.terminate()
         each.ended()
-
-
-def eventually(
-    condition: Callable[[], object],
-    within: float = 10.0,
-    explain: Callable[[], object] = str,
-) -> None:
-    deadline = time.monotonic() + within
-    while not condition():
-        assert time.monotonic() < deadline, explain()
-        time.sleep(0.02)
 
 
 def clean_environment() -> dict[str, str]:

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
-import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.programs import program
+from tests.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
 SETTINGS = """
@@ -99,7 +100,7 @@ class Up:
     def nats(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run the real nats CLI, as a person would."""
         return subprocess.run(
-            [nats_cli(), "--server", self.nats_url, *arguments],
+            [program("nats"), "--server", self.nats_url, *arguments],
             cwd=self.root,
             capture_output=True,
             text=True,
@@ -113,29 +114,6 @@ class Up:
             return bool(self.state()["ready"])
         except (OSError, ValueError):
             return False
-
-
-def nats_cli() -> str:
-    """The nats CLI: on CI it must be there, elsewhere the test is skipped without it."""
-    found = shutil.which("nats") or shutil.which("nats", path=str(ROOT / ".cache" / "bin"))
-    if found is None:
-        word = "go install github.com/nats-io/natscli/nats@v0.5.1 brings the nats CLI"
-        if os.environ.get("CI"):
-            pytest.fail(word)
-        pytest.skip(word)
-    return found
-
-
-def wait_until(
-    condition: Callable[[], Any], *, within: float, what: Callable[[], str] = lambda: ""
-) -> Any:
-    """Wait for a condition; its result."""
-    deadline = time.monotonic() + within
-    while not (result := condition()):
-        if time.monotonic() > deadline:
-            raise AssertionError(f"not within {within} s: {what()}")
-        time.sleep(0.1)
-    return result
 
 
 @contextmanager

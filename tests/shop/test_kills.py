@@ -16,8 +16,9 @@ import nats
 import pytest
 
 from jetmesh.settings import NatsSettings
-from tests.shop.conftest import Up, running, wait_until
+from tests.shop.conftest import Up, running
 from tests.shop.outcomes import check_outcomes, purchase
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.timeout(480)  # 500 purchases at their pace, and two starts
 PURCHASES = 500

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.shop.conftest import Up, wait_until
+from tests.shop.conftest import Up
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.timeout(300)  # one of them starts the shop
 GOOD = {

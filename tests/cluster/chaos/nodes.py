@@ -9,11 +9,11 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from jetmesh.operate.up.broker import find_server
+from jetmesh.testing import eventually
 from tests.cluster.chaos import disks
 from tests.cluster.chaos.asking import ask
 from tests.cluster.chaos.disks import Disk
@@ -123,7 +123,8 @@ class Node:
             AssertionError: it does not.
         """
         self.process.signal(number)
-        await _until(lambda: not self.process.runs, _END_SECONDS, f"{self.name} did not end")
+        end = f"the end of {self.name}"
+        await eventually(lambda: not self.process.runs, within=_END_SECONDS, what=end)
 
     async def problem(self) -> str:
         """Why it is not healthy, in its words; empty when it has caught up with everything."""
@@ -223,10 +224,3 @@ def _free_ports(count: int) -> list[int]:
         for probe in probes:
             probe.bind((_LOOPBACK, 0))
         return [probe.getsockname()[1] for probe in probes]
-
-
-async def _until(condition: Callable[[], bool], seconds: float, otherwise: str) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, otherwise
-        await asyncio.sleep(0.05)

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import shutil
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,7 +17,9 @@ import yaml
 from jetmesh.operate.up.broker import free_port
 from jetmesh.settings import NatsSettings
 from jetmesh.transport.control import ControlPlane
-from tests.deploy.conftest import CHART, ROOT, Object
+from tests.deploy.conftest import CHART, Object
+from tests.programs import program
+from tests.waiting import wait_until
 
 SECONDS = 180.0
 """In which everything on a small, busy machine has come up."""
@@ -43,11 +43,11 @@ class Namespace:
     name: str
 
     def run(
-        self, program: str, *arguments: str | Path, stdin: str = "", seconds: float = SECONDS
+        self, name: str, *arguments: str | Path, stdin: str = "", seconds: float = SECONDS
     ) -> subprocess.CompletedProcess[str]:
         """Run kubectl or helm here, whatever comes of it."""
         return subprocess.run(
-            [found(program), "--namespace", self.name, *arguments],
+            [program(name), "--namespace", self.name, *arguments],
             input=stdin or None,
             capture_output=True,
             text=True,
@@ -111,10 +111,10 @@ class Namespace:
         return self.kubectl("get", "secret", name, f"--output=go-template={template}")
 
     @contextmanager
-    def started(self, program: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    def started(self, name: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
         """The same in the background, ended with the block."""
         process = subprocess.Popen(
-            [found(program), f"--namespace={self.name}", *arguments],
+            [program(name), f"--namespace={self.name}", *arguments],
             stdout=subprocess.PIPE,
             text=True,
         )
@@ -144,17 +144,9 @@ class Namespace:
         self.kubectl("apply", "--filename=-", stdin=yaml.safe_dump(found))
 
 
-def found(program: str) -> str:
-    """Where kubectl or helm is: on PATH, or where `deploy/k8s/install-tools` puts it."""
-    return shutil.which(program) or str(ROOT / ".cache" / "bin" / program)
-
-
 def eventually(true: Callable[[], Any], what: Callable[[], str], seconds: float = SECONDS) -> None:
     """Return once `true`; fail with `what` when that takes too long."""
-    until = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < until, what()
-        time.sleep(0.5)
+    wait_until(true, within=seconds, what=what, pause=0.5)
 
 
 async def ask(nats: NatsSettings, subject: str, body: dict[str, Any] | None = None) -> Any:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 from collections.abc import Callable
 
@@ -12,7 +11,7 @@ import httpx
 import pytest
 
 from tests.deploy.cluster.kube import Namespace, eventually
-from tests.deploy.conftest import ROOT
+from tests.programs import program
 
 LONGEST_START = 5.0
 """Seconds. No measure of speed, those come from benchmarks: what takes longer is broken."""
@@ -28,9 +27,7 @@ print(time.time() - (up - ticks / 100))
 @pytest.fixture(scope="session")
 def nats() -> Callable[..., str]:
     """The nats CLI with an environment of its own."""
-    found = shutil.which("nats") or shutil.which("nats", path=str(ROOT / ".cache" / "bin"))
-    if found is None:
-        pytest.fail("There is no nats CLI on PATH or in .cache/bin; .ci/run says how it is got.")
+    found = program("nats")
 
     def run(*arguments: str, **environ: str) -> str:
         return subprocess.run(
