@@ -27,9 +27,9 @@ Render: TypeAlias = "Callable[..., Rendered]"
 
 PRODUCTION = (
     "sandbox.enabled=false",
-    "services.payments.settings.gatewayUrl=https://gateway.example.test",
-    "services.notifications.settings.smtpHost=mail.example.test",
-    "services.notifications.settings.smtpPort=587",
+    "services.payments.settings.gateway_url=https://gateway.example.test",
+    "services.notifications.settings.smtp_host=mail.example.test",
+    "services.notifications.settings.smtp_port=587",
 )
 """What production has to set at least."""
 

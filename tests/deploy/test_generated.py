@@ -60,8 +60,8 @@ def test_the_schema_takes_a_duration_exactly_when_the_settings_do(text: str) -> 
 
 def test_no_secret_has_a_place_where_everybody_reads(whole: Whole) -> None:
     services = yaml.safe_load(part(whole.system, whole.topology, "values"))["services"]
-    assert "gatewayKey" not in services["payments"]["settings"]
-    assert services["payments"]["secrets"] == {"gatewayKey": ""}
+    assert "gateway_key" not in services["payments"]["settings"]
+    assert services["payments"]["secrets"] == {"gateway_key": ""}
 
 
 def test_a_readme_without_a_place_for_the_table_is_refused(whole: Whole, tmp_path: Path) -> None:

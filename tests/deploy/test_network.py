@@ -40,7 +40,7 @@ def test_only_payments_reaches_the_gateway_and_only_notifications_the_mail_serve
 def test_where_servers_outside_are_can_be_said(render: Render) -> None:
     rendered = render(
         *PRODUCTION,
-        "services.payments.settings.gatewayUrl=http://gateway.example.test:8443/v1",
+        "services.payments.settings.gateway_url=http://gateway.example.test:8443/v1",
         "services.payments.egressTo={192.0.2.0/24}",
     )
     assert egress(rendered, "payments")[1] == {

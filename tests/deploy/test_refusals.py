@@ -30,7 +30,7 @@ REFUSED_BY_SCHEMA = [
     ("nats.image=nats", "/nats/image", "does not match pattern"),
     ("nats.passwords.admin=1k", "/nats/passwords/admin", "does not match pattern"),
     ("services.payments.env.A-B=x", "/services/payments/env", "'A-B' not allowed"),
-    ("services.payments.settings.gatewayUrl=ftp://x", "/settings/gatewayUrl", "anyOf"),
+    ("services.payments.settings.gateway_url=ftp://x", "/settings/gateway_url", "anyOf"),
     ("services.business-dashboard.autoscaling.minReplicas=0", "/autoscaling/minReplicas", "min"),
     ("scaling.by=magic", "/scaling/by", "value must be one of"),
     ("sandbox.enabled=maybe", "/sandbox/enabled", "want boolean"),
@@ -52,9 +52,9 @@ REFUSED_BY_SENSE = [
     ),
     (
         PRODUCTION[:1],
-        "smtpHost is missing: without the sandbox it has to name the real server; set it, or JET",
+        "smtp_host is missing: without the sandbox it has to name the real server; set it, or JET",
     ),
-    (PRODUCTION[:1] + PRODUCTION[2:], "services.payments.settings.gatewayUrl is missing:"),
+    (PRODUCTION[:1] + PRODUCTION[2:], "services.payments.settings.gateway_url is missing:"),
     (
         ("services.payments.autoscaling.minReplicas=9",),
         "services.payments.autoscaling: minReplicas 9 is above maxReplicas 8;",

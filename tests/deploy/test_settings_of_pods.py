@@ -122,7 +122,7 @@ def test_what_is_said_of_one_stream_is_kept(render: Render, whole: Whole, tmp_pa
 def test_sandboxes_stand_in_only_for_what_is_not_set(
     render: Render, whole: Whole, tmp_path: Path
 ) -> None:
-    rendered = render("services.payments.settings.gatewayUrl=https://gateway.example.test")
+    rendered = render("services.payments.settings.gateway_url=https://gateway.example.test")
     payments = of_service(rendered, whole, "payments", tmp_path).settings.services["payments"]
     assert payments.settings["gateway_url"] == "https://gateway.example.test"
     told = of_service(rendered, whole, "notifications", tmp_path).settings.services["notifications"]

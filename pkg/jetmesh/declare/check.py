@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from jetmesh.declare.event import matches
 from jetmesh.declare.policy import problems_of
 from jetmesh.declare.service import Handler, Resource, Web
+from jetmesh.declare.setting import spelled
 from jetmesh.declare.topology import StreamTuning, Topology
 from jetmesh.errors import TopologyError
 from jetmesh.protocol.streams import LANES, OWN_STREAMS
@@ -39,6 +40,12 @@ def _names(topology: Topology) -> Iterator[str]:
     for service in topology.services:
         if counts[service.name] > 1:
             yield f"{service.where}: {counts[service.name]} services are named {service.name!r}."
+        for other in topology.services:
+            if other.name != service.name and spelled(other.name) == spelled(service.name):
+                yield (
+                    f"{service.where}: {service.name!r} and {other.name!r} would be set by the "
+                    "same variables; rename one."
+                )
     durables = Counter((d.stream, d.name) for d in topology.durables)
     for handler in topology.handlers:
         if durables[handler.input.stream, handler.durable] > 1 and counts[handler.service] == 1:

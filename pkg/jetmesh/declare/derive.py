@@ -25,7 +25,8 @@ def derive(
         TopologyError: the declarations contradict one another; it names every line to change.
     """
     services = tuple(services)
-    events = _events(services)
+    found = dict.fromkeys(spec for service in services for spec in service.events)
+    events = tuple(sorted(found, key=lambda spec: spec.subject))
     owners = {
         spec: service.name
         for service in services
@@ -47,16 +48,6 @@ def derive(
     )
     check(topology, tunings)
     return topology
-
-
-def _events(services: tuple[Service, ...]) -> tuple[EventSpec, ...]:
-    found: dict[EventSpec, None] = {}
-    for service in services:
-        for handler in service.handlers:
-            found.update(dict.fromkeys((handler.input, *handler.outputs)))
-        for model in service.read_models:
-            found.update(dict.fromkeys(model.events))
-    return tuple(sorted(found, key=lambda spec: spec.subject))
 
 
 def _streams(

@@ -11,7 +11,7 @@ from msgspec import Struct
 from msgspec.inspect import Metadata, StrType, type_info
 from msgspec.structs import fields
 
-from jetmesh.declare.line import calling_line
+from jetmesh.declare.line import annotations_of, calling_line
 from jetmesh.errors import DeclarationError
 
 _E = TypeVar("_E", bound=Struct)
@@ -113,14 +113,8 @@ def _check(spec: EventSpec) -> None:
 
 
 def _check_key(spec: EventSpec, key: str) -> None:
-    try:
+    with annotations_of(f"{spec.where}: event {spec.name}"):
         found = {field.name: field for field in fields(spec.type)}
-    except NameError as error:
-        raise _wrong(
-            spec,
-            f"is annotated with {error.name!r}, which is not defined there",
-            "Define it above the event, and import it at run time, not under TYPE_CHECKING.",
-        ) from error
     if key not in found:
         raise _wrong(spec, f"has no field {key!r}", f"Its fields are {', '.join(found)}.")
     if not found[key].required:

@@ -98,11 +98,7 @@ def _subject(spec: EventSpec) -> str:
 
 
 def _streams(service: Service) -> list[str]:
-    events = [
-        *(spec for handler in service.handlers for spec in (handler.input, *handler.outputs)),
-        *(spec for model in service.read_models for spec in model.events),
-    ]
-    return sorted({spec.stream for spec in events} | {*OWN_STREAMS})
+    return sorted({spec.stream for spec in service.events} | {*OWN_STREAMS})
 
 
 def _whole(subject: str) -> str:

@@ -13,6 +13,7 @@ from jetmesh.declare.delivery import Delivery
 from jetmesh.declare.event import EventSpec, spec_of
 from jetmesh.declare.line import calling_line
 from jetmesh.declare.policy import Policy, problems_of
+from jetmesh.declare.setting import check_settings, spelled, variable
 from jetmesh.declare.signature import Signature, read_signature
 from jetmesh.errors import DeclarationError
 
@@ -109,11 +110,24 @@ class Service:
 
     def __post_init__(self) -> None:
         self.where = calling_line(3)
-        if _name.fullmatch(self.name) is None:
+        if _name.fullmatch(self.name) is None or "__" in spelled(self.name):
             raise DeclarationError(
                 f"{self.where}: {self.name!r} cannot name a service.",
-                remedy="Use a lower-case letter, then letters, digits, '-' or '_', 63 at most.",
+                remedy="Use lower-case letters, digits, single '-' or '_'; 63 at most, a letter first.",
             )
+        if self.settings:
+            check_settings(self.settings, self.where)
+
+    @property
+    def events(self) -> list[EventSpec]:
+        """What it handles, publishes or folds, each once."""
+        handled = [spec for h in self.handlers for spec in (h.input, *h.outputs)]
+        folded = [spec for model in self.read_models for spec in model.events]
+        return list(dict.fromkeys(handled + folded))
+
+    def variable(self, setting: str) -> str:
+        """The environment variable of one of its own settings."""
+        return variable(("services", self.name, "settings", setting))
 
     def on(
         self,
@@ -197,11 +211,12 @@ class Service:
                 f"{handler.durable!r} must be lower-case letters, digits, '-' and '_'.",
                 remedy="Rename the function, or pass name=… to on().",
             )
-        if any(other.name == handler.name for other in self.handlers):
-            raise DeclarationError(
-                f"{handler.where}: {self.name} has a handler {handler.name!r} already.",
-                remedy="Two handlers would share one durable: rename one.",
-            )
+        for other in self.handlers:
+            if spelled(other.name) == spelled(handler.name):
+                raise DeclarationError(
+                    f"{handler.where}: {self.name} has a handler {other.name!r} already.",
+                    remedy=f"{handler.name!r} would share its durable or its variables: rename it.",
+                )
         for problem in problems_of(handler.policy):
             raise DeclarationError(f"{handler.where}: {problem}.", remedy="Change the policy.")
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final, Union, get_args, get_origin, get_type_hints
 
+from jetmesh.declare.line import annotations_of
 from jetmesh.errors import DeclarationError
 
 _UNIONS: Final = (Union, types.UnionType)
@@ -50,13 +51,8 @@ def read_signature(function: Callable[..., Any]) -> Signature:
     code = inspect.unwrap(function).__code__
     where = f"{code.co_filename}:{code.co_firstlineno}"
     name = getattr(function, "__name__", "?")
-    try:
+    with annotations_of(f"{where}: {name}"):
         hints = get_type_hints(function, localns=_callers_names())
-    except (NameError, AttributeError) as error:
-        raise DeclarationError(
-            f"{where}: {name} is annotated with {error.name!r}, which is not defined there.",
-            remedy="Import it at run time, not under TYPE_CHECKING.",
-        ) from error
     names = inspect.signature(function).parameters
     for parameter in names:
         if parameter not in hints:

@@ -9,7 +9,7 @@ from typing import Final
 from msgspec import Struct
 
 from jetmesh.declare.duration import Duration
-from jetmesh.declare.event import EventSpec
+from jetmesh.declare.event import EventSpec, matches
 from jetmesh.declare.policy import Policy
 from jetmesh.declare.service import Handler, Service
 from jetmesh.protocol.streams import LANES
@@ -93,14 +93,8 @@ class Topology:
 
     def event(self, subject: str) -> EventSpec | None:
         """The event published on `subject`, keyed or not."""
-        for spec in self.events:
-            if subject == spec.subject or (
-                spec.key
-                and subject.startswith(spec.subject + ".")
-                and "." not in subject[len(spec.subject) + 1 :]
-            ):
-                return spec
-        return None
+        found = (e for e in self.events if any(matches(each, subject) for each in e.filters))
+        return next(found, None)
 
     def _durable(self, stream: str, name: str) -> DurableSpec:
         return next(d for d in self.durables if (d.stream, d.name) == (stream, name))

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from jetmesh.declare.service import Service
+from jetmesh.declare.setting import leaves
 from jetmesh.errors import SettingsError
 from jetmesh.settings.address import address_of, asks_for_tls
-from jetmesh.settings.loaded import Effective, Loaded, leaves
+from jetmesh.settings.loaded import Effective, Loaded
 from jetmesh.settings.names import names_for
-from jetmesh.settings.sources import Given, decode, from_environment, from_file, variable
+from jetmesh.settings.sources import Given, decode, from_environment, from_file
 from jetmesh.settings.tree import (
     HttpSettings,
     LogSettings,
@@ -37,7 +38,6 @@ __all__ = [
     "address_of",
     "asks_for_tls",
     "load_settings",
-    "variable",
     "without_userinfo",
 ]
 

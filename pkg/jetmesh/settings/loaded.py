@@ -11,10 +11,10 @@ from msgspec.structs import asdict, fields, replace
 
 from jetmesh.declare.policy import Policy, problems_of
 from jetmesh.declare.service import Service
+from jetmesh.declare.setting import Leaf, Names, leaves
 from jetmesh.declare.topology import StreamTuning
 from jetmesh.errors import SettingsError
-from jetmesh.settings.names import Leaf, Names
-from jetmesh.settings.sources import decode, variable
+from jetmesh.settings.sources import decode
 from jetmesh.settings.tree import Settings, without_userinfo
 
 
@@ -66,18 +66,17 @@ class Loaded:
             return None
         section = self.settings.services.get(service.name)
         given = section.settings if section else {}
-        path = ("services", service.name, "settings")
+        table = f"services.{service.name}.settings"
         for f in fields(service.settings):
             if f.required and f.encode_name not in given:
-                name = (*path, f.encode_name)
                 raise SettingsError(
                     f"{service.name} needs the setting {f.encode_name!r}, which has no default.",
-                    remedy=f"Set it in [{'.'.join(path)}], or as {variable(name)}.",
+                    remedy=f"Set it in [{table}], or as {service.variable(f.encode_name)}.",
                 )
         try:
             made: Struct = decode(given, service.settings)
         except ValidationError as error:
-            raise SettingsError(f"{'.'.join(path)}: {error}.") from error
+            raise SettingsError(f"{table}: {error}.") from error
         return made
 
     def effective(self, services: Iterable[Service]) -> Iterator[Effective]:
@@ -125,15 +124,6 @@ class Loaded:
         return value
 
 
-def leaves(names: Names, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Leaf]]:
-    """Every name that holds a value, in the order of declaration."""
-    for name, below in names.items():
-        if isinstance(below, Leaf):
-            yield (*path, name), below
-        else:
-            yield from leaves(below, (*path, name))
-
-
 def _given(override: Struct) -> dict[str, Any]:
     return {name: value for name, value in asdict(override).items() if value is not None}
 
@@ -147,11 +137,8 @@ def _inside(struct: type[Struct] | None, given: dict[str, Any], path: list[str])
         return _inside(f.type, given.get(name, {}), rest)
     if name in given:
         return given[name]
-    return "(not set)" if f.required else f.default_factory() if _made(f) else f.default
-
-
-def _made(f: Any) -> bool:
-    return callable(f.default_factory)
+    made = f.default_factory() if callable(f.default_factory) else f.default
+    return "(not set)" if f.required else made
 
 
 def _shown(value: Any, leaf: Leaf) -> str:

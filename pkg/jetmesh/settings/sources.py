@@ -12,10 +12,10 @@ from typing import Any, Final
 from msgspec import ValidationError, convert
 
 from jetmesh.declare.duration import Duration
+from jetmesh.declare.setting import PREFIX, Leaf, Names, leaves, spelled, variable
 from jetmesh.errors import SettingsError
-from jetmesh.settings.names import Leaf, Names, unknown
+from jetmesh.settings.names import unknown
 
-PREFIX: Final = "JETMESH__"
 _OPEN: Final = ("services", "streams")
 
 
@@ -26,11 +26,6 @@ class Given:
     path: tuple[str, ...]
     value: Any
     origin: str
-
-
-def variable(path: tuple[str, ...]) -> str:
-    """The environment variable that sets `path`."""
-    return PREFIX + "__".join(name.upper().replace("-", "_") for name in path)
 
 
 def from_file(file: Path, names: Names, *, whole: bool) -> Iterator[Given]:
@@ -61,12 +56,13 @@ def from_environment(environ: Mapping[str, str], names: Names, *, whole: bool) -
     """
     if environ.get("NATS_URL"):
         yield Given(("nats", "url"), environ["NATS_URL"], "NATS_URL")
+    known = {variable(path): (path, leaf) for path, leaf in leaves(names)}
     for name in sorted(environ):
-        if name.startswith(PREFIX):
-            found = _variable(name, names, whole=whole)
-            if found is not None:
-                path, leaf = found
-                yield Given(path, _from_text(environ[name], leaf, path, name), name)
+        if name in known:
+            path, leaf = known[name]
+            yield Given(path, _from_text(environ[name], leaf, path, name), name)
+        elif name.startswith(PREFIX):
+            _refuse(name.removeprefix(PREFIX), names, (), name, whole=whole)
 
 
 def decode(value: Any, kind: Any) -> Any:
@@ -100,25 +96,23 @@ def _table(
             )
 
 
-def _variable(name: str, names: Names, *, whole: bool) -> tuple[tuple[str, ...], Leaf] | None:
-    path: tuple[str, ...] = ()
-    below: Leaf | Names = names
-    for segment in name.removeprefix(PREFIX).split("__"):
-        if isinstance(below, Leaf):
-            raise unknown((*path, segment.lower()), (), name)
-        known = {each.upper().replace("-", "_"): each for each in below}
-        if segment not in known:
-            if _is_elsewhere(path, whole=whole):
-                return None
-            raise unknown((*path, segment.lower()), below, name)
-        path = (*path, known[segment])
-        below = below[known[segment]]
-    if isinstance(below, Leaf):
-        return path, below
-    raise SettingsError(
-        f"{name} names a table, not a value.",
-        remedy=f"Append __ and one of: {', '.join(each.upper() for each in below)}.",
-    )
+def _refuse(rest: str, names: Names, path: tuple[str, ...], origin: str, *, whole: bool) -> None:
+    """Say where a variable leaves the tree, unless it may be another service's."""
+    known = {spelled(name): name for name in names}
+    for begun in sorted(known, key=len, reverse=True):  # `a__b` before the `b` in `a`
+        below = names[known[begun]]
+        tables = {} if isinstance(below, Leaf) else below
+        if rest == begun:
+            raise SettingsError(
+                f"{origin} names a table, not a value.",
+                remedy=f"Append __ and one of: {', '.join(map(spelled, tables))}.",
+            )
+        if rest.startswith(f"{begun}__"):
+            after = rest.removeprefix(f"{begun}__")
+            return _refuse(after, tables, (*path, known[begun]), origin, whole=whole)
+    if not _is_elsewhere(path, whole=whole):
+        raise unknown((*path, rest.partition("__")[0].lower()), names, origin)
+    return None
 
 
 def _is_elsewhere(path: tuple[str, ...], *, whole: bool) -> bool:

@@ -33,6 +33,7 @@
 {{- /* .root, .services, .streams: names of those that the file is about. */ -}}
 {{- define "settings" -}}
 {{- $values := .root.Values -}}
+{{- $names := (include "facts" .root | fromYaml).names -}}
 provision = "verify"
 grace = {{ toJson $values.grace }}
 
@@ -51,14 +52,14 @@ format = "json"
 
 [services.{{ $name }}.settings]
     {{- range $key, $value := . }}
-{{ snakecase $key }} = {{ include "toml" $value }}
+{{ $key }} = {{ include "toml" $value }}
     {{- end }}
   {{- end }}
   {{- range $handler, $policy := $service.handlers }}
 
 [services.{{ $name }}.handlers.{{ $handler }}]
     {{- range $key, $value := $policy }}
-{{ snakecase $key }} = {{ include "toml" $value }}
+{{ get $names $key }} = {{ include "toml" $value }}
     {{- end }}
   {{- end }}
 {{- end }}
@@ -67,7 +68,7 @@ format = "json"
 [streams.{{ $name }}]
   {{- range $key, $value := get $values.streams $name }}
     {{- if and (eq $key "replicas") (not $value) }}{{ $value = include "copies" $.root | int }}{{ end }}
-{{ snakecase $key }} = {{ include "toml" $value }}
+{{ get $names $key }} = {{ include "toml" $value }}
   {{- end }}
 {{- end }}
 {{- end }}

@@ -7,13 +7,13 @@ from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
-from msgspec.structs import fields
 
-from jetmesh.declare import Duration, Handler, Policy, Service
+from jetmesh.declare import Handler, Policy, Service
+from jetmesh.declare.setting import Leaf, struct_names
 from jetmesh.declare.system import System
 from jetmesh.declare.topology import StreamSpec, StreamTuning, Topology
 from jetmesh.operate.helm.outside import Address, addresses
-from jetmesh.operate.helm.tree import Group, Node, Value, attribute_texts, camel, group_of
+from jetmesh.operate.helm.tree import Group, Node, Value, attribute_texts, group_of
 from jetmesh.operate.helm.values import (
     Amounts,
     ChartValues,
@@ -24,7 +24,6 @@ from jetmesh.operate.helm.values import (
 )
 from jetmesh.protocol.streams import LANES
 from jetmesh.settings import PolicyOverride, StreamOverride
-from jetmesh.settings.names import Leaf, struct_names
 
 # Beside its code, a read model holds what it folded: it grows with history.
 _WITH_READ_MODEL: Final = Resources(requests=Amounts(memory="128Mi"), limits=Limits(memory="512Mi"))
@@ -58,8 +57,8 @@ def chart_values(system: System, topology: Topology) -> Group:
 
 def secrets_of(service: Service) -> list[str]:
     """The names of the settings that nobody may read."""
-    names = struct_names(service.settings) if service.settings else {}
-    return [name for name, leaf in names.items() if isinstance(leaf, Leaf) and leaf.sensitive]
+    names = struct_names(service.settings).items()
+    return [name for name, leaf in names if isinstance(leaf, Leaf) and leaf.sensitive]
 
 
 def _denied(topology: Topology) -> tuple[str, ...]:
@@ -103,10 +102,8 @@ def _settings(
     service: Service, struct: type[Struct], outside: Iterable[Address]
 ) -> dict[str, Node]:
     """The service's own settings; what is secret goes another way than what is not."""
-    secret = secrets_of(service)
-    known = group_of(struct).values
-    hidden = {camel(name): known[camel(name)] for name in secret}
-    shown = {name: node for name, node in known.items() if name not in hidden}
+    shown = group_of(struct, spell=str).values  # whatever its author called them
+    hidden = {name: shown.pop(name) for name in secrets_of(service)}
     for address in outside:
         shown[address.required] = _required(shown[address.required])
     found: dict[str, Node] = {"settings": Group(shown)} if shown else {}
@@ -127,26 +124,21 @@ def _handler(handler: Handler) -> Group:
         PolicyOverride,
         defaults=msgspec.structs.asdict(handler.policy),
         texts=attribute_texts(Policy),
+        text=f"Handles {handler.input.subject}.",
     )
-    positive: dict[str, Node] = {}
-    for name, node in group.values.items():
-        assert isinstance(node, Value)  # noqa: S101 - a policy is flat
-        least = {"minimum": 1} if node.schema.get("type") == "integer" else {}
-        positive[name] = Value(node.default, node.schema | least, node.text)
-    return Group(positive, f"Handles {handler.input.subject}.")
+    for _, value in group.leaves():
+        if value.schema.get("type") == "integer":
+            value.schema["minimum"] = 1
+    return group
 
 
 def _stream(stream: StreamSpec) -> Group:
     texts = attribute_texts(StreamTuning)
     texts["replicas"] = "0: as many as NATS has nodes, three at most."
-    values = dict(group_of(StreamOverride, defaults=_tuning(), texts=texts).values)
-    for name, limits in (("maxBytes", {"minimum": -1}), ("replicas", {"minimum": 0, "maximum": 5})):
-        node = values[name]
-        assert isinstance(node, Value)  # noqa: S101 - a tuning is flat
-        values[name] = Value(node.default, node.schema | limits, node.text)
-    return Group(values, f"{stream.description}.")
-
-
-def _tuning() -> dict[str, Any]:
-    declared: dict[str, Any] = {f.name: f.default for f in fields(StreamTuning)}
-    return declared | {"replicas": 0, "max_age": Duration(0)}
+    defaults = msgspec.structs.asdict(StreamTuning(replicas=0))
+    text = f"{stream.description}."
+    group = group_of(StreamOverride, defaults=defaults, texts=texts, text=text)
+    limits = {"maxBytes": {"minimum": -1}, "replicas": {"minimum": 0, "maximum": 5}}
+    for (name,), value in group.leaves():
+        value.schema.update(limits.get(name, {}))
+    return group

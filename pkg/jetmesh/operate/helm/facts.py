@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import asdict
+from typing import Any, Final
 
 from jetmesh.declare import Service
 from jetmesh.declare.derive import derive
+from jetmesh.declare.setting import struct_names
 from jetmesh.declare.system import System
 from jetmesh.declare.topology import Topology
 from jetmesh.operate.helm.declared import secrets_of
 from jetmesh.operate.helm.outside import Address, addresses
 from jetmesh.operate.helm.tree import camel
-from jetmesh.settings import variable
+from jetmesh.settings import PolicyOverride, StreamOverride
+
+_TUNING: Final = (*PolicyOverride.__struct_fields__, *StreamOverride.__struct_fields__)
 
 
 def facts(system: System, topology: Topology) -> dict[str, Any]:
@@ -28,8 +32,8 @@ def facts(system: System, topology: Topology) -> dict[str, Any]:
                 "title": sandbox.title,
                 "ports": dict(sandbox.ports),
                 "serves": sorted(
-                    address.service
-                    for found in outside.values()
+                    name
+                    for name, found in outside.items()
                     for address in found
                     if address.sandbox == sandbox.name
                 ),
@@ -37,6 +41,7 @@ def facts(system: System, topology: Topology) -> dict[str, Any]:
             for sandbox in system.sandboxes
         },
         "streams": [stream.name for stream in topology.streams],
+        "names": {camel(name): name for name in _TUNING},
     }
 
 
@@ -47,18 +52,9 @@ def _service(system: System, service: Service, outside: list[Address]) -> dict[s
         "pages": bool(service.pages),
         "streams": [stream.name for stream in alone.streams],
         "durables": [{"stream": d.stream, "name": d.name} for d in alone.durables],
-        "secrets": {
-            camel(name): variable(("services", service.name, "settings", name))
-            for name in secrets_of(service)
-        },
+        "secrets": {name: service.variable(name) for name in secrets_of(service)},
         "outside": [
-            {
-                "sandbox": address.sandbox,
-                "required": address.required,
-                "variable": _variable(service, address.required),
-                "port": address.port,
-                "instead": address.instead,
-            }
+            {**asdict(address), "variable": service.variable(address.required)}
             for address in outside
         ],
         "links": _links(system, service),
@@ -67,15 +63,8 @@ def _service(system: System, service: Service, outside: list[Address]) -> dict[s
 
 def _links(system: System, service: Service) -> dict[str, str]:
     """Settings that hold the address of another service's pages."""
-    fields = service.settings.__struct_encode_fields__ if service.settings else ()
     return {
-        camel(name): text.strip("{}")
-        for name in fields
-        if (text := system.environment.get(variable(("services", service.name, "settings", name))))
+        name: text.strip("{}")
+        for name in struct_names(service.settings)
+        if (text := system.environment.get(service.variable(name)))
     }
-
-
-def _variable(service: Service, name: str) -> str:
-    fields = service.settings.__struct_encode_fields__ if service.settings else ()
-    snake = next(field for field in fields if camel(field) == name)
-    return variable(("services", service.name, "settings", snake))

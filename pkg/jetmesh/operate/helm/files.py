@@ -10,7 +10,7 @@ from jetmesh.declare.topology import Topology
 from jetmesh.errors import UsageError
 from jetmesh.operate.helm.declared import chart_values
 from jetmesh.operate.helm.facts import facts
-from jetmesh.operate.helm.text import plain_yaml, schema_json, table, values_yaml
+from jetmesh.operate.helm.text import NOTE, dump, schema_json, table, values_yaml
 
 PARTS: Final = ("values", "schema", "facts", "readme")
 _BEGIN: Final = "<!-- values: written by `jetmesh helm` -->\n"
@@ -23,17 +23,13 @@ def part(system: System, topology: Topology, name: str) -> str:
     Raises:
         UsageError: there is no such part.
     """
-    tree = chart_values(system, topology)
-    match name:
-        case "values":
-            return values_yaml(tree)
-        case "schema":
-            return schema_json(tree)
-        case "facts":
-            return plain_yaml(facts(system, topology))
-        case "readme":
-            return table(tree)
-    raise UsageError(f"There is no part {name!r}.", remedy=f"Choose one of: {', '.join(PARTS)}.")
+    if name not in PARTS:
+        known = ", ".join(PARTS)
+        raise UsageError(f"There is no part {name!r}.", remedy=f"Choose one of: {known}.")
+    if name == "facts":
+        return NOTE + dump(facts(system, topology))
+    written = {"values": values_yaml, "schema": schema_json, "readme": table}[name]
+    return written(chart_values(system, topology))
 
 
 def write(system: System, topology: Topology, chart: Path) -> list[Path]:

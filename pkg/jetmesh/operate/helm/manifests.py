@@ -11,6 +11,7 @@ from typing import Any, Final
 import yaml
 
 from jetmesh.operate.helm.program import template
+from jetmesh.operate.helm.text import dump
 
 NOTE: Final = "# Written by `make manifests` from the chart: change that, not this.\n"
 _OBJECTS: Final = "objects.yaml"
@@ -67,28 +68,12 @@ def _release(directory: Path) -> str:
 
 def _kustomization(resources: list[str]) -> str:
     kind = {"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization"}
-    return NOTE + _yaml({**kind, "resources": resources})
+    return NOTE + dump({**kind, "resources": resources})
 
 
 def _dump(found: list[dict[str, Any]]) -> str:
-    return NOTE + "---\n".join(map(_yaml, found))
-
-
-def _yaml(document: dict[str, Any]) -> str:
-    return yaml.dump(document, Dumper=_Plain, sort_keys=False, allow_unicode=True, width=100)
+    return NOTE + "---\n".join(map(dump, found))
 
 
 def _text(path: Path) -> str:
     return path.read_text(encoding="utf-8")
-
-
-class _Plain(yaml.SafeDumper):
-    """Texts of several lines as people write them."""
-
-
-def _block(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    style = "|" if "\n" in text else None
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
-
-
-_Plain.add_representer(str, _block)

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from msgspec.structs import fields
-
 from jetmesh.declare import Service
+from jetmesh.declare.setting import struct_names
 from jetmesh.declare.system import Sandbox, System
 from jetmesh.errors import UsageError
-from jetmesh.operate.helm.tree import camel
-from jetmesh.settings import variable
 
 _LOOPBACK: Final = "127.0.0.1"
 
@@ -21,7 +18,6 @@ _LOOPBACK: Final = "127.0.0.1"
 class Address:
     """A server outside, as the settings of one service name it: by a url, or by host and port."""
 
-    service: str
     sandbox: str
     required: str
     """The setting that holds its url or host."""
@@ -38,10 +34,9 @@ def addresses(system: System, services: Iterable[Service]) -> dict[str, list[Add
         UsageError: a sandbox sets a variable that is no setting of a service.
     """
     known = {
-        variable(("services", service.name, "settings", f.encode_name)): (service, f.encode_name)
+        service.variable(name): (service, name)
         for service in services
-        if service.settings
-        for f in fields(service.settings)
+        for name in struct_names(service.settings)
     }
     found: dict[str, list[Address]] = {}
     for sandbox in system.sandboxes:
@@ -53,22 +48,17 @@ def addresses(system: System, services: Iterable[Service]) -> dict[str, list[Add
                 )
             service, setting = known[name]
             found.setdefault(service.name, []).append(_address(sandbox, service, setting, text))
-    return {name: list(_once(each)) for name, each in found.items()}
+    return {name: list({a.required: a for a in each}.values()) for name, each in found.items()}
 
 
 def _address(sandbox: Sandbox, service: Service, setting: str, text: str) -> Address:
     """`smtp_port` belongs to `smtp_host`, whether or not the sandbox says where it is."""
-    stem, _, kind = setting.rpartition("_")
-    if kind in ("host", "port"):
-        host, port = camel(f"{stem}_host"), camel(f"{stem}_port")
-        number = sandbox.ports.get(stem) or next(iter(sandbox.ports.values()))
+    stem, host, port = setting[:-4], f"{setting[:-4]}host", f"{setting[:-4]}port"
+    if setting in (host, port) and {host, port} <= struct_names(service.settings).keys():
+        number = sandbox.ports.get(stem[:-1]) or next(iter(sandbox.ports.values()))
         instead = {host: sandbox.name, port: number}
-        return Address(service.name, sandbox.name, host, port, instead)
+        return Address(sandbox.name, host, port, instead)
     for purpose, number in sandbox.ports.items():
         text = text.replace(f"{{{purpose}}}", str(number))
     url = text.replace(_LOOPBACK, sandbox.name)
-    return Address(service.name, sandbox.name, camel(setting), "", {camel(setting): url})
-
-
-def _once(found: Iterable[Address]) -> Iterator[Address]:
-    yield from {address.required: address for address in found}.values()
+    return Address(sandbox.name, setting, "", {setting: url})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import textwrap
 from collections.abc import Iterator
 from typing import Any, Final
@@ -14,6 +15,7 @@ from jetmesh.operate.schemas import DIALECT
 
 NOTE: Final = "# Written by `jetmesh helm` from the declarations: change those, not this.\n"
 _WIDTH: Final = 100
+_no_text = re.compile("(?i)(y|n|yes|no|on|off|true|false|null)$")  # as YAML 1.1 has it
 
 
 def values_yaml(tree: Group) -> str:
@@ -39,9 +41,9 @@ def table(tree: Group) -> str:
     return "\n".join(lines) + "\n"
 
 
-def plain_yaml(data: dict[str, Any]) -> str:
-    """Data without comments."""
-    return NOTE + yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=_WIDTH)
+def dump(data: dict[str, Any]) -> str:
+    """Data without comments, as YAML that helm and kubectl read as it was."""
+    return yaml.dump(data, Dumper=_Plain, sort_keys=False, allow_unicode=True, width=_WIDTH)
 
 
 def _lines(group: Group, indent: str, said: set[str]) -> Iterator[str]:
@@ -54,19 +56,23 @@ def _lines(group: Group, indent: str, said: set[str]) -> Iterator[str]:
                 node.text, _WIDTH, initial_indent=f"{indent}# ", subsequent_indent=f"{indent}# "
             )
         if isinstance(node, Group):
-            yield f"{indent}{name}:"
+            yield f"{indent}{_key(name)}:"
             yield from _lines(node, f"{indent}  ", said)
         else:
             yield from _value(name, node.default, indent)
 
 
 def _value(name: str, default: Any, indent: str) -> Iterator[str]:
-    one_line = f"{indent}{name}: {json.dumps(default, ensure_ascii=False)}"
+    one_line = f"{indent}{_key(name)}: {json.dumps(default, ensure_ascii=False)}"
     if not isinstance(default, list) or len(one_line) <= _WIDTH:
         yield one_line
         return
-    yield f"{indent}{name}:"
+    yield f"{indent}{_key(name)}:"
     yield from (f"{indent}  - {json.dumps(item, ensure_ascii=False)}" for item in default)
+
+
+def _key(name: str) -> str:
+    return json.dumps(name) if _no_text.match(name) else name
 
 
 def _schema(node: Node) -> dict[str, Any]:
@@ -99,3 +105,16 @@ def _general(path: tuple[str, ...]) -> str:
 def _short(default: Any) -> str:
     text = json.dumps(default, ensure_ascii=False)
     return text if len(text) <= 60 else "see values.yaml"  # noqa: PLR2004 - what fits in a table
+
+
+class _Plain(yaml.SafeDumper):
+    """Texts of several lines as people write them."""
+
+
+def _block(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    style = "|" if "\n" in text else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Plain.add_representer(str, _block)
+_Plain.add_implicit_resolver("tag:yaml.org,2002:bool", _no_text, list("yYnNtTfFoO"))  # to be quoted

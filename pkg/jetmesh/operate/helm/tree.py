@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from types import NoneType, UnionType
 from typing import Annotated, Any, Final, TypeAlias, Union, get_args, get_origin
@@ -47,25 +47,37 @@ class Group:
 Node: TypeAlias = Value | Group
 
 
+def camel(name: str) -> str:
+    """`max_ack_pending` as charts write it: `maxAckPending`. Nothing leads back: see `facts`."""
+    return re.sub(r"_([a-z0-9])", lambda match: match[1].upper(), name)
+
+
 def group_of(
     struct: type[Struct],
     *,
     defaults: Mapping[str, Any] | None = None,
     texts: Mapping[str, str] | None = None,
     text: str = "",
+    spell: Callable[[str], str] = camel,
 ) -> Group:
     """The fields of `struct` as values; a field that is a Struct is a group of its own.
 
-    `defaults` and `texts` go by field names and win over what the Struct says.
+    `defaults` and `texts` go by field names and win over what the Struct says. `spell` makes a
+    value's name of a field's.
     """
     written = {**attribute_texts(struct), **(texts or {})}
-    return Group(
-        {
-            camel(f.encode_name): _node(f, (defaults or {}).get(f.name, _default(f)), written)
-            for f in fields(struct)
-        },
-        text,
-    )
+    values: dict[str, Node] = {}
+    for f in fields(struct):
+        default = (defaults or {}).get(f.name, _default(f))
+        said = written.get(f.name, "") or _description(f.type)
+        if isinstance(f.type, type) and issubclass(f.type, Struct):
+            given = msgspec.structs.asdict(default) if isinstance(default, Struct) else default
+            said = said or description_of(f.type)
+            node: Node = group_of(f.type, defaults=given, text=said, spell=spell)
+        else:
+            node = Value(plain(default), schema_of(f.type), said)
+        values[spell(f.encode_name)] = node
+    return Group(values, text)
 
 
 def attribute_texts(struct: type[Struct]) -> dict[str, str]:
@@ -90,11 +102,6 @@ def _with_numbers(schema: dict[str, Any]) -> dict[str, Any]:
     return found | ({"type": ["string", "number"]} if found.get("format") == "decimal" else {})
 
 
-def camel(name: str) -> str:
-    """`max_ack_pending` as charts write it: `maxAckPending`."""
-    return re.sub(r"_([a-z0-9])", lambda match: match[1].upper(), name)
-
-
 def plain(value: Any) -> Any:
     """`value` as YAML holds it."""
     if isinstance(value, Duration):
@@ -102,14 +109,6 @@ def plain(value: Any) -> Any:
     if isinstance(value, tuple | list):
         return [plain(item) for item in value]
     return msgspec.to_builtins(value)
-
-
-def _node(f: FieldInfo, default: Any, texts: Mapping[str, str]) -> Node:
-    text = texts.get(f.name, "") or _description(f.type)
-    if isinstance(f.type, type) and issubclass(f.type, Struct):
-        given = msgspec.structs.asdict(default) if isinstance(default, Struct) else default
-        return group_of(f.type, defaults=given, text=text or description_of(f.type))
-    return Value(plain(default), schema_of(f.type), text)
 
 
 def _default(f: FieldInfo) -> Any:
