@@ -113,7 +113,7 @@ class Service:
         if _name.fullmatch(self.name) is None or "__" in spelled(self.name):
             raise DeclarationError(
                 f"{self.where}: {self.name!r} cannot name a service.",
-                remedy="Use lower-case letters, digits, single '-' or '_'; 63 at most, a letter first.",
+                remedy="Use lower-case letters, digits and single '-' or '_'; 63 at most.",
             )
         if self.settings:
             check_settings(self.settings, self.where)
