@@ -13,7 +13,10 @@ _text = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 
 
 class Duration(float):
-    """Seconds; printed with the largest unit that keeps it whole."""
+    """Seconds, `Duration(45)`; printed, and written in settings, as `45s`.
+
+    It is a float: a policy computes with it. Printed, it has the largest unit that keeps it whole.
+    """
 
     __slots__ = ()
 

@@ -59,8 +59,20 @@ def event(
 ) -> Callable[[type[_E]], type[_E]]:
     """Declare a frozen Struct as the event of `subject`.
 
-    `key` names the field that says what the event is about. Events that share a `decision`
-    exclude one another: a key gets one of them, ever, and the server enforces it (ADR-0002).
+        @event("orders.paid", key="id", decision="orders.*")
+        class OrderPaid(Struct, frozen=True):
+            id: str
+
+    `subject`: the first part is the domain and chooses the stream, here ORDERS; changing it leaves
+    what is stored behind, where no handler looks any more.
+
+    `key`: the field that says what the event is about. Its value becomes the last part of the
+    subject on which it is published, and ties its events together in logs and traces, so everybody
+    who may look at the broker sees it. Without a key it takes part in no decision.
+
+    `decision`: a pattern of subjects. Events that share it exclude one another: a key gets one of
+    them, ever, and the server enforces it (ADR-0002); a second one is not stored, but marked in
+    REFUSALS. One service makes all events of a decision.
 
     Raises:
         DeclarationError: the type is no frozen Struct, the subject no legal one, the key no

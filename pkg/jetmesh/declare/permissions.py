@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
-from jetmesh.declare.event import EventSpec
 from jetmesh.declare.service import Handler, ReadModel, Service
 from jetmesh.protocol.streams import LANES, OWN_STREAMS
 from jetmesh.protocol.subjects import own_subjects
@@ -36,10 +35,11 @@ class Permissions:
 def permissions_of(service: Service, *, inbox_prefix: str) -> Permissions:
     """Everything that `service` does on the broker where somebody else applies (`verify`)."""
     publish = ["$JS.API.INFO", "$JS.API.STREAM.NAMES"]
-    publish += [f"$JS.API.STREAM.INFO.{stream}" for stream in _streams(service)]
+    streams = sorted({spec.stream for spec in service.events} | {*OWN_STREAMS})
+    publish += [f"$JS.API.STREAM.INFO.{stream}" for stream in streams]
     for handler in service.handlers:
         publish += _consuming(handler)
-        publish += [_subject(spec) for spec in handler.outputs]
+        publish += [spec.filters[-1] for spec in handler.outputs]  # as it is published
     if service.handlers:
         publish += [
             f"$JS.API.STREAM.MSG.GET.{LANES}",
@@ -91,14 +91,6 @@ def _answering(service: Service) -> Iterator[str]:
             f"$SRV.{verb}.{service.name}",
             f"$SRV.{verb}.{service.name}.*",
         )
-
-
-def _subject(spec: EventSpec) -> str:
-    return f"{spec.subject}.*" if spec.key else spec.subject
-
-
-def _streams(service: Service) -> list[str]:
-    return sorted({spec.stream for spec in service.events} | {*OWN_STREAMS})
 
 
 def _whole(subject: str) -> str:

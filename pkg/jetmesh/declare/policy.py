@@ -19,8 +19,8 @@ class Policy(Struct, frozen=True, kw_only=True):
     backoff_cap: Duration = Duration(60)
     """The longest delay before any attempt."""
     timeout: Duration = Duration(20)
-    """How long one attempt of an `async def` handler may take; a `def` handler cannot be
-    interrupted."""
+    """An attempt of an `async def` handler that takes longer is cancelled and has failed; a `def`
+    handler cannot be interrupted."""
     max_age: Duration = Duration(0)
     """How long after the broker stored a message an attempt may still begin; after that the message
     is dead-lettered. 0s: no limit."""

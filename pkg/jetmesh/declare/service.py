@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias, TypeVar, get_args, get_origin
+from typing import Any, Concatenate, Literal, ParamSpec, TypeAlias, TypeVar, get_args, get_origin
 
 from msgspec import Struct
 
@@ -17,7 +17,12 @@ from jetmesh.declare.setting import check_settings, spelled, variable
 from jetmesh.declare.signature import Signature, read_signature
 from jetmesh.errors import DeclarationError
 
-_F = TypeVar("_F", bound=Callable[..., Any])
+_E = TypeVar("_E", bound=Struct)
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+_Function: TypeAlias = Callable[Concatenate[_E, _P], _R]
+_Opens = TypeVar("_Opens", bound=Callable[..., AsyncIterator[Any]])
+_Shows = TypeVar("_Shows", bound=Callable[..., Sequence[Any]])
 Needs: TypeAlias = dict[str, type]
 """Parameters that are supplied by their type."""
 
@@ -62,6 +67,7 @@ class Resource:
     """Something a service opens at start and closes at its end: a client, a pool."""
 
     type: type
+    """What it yields; parameters of this type receive it."""
     open: Callable[..., AsyncIterator[Any]]
     needs: Needs
     where: str
@@ -72,7 +78,9 @@ class ReadModel:
     """State folded from events; its type has `apply(event, record)`."""
 
     type: type
+    """Made without arguments; parameters of this type receive the instance."""
     events: tuple[EventSpec, ...]
+    """What it folds; each stream is read from its first stored event on at every start."""
     where: str
 
 
@@ -96,12 +104,29 @@ class Service:
 
     A handler's first parameter is the event. Others are supplied by their type: the `Delivery`,
     the service's `settings`, a `resource`, a `read_model`.
+
+    Raises:
+        DeclarationError: the name is no legal one, or the settings have names that cannot be told
+            apart as variables.
     """
 
     name: str
+    """What its durables, its subjects in `LANES`, `DEADLETTERS` and `REFUSALS`, its settings, its
+    program cmd/<name>/main.py and its Deployment are called. Renaming it leaves its durables behind
+    on the server, and the new ones begin as each handler's `start` says."""
     version: str = "0.1.0"
+    """Of this service alone, as `nats micro`, the logs, `jetmesh topology` and the contracts show
+    it. `jetmesh doctor` reports instances of another version; nothing else looks at it."""
     settings: type[Struct] | None = None
+    """What may be set of it: each field under the very name that it has here, in
+    [services.<name>.settings], as a variable (`variable` says which) and in the chart's values.
+    Unknown names and wrong values stop the service at its start, and so does a field without a
+    default that nobody set. A field that is marked `Meta(extra={"sensitive": True})`, or whose
+    name ends in password, secret or token, is never printed, and goes into a Secret in
+    Kubernetes. Parameters of this type receive the values."""
     description: str = ""
+    """One sentence for people, in `nats micro info`, `jetmesh topology`, the contracts and above
+    its values in the chart."""
     handlers: list[Handler] = field(default_factory=list, init=False)
     resources: list[Resource] = field(default_factory=list, init=False)
     read_models: list[ReadModel] = field(default_factory=list, init=False)
@@ -126,51 +151,75 @@ class Service:
         return list(dict.fromkeys(handled + folded))
 
     def variable(self, setting: str) -> str:
-        """The environment variable of one of its own settings."""
+        """The environment variable of one of its own settings, `gateway_url` for instance."""
         return variable(("services", self.name, "settings", setting))
 
     def on(
         self,
-        event_type: type[Struct],
+        event_type: type[_E],
         *,
         policy: Policy | None = None,
         start: Literal["all", "new"] = "all",
         cycle: bool = False,
         name: str | None = None,
-    ) -> Callable[[_F], _F]:
-        """Handle every event of `event_type`.
+    ) -> Callable[[_Function[_E, _P, _R]], _Function[_E, _P, _R]]:
+        """Handle every event of `event_type`; the function itself stays as it is.
+
+            @service.on(OrderPaid, policy=Policy(attempts=10, timeout=Duration(10)))
+            async def ship(order: OrderPaid, carrier: Carrier) -> ParcelSent | None:
+                return ParcelSent(order.id, await carrier.collect(order.address))
+
+        An `async def` handler runs side by side with itself, `policy.concurrency` times in one
+        process. A `def` handler takes one delivery after another, and nothing else of the process
+        runs meanwhile: it is for what is short. What it returns, an event, several in a list or
+        tuple, or None, is published before the input is acknowledged; its return annotation names
+        every event that it may return.
+
+        `policy`: how often and how long it is tried, and how much is in flight. Left out, the
+        defaults of `Policy`; in both cases settings may change it, field by field.
+
+        `start`: where the handler begins when its durable is made for the first time. "all" handles
+        every event that is stored already, "new" only those that are stored from then on. Later it
+        is not looked at again: changing it is drift that `jetmesh apply` refuses, until the
+        durable is deleted or the handler renamed.
+
+        `cycle`: True says that its outputs lead back to its input on purpose, over whichever
+        handlers; without it such a circle is refused, and its steps are named. What ends the
+        circle is the handler, which returns None some time.
+
+        `name`: what the durable, the settings, metrics and logs call the handler; left out, the
+        function's name. Changing it makes another durable, which begins as `start` says: with
+        "all", every stored event is handled once more. The old one stays on the server, and
+        `jetmesh doctor` names it.
 
         Raises:
-            DeclarationError: the name is no legal durable name, an annotation is missing or
-                names a type that is no event, or a parameter asks for an unknown type.
+            DeclarationError: the name is no legal durable name, or shares its variables with
+                another handler's; an annotation is missing or names a type that is no event; the
+                first parameter is not annotated `event_type`; or the policy cannot work.
         """
 
-        def declare(function: _F) -> _F:
-            signature = read_signature(function)
-            handler = Handler(
-                service=self.name,
-                name=name or signature.name,
-                function=function,
-                input=_input(event_type, signature),
-                outputs=_outputs(signature),
-                is_async=signature.is_async,
-                delivery=signature.parameter_of(Delivery),
-                needs=signature.needs(Delivery),
-                policy=policy or Policy(),
-                start=start,
-                cycle=cycle,
-                where=signature.where,
-            )
-            self._check(handler)
-            self.handlers.append(handler)
+        def declare(function: _Function[_E, _P, _R]) -> _Function[_E, _P, _R]:
+            self._add(function, event_type, name, policy or Policy(), start=start, cycle=cycle)
             return function
 
         return declare
 
-    def resource(self, function: _F) -> _F:
+    def resource(self, function: _Opens) -> _Opens:
         """Declare an async generator that yields one thing handlers need, found by its type.
 
-        It runs up to its `yield` before the first delivery and to its end after the last one.
+            @service.resource
+            async def carrier(settings: ShippingSettings) -> AsyncIterator[Carrier]:
+                async with httpx.AsyncClient(base_url=settings.carrier_url) as client:
+                    yield Carrier(client)
+
+        It runs up to its `yield` before the first delivery and to its end after the last one; what
+        it raises before ends the service's start. Each process has one, which handlers that run
+        side by side share. It is supplied wherever a handler, a page or another resource has a
+        parameter of exactly the type in `AsyncIterator[…]`, so a service has one of each type.
+
+        Raises:
+            DeclarationError: it is not annotated to return AsyncIterator[…], or a parameter has
+                no annotation.
         """
         signature = read_signature(function)
         if get_origin(signature.result) is not AsyncIterator:
@@ -186,8 +235,20 @@ class Service:
     def read_model(self, model: type, *, events: Sequence[type[Struct]]) -> None:
         """Fold `events` from the first stored one on into one `model()` per process.
 
-        `model.apply(event, record)` must give the same state in any order and with any
-        repetition. Handlers, resources and pages receive the instance by its type.
+            class Board:
+                def apply(self, event: ParcelSent, record: Record) -> None: ...
+
+            service.read_model(Board, events=[ParcelSent])
+
+        `model`: a class that is made without arguments. `model.apply(event, record)` must give the
+        same state in any order and with any repetition. Handlers, resources and pages receive the
+        instance by its type; it holds what it folded in memory, and nothing of it is stored.
+
+        `events`: the event types that `apply` gets, of any service. Each process reads all of
+        them again at every start, without a durable: a longer history makes a longer start.
+
+        Raises:
+            DeclarationError: it has no `apply`, or one of `events` is no event.
         """
         where = calling_line()
         specs = tuple(_known(event, where) for event in events)
@@ -198,11 +259,52 @@ class Service:
             )
         self.read_models.append(ReadModel(model, specs, where))
 
-    def web(self, function: _F) -> _F:
-        """Declare a function that returns the Starlette routes of this service's pages."""
+    def web(self, function: _Shows) -> _Shows:
+        """Declare a function that returns the Starlette routes of this service's pages.
+
+            @service.web
+            def pages(board: Board) -> list[Route]:
+                return [Route("/", lambda _: JSONResponse(board.totals))]
+
+        It is called once, at the start; its parameters are supplied by type like a handler's,
+        without the event. The routes are answered beside /healthz, /readyz and /metrics at
+        `http.port`, by every instance for itself. With pages the chart has a Service and, if
+        wanted, an Ingress.
+
+        Raises:
+            DeclarationError: a parameter has no annotation.
+        """
         signature = read_signature(function)
         self.pages.append(Web(function, dict(signature.parameters), signature.where))
         return function
+
+    def _add(
+        self,
+        function: Callable[..., Any],
+        event_type: type[Struct],
+        name: str | None,
+        policy: Policy,
+        *,
+        start: Literal["all", "new"],
+        cycle: bool,
+    ) -> None:
+        signature = read_signature(function)
+        handler = Handler(
+            service=self.name,
+            name=name or signature.name,
+            function=function,
+            input=_input(event_type, signature),
+            outputs=_outputs(signature),
+            is_async=signature.is_async,
+            delivery=signature.parameter_of(Delivery),
+            needs=signature.needs(Delivery),
+            policy=policy,
+            start=start,
+            cycle=cycle,
+            where=signature.where,
+        )
+        self._check(handler)
+        self.handlers.append(handler)
 
     def _check(self, handler: Handler) -> None:
         if _name.fullmatch(handler.name) is None:

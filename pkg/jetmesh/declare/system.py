@@ -15,11 +15,15 @@ class Sandbox:
     """A stand-in for somebody else's server, started by `jetmesh up` as cmd/<name>/main.py."""
 
     name: str
+    """Of its folder in cmd, and in the chart of its Deployment and the host that services reach."""
     ports: Mapping[str, int]
-    """Ports it listens on by purpose, each the one to try first; `{"http": 8090}`."""
+    """Ports it listens on by purpose, each the one to try first; `{"http": 8090}`. It is told them
+    as JETMESH_SANDBOX_<PURPOSE>_PORT, and answers /healthz at `http`, else at the first."""
     environment: Mapping[str, str] = field(default_factory=dict)
-    """Variables for everyone, with `{http}` for a port: how services find it."""
+    """Variables for everyone, with `{http}` for a port: how services find it. Each must be that of
+    a service's setting; in the chart that setting is required once the sandbox is off."""
     title: str = ""
+    """What `jetmesh up` prints beside its address."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +31,17 @@ class System:
     """Which modules hold the services (each as `service`), and what stands in for the world."""
 
     name: str
+    """The title of the AsyncAPI document, and the image's name in the chart."""
     services: tuple[str, ...]
+    """Modules, such as `shop.payments`; what is not listed is neither started, nor documented, nor
+    deployed, and `jetmesh doctor` calls it a stranger."""
     sandboxes: tuple[Sandbox, ...] = ()
+    """Started before the services, unless `jetmesh up` is told otherwise."""
     environment: Mapping[str, str] = field(default_factory=dict)
-    """Variables for everyone under `jetmesh up`, with `{name}` for the address of a service."""
+    """Variables for everyone under `jetmesh up`, with `{name}` for the address of a service. In the
+    chart such a setting holds the address of that service's Ingress, once it has one."""
     version: str = "1.0.0"
-    """Of the contracts as a whole, as the AsyncAPI document says it."""
+    """Of the contracts as a whole, as the AsyncAPI document says it, and the image's tag."""
 
     def load(self) -> tuple[Service, ...]:
         """Import every module and return its `service`.

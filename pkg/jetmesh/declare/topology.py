@@ -26,9 +26,9 @@ class StreamTuning(Struct, frozen=True, kw_only=True):
     max_bytes: int = -1
     """At this size the stream refuses new events; -1: no limit."""
     replicas: int = 1
-    """On how many servers of a cluster every event is stored."""
+    """Servers that keep each event; with 3 the loss of one stops nothing and loses nothing."""
     duplicate_window: Duration = Duration(120)
-    """How long the server remembers message ids, to store a repeated message only once."""
+    """How long the server remembers message ids: an output sent twice within it is stored once."""
 
 
 @dataclass(frozen=True, slots=True)

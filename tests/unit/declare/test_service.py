@@ -222,7 +222,7 @@ def test_a_first_parameter_of_another_type_is_refused() -> None:
     service = Service("any")
     with pytest.raises(DeclarationError, match=HERE + ".*declared on Placed.*annotated Accepted"):
 
-        @service.on(Placed)
+        @service.on(Placed)  # type: ignore[arg-type]  # the mistake under test
         def decide(order: Accepted) -> None: ...
 
 
@@ -230,7 +230,7 @@ def test_a_handler_without_parameters_is_refused() -> None:
     service = Service("any")
     with pytest.raises(DeclarationError, match=HERE + ".*Annotate it as Placed"):
 
-        @service.on(Placed)
+        @service.on(Placed)  # type: ignore[arg-type]  # the mistake under test
         def decide() -> None: ...
 
 
@@ -278,7 +278,7 @@ def test_a_resource_that_yields_nothing_is_refused() -> None:
     service = Service("any")
     with pytest.raises(DeclarationError, match=HERE + ".*must return AsyncIterator"):
 
-        @service.resource
+        @service.resource  # type: ignore[type-var]  # the mistake under test
         async def gateway() -> Gateway:
             raise NotImplementedError
 
