@@ -183,9 +183,9 @@ def topology(
 
     Example: jetmesh topology --format permissions > authorization.conf
     """
-    from jetmesh.cli import declared  # noqa: PLC0415 - see the package
+    from jetmesh.cli import show  # noqa: PLC0415 - see the package
 
-    declared.topology(system, format_)
+    show.topology(system, format_)
 
 
 @app.command(rich_help_panel=_DEPLOY)
@@ -259,9 +259,9 @@ def contracts(
 
     Example: jetmesh contracts --check
     """
-    from jetmesh.cli import declared  # noqa: PLC0415 - see the package
+    from jetmesh.cli import generate  # noqa: PLC0415 - see the package
 
-    raise typer.Exit(declared.contracts(system, directory, check=check))
+    raise typer.Exit(generate.contracts(system, directory, check=check))
 
 
 @app.command(rich_help_panel=_DEPLOY)
@@ -282,9 +282,9 @@ def helm(
 
     Example: jetmesh helm --check
     """
-    from jetmesh.cli import helm as commands  # noqa: PLC0415 - see the package
+    from jetmesh.cli import generate  # noqa: PLC0415 - see the package
 
-    raise typer.Exit(commands.helm(part, system, chart, check=check))
+    raise typer.Exit(generate.helm(part, system, chart, check=check))
 
 
 @app.command(rich_help_panel=_DEPLOY)
@@ -302,9 +302,9 @@ def manifests(
 
     Example: jetmesh manifests --check
     """
-    from jetmesh.cli import helm as commands  # noqa: PLC0415 - see the package
+    from jetmesh.cli import generate  # noqa: PLC0415 - see the package
 
-    raise typer.Exit(commands.manifests(system, directory, check=check))
+    raise typer.Exit(generate.manifests(system, directory, check=check))
 
 
 @app.command(rich_help_panel=_DEPLOY)
@@ -318,6 +318,6 @@ def settings(
 
     Example: JETMESH__HTTP__PORT=9000 jetmesh settings --changed
     """
-    from jetmesh.cli import declared  # noqa: PLC0415 - see the package
+    from jetmesh.cli import show  # noqa: PLC0415 - see the package
 
-    declared.settings(system, changed=changed, as_json=as_json)
+    show.settings(system, changed=changed, as_json=as_json)

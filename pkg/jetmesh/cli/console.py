@@ -1,14 +1,17 @@
-"""What commands print with."""
+"""What commands read and print with."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 import typer
 from rich.console import Console
 from rich.text import Text
+
+from jetmesh.errors import UsageError
 
 _WIDE: Final = 160
 """Columns when the output is no terminal: a file is not to be wrapped at 80."""
@@ -30,3 +33,15 @@ def print_lines(lines: Iterable[Text], *, err: bool = False) -> None:
 def print_json(data: Any) -> None:
     """Print JSON as people and programs read it."""
     typer.echo(msgspec.json.format(msgspec.json.encode(data), indent=2).decode())
+
+
+def read_file(path: Path, remedy: str) -> bytes:
+    """The content of a file that was named.
+
+    Raises:
+        UsageError: it cannot be read.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}.", remedy=remedy) from error

@@ -49,7 +49,8 @@ def doctor(reference: str, nats_url: str, monitoring: tuple[str, ...], options: 
     Raises:
         UsageError: options contradict one another, or the system cannot be loaded.
     """
-    _check(options)
+    if options.once and options.watch:
+        raise UsageError("--once looks once, --watch without end.", remedy="Choose one of the two.")
     # stdout is for what is found; what the connection logs is in the findings
     structlog.configure(
         wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL),
@@ -142,12 +143,13 @@ class Runner:
     def print_change(self, facts: Facts) -> None:
         """Show every round where it replaces the last one, else only what differs."""
         found = findings(facts)
-        if self._out.is_terminal and not self._options.as_json:
+        codes = [(each.code, each.about) for each in found]
+        replaces = self._out.is_terminal and not self._options.as_json
+        if replaces:
             self._out.clear()
+        if replaces or self._options.as_json or codes != self._last:
             self._print(facts, found)
-        elif self._options.as_json or _codes(found) != self._last:
-            self._print(facts, found)
-        self._last = _codes(found)
+        self._last = codes
 
     def _print(self, facts: Facts, found: list[Finding]) -> None:
         self._code = exit_code(facts, found, strict=self._options.strict)
@@ -175,12 +177,3 @@ def _target(reference: str, nats_url: str, monitoring: tuple[str, ...]) -> Targe
 def _urls(given: tuple[str, ...]) -> tuple[str, ...]:
     parts = [part.strip() for each in given for part in each.split(",") if part.strip()]
     return tuple(part if "://" in part else f"http://{part}" for part in parts)
-
-
-def _check(options: Options) -> None:
-    if options.once and options.watch:
-        raise UsageError("--once looks once, --watch without end.", remedy="Choose one of the two.")
-
-
-def _codes(found: list[Finding]) -> list[tuple[str, str]]:
-    return [(each.code, each.about) for each in found]

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from jetmesh.cli.connection import connected, load
-from jetmesh.errors import UsageError
+from jetmesh.cli.console import read_file
 from jetmesh.operate.publish import Checked, check, spec_for, split
 from jetmesh.operate.publish import publish as store
 from jetmesh.settings import NatsSettings
@@ -32,12 +32,7 @@ def publish(subject: str, file: str, reference: str, nats_url: str) -> None:
 def _read(file: str) -> bytes:
     if file == "-":
         return sys.stdin.buffer.read()
-    try:
-        return Path(file).read_bytes()
-    except OSError as error:
-        raise UsageError(
-            f"{file} cannot be read: {error.strerror}.", remedy="Name a file, or - for stdin."
-        ) from error
+    return read_file(Path(file), "Name a file, or - for stdin.")
 
 
 async def _publish(settings: NatsSettings, events: Sequence[Checked]) -> None:

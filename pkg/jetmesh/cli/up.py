@@ -33,7 +33,10 @@ def down(reference: str) -> None:
     state = find_project(reference).state
     pid = upfile.supervisor(state)
     if not pid:
-        left = _end_orphans(state)
+        left = []
+        if upfile.read(state) is not None:
+            with upfile.locked(state):
+                left = upfile.end_orphans(state)
         typer.echo(f"Ended what was left: {', '.join(left)}." if left else "No mesh runs here.")
         return
     with contextlib.suppress(ProcessLookupError):
@@ -62,10 +65,3 @@ def clean(reference: str) -> None:
                 shutil.rmtree(entry)
     shutil.rmtree(state)
     typer.echo(f"Forgot what was stored in {state}.")
-
-
-def _end_orphans(state: Path) -> list[str]:
-    if upfile.read(state) is None:
-        return []
-    with upfile.locked(state):
-        return upfile.end_orphans(state)

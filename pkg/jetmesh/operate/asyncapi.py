@@ -46,15 +46,10 @@ def _info(system: System, topology: Topology) -> _Node:
             "Every event of the system, with who sends and who reads it. An event with a key is "
             "published on its subject with the escaped key as last token."
         ),
-        "tags": [_without_empty(_tag(service)) for service in services],
-    }
-
-
-def _tag(service: Service) -> _Node:
-    return {
-        "name": service.name,
-        "description": service.description,
-        "x-version": service.version,
+        "tags": [
+            _without_empty({"name": s.name, "description": s.description, "x-version": s.version})
+            for s in services
+        ],
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import yaml
 
@@ -41,10 +41,13 @@ def stale(system: System, topology: Topology, directory: Path) -> list[Path]:
 
 
 def _contents(system: System, topology: Topology, directory: Path) -> dict[Path, str]:
-    return {directory / "asyncapi.yaml": _NOTE + _yaml(document(system, topology))} | {
-        directory / "schemas" / f"{spec.subject}.json": _json(json_schema(spec))
-        for spec in topology.events
-    }
+    described = document(system, topology)
+    text = yaml.dump(described, Dumper=_Plain, sort_keys=False, allow_unicode=True, width=100)
+    found = {directory / "asyncapi.yaml": _NOTE + text}
+    for spec in topology.events:
+        schema = json.dumps(json_schema(spec), indent=2, ensure_ascii=False)
+        found[directory / "schemas" / f"{spec.subject}.json"] = f"{schema}\n"
+    return found
 
 
 def _leftovers(current: dict[Path, str], directory: Path) -> list[Path]:
@@ -53,14 +56,6 @@ def _leftovers(current: dict[Path, str], directory: Path) -> list[Path]:
 
 def _text(path: Path) -> str | None:
     return path.read_text(encoding="utf-8") if path.is_file() else None
-
-
-def _json(node: dict[str, Any]) -> str:
-    return json.dumps(node, indent=2, ensure_ascii=False) + "\n"
-
-
-def _yaml(node: dict[str, Any]) -> str:
-    return yaml.dump(node, Dumper=_Plain, sort_keys=False, allow_unicode=True, width=100)
 
 
 class _Plain(yaml.SafeDumper):

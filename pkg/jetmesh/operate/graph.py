@@ -46,11 +46,6 @@ def _streams(topology: Topology) -> list[StreamSpec]:
     return sorted(topology.streams, key=lambda stream: stream.name)
 
 
-def _policy_of(handler: Handler, topology: Topology) -> Policy:
-    """The policy in effect: settings may have changed the declared one."""
-    return topology.durable_of(handler).policy
-
-
 def _changed(value: Policy | StreamTuning) -> dict[str, str]:
     """What differs from the defaults, as people write it in settings."""
     default = type(value)()
@@ -79,7 +74,7 @@ def _service_data(service: Service, topology: Topology) -> dict[str, Any]:
 
 
 def _handler_data(handler: Handler, topology: Topology) -> dict[str, Any]:
-    policy = _policy_of(handler, topology)
+    policy = topology.durable_of(handler).policy  # settings may have changed the declared one
     return {
         "name": handler.name,
         "kind": "async" if handler.is_async else "inline",
@@ -152,7 +147,7 @@ def _service_text(service: Service, topology: Topology) -> Iterator[str]:
         yield f"      durable   {handler.durable} on {handler.input.stream}"
         if handler.decision:
             yield f"      decides   {handler.decision}, once per key"
-        policy = _policy_of(handler, topology)
+        policy = topology.durable_of(handler).policy  # settings may have changed the declared one
         yield f"      tries     {_tries(policy, is_async=handler.is_async)}"
         tuning = {n: v for n, v in _changed(policy).items() if n not in _TOLD}
         if tuning:

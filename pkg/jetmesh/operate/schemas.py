@@ -31,9 +31,8 @@ def json_schema(spec: EventSpec) -> dict[str, Any]:
     names, schemas = component_schemas([spec], "#/$defs/{name}")
     name = names[spec.type]
     root = schemas[name]
-    others = schemas if _refers_to(schemas, f"#/$defs/{name}") else {**schemas}
-    if others is not schemas:
-        del others[name]
+    repeated = _refers_to(schemas, f"#/$defs/{name}")
+    others = {each: schemas[each] for each in schemas if each != name or repeated}
     published = {"$schema": DIALECT, **root, "x-subject": spec.subject, "x-stream": spec.stream}
     published |= {"x-key": spec.key} if spec.key else {}
     published |= {"x-decision": spec.decision} if spec.decision else {}

@@ -36,6 +36,8 @@ from jetmesh.transport.control import ControlPlane, StoredMessage
 _NEWEST: Final = 256
 """How many messages are looked through for one that nobody has handled yet."""
 
+Kind = Literal["event", "refusal", "dead letter"]
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
@@ -43,7 +45,7 @@ class Step:
 
     id: str
     """`ORDERS:5`."""
-    kind: Literal["event", "refusal", "dead letter"]
+    kind: Kind
     subject: str
     """Without the key."""
     cause: str
@@ -162,34 +164,30 @@ def _refusal(message: StoredMessage) -> Step:
     stored = body["stored"]
     first = f"{stored['stream']}:{stored['sequence']}"
     text = f"{body['refused']} was refused: {first} had decided ({stored['subject']})"
-    return Step(
-        id=f"{message.stream}:{message.sequence}",
-        kind="refusal",
-        subject="second decision",
-        cause=f"{body['stream']}:{body['sequence']}",
-        by=_by(message.subject),
-        stored_at=message.stored_at,
-        summary=masked(text),
+    return _mark(
+        message, "refusal", "second decision", f"{body['stream']}:{body['sequence']}", text
     )
 
 
 def _dead_letter(message: StoredMessage) -> Step:
     letter = Letter(message)
     text = f"{letter.error}: {letter.text} ({counted(letter.attempts, 'attempt')})"
+    stream, sequence = letter.header(header.STREAM), letter.header(header.SEQUENCE)
+    cause = f"{stream}:{sequence}" if sequence.isdecimal() else ""  # somebody may have typed it
+    return _mark(message, "dead letter", "dead letter", cause, text)
+
+
+def _mark(message: StoredMessage, kind: Kind, subject: str, cause: str, text: str) -> Step:
+    address = address_of(message.subject)
     return Step(
         id=f"{message.stream}:{message.sequence}",
-        kind="dead letter",
-        subject="dead letter",
-        cause=f"{letter.header(header.STREAM)}:{letter.header(header.SEQUENCE)}",
-        by=_by(message.subject),
+        kind=kind,
+        subject=subject,
+        cause=cause,
+        by=f"{address.service}.{address.handler}" if address else "",
         stored_at=message.stored_at,
         summary=masked(text),
     )
-
-
-def _by(subject: str) -> str:
-    address = address_of(subject)
-    return f"{address.service}.{address.handler}" if address else ""
 
 
 async def _with_waits(

@@ -20,7 +20,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.text import Text
 
 from jetmesh.cli.connection import connected
-from jetmesh.cli.console import print_lines
+from jetmesh.cli.console import print_lines, read_file
 from jetmesh.cli.deadletters.select import Choice, Context, selection_of
 from jetmesh.declare import unescape_key
 from jetmesh.errors import BrokerError, JetmeshError, UsageError
@@ -35,7 +35,6 @@ from jetmesh.transport.control import ControlPlane
 _MOST_REFUSALS: Final = 20
 """Refusals that are named one by one."""
 _BARS: Final = {"replay": "Replaying", "drop": "Dropping"}
-
 
 _Act: TypeAlias = Callable[[Desk, int], Awaitable[Outcome]]
 
@@ -66,7 +65,7 @@ def replay(context: Context, choice: Choice, options: Options, payload: Path | N
         raise UsageError("A payload corrects one letter.", remedy="Name it: replay 17 --payload …")
     if options.again and not choice.numbers:
         raise UsageError("Only named letters are replayed again.", remedy="Name them: replay 17 …")
-    corrected = _read(payload) if payload else None
+    corrected = read_file(payload, "Name a file.") if payload else None
     act = partial(_replay_one, options=options, payload=corrected)
     return _Command(context, choice, options, "replay", act).run()
 
@@ -127,10 +126,9 @@ class _Command:
     """What is done with a named letter."""
 
     def run(self) -> int:
-        numbers = self.choice.numbers
-        if not numbers:
+        if not self.choice.numbers:
             return self._on_selected()
-        self._confirm(len(numbers))
+        self._confirm(len(self.choice.numbers))
         return asyncio.run(self._on_named())
 
     async def _on_named(self) -> int:
@@ -163,11 +161,12 @@ class _Command:
         return 1 if tally.counts["refused"] else 0
 
     async def _work_on(self, selection: Selection, tally: _Tally) -> None:
-        bar_of = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        columns = (TextColumn(_BARS[self.action]), *bar_of)
+        label = TextColumn(_BARS[self.action])
+        columns = (label, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         console = Console(stderr=True)
         hidden = not console.is_terminal
         async with connected(self.context.nats) as control:
+            desk = self._desk(control)
             with Progress(*columns, console=console, transient=True, disable=hidden) as progress:
                 bar = progress.add_task("", total=len(selection))
 
@@ -175,9 +174,7 @@ class _Command:
                     tally.add(outcome)
                     progress.advance(bar)
 
-                batch = Batch(
-                    self._desk(control), self.choice.selector, on_outcome, self.options.rate
-                )
+                batch = Batch(desk, self.choice.selector, on_outcome, self.options.rate)
                 work = batch.drop if self.action == "drop" else batch.replay
                 await (batch.dry_run if self.options.dry_run else work)(selection.sequences)
 
@@ -228,15 +225,6 @@ def _me() -> str:
     except (KeyError, OSError):  # a container's user may have no name
         user = str(os.getuid())
     return f"{user}@{socket.gethostname()}"
-
-
-def _read(payload: Path) -> bytes:
-    try:
-        return payload.read_bytes()
-    except OSError as error:
-        raise UsageError(
-            f"{payload} cannot be read: {error.strerror}.", remedy="Name a file."
-        ) from error
 
 
 def _letters(count: int, verb: str) -> str:

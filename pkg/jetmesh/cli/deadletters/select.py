@@ -119,7 +119,9 @@ async def read(control: ControlPlane, group: Selector, *, every: bool = False) -
 async def progress_bar(control: ControlPlane) -> AsyncIterator[OnRead | None]:
     """A bar that says how far the stream was read; None when that is quick or nobody watches."""
     console = Console(stderr=True)
-    first, last = await _span(control)
+    info = await if_exists(control.api(f"STREAM.INFO.{DEADLETTERS}"))
+    state = info["state"] if info else {"first_seq": 0, "last_seq": 0}  # whoever reads it says so
+    first, last = state["first_seq"], state["last_seq"]
     if last - first < _LONG or not console.is_terminal:
         yield None
         return
@@ -135,9 +137,3 @@ async def progress_bar(control: ControlPlane) -> AsyncIterator[OnRead | None]:
                 progress.update(bar, completed=sequence - first)
 
         yield on_read
-
-
-async def _span(control: ControlPlane) -> tuple[int, int]:
-    info = await if_exists(control.api(f"STREAM.INFO.{DEADLETTERS}"))
-    state = info["state"] if info else {"first_seq": 0, "last_seq": 0}  # whoever reads it says so
-    return state["first_seq"], state["last_seq"]

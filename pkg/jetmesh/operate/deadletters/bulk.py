@@ -95,8 +95,8 @@ class Batch:
                     self.on_outcome(Outcome(name, "others", text))
                 else:
                     left.append(number)
-            found_ = await _results(find(control, number) for number in left)
-            yield self._without_refusals([f"{DEADLETTERS}:{number}" for number in left], found_)
+            letters = await _results(find(control, number) for number in left)
+            yield self._without_refusals([f"{DEADLETTERS}:{number}" for number in left], letters)
 
     def _without_refusals(self, names: Sequence[str], results: Sequence[Any]) -> list[Any]:
         for name, each in zip(names, results, strict=True):

@@ -103,7 +103,8 @@ class Desk:
                 f"{letter.id} stands for no event: its message was typed on the handler's lane.",
                 remedy="Publish the event instead: jetmesh publish SUBJECT FILE.",
             )
-        before = await self._replays(letter) if again else 0
+        done = (await notes(self.control, [letter]))[letter.sequence] if again else ()
+        before = sum(note.action == "replay" for note in done)
         token = letter.key_token
         if corrected is None:
             content = await content_of(self.control, letter)
@@ -148,10 +149,6 @@ class Desk:
             self._lanes[name] = await _missing(self.control, letter)
         if (problem := self._lanes[name]) is not None:
             raise problem
-
-    async def _replays(self, letter: Letter) -> int:
-        done = (await notes(self.control, [letter]))[letter.sequence]
-        return sum(note.action == "replay" for note in done)
 
     def input_of(self, letter: Letter) -> EventSpec | None:
         """What the letter's handler takes, None when the topology does not know the handler."""

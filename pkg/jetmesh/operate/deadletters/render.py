@@ -13,6 +13,7 @@ from jetmesh.operate.deadletters.payload import PayloadView
 from jetmesh.operate.deadletters.store import HistoryEntry
 from jetmesh.operate.humanize import counted
 from jetmesh.privacy.mask import masked, printable
+from jetmesh.protocol.streams import LANES
 
 _STYLES: Final = {"open": "red", "replayed": "green", "dropped": "dim"}
 _TIME: Final = "%Y-%m-%d %H:%M:%S"
@@ -81,7 +82,8 @@ def history(entries: Sequence[HistoryEntry], letter: Letter, wait: str) -> Itera
             line.append("  this letter", "dim")
         yield line
         for note in entry.notes:
-            yield Text(f"    {printable(describe(note))}{_place(note)}", _STYLES[note.state])
+            place = f", as {LANES}:{note.lane_sequence}" if note.lane_sequence else ""
+            yield Text(f"    {printable(describe(note))}{place}", _STYLES[note.state])
     last = entries[-1].notes
     if wait:
         yield Text(f"    {wait}", "yellow")
@@ -130,7 +132,7 @@ def details_as_data(
         **letter_as_data(letter),
         "state": _state_in(entries, letter),
         "headers": {name: _value(value) for name, value in letter.message.headers.items()},
-        "payload": {"kind": payload.kind, "text": payload.text, "left_out": payload.left_out},
+        "payload": payload._asdict(),
         "waits": wait,
         "history": [{**letter_as_data(entry.letter), "notes": entry.notes} for entry in entries],
     }
@@ -200,7 +202,3 @@ def _payload(payload: PayloadView, *, known: bool) -> Iterator[Text]:
         yield Text(f"  {printable(line)}")
     if payload.left_out:
         yield Text(f"  and {payload.left_out:,} more; --payload writes all of it", "dim")
-
-
-def _place(note: Note) -> str:
-    return f", as LANES:{note.lane_sequence}" if note.lane_sequence else ""

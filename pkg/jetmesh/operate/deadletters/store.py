@@ -150,16 +150,14 @@ async def history(
     control: ControlPlane, letter: Letter, *, on_read: OnRead | None = None
 ) -> list[HistoryEntry]:
     """Every letter of the same message and handler, the oldest first, with what was done."""
-    subject = deadletter_subject(letter.service, letter.handler, letter.key_token)
-    found = await _of_origin(control, letter, subject, on_read)
-    known = await notes(control, found)
-    corrected = any(note.corrected for several in known.values() for note in several)
-    replays = {each.replays for each in found}
-    if corrected or replays != set(range(max(replays) + 1)):
-        # a corrected payload may have another key
-        subject = deadletter_subject(letter.service, letter.handler, "*")
+    for key_token in (letter.key_token, "*"):  # a corrected payload may have another key
+        subject = deadletter_subject(letter.service, letter.handler, key_token)
         found = await _of_origin(control, letter, subject, on_read)
         known = await notes(control, found)
+        corrected = any(note.corrected for several in known.values() for note in several)
+        replays = {each.replays for each in found}
+        if not corrected and replays == set(range(max(replays) + 1)):
+            break
     return [HistoryEntry(each, known[each.sequence]) for each in found]
 
 

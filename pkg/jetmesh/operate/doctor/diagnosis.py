@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Final
 
 from jetmesh.operate.doctor.checks import durables, letters, servers, services, streams
@@ -22,18 +23,23 @@ class Area:
     kinds: tuple[Kind, ...]
 
 
+def _area(title: str, module: ModuleType) -> Area:
+    kinds = (each for each in vars(module).values() if isinstance(each, Kind))
+    return Area(title, module.CHECKS, tuple(kinds))
+
+
 AREAS: Final = (
-    Area("Servers", servers.CHECKS, servers.KINDS),
-    Area("Streams and durables", streams.CHECKS, streams.KINDS),
-    Area("Flow", durables.CHECKS, durables.KINDS),
-    Area("Services", services.CHECKS, services.KINDS),
-    Area("Dead letters and lanes", letters.CHECKS, letters.KINDS),
+    _area("Servers", servers),
+    _area("Streams and durables", streams),
+    _area("Flow", durables),
+    _area("Services", services),
+    _area("Dead letters and lanes", letters),
 )
 
 
 def findings(facts: Facts) -> list[Finding]:
     """Everything that is to be said about `facts`, the worst first."""
     if facts.broker_problem is not None:
-        return list(servers.broker(facts))
+        return [servers.broker(facts.server, facts.broker_problem)]
     found = [each for area in AREAS for check in area.checks for each in check(facts)]
     return sorted(found, key=lambda finding: SEVERITIES.index(finding.severity))

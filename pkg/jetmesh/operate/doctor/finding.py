@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, Literal
 
 Severity = Literal["problem", "warning", "note"]
@@ -29,8 +30,8 @@ class Finding:
 class Kind:
     """One kind of finding. Its texts hold `{about}` and other values of the case at hand."""
 
-    code: str
     severity: Severity
+    code: str
     sentence: str
     condition: str
     """When it is found, for the table in docs/doctor.md."""
@@ -47,3 +48,9 @@ class Kind:
             evidence=tuple(filter(None, evidence)),
             remedy=self.remedy.format(**values),
         )
+
+
+# a kind of each severity, given the rest
+problem = partial(Kind, "problem")
+warning = partial(Kind, "warning")
+note = partial(Kind, "note")

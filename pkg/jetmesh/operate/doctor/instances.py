@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Collection
 from time import monotonic
 from typing import Final
@@ -48,18 +49,10 @@ async def _all(session: Session, missing: set[str]) -> tuple[Instance, ...]:
                 message = await subscription.next_msg(timeout=wait)
             except (nats.errors.Error, TimeoutError):
                 break
-            instance = _instance(message.data)
-            if instance is not None:
+            with contextlib.suppress(msgspec.DecodeError):  # it speaks another language
+                instance = msgspec.json.decode(message.data, type=Instance)
                 found[instance.id] = instance
                 missing.discard(instance.name)
     finally:
         await subscription.unsubscribe()
     return tuple(found[key] for key in sorted(found))
-
-
-def _instance(data: bytes) -> Instance | None:
-    """What answered, None when it speaks another language."""
-    try:
-        return msgspec.json.decode(data, type=Instance)
-    except msgspec.DecodeError:
-        return None

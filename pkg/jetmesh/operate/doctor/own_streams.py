@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Final
+from datetime import datetime
+from typing import Final
 
 import msgspec
 
@@ -42,10 +43,8 @@ async def lanes(control: ControlPlane, info: StreamInfo | None) -> tuple[Lane, .
     lanes: list[Lane] = []
     for lane, marks in found.values():
         quarantined = [await _mark(control, subject) for subject in marks[:_MARKS]]
-        subject = lane_subject(lane.service, lane.handler, ">")
-        oldest = await _first(control, LANES, subject, info.state.first_seq)
-        at = time_of(oldest["time"]) if oldest else None
-        lanes.append(replace(lane, quarantined=tuple(quarantined), oldest=at))
+        oldest = await _oldest(control, lane, info.state.first_seq)
+        lanes.append(replace(lane, quarantined=tuple(quarantined), oldest=oldest))
     return tuple(lanes)
 
 
@@ -90,13 +89,11 @@ async def _subjects(control: ControlPlane, stream: str) -> dict[str, int]:
     return found
 
 
-async def _first(
-    control: ControlPlane, stream: str, subject: str, sequence: int
-) -> dict[str, Any] | None:
-    """The oldest message on a subject."""
-    body = {"seq": sequence, "next_by_subj": subject}
-    answer = await if_exists(control.api(f"STREAM.MSG.GET.{stream}", body))
-    return answer["message"] if answer else None
+async def _oldest(control: ControlPlane, lane: Lane, first: int) -> datetime | None:
+    """When the oldest message on a lane was stored; None when it has its verdict meanwhile."""
+    body = {"seq": first, "next_by_subj": lane_subject(lane.service, lane.handler, ">")}
+    answer = await if_exists(control.api(f"STREAM.MSG.GET.{LANES}", body))
+    return time_of(answer["message"]["time"]) if answer else None
 
 
 async def _mark(control: ControlPlane, subject: str) -> QuarantineMark:

@@ -143,20 +143,11 @@ class Tier(Struct, frozen=True):
     limits: Limits = Limits()
 
 
-class Account(Struct, frozen=True):
+class Account(Tier, frozen=True):
     """The answer to INFO."""
 
-    storage: int = 0
-    streams: int = 0
-    consumers: int = 0
-    limits: Limits = Limits()
     tiers: dict[str, Tier] = field(default_factory=dict)
     """By `R1`, `R3`; empty when one limit holds for all."""
-
-    def parts(self) -> dict[str, Tier]:
-        """What is used of each limit."""
-        whole = Tier(self.storage, self.streams, self.consumers, self.limits)
-        return self.tiers or {"": whole}
 
 
 class JetStreamConfig(Struct, frozen=True):

@@ -76,52 +76,52 @@ async def survey(target: Target, before: Snapshot | None = None, *, own: bool = 
         return await run.facts(server, account, before, own=own)
 
 
+@dataclass(slots=True)
 class _Survey:
     """The parts of one survey."""
 
-    def __init__(self, target: Target, control: ControlPlane, session: Session) -> None:
-        self._target = target
-        self._topology = target.topology
-        self._control = control
-        self._session = session
-        self._failed_queries: list[FailedQuery] = []
-        self._headless: list[str] = []
-        self._clocks: dict[str, tuple[float, timedelta]] = {}
-        """By server, how much it is ahead, and how long the answer was on its way."""
+    target: Target
+    control: ControlPlane
+    session: Session
+    failed_queries: list[FailedQuery] = field(default_factory=list)
+    headless: list[str] = field(default_factory=list)
+    without_leader: list[str] = field(default_factory=list)
+    clocks: dict[str, tuple[float, timedelta]] = field(default_factory=dict)
+    """By server, how much it is ahead, and how long the answer was on its way."""
 
     async def facts(
         self, server: Server, account: Account | None, before: Snapshot | None, *, own: bool
     ) -> Facts:
         streams, silent = await self._streams()
-        names = {service.name for service in self._topology.services}
-        (durables, without_leader), changes, answered, ports, unready = await asyncio.gather(
+        names = {service.name for service in self.target.topology.services}
+        durables, changes, answered, ports, unready = await asyncio.gather(
             self._durables(streams),
             self._changes(silent),
-            self._try("services", instances(self._session, names)),
-            server_statuses(self._target.monitoring),
-            not_ready(self._target.processes),
+            self._try("services", instances(self.session, names)),
+            server_statuses(self.target.monitoring),
+            not_ready(self.target.processes),
         )
-        read = await self._own(streams) if own else EMPTY
-        self._failed_queries += ports[1]
+        own_content = await self._own(streams) if own else EMPTY
+        self.failed_queries += ports[1]
         now = replace(
-            read,
+            own_content,
             at=monotonic(),
             taken_at=datetime.now(UTC),
             account=account,
             streams=streams,
             durables=durables,
-            without_leader=without_leader,
+            without_leader=tuple(sorted(self.without_leader)),
             silent=silent,
-            headless=tuple(sorted(self._headless)),
+            headless=tuple(sorted(self.headless)),
             instances=answered,
             not_ready=unready,
             server_statuses=ports[0],
-            clocks={name: ahead for name, (ahead, _) in self._clocks.items()},
-            failed_queries=tuple(self._failed_queries),
+            clocks={name: ahead for name, (ahead, _) in self.clocks.items()},
+            failed_queries=tuple(self.failed_queries),
         )
-        production = bool(server.cluster) or self._target.provision == "verify"
+        production = bool(server.cluster) or self.target.provision == "verify"
         return Facts(
-            self._topology,
+            self.target.topology,
             server,
             production=production,
             changes=changes,
@@ -131,18 +131,16 @@ class _Survey:
 
     async def _streams(self) -> tuple[dict[str, StreamInfo], dict[str, str]]:
         """Every declared stream that answers; and those that are there and do not, and how."""
-        names = [stream.name for stream in self._topology.streams]
+        names = [stream.name for stream in self.target.topology.streams]
         answers = await asyncio.gather(*map(self._stream, names))
-        silent = {
-            n: reason for n, reason in zip(names, answers, strict=True) if isinstance(reason, str)
-        }
-        found = {n: i for n, i in zip(names, answers, strict=True) if isinstance(i, StreamInfo)}
-        return found, silent
+        answered = dict(zip(names, answers, strict=True))
+        silent = {name: each for name, each in answered.items() if isinstance(each, str)}
+        return {n: each for n, each in answered.items() if isinstance(each, StreamInfo)}, silent
 
     async def _stream(self, name: str) -> StreamInfo | str | None:
         asked = datetime.now(UTC)
         try:
-            answer = await self._control.api(f"STREAM.INFO.{name}")
+            answer = await self.control.api(f"STREAM.INFO.{name}")
         except BrokerError as error:
             if isinstance(error, ApiError) and error.code == _NOT_FOUND:
                 return None
@@ -158,49 +156,44 @@ class _Survey:
         at, name = stamp(info.ts), info.cluster.leader
         if at is not None and name:
             way = (answered - asked) / 2
-            if name not in self._clocks or way < self._clocks[name][1]:
-                self._clocks[name] = ahead(at, asked, answered), way
+            if name not in self.clocks or way < self.clocks[name][1]:
+                self.clocks[name] = ahead(at, asked, answered), way
 
     async def _durables(
         self, streams: Mapping[str, StreamInfo]
-    ) -> tuple[dict[tuple[str, str], DurableInfo], tuple[str, ...]]:
-        lists = [self._try(f"durables of {name}", self._consumers(name)) for name in streams]
-        found: dict[tuple[str, str], DurableInfo] = {}
-        missing: list[str] = []
-        for each in await asyncio.gather(*lists):
-            if each is not None:
-                infos, unanswered = each
-                missing += unanswered
-                found |= {(i.stream_name, i.name): i for i in infos if i.config.durable_name}
-        return found, tuple(sorted(missing))
+    ) -> dict[tuple[str, str], DurableInfo]:
+        lists = (self._try(f"durables of {name}", self._consumers(name)) for name in streams)
+        infos = [info for found in await asyncio.gather(*lists) for info in found or ()]
+        return {(info.stream_name, info.name): info for info in infos if info.config.durable_name}
 
-    async def _consumers(self, stream: str) -> tuple[list[DurableInfo], list[str]]:
-        """Everything that reads a stream, page by page, and the names of what does not answer."""
+    async def _consumers(self, stream: str) -> list[DurableInfo]:
+        """Everything that reads a stream, page by page; what does not answer is written down."""
         found: list[DurableInfo] = []
         missing: list[str] = []
         while True:
             offset = len(found) + len(missing)
-            answer = await self._control.api(f"CONSUMER.LIST.{stream}", {"offset": offset})
+            answer = await self.control.api(f"CONSUMER.LIST.{stream}", {"offset": offset})
             page = msgspec.convert(answer.get("consumers") or [], list[DurableInfo])
             unanswered = answer.get("missing") or []
             found += page
             missing += [f"{stream}/{name}" for name in unanswered]
             if not (page or unanswered) or len(found) + len(missing) >= answer.get("total", 0):
-                return found, missing
+                self.without_leader += missing
+                return found
 
     async def _changes(self, silent: Mapping[str, str]) -> tuple[Change, ...]:
         """The plan, without the streams that cannot be compared now."""
         topology = replace(
-            self._topology,
-            streams=tuple(s for s in self._topology.streams if s.name not in silent),
-            durables=tuple(d for d in self._topology.durables if d.stream not in silent),
+            self.target.topology,
+            streams=tuple(s for s in self.target.topology.streams if s.name not in silent),
+            durables=tuple(d for d in self.target.topology.durables if d.stream not in silent),
         )
-        planned = await self._try("drift", provision.plan(self._control, topology))
+        planned = await self._try("drift", provision.plan(self.control, topology))
         return planned.changes if planned else ()
 
     async def _own(self, streams: Mapping[str, StreamInfo]) -> Snapshot:
         """What lies in the streams of the mesh itself."""
-        control = self._control
+        control = self.control
         letters, lanes, refusals = await asyncio.gather(
             self._try("dead letters", own_streams.faults(control, streams.get(DEADLETTERS))),
             self._try("lanes", own_streams.lanes(control, streams.get(LANES))),
@@ -215,18 +208,18 @@ class _Survey:
         except BrokerError as error:
             self._note(what, error)
         except (nats.errors.Error, TimeoutError, OSError) as error:
-            self._failed_queries.append(FailedQuery(what, str(error) or type(error).__name__))
+            self.failed_queries.append(FailedQuery(what, str(error) or type(error).__name__))
         except msgspec.ValidationError as error:
-            self._failed_queries.append(FailedQuery(what, f"the answer is not understood: {error}"))
+            self.failed_queries.append(FailedQuery(what, f"the answer is not understood: {error}"))
         return None
 
     def _note(self, what: str, error: BrokerError) -> None:
         """Write down why something could not be seen."""
         if _headless(error):
-            self._headless.append(what)
+            self.headless.append(what)
         else:
             denied = _DENIED in error.message
-            self._failed_queries.append(FailedQuery(what, error.message, denied=denied))
+            self.failed_queries.append(FailedQuery(what, error.message, denied=denied))
 
 
 def ahead(at: datetime, asked: datetime, answered: datetime) -> float:

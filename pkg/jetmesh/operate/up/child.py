@@ -93,7 +93,7 @@ class Child:
     async def _once(self) -> int:
         self._started_at = monotonic()
         process = await asyncio.create_subprocess_exec(
-            *leashed(sys.executable, str(self.program.main)),
+            *(*leash_prefix(), sys.executable, str(self.program.main)),
             cwd=self._root,
             env=self.program.environ,
             stdin=asyncio.subprocess.DEVNULL,
@@ -136,13 +136,8 @@ class Child:
         self._on_change()
 
 
-def leashed(*command: str) -> list[str]:
-    """`command`, to be ended by the kernel when this process dies."""
-    return [*leash_prefix(), *command]
-
-
 def leash_prefix() -> list[str]:
-    """What becomes the command that follows it."""
+    """What becomes the command that follows it, ended by the kernel when this process dies."""
     return [sys.executable, "-I", "-S", str(Path(leash.__file__)), str(os.getpid())]
 
 

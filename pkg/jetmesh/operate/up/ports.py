@@ -14,8 +14,7 @@ _LAST: Final = 65535
 class Ports:
     """Hands out ports, none twice."""
 
-    def __init__(self, host: str = "127.0.0.1") -> None:
-        self._host = host
+    def __init__(self) -> None:
         self._given: set[int] = set()
 
     def take(self, preferred: int) -> int:
@@ -25,7 +24,7 @@ class Ports:
             UsageError: 200 in a row are taken.
         """
         for port in range(preferred, min(preferred + _TRIES, _LAST + 1)):
-            if port not in self._given and is_free(port, self._host):
+            if port not in self._given and is_free(port):
                 self._given.add(port)
                 return port
         raise UsageError(
@@ -33,12 +32,12 @@ class Ports:
         )
 
 
-def is_free(port: int, host: str = "127.0.0.1") -> bool:
+def is_free(port: int) -> bool:
     """Whether a server could listen on `port` now."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((host, port))
+            probe.bind(("127.0.0.1", port))
         except OSError:
             return False
         return True

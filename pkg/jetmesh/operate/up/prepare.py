@@ -11,34 +11,10 @@ import sys
 import msgspec
 from msgspec import Struct
 
-from jetmesh.declare import Topology
+from jetmesh.declare import Sandbox, Topology
 from jetmesh.errors import JetmeshError
-from jetmesh.operate.project import Whole, find_project
+from jetmesh.operate.project import find_project
 from jetmesh.settings import Settings
-
-
-class PreparedService(Struct):
-    """One service to start."""
-
-    name: str
-    has_pages: bool
-
-
-class PreparedSandbox(Struct):
-    """One sandbox to start."""
-
-    name: str
-    ports: dict[str, int]
-    environment: dict[str, str]
-    title: str
-
-
-class ExternalEvent(Struct):
-    """An event that comes from outside."""
-
-    subject: str
-    key: str
-    """The field that holds the key; empty when there is none."""
 
 
 class Prepared(Struct):
@@ -47,9 +23,11 @@ class Prepared(Struct):
     name: str
     grace: float
     """Seconds that a service has to end."""
-    services: list[PreparedService]
-    sandboxes: list[PreparedSandbox]
-    external_events: list[ExternalEvent]
+    services: dict[str, bool]
+    """By name, whether they have pages."""
+    sandboxes: list[Sandbox]
+    external_events: dict[str, str]
+    """Subjects of what comes from outside, and the field that holds the key, if any."""
     environment: dict[str, str]
     """Variables for everyone, with `{name}` for the address of a service."""
 
@@ -62,7 +40,18 @@ def prepare(reference: str) -> Prepared:
     """
     whole = find_project(reference).load()
     asyncio.run(_provision(whole.loaded.settings, whole.topology))
-    return _described(whole)
+    return Prepared(
+        name=whole.system.name,
+        grace=float(whole.loaded.settings.grace),
+        services={service.name: bool(service.pages) for service in whole.services},
+        sandboxes=list(whole.system.sandboxes),
+        external_events={
+            spec.subject: spec.key or ""
+            for spec in whole.topology.events
+            if spec not in whole.topology.owners
+        },
+        environment=dict(whole.system.environment),
+    )
 
 
 async def _provision(settings: Settings, topology: Topology) -> None:
@@ -74,25 +63,6 @@ async def _provision(settings: Settings, topology: Topology) -> None:
         await control.check_server()
         # whatever `provision` says: this broker is the supervisor's own
         await apply(control, await plan(control, topology))
-
-
-def _described(whole: Whole) -> Prepared:
-    topology = whole.topology
-    return Prepared(
-        name=whole.system.name,
-        grace=float(whole.loaded.settings.grace),
-        services=[PreparedService(s.name, bool(s.pages)) for s in whole.services],
-        sandboxes=[
-            PreparedSandbox(s.name, dict(s.ports), dict(s.environment), s.title)
-            for s in whole.system.sandboxes
-        ],
-        external_events=[
-            ExternalEvent(spec.subject, spec.key or "")
-            for spec in topology.events
-            if spec not in topology.owners
-        ],
-        environment=dict(whole.system.environment),
-    )
 
 
 def main() -> None:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from jetmesh.declare import Sandbox
 from jetmesh.errors import UsageError
 from jetmesh.operate.project import Project
 from jetmesh.operate.up.child import Program
 from jetmesh.operate.up.ports import Ports
-from jetmesh.operate.up.prepare import Prepared, PreparedSandbox
+from jetmesh.operate.up.prepare import Prepared
 
 _HOST: Final = "127.0.0.1"
 _FIRST_PORT: Final = 8080
@@ -19,10 +20,9 @@ _FIRST_PORT: Final = 8080
 def programs(
     project: Project,
     prepared: Prepared,
+    wanted: Sequence[Sandbox],
     ports: Ports,
     environ: Mapping[str, str],
-    *,
-    with_sandboxes: bool,
 ) -> tuple[list[Program], list[Program]]:
     """Sandboxes and services. What the caller's environment sets wins over a sandbox's address.
 
@@ -31,12 +31,12 @@ def programs(
     """
     addresses: dict[str, str] = {}
     sandboxes: list[Program] = []
-    for sandbox in prepared.sandboxes if with_sandboxes else []:
+    for sandbox in wanted:
         chosen = {purpose: ports.take(port) for purpose, port in sandbox.ports.items()}
         addresses |= _filled(sandbox.environment, chosen)
         sandboxes.append(_sandbox(project, sandbox, chosen, environ))
-    ordered = sorted(prepared.services, key=lambda service: not service.has_pages)
-    chosen = {service.name: ports.take(_FIRST_PORT) for service in ordered}
+    ordered = sorted(prepared.services, key=lambda name: not prepared.services[name])
+    chosen = {name: ports.take(_FIRST_PORT) for name in ordered}
     urls = {name: f"http://{_HOST}:{port}" for name, port in chosen.items()}
     everyone = {**addresses, **_filled(prepared.environment, urls), **environ}
     services = [
@@ -64,7 +64,7 @@ def _filled(variables: Mapping[str, str], values: Mapping[str, object]) -> dict[
 
 def _sandbox(
     project: Project,
-    sandbox: PreparedSandbox,
+    sandbox: Sandbox,
     chosen: Mapping[str, int],
     environ: Mapping[str, str],
 ) -> Program:

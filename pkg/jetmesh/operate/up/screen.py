@@ -9,7 +9,7 @@ import os
 import shlex
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,6 @@ from rich.console import Console
 from rich.text import Text
 
 from jetmesh.operate.up.lines import clean
-from jetmesh.operate.up.prepare import ExternalEvent
 from jetmesh.privacy.mask import printable
 
 if TYPE_CHECKING:
@@ -146,19 +145,15 @@ class Example:
     key: str
 
 
-def examples(root: Path, external_events: Sequence[ExternalEvent]) -> list[Example]:
+def examples(root: Path, events: Mapping[str, str]) -> list[Example]:
     """Examples of what may come in: `examples/<domain>/*.json`, good, invalid, declined first."""
     found: list[Example] = []
-    for event in external_events:
-        directory = root / "examples" / event.subject.partition(".")[0]
+    for subject, key_field in events.items():
+        directory = root / "examples" / subject.partition(".")[0]
         files = [f for f in directory.glob("*.json") if "{{" not in f.read_text(encoding="utf-8")]
-        files.sort(
-            key=lambda f: (
-                _LED.index(f.stem) if f.stem in _LED else len(_LED),
-                f.stem,
-            )
-        )
-        found += [_example(root, event, file) for file in files[:_MOST_EXAMPLES]]
+        files.sort(key=lambda f: (_LED.index(f.stem) if f.stem in _LED else len(_LED), f.stem))
+        chosen = files[:_MOST_EXAMPLES]
+        found += [_example(root, subject, key_field, file) for file in chosen]
     return found
 
 
@@ -173,15 +168,15 @@ def own_command() -> str:
     return shlex.quote(os.path.relpath(called))
 
 
-def _example(root: Path, event: ExternalEvent, file: Path) -> Example:
+def _example(root: Path, subject: str, key_field: str, file: Path) -> Example:
     path = shlex.quote(os.path.relpath(file, root))
     try:
-        key = str(json.loads(file.read_bytes()).get(event.key, ""))
+        key = str(json.loads(file.read_bytes()).get(key_field, ""))
     except (ValueError, AttributeError):
         key = ""
     return Example(
         title=file.stem.replace("-", " "),
-        nats=f'nats pub {event.subject} "$(cat {path})"',
-        jetmesh=f"{own_command()} publish {event.subject} {path}",
+        nats=f'nats pub {subject} "$(cat {path})"',
+        jetmesh=f"{own_command()} publish {subject} {path}",
         key=key,
     )

@@ -19,7 +19,7 @@ from jetmesh.errors import JetmeshError, UsageError
 from jetmesh.operate.project import Project
 from jetmesh.operate.up import upfile
 from jetmesh.operate.up.broker import Broker, check_version, find_server
-from jetmesh.operate.up.child import Child, Program, leash_prefix, leashed
+from jetmesh.operate.up.child import Child, Program, leash_prefix
 from jetmesh.operate.up.ports import Ports, is_free
 from jetmesh.operate.up.prepare import Prepared
 from jetmesh.operate.up.programs import programs
@@ -101,7 +101,11 @@ class Supervisor:
 
     async def _serve(self, prepared: Prepared) -> None:
         self._grace = prepared.grace
-        self._make(prepared)
+        wanted = prepared.sandboxes if self._options.sandbox else []
+        environ = self._environ()
+        sandboxes, services = programs(self._project, prepared, wanted, self._ports, environ)
+        self._sandboxes = [self._child(program) for program in sandboxes]
+        self._services = [self._child(program) for program in services]
         watching = asyncio.create_task(self._watch_broker())
         everyone = [*self._sandboxes, *self._services]
         self._screen.expect([child.program.name for child in everyone])
@@ -119,7 +123,8 @@ class Supervisor:
     async def _prepare(self) -> Prepared:
         """Load and provision in a process of its own, to keep this one small."""
         process = await asyncio.create_subprocess_exec(
-            *leashed(sys.executable, "-m", "jetmesh.operate.up.prepare", self._options.reference),
+            *leash_prefix(),
+            *(sys.executable, "-m", "jetmesh.operate.up.prepare", self._options.reference),
             cwd=self._project.root,
             env=self._environ(),
             stdin=asyncio.subprocess.DEVNULL,
@@ -135,17 +140,6 @@ class Supervisor:
         if process.returncode:
             raise JetmeshError(_last_words(problem))
         return msgspec.json.decode(printed, type=Prepared)
-
-    def _make(self, prepared: Prepared) -> None:
-        sandboxes, services = programs(
-            self._project,
-            prepared,
-            self._ports,
-            self._environ(),
-            with_sandboxes=self._options.sandbox,
-        )
-        self._sandboxes = [self._child(program) for program in sandboxes]
-        self._services = [self._child(program) for program in services]
 
     def _environ(self) -> dict[str, str]:
         environ = {**os.environ, "JETMESH__NATS__URL": self._broker.url, "PYTHONUNBUFFERED": "1"}
@@ -184,22 +178,16 @@ class Supervisor:
 
     def _welcome(self, prepared: Prepared) -> None:
         titles = {sandbox.name: sandbox.title for sandbox in prepared.sandboxes}
-        pages = {service.name for service in prepared.services if service.has_pages}
+        sandboxes = [child.program for child in self._sandboxes]
+        services = [child.program for child in self._services]
+        pages = [each for each in services if prepared.services[each.name]]
+        note = "health; also /metrics"
         addresses = [
-            Address(child.program.name, child.program.url)
-            for child in self._services
-            if child.program.name in pages
+            *(Address(each.name, each.url) for each in pages),
+            *(Address(each.name, each.url, titles[each.name]) for each in sandboxes),
+            *(Address(s.name, f"{s.url}/readyz", note) for s in services if s not in pages),
+            Address("broker", self._broker.url),
         ]
-        addresses += [
-            Address(child.program.name, child.program.url, titles.get(child.program.name, ""))
-            for child in self._sandboxes
-        ]
-        addresses += [
-            Address(child.program.name, f"{child.program.url}/readyz", "health; also /metrics")
-            for child in self._services
-            if child.program.name not in pages
-        ]
-        addresses.append(Address("broker", self._broker.url))
         self._screen.welcome(
             f"{prepared.name} is up, ready after {monotonic() - self._began:.1f} s",
             addresses,

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from jetmesh.operate.doctor.facts import DurableStatus, Facts
-from jetmesh.operate.doctor.finding import Finding, Kind
+from jetmesh.operate.doctor.finding import Finding, problem, warning
 from jetmesh.operate.doctor.responses import DurableInfo
 from jetmesh.operate.humanize import counted, messages_wait, span
 
@@ -17,61 +17,53 @@ _REDELIVERED_MANY: Final = 100
 _REDELIVERED_SOME: Final = 10
 """Many if it is half of what is open."""
 
-NOBODY_PULLS = Kind(
+NOBODY_PULLS = problem(
     "nobody-pulls",
-    "problem",
     "Nobody pulls {about}, where {waiting}.",
     "messages are open, no pull request is, and none was delivered between the looks",
     "Start {service}, or see what keeps it: its log, its /readyz.",
 )
-STANDS_STILL = Kind(
+STANDS_STILL = problem(
     "stands-still",
-    "problem",
     "{about} stands still for {span} while {waiting}.",
     "nothing was delivered or acked for the handler's timeout and a minute; /readyz is red then, "
     "too",
     "Look at {service}: its log, its /readyz, and what {handler} waits for; then restart it. No "
     "message is lost by that.",
 )
-SLOW = Kind(
+SLOW = warning(
     "slow",
-    "warning",
     "{about} did not move for {span} while {waiting}.",
     "nothing was delivered or acked between the looks and for longer than the handler's timeout",
     "Look again with --interval 60; the log of {service} says what {handler} waits for.",
 )
-LAG_GROWS = Kind(
+LAG_GROWS = warning(
     "lag-grows",
-    "warning",
     "{service} does not keep up: {waiting} on {about}, and it becomes more.",
     "between the looks the lag grew by 10 or more, and it is more than what is handled in 10 s",
     "Run more instances of {service}, or raise concurrency of {handler} in the settings.",
 )
-PLACES_TAKEN = Kind(
+PLACES_TAKEN = warning(
     "places-taken",
-    "warning",
     "{about} gets nothing new: {open} without a verdict is all that max_ack_pending allows.",
     "num_ack_pending has reached max_ack_pending, and the ack floor did not move between the looks",
     "See what {service} does with them: its log, its /readyz. Raise max_ack_pending only if it "
     "works and is just slow.",
 )
-REDELIVERED = Kind(
+REDELIVERED = warning(
     "redelivered",
-    "warning",
     "{open} of {about} were delivered before and are still open.",
     "100 redelivered messages, or 10 that are half of what is open, in both looks",
     "Attempts fail or run longer than ack_wait, or processes die: the log of {service} says which.",
 )
-PAUSED = Kind(
+PAUSED = warning(
     "paused",
-    "warning",
     "{about} is paused on the server.",
     "`nats consumer pause` was used",
     "`nats consumer resume {stream} {name}` goes on.",
 )
-ORPHAN = Kind(
+ORPHAN = warning(
     "orphan",
-    "warning",
     "No service declares the durable {about}.",
     "it is on a declared stream; a service or handler was renamed or removed, or somebody else "
     "reads there",
@@ -79,19 +71,13 @@ ORPHAN = Kind(
     "nothing waits on it.",
 )
 
-KINDS: Final = (
-    *(NOBODY_PULLS, STANDS_STILL, SLOW, LAG_GROWS, PLACES_TAKEN, REDELIVERED, PAUSED, ORPHAN),
-)
-
 
 def unpulled(facts: Facts) -> Iterator[Finding]:
     """Does somebody pull where something waits?"""
     for each in facts.durables():
         if is_unpulled(facts, each):
-            finding = NOBODY_PULLS.finding(
-                each.info.id, _since(each, facts), *_witnesses(facts, each), **_values(each)
-            )
-            yield finding
+            evidence = _since(each, facts), *_witnesses(facts, each)
+            yield NOBODY_PULLS.finding(each.info.id, *evidence, **_values(each))
 
 
 def standing(facts: Facts) -> Iterator[Finding]:

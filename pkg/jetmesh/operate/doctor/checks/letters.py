@@ -7,66 +7,57 @@ from datetime import datetime
 from typing import Final
 
 from jetmesh.operate.doctor.facts import Facts
-from jetmesh.operate.doctor.finding import Finding, Kind
+from jetmesh.operate.doctor.finding import Finding, note, problem, warning
 from jetmesh.operate.humanize import counted, listed, messages_wait, span
 from jetmesh.protocol.streams import DEADLETTERS
 
 _GROUPS: Final = 10
 
-GROWING = Kind(
+GROWING = problem(
     "dead-letters-grow",
-    "problem",
     "{about} gives up messages just now: {letters} for one reason.",
     "dead letters of a group came between the two looks",
     "Mend {where}, or what it depends on; then "
     "`jetmesh deadletters replay --fingerprint {fingerprint}`.",
 )
-OPEN = Kind(
+OPEN = warning(
     "dead-letters",
-    "warning",
     "{about} gave up {letters} for one reason.",
     "dead letters are open, neither replayed nor dropped; one finding for each fingerprint",
     "`jetmesh deadletters show` tells one story; mend the cause, then "
     "`jetmesh deadletters replay --fingerprint {fingerprint}`, or drop them with --why.",
 )
-MORE = Kind(
+MORE = warning(
     "dead-letters-more",
-    "warning",
     "There are dead letters for more reasons.",
     "more than 10 fingerprints have open letters",
     "`jetmesh deadletters ls` shows all of them.",
 )
-ON_LANE = Kind(
+ON_LANE = note(
     "on-lane",
-    "note",
     "{waiting} on the lane of {about}.",
     "the stream LANES holds slow retries and replayed dead letters until they have their verdict",
     "Nothing, as long as they become fewer: the log of {service} says why they are tried again.",
 )
-LOST_LANE = Kind(
+LOST_LANE = warning(
     "lost-lane",
-    "warning",
     "{waiting} on the lane of {about}, which no service declares.",
     "the stream LANES holds messages for a handler that was renamed or removed",
     "Bring the handler back until they are done, or remove them: "
     "`nats stream purge LANES --subject 'lanes.{about}.>'`.",
 )
-QUARANTINED = Kind(
+QUARANTINED = warning(
     "suspects",
-    "warning",
     "{about} handles {messages} alone, because processes may have died of it.",
     "there are suspect marks in LANES; ADR 8 says what a suspect is",
     "See why processes of {service} end; a message that is found guilty becomes a dead letter.",
 )
-REFUSALS = Kind(
+REFUSALS = note(
     "refusals",
-    "note",
     "{count} could not be stored, because the key had its outcome already.",
     "the stream REFUSALS holds marks",
     "`nats stream view REFUSALS` shows which; `jetmesh trace KEY` tells the story of one.",
 )
-
-KINDS: Final = (GROWING, OPEN, MORE, ON_LANE, LOST_LANE, QUARANTINED, REFUSALS)
 
 
 def dead_letters(facts: Facts) -> Iterator[Finding]:

@@ -7,52 +7,45 @@ from typing import Final
 
 from jetmesh.operate.doctor.checks.durables import is_unpulled
 from jetmesh.operate.doctor.facts import Facts
-from jetmesh.operate.doctor.finding import Finding, Kind
+from jetmesh.operate.doctor.finding import Finding, note, problem, warning
 from jetmesh.operate.humanize import counted, listed
 
-ABSENT = Kind(
+ABSENT = problem(
     "service-absent",
-    "problem",
     "No instance of {about} answers.",
     "nobody answers `$SRV.STATS` in its name, and none of its durables is reported already",
     "Start it; an instance that still waits for something answers only its /readyz.",
 )
-NOT_READY = Kind(
+NOT_READY = problem(
     "not-ready",
-    "problem",
     "An instance of {about} is not ready.",
     "its answer to `$SRV.STATS` has a `problem`, the same that its /readyz tells",
     "Do what its own words ask for; its log has more.",
 )
-VERSIONS = Kind(
+VERSIONS = warning(
     "versions",
-    "warning",
     "Instances of {about} run different versions.",
     "two versions answer `$SRV.STATS`",
     "Wait for the rollout to end; else find the instance that was forgotten.",
 )
-OTHER_VERSION = Kind(
+OTHER_VERSION = note(
     "other-version",
-    "note",
     "{about} runs in another version than this project declares.",
     "the version in `$SRV.STATS` is not that of the declaration",
     "Deploy it, or ask from the checkout that was deployed: what is said here is compared with "
     "this one.",
 )
-STRANGER = Kind(
+STRANGER = note(
     "stranger",
-    "note",
     "The service {about} runs here and is not in this system.",
     "a jetmesh service answers that the project does not declare",
     "Add it to the system, or end it; its durables are reported as orphans.",
 )
 
-KINDS: Final = (ABSENT, NOT_READY, VERSIONS, OTHER_VERSION, STRANGER)
-
 
 def presence(facts: Facts) -> Iterator[Finding]:
     """Does every service run?"""
-    if facts.now.instances is None or facts.broker_problem:
+    if facts.now.instances is None:
         return
     reported = {each.handler.service for each in facts.durables() if is_unpulled(facts, each)}
     for service in facts.topology.services:

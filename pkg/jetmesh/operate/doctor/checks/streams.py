@@ -8,136 +8,114 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from jetmesh.declare import Policy
-from jetmesh.operate.doctor.checks.servers import FULL, NEAR
+from jetmesh.operate.doctor.checks.servers import usage
 from jetmesh.operate.doctor.facts import Facts, Snapshot
-from jetmesh.operate.doctor.finding import Finding, Kind
+from jetmesh.operate.doctor.finding import Finding, note, problem, warning
 from jetmesh.operate.doctor.responses import Cluster, Replica, StreamInfo
 from jetmesh.operate.humanize import counted, listed, size, span
-from jetmesh.transport.provision import Change
 
 _SILENT_NS: Final = 10_000_000_000
 """A follower that was not heard of for so long is gone, whether or not it said so."""
 _STEPS: Final = 64
 """After so many doublings every backoff has reached its cap."""
 
-NOT_APPLIED = Kind(
+NOT_APPLIED = problem(
     "not-applied",
-    "problem",
     "Nothing that this system declares is on the broker.",
     "none of its streams exists",
     "`jetmesh apply` makes it, or the services do when they start with provision = apply. Is it "
     "the right broker and account?",
 )
-STREAM_MISSING = Kind(
+STREAM_MISSING = problem(
     "stream-missing",
-    "problem",
     "The stream {about} does not exist.",
     "`$JS.API.STREAM.INFO` answers 404",
     "Find out who deleted it: what it held is gone. `jetmesh apply` makes it again, empty.",
 )
-DURABLE_MISSING = Kind(
+DURABLE_MISSING = problem(
     "durable-missing",
-    "problem",
     "The durable {about} does not exist.",
     "`$JS.API.CONSUMER.INFO` answers 404",
     "`jetmesh apply` makes it; a running service in development does so itself. Made by apply it "
     "delivers from where it is declared to begin, so what was handled already comes again.",
 )
-DRIFT = Kind(
+DRIFT = problem(
     "drift",
-    "problem",
     "The {kind} {about} is not as declared.",
     "`jetmesh plan` shows a change",
     "`jetmesh apply` changes the server; or change the declaration or [streams], [services] in "
     "the settings.",
 )
-DRIFT_REFUSED = Kind(
+DRIFT_REFUSED = problem(
     "drift-refused",
-    "problem",
     "The {kind} {about} is not as declared, and cannot just be changed.",
     "`jetmesh plan` shows a change that it refuses",
     "Change the declaration back; or decide what is to be lost: `jetmesh plan` says what.",
 )
-ONE_REPLICA = Kind(
+ONE_REPLICA = note(
     "one-replica",
-    "note",
     "Every event is kept once, on one server.",
     "streams have one replica on a server that stands alone",
     "Fine for development. In production run a cluster of three and set replicas = 3 in "
     "[streams.NAME] of the settings.",
 )
-ONE_REPLICA_CLUSTERED = Kind(
+ONE_REPLICA_CLUSTERED = warning(
     "one-replica-clustered",
-    "warning",
     "Every event of {names} is kept once, though there is a cluster.",
     "streams have one replica and the server is clustered",
     "Set replicas = 3 in [streams.NAME] of the settings, then `jetmesh apply`: now the loss of "
     "one server stops the flow, and of one disk loses events.",
 )
-STREAM_SILENT = Kind(
+STREAM_SILENT = problem(
     "stream-silent",
-    "problem",
     "The stream {about} does not answer.",
     "`$JS.API.STREAM.INFO` gets no answer",
     "Bring back the server that keeps it; with one replica there is no other.",
 )
-NO_LEADER = Kind(
+NO_LEADER = problem(
     "no-leader",
-    "problem",
     "The stream {about} has no leader: nothing can be stored or delivered.",
     "the cluster part of `$JS.API.STREAM.INFO` names none",
     "Bring back servers until more than half of its replicas run.",
 )
-DURABLE_SILENT = Kind(
+DURABLE_SILENT = problem(
     "durable-silent",
-    "problem",
     "The durable {about} does not answer: nothing is delivered.",
     "it is in `missing` of `$JS.API.CONSUMER.LIST`",
     "Bring back the servers that keep it; `nats consumer info` says which.",
 )
-FOLLOWER_OFFLINE = Kind(
+FOLLOWER_OFFLINE = warning(
     "follower-offline",
-    "warning",
     "The server {about} is away: its replicas do not follow.",
     "it is offline, or was not heard of for 10 s",
     "Bring it back: until then the next failure stops the flow.",
 )
-FOLLOWER_BEHIND = Kind(
+FOLLOWER_BEHIND = warning(
     "follower-behind",
-    "warning",
     "The replicas on the server {about} are behind.",
     "not `current`, in both looks",
     "Wait if it has just come back; else look at its disk and its network.",
 )
-STREAM_NEAR = Kind(
+STREAM_NEAR = warning(
     "stream-near",
-    "warning",
     "The stream {about} is {share} full.",
     "80 % of its max_bytes",
     "Raise max_bytes in [streams.{about}] of the settings, or set max_age, then `jetmesh apply`.",
 )
-STREAM_FULL = Kind(
+STREAM_FULL = problem(
     "stream-full",
-    "problem",
     "The stream {about} is {share} full.",
     "95 % of its max_bytes",
     "Raise max_bytes in [streams.{about}] of the settings now, then `jetmesh apply`: a full "
     "stream refuses every event.",
 )
-WINDOW_SHORT = Kind(
+WINDOW_SHORT = warning(
     "window-short",
-    "warning",
     "The stream {about} forgets message ids before the last retry of {handlers}.",
     "its dedup window is shorter than all attempts and delays of a handler that publishes events "
     "into it which no decision guards",
     "Raise duplicate_window in [streams.{about}] above it, or lower attempts, timeout or "
     "backoff_cap of the handler; else such an event may be stored twice.",
-)
-
-KINDS: Final = (
-    *(NOT_APPLIED, STREAM_MISSING, DURABLE_MISSING, DRIFT, DRIFT_REFUSED),
-    *(ONE_REPLICA, ONE_REPLICA_CLUSTERED, STREAM_SILENT, NO_LEADER, DURABLE_SILENT),
-    *(FOLLOWER_OFFLINE, FOLLOWER_BEHIND, STREAM_NEAR, STREAM_FULL, WINDOW_SHORT),
 )
 
 
@@ -162,7 +140,8 @@ def drift(facts: Facts) -> Iterator[Finding]:
     for change in facts.changes:
         if change.action != "create":
             kind = DRIFT if change.action == "update" else DRIFT_REFUSED
-            yield kind.finding(change.name, *_differences(change), kind=change.kind)
+            evidence = [*map(str, change.fields), change.reason]
+            yield kind.finding(change.name, *evidence, kind=change.kind)
 
 
 def replicas(facts: Facts) -> Iterator[Finding]:
@@ -202,12 +181,9 @@ def followers(facts: Facts) -> Iterator[Finding]:
 def room(facts: Facts) -> Iterator[Finding]:
     """Has every stream room?"""
     for name, info in sorted(facts.now.streams.items()):
-        limit = info.config.max_bytes
-        share = info.state.bytes / limit if limit > 0 else 0.0
-        if share >= NEAR:
-            kind = STREAM_FULL if share >= FULL else STREAM_NEAR
-            seen = f"{size(info.state.bytes)} of {size(limit)}"
-            yield kind.finding(name, seen, _full_in(facts, name, info), share=f"{share:.0%}")
+        used, limit = info.state.bytes, info.config.max_bytes
+        evidence = f"{size(used)} of {size(limit)}", _full_in(facts, name, info)
+        yield from usage((STREAM_NEAR, STREAM_FULL), name, used, limit, *evidence)
 
 
 def windows(facts: Facts) -> Iterator[Finding]:
@@ -248,13 +224,14 @@ class _Lag:
     durables: int = 0
 
     def add(self, replica: Replica) -> None:
-        self.away = self.away or _away(replica)
+        silent = not replica.current and replica.active > _SILENT_NS
+        self.away = self.away or replica.offline or silent
         self.active = max(self.active, replica.active)
         self.entries = max(self.entries, replica.lag)
 
     def evidence(self) -> list[str]:
-        parts = [f"{'streams' if len(self.streams) > 1 else 'stream'} {listed(self.streams)}"]
-        parts = parts if self.streams else []
+        noun = "streams" if len(self.streams) > 1 else "stream"
+        parts = [f"{noun} {listed(self.streams)}"] if self.streams else []
         parts += [counted(self.durables, "durable")] if self.durables else []
         heard = f"last heard of {span(self.active / 1e9)} ago" if self.active else ""
         return [f"replicas of {' and '.join(parts)}", heard]
@@ -280,18 +257,9 @@ def _late(cluster: Cluster) -> list[Replica]:
     return [each for each in cluster.replicas if each.offline or not each.current]
 
 
-def _away(replica: Replica) -> bool:
-    return replica.offline or (not replica.current and replica.active > _SILENT_NS)
-
-
 def _heard(replica: Replica) -> str:
     ago = f"heard of {span(replica.active / 1e9)} ago" if replica.active else "not heard of"
     return f"{replica.name}: {ago}"
-
-
-def _differences(change: Change) -> list[str]:
-    fields = [str(field) for field in change.fields]
-    return [*fields, change.reason]
 
 
 def _full_in(facts: Facts, name: str, info: StreamInfo) -> str:
