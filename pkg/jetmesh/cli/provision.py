@@ -46,8 +46,8 @@ def apply(
         floors=_floors(behind, topology),
         allow_data_loss=allow_data_loss,
         wait=seconds,
-        say=_wait,
-        show=_show,
+        on_wait=_wait,
+        on_refused=_show,
     )
     planned = asyncio.run(carried_out)
     _show(planned)

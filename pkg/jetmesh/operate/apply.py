@@ -30,12 +30,12 @@ async def apply(
     floors: Mapping[str, int] | None = None,
     allow_data_loss: bool = False,
     wait: float = 0.0,
-    say: Callable[[str], None] = lambda _: None,
-    show: Callable[[Plan], None] = lambda _: None,
+    on_wait: Callable[[str], None] = lambda _: None,
+    on_refused: Callable[[Plan], None] = lambda _: None,
 ) -> Plan:
     """Carry out the plan and return it; a broker that is away is asked again for `wait` seconds.
 
-    `say` hears what is waited for, `show` the plan that is refused; `floors` as for
+    `on_wait` hears what is waited for, `on_refused` the plan that is refused; `floors` as for
     `provision.plan`.
 
     Raises:
@@ -47,14 +47,18 @@ async def apply(
     while True:
         try:
             return await _apply(
-                settings, topology, floors or {}, allow_data_loss=allow_data_loss, show=show
+                settings,
+                topology,
+                floors or {},
+                allow_data_loss=allow_data_loss,
+                on_refused=on_refused,
             )
         except BrokerError as error:
             if not passes(error) or time.monotonic() >= until:
                 raise
             if error.message != said:
                 said = error.message
-                say(said)
+                on_wait(said)
         await asyncio.sleep(_AGAIN_SECONDS)
 
 
@@ -74,7 +78,7 @@ async def _apply(
     floors: Mapping[str, int],
     *,
     allow_data_loss: bool,
-    show: Callable[[Plan], None],
+    on_refused: Callable[[Plan], None],
 ) -> Plan:
     async with await ControlPlane.connect(settings, name="jetmesh-cli") as control:
         await control.check_server()
@@ -83,6 +87,6 @@ async def _apply(
             await provision.apply(control, planned, allow_data_loss=allow_data_loss)
         except DriftError as error:
             if not passes(error):
-                show(planned)
+                on_refused(planned)
             raise
         return planned

@@ -15,8 +15,8 @@ from jetmesh.operate.permissions import authorization
 Format = Literal["text", "mermaid", "json", "permissions"]
 
 _OUTSIDE: Final = "outside"
-_TOLD: Final = ("attempts", "backoff", "backoff_cap", "timeout", "max_age", "rejects")
-"""Fields of a policy that are told as a sentence."""
+_IN_SENTENCE: Final = ("attempts", "backoff", "backoff_cap", "timeout", "max_age", "rejects")
+"""Fields of a policy that make one sentence."""
 
 
 def render(topology: Topology, format: Format = "text") -> str:  # noqa: A002 - the CLI's own word
@@ -149,7 +149,7 @@ def _service_text(service: Service, topology: Topology) -> Iterator[str]:
             yield f"      decides   {handler.decision}, once per key"
         policy = topology.durable_of(handler).policy  # settings may have changed the declared one
         yield f"      tries     {_tries(policy, is_async=handler.is_async)}"
-        tuning = {n: v for n, v in _changed(policy).items() if n not in _TOLD}
+        tuning = {n: v for n, v in _changed(policy).items() if n not in _IN_SENTENCE}
         if tuning:
             yield f"      tuning    {', '.join(f'{n}={v}' for n, v in tuning.items())}"
     for model in service.read_models:

@@ -9,7 +9,7 @@ _MINUTE: Final = 60
 _HOUR: Final = 3600
 _DAY: Final = 86400
 _KIBI: Final = 1024
-_SHOWN: Final = 6
+_MOST_NAMES: Final = 6
 
 
 def counted(number: int, noun: str) -> str:
@@ -42,7 +42,7 @@ def size(count: int) -> str:
 
 def listed(names: Sequence[str]) -> str:
     """`A, B and C`; of many only the first."""
-    if len(names) > _SHOWN:
-        return f"{', '.join(names[:_SHOWN])} and {len(names) - _SHOWN} more"
+    if len(names) > _MOST_NAMES:
+        return f"{', '.join(names[:_MOST_NAMES])} and {len(names) - _MOST_NAMES} more"
     *first, last = names or [""]
     return f"{', '.join(first)} and {last}" if first else last

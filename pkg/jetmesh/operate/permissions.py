@@ -27,11 +27,11 @@ def authorization(topology: Topology) -> str:
     lines = [_HEAD, "    # jetmesh apply, doctor, deadletters", f"    {_credentials('admin')} }}"]
     for service in sorted(topology.services, key=lambda each: each.name):
         prefix = inbox_prefix(service.name)
-        lines += _user(service.name, permissions_of(service, inbox_prefix=prefix), answers=True)
+        lines += _user(service.name, permissions_of(service, inbox_prefix=prefix), responds=True)
     outside = [spec for spec in topology.events if spec not in topology.owners]
     publish = [text for spec in outside for text in spec.filters]
     subscribe = (f"{inbox_prefix(CLIENTS)}.>",)
-    lines += _user(CLIENTS, Permissions(tuple(publish), subscribe), answers=False)
+    lines += _user(CLIENTS, Permissions(tuple(publish), subscribe), responds=False)
     return "\n".join([*lines, _TAIL])
 
 
@@ -45,12 +45,12 @@ def password_variable(user: str) -> str:
     return f"NATS_{user.upper().replace('-', '_')}_PASSWORD"
 
 
-def _user(name: str, permissions: Permissions, *, answers: bool) -> Iterator[str]:
+def _user(name: str, permissions: Permissions, *, responds: bool) -> Iterator[str]:
     yield f"    {_credentials(name)}"
     yield "      permissions: {"
     yield from _allowed("publish", permissions.publish)
     yield from _allowed("subscribe", permissions.subscribe)
-    if answers:
+    if responds:
         yield "        allow_responses: true  # nats micro"
     yield "      }"
     yield "    }"

@@ -73,16 +73,16 @@ async def publish(control: ControlPlane, events: Sequence[Checked]) -> AsyncIter
     """
     for start in range(0, len(events), _AT_ONCE):
         several = events[start : start + _AT_ONCE]
-        answers = await asyncio.gather(
+        acks = await asyncio.gather(
             *(control.publish(each.subject, each.payload) for each in several),
             return_exceptions=True,
         )
-        for number, answer in enumerate(answers, start):
-            if isinstance(answer, BaseException):
-                if isinstance(answer, BrokerError) and len(events) > 1:
-                    answer.remedy = f"{number} of {len(events)} are stored. {answer.remedy}".strip()
-                raise answer
-            yield answer
+        for number, ack in enumerate(acks, start):
+            if isinstance(ack, BaseException):
+                if isinstance(ack, BrokerError) and len(events) > 1:
+                    ack.remedy = f"{number} of {len(events)} are stored. {ack.remedy}".strip()
+                raise ack
+            yield ack
 
 
 def _check(spec: EventSpec, payload: bytes, what: str) -> Checked:

@@ -132,8 +132,8 @@ class _Survey:
     async def _streams(self) -> tuple[dict[str, StreamInfo], dict[str, str]]:
         """Every declared stream that answers; and those that are there and do not, and how."""
         names = [stream.name for stream in self.target.topology.streams]
-        answers = await asyncio.gather(*map(self._stream, names))
-        answered = dict(zip(names, answers, strict=True))
+        responses = await asyncio.gather(*map(self._stream, names))
+        answered = dict(zip(names, responses, strict=True))
         silent = {name: each for name, each in answered.items() if isinstance(each, str)}
         return {n: each for n, each in answered.items() if isinstance(each, StreamInfo)}, silent
 
