@@ -62,6 +62,6 @@ class Sandbox:
         """Exit code and what was written to standard error."""
         assert self.process is not None
         self.process.send_signal(number)
-        _, errors = self.process.communicate(timeout=5)
+        _, errors = self.process.communicate(timeout=20)
         code, self.process = self.process.returncode, None
         return code, errors

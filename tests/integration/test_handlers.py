@@ -216,7 +216,7 @@ async def test_a_long_handler_keeps_its_delivery_and_is_not_run_twice(
         def counted(reply: bytes) -> None:
             prolonged.append(reply)
             progress(reply)
-            if len(prolonged) == 8:  # two ack_waits later
+            if len(prolonged) == 20:  # two ack_waits later
                 enough.set()
 
         plane.progress = counted  # type: ignore[method-assign] # to count what is sent
@@ -240,7 +240,7 @@ async def test_a_long_handler_keeps_its_delivery_and_is_not_run_twice(
 async def _beat(consumer: Consumer) -> None:
     """What the service's clock does for a handler with an ack_wait of a second."""
     while True:
-        await asyncio.sleep(0.25)
+        await asyncio.sleep(0.1)
         consumer.keep_alive(float("inf"))
 
 

@@ -30,6 +30,8 @@ from tests.integration.planes import (
 
 COUNT = 3000
 GONE_SECONDS = float(os.environ.get("JETMESH_GONE_SECONDS", "4"))
+SOON_SECONDS = 5
+"""Between two attempts to connect is a second at most; the rest is for a busy machine."""
 
 
 @pytest.fixture
@@ -65,7 +67,7 @@ async def test_a_broker_restarted_in_the_middle_loses_and_doubles_nothing(
         await asyncio.to_thread(own_broker.start)
         back = monotonic()
         await eventually(lambda: len(copier.copied) > done, what="pulling again")
-        assert monotonic() - back < 2
+        assert monotonic() - back < SOON_SECONDS
         await filling
         await scene.check_all_copied_once(copier, COUNT)
         assert copier.busiest <= 200
@@ -86,7 +88,7 @@ async def test_a_broker_that_is_gone_for_longer_than_every_wait_loses_and_double
         await asyncio.to_thread(own_broker.start)
         back = monotonic()
         await eventually(lambda: len(copier.copied) > done, what="pulling again")
-        assert monotonic() - back < 2
+        assert monotonic() - back < SOON_SECONDS
         await filling
         await scene.check_all_copied_once(copier, COUNT)
 
@@ -118,7 +120,7 @@ async def test_a_partition_is_noticed_and_work_resumes_when_it_is_over(
             proxy.heal()
             back = monotonic()
             await eventually(lambda: len(copier.copied) > done, what="pulling again")
-            assert monotonic() - back < 2
+            assert monotonic() - back < SOON_SECONDS
             await filling
             await eventually(lambda: answers(control), what="the control plane, too")
             await scene.check_all_copied_once(copier, COUNT)
@@ -277,9 +279,9 @@ async def test_a_deleted_durable_is_told_and_recovers_when_it_is_made_again(
         await scene.check_all_copied_once(copier, 10)
         await control.api(f"CONSUMER.DELETE.{scene.source}.copy")
         await eventually(lambda: "durable 'copy' on" in copier.pull.problem)
-        sent = copier.pull._count
-        await asyncio.sleep(0.6)
-        assert copier.pull._count - sent <= 2, "it does not spin"
+        sent, since = copier.pull._count, monotonic()
+        await eventually(lambda: copier.pull._count >= sent + 2, what="two more requests")
+        assert monotonic() - since > 0.4, "it does not spin"
         config = {"durable_name": "copy", "ack_policy": "explicit"}
         body = {"stream_name": scene.source, "config": config}
         await control.api(f"CONSUMER.CREATE.{scene.source}.copy", body)
@@ -313,8 +315,11 @@ async def test_consuming_on_while_verdicts_wait_never_exceeds_the_limit(
         copier.held = True
         await scene.fill(100)
         await eventually(lambda: copier.busiest == 20)
-        await asyncio.sleep(0.6)
-        assert copier.busiest == 20
+        swept = plane.publishes._tick
+        await eventually(lambda: plane.publishes._tick > swept + 2, what="time to ask for more")
+        await plane.flush()
+        info = await control.api(f"CONSUMER.INFO.{scene.source}.copy")
+        assert (copier.busiest, info["num_ack_pending"], info["num_pending"]) == (20, 20, 80)
         copier.go_on()
         await scene.check_all_copied_once(copier, 100)
         assert copier.busiest == 20

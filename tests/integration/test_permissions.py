@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from time import monotonic
 
 import pytest
 
@@ -27,6 +26,8 @@ from tests.integration.planes import (
 
 _ADMIN = NatsSettings(user="admin", password="a")
 _WORKER = NatsSettings(user="worker", password="w")
+AT_ONCE = 10
+"""Seconds on a busy machine, where waiting for an answer would take an hour."""
 
 
 def permitting(publish_to: list[str], subscribe_to: list[str] | None = None) -> str:
@@ -109,10 +110,9 @@ async def test_an_inbox_that_is_not_permitted_is_no_connection(configured: Confi
     async with DataPlane(nats, name="test") as plane:
         await eventually(lambda: "lacks the permission to subscribe to _INBOX." in plane.problem)
         async with await ControlPlane.connect(nats, name="test") as control:
-            started = monotonic()
-            with pytest.raises(BrokerError, match="lacks the permission to subscribe to _inbox"):
-                await control.api("INFO")
-            assert monotonic() - started < 2
+            async with asyncio.timeout(AT_ONCE):
+                with pytest.raises(BrokerError, match="lacks the permission to subscribe to _in"):
+                    await control.api("INFO", timeout=3600)
             assert 'Grant subscribe: ["_INBOX.>"]' in control.problem
             assert "sid" not in control.problem
             rewrite(broker, permitting([">"], ["_INBOX.>"]))
@@ -130,12 +130,11 @@ async def test_an_api_that_is_not_permitted_is_told_at_once(configured: Configur
     broker = configured(permitting(["$JS.API.INFO"]))
     async with await ControlPlane.connect(at(_WORKER, broker), name="test") as control:
         await control.check_server()
-        started = monotonic()
-        with pytest.raises(BrokerError) as caught:
-            await control.api("STREAM.INFO.X")
+        async with asyncio.timeout(AT_ONCE):  # nats-py alone would only time out
+            with pytest.raises(BrokerError) as caught:
+                await control.api("STREAM.INFO.X", timeout=3600)
         assert str(caught.value) == (
             "The broker's user lacks the permission to publish on $JS.API.STREAM.INFO.X. "
             'Grant publish: ["$JS.API.STREAM.INFO.X"] in the server\'s configuration.'
         )
-        assert monotonic() - started < 2, "nats-py alone would only time out"
         await control.check_server()

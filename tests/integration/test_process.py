@@ -8,7 +8,6 @@ import signal
 import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
-from time import monotonic
 from typing import Any
 
 import pytest
@@ -73,7 +72,8 @@ async def test_a_service_that_is_stopped_under_load_loses_and_doubles_nothing(
 async def test_what_is_not_done_within_the_grace_period_is_given_back(
     child: Any, control: ControlPlane, unique: str, does: str
 ) -> None:
-    first = child().start(does, JETMESH__GRACE="200ms")
+    late = f"JETMESH__SERVICES__{unique.upper()}_SERVICE__HANDLERS__WORK__ACK_WAIT"
+    first = child().start(does, JETMESH__GRACE="200ms", **{late: "5m"})
     await first.ready()
     await publish(control, unique, "p-1")
     await eventually(lambda: first.effects == ["p-1"], what="work")
@@ -81,10 +81,8 @@ async def test_what_is_not_done_within_the_grace_period_is_given_back(
     assert await first.ended() == 0
     assert "given back unfinished" in first.logged
 
-    begun = monotonic()
-    second = child().start()
-    await eventually(lambda: second.effects == ["p-1", "p-1"], what="the work again")
-    assert monotonic() - begun < 15  # and not after an ack_wait of thirty seconds
+    second = child().start(**{late: "5m"})
+    await eventually(lambda: second.effects == ["p-1", "p-1"], within=30, what="the work again")
     second.process.terminate()
     assert await second.ended() == 0
     assert await subjects(control, f"{unique.upper()}_LOG") == [f"{unique}-log.worked.p-1"]
@@ -107,7 +105,7 @@ async def test_a_second_signal_ends_at_once(
         # the first signal must have been handled, or the kernel takes both for one
         await eventually(lambda: not _pending(service.process.pid), what="the first signal")
     service.process.send_signal(signal.SIGINT)
-    assert await service.ended(within=3) == 1
+    assert await service.ended(within=30) == 1
 
 
 def _pending(pid: int) -> bool:

@@ -94,14 +94,22 @@ async def test_a_read_model_survives_the_loss_of_its_consumer(broker: Broker, un
 
 async def test_a_read_model_has_no_gap_after_a_lost_connection(broker: Broker, unique: str) -> None:
     """The last deliveries are lost with the connection, and nothing follows them."""
-    async with reading(broker, unique, 10) as (reader, plane, _, write):
+    async with reading(broker, unique, 10) as (reader, plane, control, write):
         await eventually(lambda: len(reader.folded) == 10)
         link = plane._link
         assert link is not None
         assert link._transport is not None
         link._transport.pause_reading()
         await write(50)
-        await asyncio.sleep(0.1)  # the server delivers them into a socket that nobody reads
+        (name,) = (await control.api(f"CONSUMER.NAMES.{reader.stream}"))["consumers"]
+
+        async def sent() -> bool:
+            """The server has delivered them all, into a socket that nobody reads."""
+            info = await control.api(f"CONSUMER.INFO.{reader.stream}.{name}")
+            return bool(info["delivered"]["consumer_seq"] == 60)
+
+        await eventually(sent, what="deliveries on their way")
+        assert len(reader.folded) == 10
         link.abort("lost")
         await eventually(lambda: len(reader.folded) >= 60, within=5)
         assert reader.folded == [*range(1, 61)]

@@ -96,9 +96,7 @@ def to(address: str, key: str = "p-1", name: str = "Sample Customer") -> Payment
 
 @both
 def test_a_sandbox_ends_with_exit_code_0_and_says_nothing(sandbox: Sandbox) -> None:
-    began = time.monotonic()
     assert sandbox.stop(signal.SIGTERM) == (0, "")
-    assert time.monotonic() - began < 2
     sandbox.start()
     assert sandbox.stop(signal.SIGINT) == (0, "")
 
@@ -188,24 +186,28 @@ async def test_a_flaky_token_fails_twice_for_each_purchase_then_works(sandbox: S
 
 @gateway
 async def test_a_slow_token_keeps_nobody_else_waiting(sandbox: Sandbox) -> None:
+    """Each slow one takes three seconds: one after another they would take half a minute."""
     began = time.monotonic()
-    slow = [asyncio.create_task(pay(sandbox, "tok_slow", "p-1")) for _ in range(2)]
+    keys = ["p-1", "p-1", *(f"p-{number}" for number in range(3, 11))]
+    slow = [asyncio.create_task(pay(sandbox, "tok_slow", key)) for key in keys]
     await pay(sandbox, "tok_ok", "p-2")
     assert not any(task.done() for task in slow)
-    first, second = await asyncio.gather(*slow)
+    first, second, *_ = await asyncio.gather(*slow)
     assert first == second
-    assert 3 <= time.monotonic() - began < 6
+    assert 3 <= time.monotonic() - began < 15
 
 
 @gateway
 async def test_answers_are_not_held_back_by_the_network_stack(sandbox: Sandbox) -> None:
-    """Nagle's algorithm and delayed ACKs together cost 40 ms a charge, 800 ms here."""
+    """Nagle's algorithm and delayed ACKs together cost each charge 40 ms at least."""
     async with charging(sandbox) as client:
-        await charge(flow.validated("p-0"), client)
-        began = time.monotonic()
-        for number in range(1, 21):
+        took = []
+        for number in range(50):
+            began = time.monotonic()
             await charge(flow.validated(f"p-{number}"), client)
-        assert time.monotonic() - began < 0.5
+            took.append(time.monotonic() - began)
+    # not those at the beginning of a connection, which are acknowledged at once
+    assert sorted(took[20:])[10] < 0.03, "not even the fastest are free of it"
 
 
 @gateway

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -67,6 +68,11 @@ def purchases(
         shop.run("kubectl", "delete", f"pod/{pod}", f"configmap/{pod}", "--grace-period=1")
 
 
+def go_on(seconds: float = 3.0) -> None:
+    """Let purchases flow, before and after a change: what is asked is whether it disturbs them."""
+    time.sleep(seconds)
+
+
 def each_ends_once(shop: Namespace, prefix: str, published: Published) -> None:
     """Every acknowledged purchase gets exactly one outcome, notification and mail; no other."""
     each_is_stored_once(shop, prefix, published)
@@ -77,6 +83,7 @@ def each_ends_once(shop: Namespace, prefix: str, published: Published) -> None:
 
 def each_is_stored_once(shop: Namespace, prefix: str, published: Published) -> None:
     """One outcome and one notification in the streams, whatever became of the mails."""
+    assert published.acknowledged, "nothing was published"
     assert len(set(published.acknowledged)) == len(published.acknowledged) == published.begun
     expected = Counter(published.acknowledged)
     outcomes, notifications = asyncio.run(_settled(shop, prefix, expected))

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import time
-
 from tests.deploy.cluster.kube import SECONDS, Namespace, eventually
-from tests.deploy.cluster.purchases import each_ends_once, purchases
+from tests.deploy.cluster.purchases import each_ends_once, go_on, purchases
 from tests.deploy.conftest import ROOT
 
 OVERLAYS = ROOT / "deploy" / "k8s" / "overlays"
@@ -19,7 +17,7 @@ def test_the_development_overlay_runs_the_whole_shop_and_may_be_applied_again(
         "wait", "deployments", "--all", "--for=condition=Available", f"--timeout={SECONDS:g}s"
     )
     with purchases(empty, "applied", rate=20) as published:
-        time.sleep(3)
+        go_on()
         before = generations(empty)
         empty.kubectl("apply", "-k", OVERLAYS / "development")
         assert generations(empty) == before, "kubectl says `configured` where nothing changes, too"

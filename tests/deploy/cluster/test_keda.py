@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterator
 
 import pytest
 
 from tests.deploy.cluster.conftest import namespace
 from tests.deploy.cluster.kube import SMALL, Namespace, eventually
-from tests.deploy.cluster.purchases import each_ends_once, purchases
+from tests.deploy.cluster.purchases import each_ends_once, go_on, purchases
 
 pytestmark = pytest.mark.long
 OTHERS = ("order-validation", "business-dashboard", "customer-dashboard")
@@ -75,7 +74,7 @@ def test_a_backlog_scales_one_service_by_the_lag_of_its_durables_and_back(
 ) -> None:
     assert pods(scaled)["payments"] == 1
     with purchases(scaled, "backlog", rate=20, card="tok_slow") as published:
-        time.sleep(15)
+        go_on(15)
     most = dict.fromkeys(OTHERS, 1)
     eventually(lambda: scaled.ready("payments") == 3, lambda: str(pods(scaled)))
     seen = pods(scaled)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from tests.deploy.cluster.kube import SMALL, Namespace, asked
-from tests.deploy.cluster.purchases import each_ends_once, purchases
+from tests.deploy.cluster.purchases import each_ends_once, go_on, purchases
 
 THREE = (*SMALL, "nats.nodes=3")
 FIVE = (*SMALL, "nats.nodes=5")
@@ -28,9 +26,9 @@ def test_a_single_node_is_not_made_one_of_several(small: Namespace) -> None:
 def test_three_nodes_become_five_under_load(empty: Namespace) -> None:
     empty.release("install", *THREE)
     with purchases(empty, "grown") as published:
-        time.sleep(3)
+        go_on()
         empty.release("upgrade", *FIVE)
-        time.sleep(3)
+        go_on()
     assert empty.ready("nats") == 5
     each_ends_once(empty, "grown", published)
     assert asked(empty, "STREAM.INFO.ORDERS")["config"]["num_replicas"] == 3

@@ -12,6 +12,7 @@ from tests.deploy.cluster.kube import SMALL, Namespace, ask, asked, eventually
 from tests.deploy.cluster.purchases import (
     each_ends_once,
     each_is_stored_once,
+    go_on,
     mails,
     purchases,
 )
@@ -22,7 +23,7 @@ AT_ONCE = 60.0
 
 def test_what_would_lose_events_fails_the_upgrade_until_it_is_allowed(small: Namespace) -> None:
     with purchases(small, "kept", rate=10) as published:
-        time.sleep(2)
+        go_on()
         lossy = "streams.PURCHASES.maxAge=3m"
         began = time.monotonic()
         refused = small.try_release("upgrade", *SMALL, lossy)
@@ -117,7 +118,7 @@ def test_a_foreign_stream_on_our_subjects_stops_the_installation_on_a_nats_of_on
 def test_what_stays_after_uninstall_are_the_volumes_and_their_events(empty: Namespace) -> None:
     empty.release("install", *SMALL)
     with purchases(empty, "stays", rate=20) as published:
-        time.sleep(2)
+        go_on()
     each_ends_once(empty, "stays", published)
     empty.helm("uninstall", "shop", "--wait")
     kinds = "all,configmaps,secrets,serviceaccounts,jobs,pdb,networkpolicies,ingresses,hpa,pvc"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from typing import Any
 
@@ -14,17 +13,13 @@ from tests.deploy.cluster.purchases import (
     Published,
     each_ends_once,
     each_is_stored_once,
+    go_on,
     mails,
     purchases,
 )
 
 CHARGE = "services.payments.handlers.charge"
 SERVICES = ("order-validation", "payments", "notifications")
-
-
-def go_on(seconds: float = 3.0) -> None:
-    """Let purchases flow before and after: what is asked is whether a change disturbs them."""
-    time.sleep(seconds)
 
 
 def check(shop: Namespace, prefix: str, published: Published) -> None:

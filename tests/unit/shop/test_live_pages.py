@@ -7,6 +7,8 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from shop.web import Live, Rendered
 
 
@@ -69,15 +71,19 @@ async def stream_quiet(stream: Stream) -> bytes | None:
     return None if stream.frames.empty() else stream.frames.get_nowait()
 
 
-async def test_a_stream_ends_at_once_when_its_reader_leaves_or_the_server_stops() -> None:
+async def test_a_stream_ends_at_once_when_its_reader_leaves_or_the_server_stops(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """And not at its next look at the state."""
+    monkeypatch.setattr("shop.web.live.PACE", 3600)
     stream = Stream(lambda: b"1")
     await stream.data()
     stream.leave()
-    await asyncio.wait_for(stream.response, 0.2)
+    await asyncio.wait_for(stream.response, 5)
 
 
 async def test_asking_for_the_headers_of_a_stream_ends() -> None:
-    await asyncio.wait_for(Stream(lambda: b"1", "HEAD").response, 1)
+    await asyncio.wait_for(Stream(lambda: b"1", "HEAD").response, 5)
 
 
 def test_a_state_is_rendered_once_per_version() -> None:

@@ -107,9 +107,9 @@ def test_of_a_large_payload_the_beginning_is_shown() -> None:
 
 def test_no_payload_costs_seconds() -> None:
     """Nesting without end, thousands of secrets, quotes without end."""
-    began = time.perf_counter()
+    began = time.process_time()
     many = json.dumps([order(token=f"tok_{n}", note=f"n-{n}") for n in range(5_000)]).encode()
     assert "tok_4999" not in render(b'{"order_id": ' + many + b"}", spec()).text
     for payload in (b"[" * 100_000, b'{"' * 400_000, b"{'\\" * 300_000, b'{"a":' * 900):
         assert render(payload, spec()).text
-    assert time.perf_counter() - began < 5
+    assert time.process_time() - began < 5
