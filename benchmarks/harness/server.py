@@ -9,13 +9,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from jetmesh import Service, derive
-from jetmesh.transport.control import ApiError, ControlPlane
+from jetmesh.transport.control import ControlPlane
 from jetmesh.transport.provision import apply, plan
+from jetmesh.transport.stored import NOT_FOUND, ApiError
 
 INPUT: Final = "PURCHASES"
 OUTPUT: Final = "ORDERS"
 _POLL_SECONDS: Final = 0.05
-_NOT_FOUND: Final = 404
 
 
 class StalledError(Exception):
@@ -43,7 +43,7 @@ class Server:
         try:
             info = await self.control.api(f"STREAM.INFO.{stream}")
         except ApiError as error:
-            if error.code == _NOT_FOUND:
+            if error.code == NOT_FOUND:
                 return 0
             raise
         return int(info["state"]["messages"])

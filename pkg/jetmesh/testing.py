@@ -33,7 +33,8 @@ from jetmesh.protocol.subjects import RETRY, lane_subject
 from jetmesh.runtime.message.outputs import Outputs
 from jetmesh.runtime.running import Running
 from jetmesh.settings import Loaded, load_settings
-from jetmesh.transport.control import ControlPlane, PubAck, StoredMessage
+from jetmesh.transport.control import ControlPlane
+from jetmesh.transport.stored import PubAck, StoredMessage
 
 __all__ = ["Mesh", "aoutputs", "delivery", "eventually", "mesh", "outputs"]
 

@@ -17,7 +17,8 @@ from jetmesh.operate.deadletters.letter import Selector
 from jetmesh.operate.deadletters.store import find, notes, select
 from jetmesh.operate.up.broker import Broker
 from jetmesh.transport import provision
-from jetmesh.transport.control import ControlPlane, StoredMessage
+from jetmesh.transport.control import ControlPlane
+from jetmesh.transport.stored import StoredMessage
 from tests.integration.planes import settings_of
 
 

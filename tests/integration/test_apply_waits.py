@@ -17,7 +17,8 @@ from jetmesh.errors import BrokerError, BrokerUnreachable, DriftError
 from jetmesh.operate.apply import passes
 from jetmesh.operate.up.broker import Broker, free_port
 from jetmesh.settings import NatsSettings
-from jetmesh.transport.control import ApiError, ControlPlane
+from jetmesh.transport.control import ControlPlane
+from jetmesh.transport.stored import ApiError, Reason
 
 ROOT = Path(__file__).parents[2]
 JETMESH = str(Path(sys.executable).with_name("jetmesh"))
@@ -108,9 +109,13 @@ def test_a_wait_without_a_unit_is_refused() -> None:
         )
 
 
-NO_LEADER = ApiError("STREAM.CREATE.ORDERS", 503, 10008, "JetStream temporarily unavailable")
-FEW_NODES = ApiError("STREAM.CREATE.ORDERS", 400, 10005, "no suitable peers for placement")
-FULL = ApiError("STREAM.CREATE.ORDERS", 500, 10047, "insufficient storage resources available")
+NO_LEADER = ApiError(
+    "STREAM.CREATE.ORDERS", Reason(503, 10008, "JetStream temporarily unavailable")
+)
+FEW_NODES = ApiError("STREAM.CREATE.ORDERS", Reason(400, 10005, "no suitable peers for placement"))
+FULL = ApiError(
+    "STREAM.CREATE.ORDERS", Reason(500, 10047, "insufficient storage resources available")
+)
 
 
 def drift(cause: Exception | None) -> DriftError:

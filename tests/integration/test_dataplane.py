@@ -17,8 +17,9 @@ from jetmesh.errors import BrokerError, BrokerUnreachable, SettingsError
 from jetmesh.operate.up.broker import Broker, free_port
 from jetmesh.settings import NatsSettings
 from jetmesh.testing import eventually
-from jetmesh.transport.control import ControlPlane, StoredMessage
+from jetmesh.transport.control import ControlPlane
 from jetmesh.transport.dataplane import DataPlane
+from jetmesh.transport.stored import StoredMessage
 from tests.integration.planes import (
     Fate,
     OddServer,

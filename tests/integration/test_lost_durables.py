@@ -16,8 +16,8 @@ from jetmesh.operate.up.broker import Broker
 from jetmesh.protocol.streams import LANES
 from jetmesh.runtime.watch import DurableWatch
 from jetmesh.testing import Mesh, eventually, mesh
-from jetmesh.transport.control import ApiError
 from jetmesh.transport.provision import apply, plan
+from jetmesh.transport.stored import ApiError
 
 DEVELOPMENT = "apply"
 PRODUCTION = "verify"

@@ -13,8 +13,9 @@ from jetmesh import Policy, Service, event
 from jetmesh.declare import Duration, StreamTuning, Topology, derive
 from jetmesh.errors import DriftError
 from jetmesh.operate.up.broker import Broker
-from jetmesh.transport.control import ApiError, ControlPlane
+from jetmesh.transport.control import ControlPlane
 from jetmesh.transport.provision import Change, Field, apply, durable_change, plan
+from jetmesh.transport.stored import ApiError
 from tests.integration.planes import make_stream, settings_of
 
 Declared = Callable[..., Topology]

@@ -16,7 +16,7 @@ from jetmesh.cli.console import read_file
 from jetmesh.operate.publish import Checked, check, spec_for, split
 from jetmesh.operate.publish import publish as store
 from jetmesh.settings import NatsSettings
-from jetmesh.transport.control import PubAck
+from jetmesh.transport.stored import PubAck
 
 _MANY = 20
 """Above it one line each would only hide the sum."""

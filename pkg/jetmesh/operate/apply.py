@@ -13,14 +13,11 @@ from jetmesh.declare import Topology
 from jetmesh.errors import BrokerError, BrokerUnreachable, DriftError
 from jetmesh.settings import NatsSettings
 from jetmesh.transport import provision
-from jetmesh.transport.control import ApiError, ControlPlane
+from jetmesh.transport.control import ControlPlane
 from jetmesh.transport.provision import Plan
+from jetmesh.transport.stored import NO_SUITABLE_PEERS, UNAVAILABLE, ApiError
 
 _AGAIN_SECONDS: Final = 0.5
-_UNAVAILABLE: Final = 503
-"""No leader, or no quorum: a cluster that elects answers so."""
-_NO_SUITABLE_PEERS: Final = 10005
-"""Fewer nodes have met than a stream is to have copies."""
 
 
 async def apply(
@@ -67,7 +64,7 @@ def passes(error: BrokerError) -> bool:
     if isinstance(error, DriftError):  # the server's answer to one change, or a plan refused
         return isinstance(error.__cause__, ApiError) and passes(error.__cause__)
     if isinstance(error, ApiError):
-        return error.code == _UNAVAILABLE or error.err_code == _NO_SUITABLE_PEERS
+        return error.code == UNAVAILABLE or error.err_code == NO_SUITABLE_PEERS
     gone = (nats.errors.Error, TimeoutError, OSError)
     return isinstance(error, BrokerUnreachable) or isinstance(error.__cause__, gone)
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable
-from typing import Final, TypeVar
+from typing import TypeVar
 
-from jetmesh.transport.control import ApiError
+from jetmesh.transport.stored import NOT_FOUND, ApiError
 
-_NOT_FOUND: Final = 404
 _T = TypeVar("_T")
 
 
@@ -20,6 +19,6 @@ async def if_exists(query: Awaitable[_T]) -> _T | None:
     try:
         return await query
     except ApiError as error:
-        if error.code == _NOT_FOUND:
+        if error.code == NOT_FOUND:
             return None
         raise

@@ -12,7 +12,8 @@ import msgspec
 from jetmesh.declare import EventSpec, Topology, escape_key, key_of
 from jetmesh.errors import BrokerError, ContractViolation, UsageError
 from jetmesh.privacy.mask import masked_violation
-from jetmesh.transport.control import ControlPlane, PubAck
+from jetmesh.transport.control import ControlPlane
+from jetmesh.transport.stored import PubAck
 
 _AT_ONCE: Final = 256
 

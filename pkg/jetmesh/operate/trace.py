@@ -31,7 +31,8 @@ from jetmesh.protocol.subjects import (
     refusal_subject,
     retry_subject,
 )
-from jetmesh.transport.control import ControlPlane, StoredMessage
+from jetmesh.transport.control import ControlPlane
+from jetmesh.transport.stored import StoredMessage
 
 _NEWEST: Final = 256
 """How many messages are looked through for one that nobody has handled yet."""

@@ -18,11 +18,11 @@ from jetmesh.declare import DurableSpec
 from jetmesh.errors import BrokerError
 from jetmesh.privacy.mask import text_of
 from jetmesh.runtime.message.consumer import Consumer
-from jetmesh.transport.control import ApiError, ControlPlane, time_of
+from jetmesh.transport.control import ControlPlane
 from jetmesh.transport.provision import durable_change, make, make_again
+from jetmesh.transport.stored import NO_DURABLE, NO_STREAM, ApiError, time_of
 
 _CHECK_SECONDS: Final = 3.0
-_NO_DURABLE, _NO_STREAM = 10014, 10059
 
 log = structlog.get_logger()
 
@@ -64,12 +64,12 @@ class DurableWatch:
         try:
             info = await self._control.api(f"CONSUMER.INFO.{spec.stream}.{spec.name}")
         except ApiError as error:
-            if error.err_code == _NO_STREAM:
+            if error.err_code == NO_STREAM:
                 return (
                     f"there is no stream {spec.stream} any more, what it held is gone with it; "
                     "no running service makes a stream again, jetmesh apply does"
                 )
-            if error.err_code == _NO_DURABLE:
+            if error.err_code == NO_DURABLE:
                 return await self._lost()
             raise
         self._remember(info)

@@ -6,68 +6,29 @@ It is separate so that health and look-ups never wait behind a flood of deliveri
 from __future__ import annotations
 
 import asyncio
-import base64
 import contextlib
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, Final, Self
 
+import msgspec
 import nats.errors
 from nats.aio.msg import Msg
-from nats.aio.subscription import Subscription
 
-from jetmesh import wire
 from jetmesh.declare import Permissions
 from jetmesh.errors import BrokerError
-from jetmesh.protocol.headers import MESSAGE_ID
 from jetmesh.settings import NatsSettings
 from jetmesh.transport.position import position_of
 from jetmesh.transport.session import Session
+from jetmesh.transport.stored import NOT_FOUND, PubAck, StoredMessage, accepted, message_in, read
 
 _PAGE: Final = 500
 _EMPTY_READERS: Final = 3
 """So many readers in a row may deliver nothing: under load one may be asked before it is there."""
 _NEXT_READER_SECONDS: Final = 0.2
-_NOT_FOUND: Final = 404
+_SILENCE_SECONDS: Final = 5.0
 _NEEDED_API: Final = 2
 """`api.level` of nats-server 2.12: the guard of decisions needs it."""
-
-
-class ApiError(BrokerError):
-    """The JetStream API refused a request."""
-
-    def __init__(self, subject: str, code: int, err_code: int, description: str) -> None:
-        super().__init__(f"{subject}: {description} ({err_code or code}).")
-        self.code = code
-        self.err_code = err_code
-        self.description = description
-
-
-@dataclass(frozen=True, slots=True)
-class PubAck:
-    """Where the server stored a message."""
-
-    stream: str
-    sequence: int
-    duplicate: bool
-
-
-@dataclass(frozen=True, slots=True)
-class StoredMessage:
-    """One message as a stream keeps it."""
-
-    stream: str
-    sequence: int
-    subject: str
-    headers: dict[str, str]
-    payload: bytes
-    stored_at: datetime
-
-    @property
-    def message_id(self) -> str:
-        return self.headers.get(MESSAGE_ID, "")
 
 
 class ControlPlane:
@@ -122,8 +83,16 @@ class ControlPlane:
 
         Raises:
             ApiError: the server refused; `err_code` says why.
-            BrokerError: no answer in `timeout` seconds.
+            BrokerError: no answer in `timeout` seconds, or one that cannot be read.
         """
+        payload = await self._ask(subject, body, timeout)
+        accepted(subject, read(payload))
+        try:
+            return msgspec.json.decode(payload, type=dict[str, Any])
+        except (ValueError, RecursionError) as error:
+            raise BrokerError(f"{subject}: the answer cannot be read.") from error
+
+    async def _ask(self, subject: str, body: Mapping[str, Any] | None, timeout: float) -> bytes:
         payload = json.dumps(body).encode() if body is not None else b""
         try:
             message = await self._session.request(f"$JS.API.{subject}", payload, timeout)
@@ -133,7 +102,7 @@ class ControlPlane:
             ) from error
         except (nats.errors.Error, TimeoutError, OSError) as error:
             raise BrokerError(f"{subject}: no answer ({type(error).__name__}).") from error
-        return _answer(subject, message.data)
+        return message.data
 
     async def check_server(self) -> None:
         """Refuse a server that lacks what decisions need.
@@ -170,10 +139,10 @@ class ControlPlane:
             ) from error
         except (nats.errors.Error, TimeoutError, OSError) as error:
             raise BrokerError(f"{subject}: no PubAck ({type(error).__name__}).") from error
-        stored = _answer(subject, message.data)
-        if "stream" not in stored:
+        stored = accepted(subject, read(message.data))
+        if not stored.stream:
             raise BrokerError(f"{subject}: what answers there is no stream.")
-        return PubAck(stored["stream"], stored["seq"], stored.get("duplicate", False))
+        return PubAck(stored.stream, stored.seq, stored.duplicate)
 
     async def last(self, stream: str, subject: str) -> StoredMessage | None:
         """The newest message whose subject matches, read from the stream's leader.
@@ -228,7 +197,8 @@ class ControlPlane:
     ) -> AsyncGenerator[StoredMessage, None]:
         """What a consumer delivers; it ends early when the consumer or a message is lost."""
         number = 0
-        inbox, subscription = await self._session.listen()
+        arrived: asyncio.Queue[Msg] = asyncio.Queue()
+        inbox, subscription = await self._session.listen(arrived.put)
         try:
             while number < count:
                 batch = min(count - number, _PAGE)
@@ -237,11 +207,15 @@ class ControlPlane:
                     f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{reader}", body, inbox
                 )
                 for _ in range(batch):
-                    message = await _next(subscription)
+                    message = await _next(arrived)
                     number += 1
-                    if not message.reply or position_of(message.reply.encode()).number != number:
+                    at = position_of(message.reply.encode()) if message.reply else None
+                    if at is None or at.number != number:
                         return
-                    yield _from_delivery(stream, message)
+                    headers = message.headers or {}
+                    yield StoredMessage(
+                        stream, at.sequence, message.subject, headers, message.data, at.stored_at
+                    )
         except (nats.errors.Error, TimeoutError, OSError):
             return
         finally:
@@ -255,44 +229,17 @@ class ControlPlane:
 
         async def respond(message: Msg) -> None:
             if message.reply:
-                await message.respond(await answer(message.subject))
+                # not with `respond`, which sends the asker's headers along
+                await self._session.publish(message.reply, await answer(message.subject))
 
         await self._session.subscribe(subject, respond)
 
     async def _get(self, stream: str, body: dict[str, Any]) -> StoredMessage | None:
-        try:
-            answer = await self.api(f"STREAM.MSG.GET.{stream}", body)
-        except ApiError as error:
-            if error.code == _NOT_FOUND:
-                return None
-            raise
-        found = answer["message"]
-        headers = wire.parse(base64.b64decode(found.get("hdrs", ""))).values
-        return StoredMessage(
-            stream,
-            found["seq"],
-            found["subject"],
-            headers,
-            base64.b64decode(found.get("data", "")),
-            time_of(found["time"]),
-        )
-
-
-def _answer(subject: str, data: bytes) -> dict[str, Any]:
-    try:
-        answer = json.loads(data)
-    except ValueError:
-        answer = None
-    if not isinstance(answer, dict):
-        raise BrokerError(f"{subject}: the answer is no JSON object.")
-    if problem := answer.get("error"):
-        raise ApiError(
-            subject,
-            problem.get("code", 0),
-            problem.get("err_code", 0),
-            problem.get("description", ""),
-        )
-    return answer
+        asked = f"STREAM.MSG.GET.{stream}"
+        answer = read(await self._ask(asked, body, 5.0))
+        if answer.error is not None and answer.error.code == NOT_FOUND:
+            return None
+        return message_in(asked, stream, answer)
 
 
 def _reader(subjects: Sequence[str], first: int, *, headers_only: bool) -> dict[str, Any]:
@@ -309,28 +256,8 @@ def _reader(subjects: Sequence[str], first: int, *, headers_only: bool) -> dict[
     }
 
 
-async def _next(subscription: Subscription) -> Msg:
-    if not subscription.pending_msgs:
-        return await subscription.next_msg(timeout=5.0)
-    # next_msg makes a task for each message, and there may be 100,000 of them
-    message: Msg = subscription._pending_queue.get_nowait()  # noqa: SLF001 - see above
-    subscription._pending_queue.task_done()  # noqa: SLF001 - see above
-    subscription._pending_size -= len(message.data)  # noqa: SLF001 - see above
-    return message
-
-
-def _from_delivery(stream: str, message: Msg) -> StoredMessage:
-    position = position_of(message.reply.encode())
-    return StoredMessage(
-        stream,
-        position.sequence,
-        message.subject,
-        dict(message.headers or {}),
-        message.data,
-        position.stored_at,
-    )
-
-
-def time_of(text: str) -> datetime:
-    # nanoseconds, which fromisoformat reads only to microseconds
-    return datetime.fromisoformat(text[:26].rstrip("Z")).replace(tzinfo=UTC)
+async def _next(arrived: asyncio.Queue[Msg]) -> Msg:
+    if not arrived.empty():  # nearly always: there may be 100,000, and a timeout costs
+        return arrived.get_nowait()
+    async with asyncio.timeout(_SILENCE_SECONDS):
+        return await arrived.get()

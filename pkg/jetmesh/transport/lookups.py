@@ -8,38 +8,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Final
 
 import msgspec
 
 from jetmesh import wire
 from jetmesh.errors import BrokerError
-from jetmesh.transport.control import StoredMessage, time_of
 from jetmesh.transport.publishes import ANSWER_TICKS, drop
-
-_NO_MESSAGE: Final = 10037
-"""The only answer that means nothing is stored: a stream that is gone has forgotten what was."""
-
-
-class _Stored(msgspec.Struct):
-    subject: str
-    seq: int
-    time: str
-    hdrs: bytes = b""
-    data: bytes = b""
-
-
-class _Error(msgspec.Struct):
-    err_code: int = 0
-    description: str = ""
-
-
-class _Answer(msgspec.Struct):
-    message: _Stored | None = None
-    error: _Error | None = None
-
-
-_decode = msgspec.json.Decoder(_Answer).decode
+from jetmesh.transport.stored import NO_MESSAGE, StoredMessage, message_in, read
 
 
 class LookUps:
@@ -105,24 +80,7 @@ class LookUps:
 
 def _read(stream: str, headers: bytes, payload: bytes) -> StoredMessage | None:
     """Raises BrokerError: it is no answer."""
-    if headers and (status := wire.parse(headers)).status:
-        text = status.description or "JetStream does not answer"
-        raise BrokerError(f"{stream} cannot be asked: {text} ({status.status}).")
-    try:
-        answer = _decode(payload)
-    except (msgspec.DecodeError, UnicodeError) as error:
-        raise BrokerError(f"{stream} cannot be asked: the answer cannot be read.") from error
-    if answer.message is not None:
-        found = answer.message
-        return StoredMessage(
-            stream,
-            found.seq,
-            found.subject,
-            wire.parse(found.hdrs).values,
-            found.data,
-            time_of(found.time),
-        )
-    if answer.error is not None and answer.error.err_code == _NO_MESSAGE:
+    answer = read(payload, headers, "JetStream does not answer")
+    if answer.error is not None and answer.error.err_code == NO_MESSAGE:
         return None
-    text = answer.error.description if answer.error else "the answer is empty"
-    raise BrokerError(f"{stream} cannot be asked: {text}.")
+    return message_in(f"{stream} cannot be asked", stream, answer)

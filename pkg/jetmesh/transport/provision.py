@@ -13,9 +13,9 @@ from typing import Any, Final, Literal
 from jetmesh.declare import DurableSpec, Duration, StreamSpec, Topology
 from jetmesh.declare.permissions import covers
 from jetmesh.errors import DriftError
-from jetmesh.transport.control import ApiError, ControlPlane
+from jetmesh.transport.control import ControlPlane
+from jetmesh.transport.stored import NOT_FOUND, ApiError
 
-_NOT_FOUND: Final = 404
 _BEHIND: Final = "by_start_sequence"
 _MAX_WAITING: Final = 2048
 """Open pull requests of a durable; it cannot be changed later, and beyond it they are ignored."""
@@ -265,7 +265,7 @@ async def _lookup(control: ControlPlane, subject: str) -> dict[str, Any] | None:
     try:
         return await control.api(subject)
     except ApiError as error:
-        if error.code == _NOT_FOUND:
+        if error.code == NOT_FOUND:
             return None
         raise
 

@@ -20,10 +20,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-import msgspec
-
-from jetmesh import wire
 from jetmesh.transport.seam import Waiter
+from jetmesh.transport.stored import DECIDED, NEVER_STORED, Reason, read
 
 SWEEP_SECONDS: Final = 0.25
 ANSWER_TICKS: Final = 12
@@ -38,28 +36,6 @@ LASTING_TICKS: Final = 4
 _SMALL: Final = 4096
 _DIGITS: Final = [b"%d" % size for size in range(_SMALL)]
 """Formatting two lengths costs as much as the rest of the frame; most are in this table."""
-
-_DECIDED: Final = 10071
-_IMPOSSIBLE: Final = frozenset(
-    {
-        10054,  # larger than the stream's max_msg_size
-        10097,  # more than 64 KiB of headers
-        10109,  # the stream is sealed, which cannot be undone
-    }
-)
-
-
-class _Error(msgspec.Struct):
-    code: int = 0
-    err_code: int = 0
-    description: str = ""
-
-
-class _Answer(msgspec.Struct):
-    error: _Error | None = None
-
-
-_decode = msgspec.json.Decoder(_Answer).decode
 
 
 class Publishes:
@@ -186,36 +162,22 @@ class Publishes:
         if sent is None:
             return
         _, frame, waiter = sent
-        error = _read_error(headers, payload)
-        if error.err_code == _DECIDED:
+        answer = read(payload, headers, "no stream takes it")
+        error = answer.error or Reason(description="the answer is no PubAck")
+        if error.err_code == DECIDED:
             del self._pending[token]
             waiter.on_decided()
-        elif error.err_code in _IMPOSSIBLE:
+        elif error.err_code in NEVER_STORED:
             del self._pending[token]
             waiter.on_impossible(error.description)
         else:
-            code = error.err_code or error.code
-            text = f"{_subject(frame)}: {error.description}" + (f" ({code})" if code else "")
             pause = LASTING_TICKS if self._is_lasting else REFUSED_TICKS
-            self._note(text, pause + 2)
+            self._note(f"{_subject(frame)}: {error}", pause + 2)
             self._later.setdefault(token, self._tick + pause)
 
 
 def drop(_: bytes) -> None:
     """Send nothing: there is no connection."""
-
-
-def _read_error(headers: bytes, payload: bytes) -> _Error:
-    if headers:
-        status = wire.parse(headers)
-        if status.status:
-            text = status.description or "no stream takes it"
-            return _Error(status.status, 0, text)
-    try:
-        error = _decode(payload).error
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
-        error = None
-    return error or _Error(description="the answer is no PubAck")
 
 
 def _subject(frame: bytes) -> str:

@@ -20,6 +20,7 @@ from nats.aio.client import Server as PoolServer
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
+from jetmesh import wire
 from jetmesh.declare import Permissions
 from jetmesh.declare.permissions import Action
 from jetmesh.errors import BrokerError, BrokerUnreachable
@@ -38,21 +39,34 @@ _DEAF_SECONDS: Final = 2.0
 _LONGEST_PAUSE: Final = 1.0
 _DENIED: Final = "permissions violation for "
 
-OnRequest = Callable[[Msg], Awaitable[None]]
+OnMessage = Callable[[Msg], Awaitable[None]]
 
 log = structlog.get_logger()
 
 
 class _Client(Client):
-    """Lives on our own connections, and tells its end, whatever that was.
+    """Lives on our own connections, reads whatever was published, and tells its end.
 
-    nats-py does not call `closed_cb` when it is refused for good while it connects again.
+    nats-py does not call `closed_cb` when it is refused for good while it connects again, and its
+    read loop ends at a block of headers that it cannot read, or a subject that is no UTF-8.
     """
 
     def __init__(self, stream: Stream) -> None:
         super().__init__()
-        self._transport = stream
-        self.on_closing: Callable[[], None] = _nobody
+        self.stream = self._transport = stream
+        self.on_closing: Callable[[], None] = lambda: None
+
+    async def _process_headers(self, headers: bytes | None) -> Any:
+        return headers or b""  # nats-py hands it on as it is
+
+    def _build_message(
+        self, _: int, subject: bytes, reply: bytes, data: bytes, headers: Any
+    ) -> Msg:
+        status, _why, values = wire.parse(headers)
+        if status and not reply:  # the server's word; what is delivered may begin with one, too
+            values["Status"] = str(status)
+        where, answer_to = subject.decode(errors="replace"), reply.decode(errors="replace")
+        return Msg(self, where, answer_to, data, values)
 
     async def _close(self, status: int, do_cbs: bool = True) -> None:  # noqa: FBT001, FBT002 - nats-py's
         if status == Client.CLOSED and not self.is_closed:
@@ -73,7 +87,7 @@ class Session:
         self._closing = False
         self._rebuilding: asyncio.Task[None] | None = None
         self._deaf: asyncio.Task[None] | None = None
-        self._subscriptions: list[tuple[str, OnRequest]] = []
+        self._subscriptions: list[tuple[str, OnMessage]] = []
         self._asked: dict[str, set[asyncio.Future[None]]] = {}
         """Requests without an answer by their subject in lower case, as nats-py tells denials."""
         self._refusal = self._told = ""
@@ -162,16 +176,16 @@ class Session:
             if not self._asked[key]:
                 del self._asked[key]
 
-    async def publish(self, subject: str, payload: bytes, reply: str) -> None:
-        """Send a request whose answers arrive on `reply`."""
+    async def publish(self, subject: str, payload: bytes, reply: str = "") -> None:
+        """Send, perhaps a request whose answers arrive on `reply`."""
         await self._client.publish(subject, payload, reply=reply)
 
-    async def listen(self) -> tuple[str, Subscription]:
-        """An inbox of its own, for as long as this connection lasts."""
+    async def listen(self, take: OnMessage | None = None) -> tuple[str, Subscription]:
+        """An inbox of its own, for as long as this connection lasts; `take` gets what arrives."""
         inbox = self._client.new_inbox()
-        return inbox, await self._client.subscribe(inbox)
+        return inbox, await self._client.subscribe(inbox, cb=take)
 
-    async def subscribe(self, subject: str, respond: OnRequest) -> None:
+    async def subscribe(self, subject: str, respond: OnMessage) -> None:
         """Call `respond` for every message, on later connections too."""
         self._subscriptions.append((subject, respond))
         await self._client.subscribe(subject, cb=respond)
@@ -323,14 +337,9 @@ class Session:
         self._refusal = self._told = error.message
 
 
-def _nobody() -> None:
-    """Nothing has to be built anew yet."""
-
-
 async def _close(client: Client) -> None:
     with contextlib.suppress(Exception):  # nats-py asserts that it was connected, among others
         async with asyncio.timeout(_CLOSE_SECONDS):
             await client.close()
-    stream = client._transport  # noqa: SLF001 - nats-py forgets it when it fails to close it
-    if isinstance(stream, Stream):
-        stream.abort()
+    if isinstance(client, _Client):
+        client.stream.abort()  # nats-py forgets it when it fails to close it

@@ -27,7 +27,7 @@ def block(values: Mapping[str, str]) -> bytes:
     """
     lines = [VERSION.decode()]
     for name, value in values.items():
-        if not name or any(c in name for c in ":\r\n ") or any(c in value for c in "\r\n"):
+        if name.split() != [name] or ":" in name or any(c in value for c in "\r\n"):
             raise ValueError(f"header {name!r} has a character that headers cannot carry")
         lines.append(f"{name}: {value}")
     return "\r\n".join([*lines, "", ""]).encode()

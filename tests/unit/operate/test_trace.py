@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from jetmesh.declare import derive
 from jetmesh.operate.trace import _step
-from jetmesh.transport.control import StoredMessage
+from jetmesh.transport.stored import StoredMessage
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 

@@ -13,7 +13,7 @@ from jetmesh.operate.deadletters.desk import Desk, Outcome, Replay
 from jetmesh.operate.deadletters.letter import Letter, Selector, State
 from jetmesh.operate.deadletters.store import find, settled
 from jetmesh.protocol.streams import DEADLETTERS
-from jetmesh.transport.control import ApiError
+from jetmesh.transport.stored import ApiError
 
 _AT_ONCE: Final = 64
 _STEPS: Final = 10

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Final, Literal
+from typing import Literal
 
 import msgspec
 
@@ -22,10 +22,8 @@ from jetmesh.protocol.headers import MESSAGE_ID
 from jetmesh.protocol.ids import note_id, replay_id
 from jetmesh.protocol.streams import LANES
 from jetmesh.protocol.subjects import NO_KEY, lane_subject, note_subject
-from jetmesh.transport.control import ApiError, ControlPlane, PubAck
-
-_NOT_FOUND: Final = 404
-_NO_STREAM: Final = 10059
+from jetmesh.transport.control import ControlPlane
+from jetmesh.transport.stored import NO_STREAM, NOT_FOUND, ApiError, PubAck
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,9 +225,9 @@ async def _missing(control: ControlPlane, letter: Letter) -> JetmeshError | None
     try:
         config = (await control.api(f"CONSUMER.INFO.{LANES}.{durable}"))["config"]
     except ApiError as error:
-        if error.code != _NOT_FOUND:
+        if error.code != NOT_FOUND:
             raise
-        if error.err_code == _NO_STREAM:
+        if error.err_code == NO_STREAM:
             return JetmeshError(
                 f"There is no stream {LANES} on this broker, so nothing can be replayed.",
                 remedy="Run jetmesh apply.",

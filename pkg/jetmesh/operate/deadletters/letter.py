@@ -20,7 +20,7 @@ from jetmesh.protocol import headers as header
 from jetmesh.protocol.lanes import Origin, origin_of
 from jetmesh.protocol.streams import DEADLETTERS
 from jetmesh.protocol.subjects import NO_KEY, Address, address_of, deadletter_subject
-from jetmesh.transport.control import StoredMessage
+from jetmesh.transport.stored import StoredMessage
 
 Action = Literal["replay", "drop"]
 State = Literal["open", "replayed", "dropped"]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final
 
 import msgspec
 
@@ -31,12 +30,11 @@ from jetmesh.protocol.subjects import (
     note_subject,
     retry_subject,
 )
-from jetmesh.transport.control import ApiError, ControlPlane, StoredMessage
+from jetmesh.transport.control import ControlPlane
+from jetmesh.transport.stored import NOT_FOUND, ApiError, StoredMessage
 
 OnRead = Callable[[int], None]
 """Gets the sequence of every message that was read."""
-
-_NOT_FOUND: Final = 404
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +173,7 @@ async def lane_status(control: ControlPlane, letter: Letter) -> str:
                 return f"it will be tried again at {at} ({where})"
             return f"it is on its handler's lane ({where}), until it has its verdict"
     except ApiError as error:
-        if error.code != _NOT_FOUND:
+        if error.code != NOT_FOUND:
             raise
     return ""
 
@@ -208,7 +206,7 @@ async def _stored(
         async for message in reading:
             yield message
     except ApiError as error:
-        if error.code == _NOT_FOUND:
+        if error.code == NOT_FOUND:
             raise LetterError(
                 f"There is no stream {DEADLETTERS} on this broker.",
                 remedy="Start a service, or run jetmesh apply.",

@@ -18,7 +18,8 @@ from jetmesh.operate.lookup import if_exists
 from jetmesh.protocol.headers import DEATHS
 from jetmesh.protocol.streams import LANES, REFUSALS
 from jetmesh.protocol.subjects import QUARANTINE, RETRY, SUBJECTS, address_of, lane_subject
-from jetmesh.transport.control import ControlPlane, time_of
+from jetmesh.transport.control import ControlPlane
+from jetmesh.transport.stored import time_of
 
 _PAGES: Final = 5
 """Of 100,000 subjects each: more is not looked through."""

@@ -10,7 +10,7 @@ from typing import Final
 
 from msgspec import Struct, field
 
-from jetmesh.transport.control import time_of
+from jetmesh.transport.stored import time_of
 
 _NEVER: Final = "0001-01-01"
 

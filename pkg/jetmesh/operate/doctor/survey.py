@@ -27,15 +27,13 @@ from jetmesh.protocol.streams import DEADLETTERS, LANES, REFUSALS
 from jetmesh.settings import NatsSettings, without_userinfo
 from jetmesh.transport import provision
 from jetmesh.transport.auth import wants_tls
-from jetmesh.transport.control import ApiError, ControlPlane
+from jetmesh.transport.control import ControlPlane
 from jetmesh.transport.provision import Change
 from jetmesh.transport.session import Session
+from jetmesh.transport.stored import NO_LEADER, NOT_ENABLED, NOT_FOUND, ApiError
 
 _T = TypeVar("_T")
 _NAME: Final = "jetmesh-doctor"
-_NOT_FOUND: Final = 404
-_UNAVAILABLE: Final = 10008
-_NOT_ENABLED: Final = (10039, 10076)
 _DENIED: Final = "lacks the permission"
 
 
@@ -142,7 +140,7 @@ class _Survey:
         try:
             answer = await self.control.api(f"STREAM.INFO.{name}")
         except BrokerError as error:
-            if isinstance(error, ApiError) and error.code == _NOT_FOUND:
+            if isinstance(error, ApiError) and error.code == NOT_FOUND:
                 return None
             if _DENIED in error.message or _headless(error):
                 self._note(f"stream {name}", error)
@@ -247,7 +245,7 @@ async def _account(control: ControlPlane) -> Account | None:
 
 def _headless(error: BrokerError) -> bool:
     """Whether JetStream answers that it has nobody to decide."""
-    return isinstance(error, ApiError) and error.err_code == _UNAVAILABLE
+    return isinstance(error, ApiError) and error.err_code == NO_LEADER
 
 
 def _broker_problem(error: BrokerError) -> BrokerProblem:
@@ -256,7 +254,7 @@ def _broker_problem(error: BrokerError) -> BrokerProblem:
         return BrokerProblem("absent", error.message.partition("(")[2].rpartition(")")[0])
     if isinstance(error.__cause__, nats.errors.NoRespondersError):
         return BrokerProblem("no JetStream", "nobody answers $JS.API.INFO")
-    if isinstance(error, ApiError) and error.err_code in _NOT_ENABLED:
+    if isinstance(error, ApiError) and error.err_code in NOT_ENABLED:
         return BrokerProblem("no JetStream", error.description)
     return BrokerProblem("old" if "too old" in error.message else "refuses", error.message)
 

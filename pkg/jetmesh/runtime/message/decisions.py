@@ -16,7 +16,7 @@ from jetmesh.runtime.message.delivered import Delivered
 from jetmesh.runtime.message.letters import refusal
 from jetmesh.runtime.message.outputs import Outputs
 from jetmesh.runtime.message.verdicts import Verdicts
-from jetmesh.transport.control import StoredMessage
+from jetmesh.transport.stored import StoredMessage
 
 LookUp = Callable[[str, str], Awaitable[StoredMessage | None]]
 """(stream, subject filter) to the newest message stored there, read from the leader."""

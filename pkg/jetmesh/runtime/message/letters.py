@@ -28,7 +28,7 @@ from jetmesh.protocol.subjects import (
 )
 from jetmesh.runtime.message.delivered import Delivered
 from jetmesh.runtime.message.outputs import Message
-from jetmesh.transport.control import StoredMessage
+from jetmesh.transport.stored import StoredMessage
 
 _OWN: Final = f"{Path(__file__).parents[2]}{os.sep}"
 """Where the mesh's own lines are, wherever it was installed."""

@@ -21,7 +21,7 @@ from jetmesh.protocol import headers as header
 from jetmesh.protocol.streams import LANES
 from jetmesh.protocol.subjects import quarantine_subject
 from jetmesh.runtime.message.delivered import Delivered, Runner
-from jetmesh.transport.control import PubAck, StoredMessage
+from jetmesh.transport.stored import PubAck, StoredMessage
 
 DEATHS: Final = 3
 """So many processes may die with a message alone in them until it is given up."""

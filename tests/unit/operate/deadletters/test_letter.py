@@ -11,7 +11,7 @@ from jetmesh.errors import ContractViolation, JetmeshError, UsageError
 from jetmesh.operate.deadletters.desk import describe
 from jetmesh.operate.deadletters.letter import Letter, Note, Selection, Selector, number_of
 from jetmesh.operate.deadletters.render import state_of
-from jetmesh.transport.control import StoredMessage
+from jetmesh.transport.stored import StoredMessage
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 

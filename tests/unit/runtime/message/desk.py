@@ -17,7 +17,7 @@ from jetmesh.protocol.lanes import Origin
 from jetmesh.protocol.streams import LANES
 from jetmesh.runtime.message.consumer import Consumer
 from jetmesh.runtime.message.quarantine import Quarantine
-from jetmesh.transport.control import PubAck, StoredMessage
+from jetmesh.transport.stored import PubAck, StoredMessage
 from tests.unit.runtime.message.wire import STORED_NS, Source, Wire
 
 STREAM = "DESK_IN"

@@ -13,7 +13,7 @@ from jetmesh.runtime.message import quarantine
 from jetmesh.runtime.message.delivered import Delivered, Runner
 from jetmesh.runtime.message.quarantine import Quarantine
 from jetmesh.testing import eventually
-from jetmesh.transport.control import PubAck, StoredMessage
+from jetmesh.transport.stored import PubAck, StoredMessage
 
 
 class Forgetful:
