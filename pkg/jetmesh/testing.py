@@ -79,7 +79,9 @@ def delivery(event: Struct, *, attempt: int = 1, sequence: int = 1) -> Delivery:
     """The `Delivery` of `event`, as if stored at noon of the first day of 2026."""
     spec = spec_of(type(event))
     if spec is None:
-        raise UsageError(f"{type(event).__name__} is no event.", remedy="Declare it with @event.")
+        raise UsageError(
+            f"{type(event).__name__} is not an event.", remedy="Declare it with @event."
+        )
     stored_at = datetime(2026, 1, 1, 12, tzinfo=UTC)
     key = key_of(spec, event)
     return _GivenDelivery(
@@ -157,7 +159,7 @@ class Mesh:
         """
         spec = spec_of(event_type)
         if spec is None:
-            raise UsageError(f"{event_type.__name__} is no event.", remedy="Use @event.")
+            raise UsageError(f"{event_type.__name__} is not an event.", remedy="Use @event.")
         subject = f"{spec.subject}.{escape_key(key)}" if spec.key else spec.subject
         found = await eventually(
             lambda: self.control.last(spec.stream, subject), within=within, what=subject
@@ -235,7 +237,9 @@ def subject_of(event: Struct) -> str:
     """The subject that `event` is published on."""
     spec = spec_of(type(event))
     if spec is None:
-        raise UsageError(f"{type(event).__name__} is no event.", remedy="Declare it with @event.")
+        raise UsageError(
+            f"{type(event).__name__} is not an event.", remedy="Declare it with @event."
+        )
     return f"{spec.subject}.{escape_key(key_of(spec, event))}" if spec.key else spec.subject
 
 
@@ -251,7 +255,9 @@ def _handler(service: Service, function: Callable[..., Any]) -> Handler:
     for handler in service.handlers:
         if handler.function is function:
             return handler
-    raise UsageError(f"{function} is no handler of {service.name}.", remedy="Declare it with on().")
+    raise UsageError(
+        f"{function} is not a handler of {service.name}.", remedy="Declare it with on()."
+    )
 
 
 def _input(handler: Handler, event: Struct) -> Struct:

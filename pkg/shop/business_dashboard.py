@@ -22,7 +22,7 @@ class BusinessDashboardSettings(Struct, frozen=True, kw_only=True, forbid_unknow
         str,
         Meta(
             pattern=r"^(https?://[^\s]+)?$",
-            description="Where an order's id leads to; empty: ids are no links.",
+            description="Where an order's id leads to; empty: ids are not links.",
         ),
     ] = ""
 

@@ -17,7 +17,7 @@ _headlines: Final = {
 _advice: Final = {
     "insufficient_funds": "Place the order again with another card, or later with this one.",
     "expired_card": "Place the order again with a card that is still valid.",
-    "unknown_token": "Enter your card again and place the order anew.",
+    "unknown_token": "Enter your card again and place the order again.",
     "refused": "Ask your bank, or place the order again with another card.",
 }
 
@@ -128,6 +128,6 @@ def _told(told: Told | None) -> dict[str, Any]:
     if told is None:
         return _step("told", "waiting", "An e-mail to you")
     if told.channel == "none":
-        return _step("told", "failed", "We could not write to you", told.at, told.reason)
+        return _step("told", "failed", "We could not e-mail you", told.at, told.reason)
     text = f"“{told.subject}” to {told.address}"
-    return _step("told", "done", "We wrote to you", told.at, text)
+    return _step("told", "done", "We e-mailed you", told.at, text)

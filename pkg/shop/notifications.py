@@ -30,9 +30,11 @@ class NotificationsSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fi
     smtp_port: Annotated[int, Meta(ge=1, le=65535, description="Its port.")] = 1025
     smtp_security: Annotated[
         Literal["none", "starttls", "tls"],
-        Meta(description="How the connection is encrypted: from the start by tls."),
+        Meta(description="How the connection is encrypted; tls: from the start."),
     ] = "none"
-    smtp_user: Annotated[str, Meta(description="Our name at the mail server; empty: none.")] = ""
+    smtp_user: Annotated[str, Meta(description="Our user at the mail server; empty: no login.")] = (
+        ""
+    )
     smtp_password: Annotated[
         str, Meta(description="Our password there.", extra={"sensitive": True})
     ] = ""

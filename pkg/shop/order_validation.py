@@ -30,11 +30,11 @@ class ValidationSettings(Struct, frozen=True, kw_only=True, forbid_unknown_field
     ] = Decimal(100_000)
     ceilings: Annotated[
         dict[str, Decimal],
-        Meta(description="Other ceilings by currency, for instance {JPY = 15000000}."),
+        Meta(description="Different ceilings for some currencies, such as {JPY = 15000000}."),
     ] = {}
     max_items: Annotated[int, Meta(ge=1, le=1000, description="The most lines of an order.")] = 500
     max_quantity: Annotated[
-        int, Meta(ge=1, le=1_000_000, description="The most that a line may have of its article.")
+        int, Meta(ge=1, le=1_000_000, description="The largest quantity of one line.")
     ] = 10_000
 
     def __post_init__(self) -> None:
@@ -194,5 +194,5 @@ _TOTAL_DECIMALS = _reason(
 _UNKNOWN_CURRENCY = _reason(
     RejectionCode.UNKNOWN_CURRENCY,
     "currency",
-    "The currency is no active ISO 4217 code in capitals, such as EUR.",
+    "The currency is not an active ISO 4217 code in capitals, such as EUR.",
 )

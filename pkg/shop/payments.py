@@ -23,7 +23,7 @@ class PaymentsSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     gateway_key: Annotated[
         str,
         Meta(
-            description="Our key for the gateway, sent as a bearer token; empty: none.",
+            description="Our key for the gateway, sent as a bearer token; empty: no key is sent.",
             extra={"sensitive": True},
         ),
     ] = ""

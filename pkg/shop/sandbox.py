@@ -34,7 +34,9 @@ def listen(variable: str, default: int, environ: Mapping[str, str] = os.environ)
     host = environ.get("JETMESH_SANDBOX_HOST", "") or _LOOPBACK
     port = environ.get(variable, str(default))
     if not port.isdecimal() or int(port) > 65535:  # noqa: PLR2004 - the largest port there is
-        sys.exit(f"{variable} is {port!r}, which is no port; set it to a number such as {default}.")
+        sys.exit(
+            f"{variable} is {port!r}, which is not a port; set it to a number such as {default}."
+        )
     # With its protocol named, or asyncio leaves Nagle's algorithm on: 40 ms for every answer.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:

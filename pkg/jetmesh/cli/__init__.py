@@ -34,7 +34,7 @@ def main() -> None:
             raise
         _complain(
             f"{type(error).__name__}: {error}",
-            "This is a fault of jetmesh or of the system it loads; "
+            "This is a bug in jetmesh or in the system it loads; "
             "JETMESH_DEBUG=1 shows where it happened.",
         )
         sys.exit(FAILED)

@@ -43,7 +43,9 @@ def options(
     *,
     version: Annotated[
         bool,
-        typer.Option("--version", callback=_print_version, is_eager=True, help="Say it, and end."),
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Show the version and exit."
+        ),
     ] = False,
 ) -> None:
     """What every command takes; the version is printed before anything else is read."""
@@ -53,19 +55,20 @@ def options(
 def up(
     system: System = "",
     port: Annotated[
-        int, typer.Option(help="The broker's port; 4222 or the next free one when left out.")
+        int, typer.Option(help="Port of the broker. Default: 4222, or the next free one.")
     ] = 0,
     store: Annotated[
-        Path | None, typer.Option(help="Where the broker keeps its data; .jetmesh/nats.")
+        Path | None, typer.Option(help="Directory for the broker's data. Default: .jetmesh/nats.")
     ] = None,
     *,
     sandbox: Annotated[
-        bool, typer.Option("--sandbox/--no-sandbox", help="Stand-ins for other people's servers.")
+        bool,
+        typer.Option("--sandbox/--no-sandbox", help="Start stand-ins for the servers outside."),
     ] = True,
 ) -> None:
     """Start the broker, the sandboxes and every service, and watch over them.
 
-    Ctrl-C ends them in order; what is stored stays for the next time.
+    Ctrl-C stops them in order; stored data is kept for the next start.
 
     Example: jetmesh up --port 4333
     """
@@ -76,7 +79,7 @@ def up(
 
 @app.command(rich_help_panel=_RUN)
 def down(system: System = "") -> None:
-    """End a mesh that was started in another terminal, and wait until it is gone.
+    """Stop a mesh that was started in another terminal, and wait until it has stopped.
 
     Example: jetmesh down
     """
@@ -87,7 +90,7 @@ def down(system: System = "") -> None:
 
 @app.command(rich_help_panel=_RUN)
 def clean(system: System = "") -> None:
-    """Forget everything that the mesh of this project has stored.
+    """Delete everything that this project's mesh has stored.
 
     Example: jetmesh down && jetmesh clean
     """
@@ -98,8 +101,10 @@ def clean(system: System = "") -> None:
 
 @app.command(rich_help_panel=_INSPECT)
 def publish(
-    subject: Annotated[str, typer.Argument(help="Such as purchases.created.")],
-    file: Annotated[str, typer.Argument(help="One JSON object, or one a line; - reads stdin.")],
+    subject: Annotated[str, typer.Argument(help="The events' subject, such as purchases.created.")],
+    file: Annotated[
+        str, typer.Argument(help="A file with one JSON object, or one per line; - reads stdin.")
+    ],
     system: System = "",
     nats_url: NatsUrl = "",
 ) -> None:
@@ -116,13 +121,13 @@ def publish(
 
 @app.command(rich_help_panel=_INSPECT)
 def trace(
-    key: Annotated[str, typer.Argument(help="What the events are about, such as p-1.")],
+    key: Annotated[str, typer.Argument(help="The key that the events are about, such as p-1.")],
     system: System = "",
     nats_url: NatsUrl = "",
     *,
     as_json: AsJson = False,
 ) -> None:
-    """Tell the story of a key from the streams: what caused what, when, and what it waits for.
+    """Show the story of a key, read from the streams: what caused what, when, what it waits for.
 
     Example: jetmesh trace p-1
     """
@@ -139,23 +144,25 @@ def doctor(
         list[str] | None,
         typer.Option(
             metavar="URL",
-            help="Monitoring ports of servers, such as http://nats-0:8222: disks and fsync.",
+            help="A server's monitoring URL, such as http://nats-0:8222: adds disks and fsync.",
         ),
     ] = None,
     interval: Annotated[float, typer.Option(min=0.1, help="Seconds between the two looks.")] = 5.0,
     watch: Annotated[
-        float, typer.Option(min=0.0, help="Look again every so many seconds, until Ctrl-C.")
+        float, typer.Option(min=0.0, help="Look again every N seconds, until Ctrl-C.")
     ] = 0.0,
     *,
     once: Annotated[
-        bool, typer.Option("--once", help="Look once: nothing is said about growth.")
+        bool, typer.Option("--once", help="Look only once: growth cannot be judged.")
     ] = False,
-    strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 on warnings, too.")] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit with 1 on warnings as well.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Say what is wrong with a running mesh, how one sees it, and what to do about it.
+    """Report what is wrong with a running mesh, how it was seen, and what to do about it.
 
-    Exits with 0 when nothing is wrong, 1 when there is a problem, 2 when nobody could be asked.
+    Exits with 0 when nothing is wrong, 1 when there is a problem, 2 when nothing could be asked.
     docs/doctor.md explains every finding.
 
     Example: jetmesh doctor --monitoring http://nats-0:8222,http://nats-1:8222
@@ -212,23 +219,24 @@ def apply(
     nats_url: NatsUrl = "",
     *,
     allow_data_loss: Annotated[
-        bool, typer.Option("--allow-data-loss", help="Also what deletes stored events.")
+        bool, typer.Option("--allow-data-loss", help="Also make changes that delete stored events.")
     ] = False,
     wait: Annotated[
         str,
-        typer.Option(metavar="DURATION", help="How long the broker may take to come up, as 2m."),
+        typer.Option(metavar="DURATION", help="How long to wait for the broker, such as 2m."),
     ] = "0s",
     behind: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="STREAM/DURABLE=N", help="Begin a durable that was lost behind message N."
+            metavar="STREAM/DURABLE=N",
+            help="Make a lost durable again so that it goes on after message N.",
         ),
     ] = None,
 ) -> None:
-    """Make the broker's streams and durables as declared.
+    """Make the broker's streams and durables match the declarations.
 
-    With --wait it tries again while the broker is away or has no leader; what is refused fails at
-    once all the same.
+    With --wait it tries again while the broker is down or has no leader; a refused change fails at
+    once.
 
     A durable that was lost is made as declared, usually from the first event on. Its service says
     in /readyz up to where it had acked: --behind begins there.
@@ -250,7 +258,8 @@ def apply(
 def contracts(
     system: System = "",
     directory: Annotated[
-        Path | None, typer.Option(help="Where to write them; contracts/ beside pyproject.toml.")
+        Path | None,
+        typer.Option(help="Where to write them. Default: contracts/ beside pyproject.toml."),
     ] = None,
     *,
     check: Annotated[bool, typer.Option("--check", help="Write nothing; 1 if stale.")] = False,
@@ -271,7 +280,8 @@ def helm(
     ] = "",
     system: System = "",
     chart: Annotated[
-        Path | None, typer.Option(help="The chart; deploy/k8s/chart beside pyproject.toml.")
+        Path | None,
+        typer.Option(help="The chart. Default: deploy/k8s/chart beside pyproject.toml."),
     ] = None,
     *,
     check: Annotated[bool, typer.Option("--check", help="Write nothing; 1 if stale.")] = False,
@@ -291,14 +301,15 @@ def helm(
 def manifests(
     system: System = "",
     directory: Annotated[
-        Path | None, typer.Option(help="Where chart/ and overlays/ are; deploy/k8s.")
+        Path | None,
+        typer.Option(help="The directory of chart/ and overlays/. Default: deploy/k8s."),
     ] = None,
     *,
     check: Annotated[bool, typer.Option("--check", help="Write nothing; 1 if stale.")] = False,
 ) -> None:
-    """Render the chart into manifests for kubectl apply -k; it takes the helm program.
+    """Render the chart into manifests for kubectl apply -k; needs the helm program.
 
-    Every overlays/<name>/values.yaml becomes an overlay; what all have alike is the base.
+    Every overlays/<name>/values.yaml becomes an overlay; what they have in common is the base.
 
     Example: jetmesh manifests --check
     """
@@ -311,7 +322,7 @@ def manifests(
 def settings(
     system: System = "",
     *,
-    changed: Annotated[bool, typer.Option("--changed", help="Without the defaults.")] = False,
+    changed: Annotated[bool, typer.Option("--changed", help="Leave out the defaults.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Show the settings in effect and where each came from; secrets are masked.

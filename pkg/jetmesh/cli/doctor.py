@@ -50,7 +50,9 @@ def doctor(reference: str, nats_url: str, monitoring: tuple[str, ...], options: 
         UsageError: options contradict one another, or the system cannot be loaded.
     """
     if options.once and options.watch:
-        raise UsageError("--once looks once, --watch without end.", remedy="Choose one of the two.")
+        raise UsageError(
+            "--once and --watch contradict each other.", remedy="Choose one of the two."
+        )
     # stdout is for what is found; what the connection logs is in the findings
     structlog.configure(
         wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL),

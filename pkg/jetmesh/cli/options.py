@@ -9,7 +9,9 @@ import typer
 System = Annotated[
     str,
     typer.Option(
-        "--system", metavar="MODULE:NAME", help="Which system, instead of pyproject.toml's."
+        "--system",
+        metavar="MODULE:NAME",
+        help="The system to use instead of the one in pyproject.toml.",
     ),
 ]
 NatsUrl = Annotated[
@@ -17,7 +19,7 @@ NatsUrl = Annotated[
     typer.Option(
         "--nats-url",
         metavar="URL",
-        help="Which broker; else the settings', else that of a running `jetmesh up`.",
+        help="The broker's URL. Default: that of the settings, or of a running `jetmesh up`.",
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]

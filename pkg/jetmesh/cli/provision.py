@@ -90,7 +90,7 @@ def _floors(given: Sequence[str], topology: Topology) -> dict[str, int]:
         name, _, number = text.partition("=")
         if name not in known or not number.isdecimal():
             raise UsageError(
-                f"--behind {text} names no durable and the last message that it had acked.",
+                f"--behind {text} does not name a durable and its last acked message.",
                 remedy=f"Write one of these, =, and a number: {', '.join(sorted(known))}.",
             )
         floors[name] = int(number)

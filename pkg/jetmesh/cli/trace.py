@@ -33,7 +33,8 @@ def trace(key: str, reference: str, nats_url: str, *, as_json: bool) -> None:
     if not steps:
         raise JetmeshError(
             f"Nothing is stored under the key {key!r}.",
-            remedy="Check its spelling; an event typed by hand is found once a service took it.",
+            remedy="Check its spelling; an event published by hand is found once a service has "
+            "handled it.",
         )
     if as_json:
         print_json(steps)

@@ -37,7 +37,9 @@ def down(reference: str) -> None:
         if upfile.read(state) is not None:
             with upfile.locked(state):
                 left = upfile.end_orphans(state)
-        typer.echo(f"Ended what was left: {', '.join(left)}." if left else "No mesh runs here.")
+        typer.echo(
+            f"Stopped what was left over: {', '.join(left)}." if left else "No mesh runs here."
+        )
         return
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGTERM)
@@ -56,7 +58,7 @@ def clean(reference: str) -> None:
     """Remove what the mesh stored."""
     state = find_project(reference).state
     if not state.exists():
-        typer.echo("There is nothing to forget.")
+        typer.echo("There is nothing to delete.")
         return
     with upfile.locked(state):
         upfile.end_orphans(state)
@@ -64,4 +66,4 @@ def clean(reference: str) -> None:
             if entry.is_dir():
                 shutil.rmtree(entry)
     shutil.rmtree(state)
-    typer.echo(f"Forgot what was stored in {state}.")
+    typer.echo(f"Deleted what was stored in {state}.")

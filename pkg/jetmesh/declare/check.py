@@ -93,7 +93,7 @@ def _owners(topology: Topology) -> Iterator[str]:
                 others = sorted({h.service for h in publishers} - {handler.service})
                 yield (
                     f"{handler.where}: {handler.service} publishes {spec.subject!r}, which "
-                    f"{', '.join(others)} publishes too; an event has one owner."
+                    f"{', '.join(others)} publishes too; an event must have a single owner."
                 )
 
 
@@ -184,7 +184,7 @@ def _tunings(topology: Topology, tunings: Mapping[str, StreamTuning]) -> Iterato
     names = {stream.name for stream in topology.streams}
     for name, tuning in tunings.items():
         if name not in names:
-            yield f"settings: streams.{name} names no stream; there are {', '.join(sorted(names))}."
+            yield f"settings: streams.{name} is not a stream; there are {', '.join(sorted(names))}."
         if name == LANES and (tuning.max_age or tuning.max_bytes >= 0):
             yield (
                 "settings: streams.LANES cannot have a max_age or max_bytes: what waits there for "

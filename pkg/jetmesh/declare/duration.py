@@ -30,7 +30,7 @@ class Duration(float):
         match = _text.fullmatch(text.strip())
         if match is None:
             raise SettingsError(
-                f"{text!r} is no duration.",
+                f"{text!r} is not a duration.",
                 remedy="Write a number and a unit, such as 45s or 250ms.",
             )
         seconds = float(match[1]) * _UNITS[match[2]]

@@ -111,7 +111,7 @@ def matches(pattern: str, subject: str) -> bool:
 def _check(spec: EventSpec) -> None:
     cls: Any = spec.type  # whatever the decorator was put on
     if not (isinstance(cls, type) and issubclass(cls, Struct)):
-        raise _wrong(spec, "is no msgspec Struct", "Write class Name(Struct, frozen=True).")
+        raise _wrong(spec, "is not a msgspec Struct", "Write class Name(Struct, frozen=True).")
     if not cls.__struct_config__.frozen:
         raise _wrong(spec, "can be changed after it happened", "Add frozen=True.")
     if _subject.fullmatch(spec.subject) is None:
@@ -133,7 +133,7 @@ def _check_key(spec: EventSpec, key: str) -> None:
         raise _wrong(spec, f"may lack its key {key!r}", "Remove the field's default.")
     kind = type_info(found[key].type)
     if not isinstance(kind.type if isinstance(kind, Metadata) else kind, StrType):
-        raise _wrong(spec, f"has a key {key!r} that is no string", "Annotate the field as str.")
+        raise _wrong(spec, f"has a key {key!r} that is not a string", "Annotate the field as str.")
     if isinstance(kind, Metadata) and (kind.extra or {}).get("sensitive"):
         raise _wrong(
             spec,

@@ -30,7 +30,7 @@ def escape_key(key: str) -> str:
     try:
         length = len(key.encode())
     except UnicodeEncodeError:
-        raise ContractViolation("the key is no valid Unicode text") from None
+        raise ContractViolation("the key is not valid Unicode text") from None
     if not 0 < length <= MAX_KEY_BYTES:
         raise ContractViolation(f"the key has {length} bytes; it must have 1 to {MAX_KEY_BYTES}")
     return _reserved.sub(_percent, key)

@@ -254,7 +254,7 @@ class Service:
         specs = tuple(_known(event, where) for event in events)
         if not callable(getattr(model, "apply", None)):
             raise DeclarationError(
-                f"{where}: read model {model.__name__} cannot fold.",
+                f"{where}: read model {model.__name__} has no method apply.",
                 remedy="Give it a method apply(self, event, record).",
             )
         self.read_models.append(ReadModel(model, specs, where))
@@ -348,7 +348,7 @@ def _known(event_type: Any, where: str) -> EventSpec:
     spec = spec_of(event_type)
     if spec is None:
         raise DeclarationError(
-            f"{where}: {getattr(event_type, '__name__', event_type)} is no event.",
+            f"{where}: {getattr(event_type, '__name__', event_type)} is not an event.",
             remedy="Declare it with @event(subject), or annotate an event type.",
         )
     return spec

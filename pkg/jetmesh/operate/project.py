@@ -59,7 +59,7 @@ class Project:
             ) from error
         if not isinstance(found, System):
             raise UsageError(
-                f"{self.reference!r} is no System.",
+                f"{self.reference!r} is not a System.",
                 remedy="Write module:name of a jetmesh.System.",
             )
         return found

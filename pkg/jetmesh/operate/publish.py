@@ -58,7 +58,7 @@ def check(spec: EventSpec, payloads: Sequence[bytes]) -> list[Checked]:
         ContractViolation: one does not keep the contract; it says which line and field.
     """
     if not payloads:
-        raise ContractViolation("There is no event in it: it is empty.")
+        raise ContractViolation("It is empty: it holds no event.")
     several = len(payloads) > 1
     return [
         _check(spec, payload, f"Line {number}" if several else "The event")

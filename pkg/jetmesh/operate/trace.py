@@ -234,5 +234,5 @@ async def _wait(control: ControlPlane, handler: Handler, step: Step) -> list[str
     if sequence > info["delivered"]["stream_seq"]:
         return [f"waiting for {name}"]
     if sequence > info["ack_floor"]["stream_seq"] and handler.outputs:
-        return [f"{name} is at it, or will try again"]
+        return [f"{name} is handling it, or will try again"]
     return []

@@ -79,7 +79,7 @@ class Injector:
         for route in routes:
             if not isinstance(route, BaseRoute):
                 raise StartError(
-                    f"{what} returned {type(route).__name__}, which is no Starlette route.",
+                    f"{what} returned {type(route).__name__}, which is not a Starlette route.",
                     remedy="Return a list of Route and Mount.",
                 )
         return routes
@@ -92,7 +92,7 @@ def _made(model: ReadModel) -> Any:
         raise failed(
             f"The read model {model.type.__name__} ({model.where})",
             error,
-            "It is made without arguments.",
+            "It must be possible to create it without arguments.",
         ) from error
 
 

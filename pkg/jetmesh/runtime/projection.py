@@ -181,7 +181,7 @@ class Projection:
         self._created = info["created"]
         if renewed or info["state"]["last_seq"] < self._last:
             log.warning(
-                "the stream was made again: its read model begins anew",
+                "the stream was made again: its read model starts over",
                 stream=self.stream,
                 last_folded=self._last,
                 last_stored=info["state"]["last_seq"],

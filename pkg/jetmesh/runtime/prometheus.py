@@ -52,14 +52,16 @@ class ServiceCollector(Collector):
         yield from self._counters()
         yield self._durations()
         yield self._gauge("in_flight", "Deliveries without a verdict", lambda c: len(c.in_flight))
-        yield self._gauge("lag", "Messages waiting on the server", lambda c: c.stats.lag)
+        yield self._gauge(
+            "lag", "Messages not handled yet, in flight included", lambda c: c.stats.lag
+        )
         yield self._gauge(
             "unavailable",
-            "1 while it waits for a dependency",
+            "1 while the handler waits for a dependency",
             lambda c: bool(c.runner.outage.reason),
         )
         yield self._by_stream("folded", "Events folded into read models")
-        yield self._by_stream("skipped", "Events that read models passed over")
+        yield self._by_stream("skipped", "Events that read models could not read or apply")
         yield GaugeMetricFamily("jetmesh_ready", "1 when ready", value=float(self._ready()))
         yield GaugeMetricFamily(
             "jetmesh_publishes_pending", "Outputs without a PubAck", len(self._plane.publishes)

@@ -66,8 +66,8 @@ class DurableWatch:
         except ApiError as error:
             if error.err_code == NO_STREAM:
                 return (
-                    f"there is no stream {spec.stream} any more, what it held is gone with it; "
-                    "no running service makes a stream again, jetmesh apply does"
+                    f"there is no stream {spec.stream} any more, and what it held is lost; "
+                    "only jetmesh apply makes it again"
                 )
             if error.err_code == NO_DURABLE:
                 return await self._lost()
@@ -103,7 +103,7 @@ class DurableWatch:
         behind = await self._behind()
         await make_again(self._control, self._spec, behind)
         log.warning(
-            "durable made again, somebody deleted it",
+            "durable was deleted, made it again",
             durable=self._spec.name,
             stream=self._spec.stream,
             behind=behind,
@@ -124,7 +124,7 @@ class DurableWatch:
             return ""
         if self._applies and change.action == "update":
             await make(self._control, change)
-            log.warning("durable changed back, somebody changed it", difference=str(change))
+            log.warning("durable was changed, changed it back", difference=str(change))
             return ""
         return f"the server differs from the declaration: {change}; run jetmesh apply"
 

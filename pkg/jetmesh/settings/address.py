@@ -32,7 +32,7 @@ def address_of(url: str) -> Address:
     except ValueError:
         raise ValueError("not the address of a NATS server") from None
     if "@" in parts.netloc:
-        raise ValueError("a user belongs into nats.user and nats.password")
+        raise ValueError("the user belongs in nats.user, the password in nats.password")
     if not host or parts.scheme not in _SCHEMES or parts.path.strip("/") or parts.query:
         raise ValueError("not the address of a NATS server")
     return Address(host, port, parts.scheme == "tls")

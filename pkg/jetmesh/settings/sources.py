@@ -43,7 +43,7 @@ def from_file(file: Path, names: Names, *, whole: bool) -> Iterator[Given]:
         ) from error
     except ValueError as error:
         raise SettingsError(
-            f"The settings file {file} is no TOML: {error}.", remedy="Correct that line."
+            f"The settings file {file} is not valid TOML: {error}.", remedy="Correct that line."
         ) from error
     yield from _table(table, names, (), str(file), whole=whole)
 
@@ -155,5 +155,5 @@ def _duration(kind: type, value: Any) -> Any:
     if isinstance(value, str):
         return Duration.parse(value)
     raise SettingsError(
-        f"{value!r} is no duration.", remedy="Write a number and a unit, such as 45s or 250ms."
+        f"{value!r} is not a duration.", remedy="Write a number and a unit, such as 45s or 250ms."
     )

@@ -88,7 +88,9 @@ def _creds(file: str) -> tuple[str, str]:
         if line.startswith("-----BEGIN ") and lines[i + 1]
     ]
     if len(found) < 2:  # noqa: PLR2004 - a JWT and a seed
-        raise SettingsError(f"{file} holds no JWT and seed.", remedy="Check nats.creds_file.")
+        raise SettingsError(
+            f"{file} does not contain a JWT and a seed.", remedy="Check nats.creds_file."
+        )
     return found[0], found[1]
 
 
@@ -101,14 +103,16 @@ def _key_pair(seed: str, file: str) -> Any:
     try:
         return nkeys.from_seed(bytearray(seed.encode()))
     except Exception as error:  # nkeys raises its own and binascii's
-        raise SettingsError(f"{file} holds no nkey seed.", remedy="It begins with SU.") from error
+        raise SettingsError(
+            f"{file} does not contain an nkey seed.", remedy="It begins with SU."
+        ) from error
 
 
 def _read(file: str) -> str:
     try:
         return Path(file).read_text()
     except (OSError, ValueError) as error:
-        cause = error.strerror if isinstance(error, OSError) else "it is no text"
+        cause = error.strerror if isinstance(error, OSError) else "it is not text"
         raise SettingsError(
             f"The credentials file {file} cannot be read: {cause}.",
             remedy="Check nats.creds_file or nats.nkey_seed_file.",

@@ -141,7 +141,7 @@ class ControlPlane:
             raise BrokerError(f"{subject}: no PubAck ({type(error).__name__}).") from error
         stored = accepted(subject, read(message.data))
         if not stored.stream:
-            raise BrokerError(f"{subject}: what answers there is no stream.")
+            raise BrokerError(f"{subject}: the answer does not come from a stream.")
         return PubAck(stored.stream, stored.seq, stored.duplicate)
 
     async def last(self, stream: str, subject: str) -> StoredMessage | None:

@@ -244,7 +244,7 @@ class DataPlane:
                 pull.reconnected()
         log.info("connected", server=link.info.server_name, version=self.server_version)
         if connection.server.tls and not wants_tls(self._nats):
-            log.warning("TLS is only as the server wants it", remedy=_ASK_FOR_TLS)
+            log.warning("TLS is used only because the server requires it", remedy=_ASK_FOR_TLS)
 
     def _on_refused(self, refusals: str) -> None:
         problem = f"no broker: {refusals}"

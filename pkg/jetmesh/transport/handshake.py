@@ -132,7 +132,7 @@ class _Handshake:
         for _ in range(pongs):
             info = await self._until_pong(info)
         if info is None:
-            raise BrokerError("it says nothing of itself inside TLS; nats-server 2.12 does")
+            raise BrokerError("it sends no INFO inside TLS; nats-server 2.12 and newer do")
         return Connection(self._server, info, self._lines.connected, self._lines)
 
     def abort(self) -> None:
@@ -175,7 +175,7 @@ class _Handshake:
             )
         except ssl.SSLError as error:
             if error.reason == "WRONG_VERSION_NUMBER":
-                raise BrokerError("it answers in the clear where TLS is to begin") from error
+                raise BrokerError("it answers without TLS where TLS should begin") from error
             raise
         clear.check_nothing_follows()  # also not between its first chunk and TLS
         assert transport is not None  # noqa: S101 - typed optional for servers only
@@ -263,7 +263,7 @@ class _Lines(asyncio.Protocol):
         """Refuse whoever says more than one INFO before TLS: a server waits for us there."""
         if self.rest:
             said = bytes(self.rest[:_QUOTED])
-            raise BrokerError(f"it, or somebody on the path, says more before TLS: {said!r}")
+            raise BrokerError(f"it, or somebody in between, sends more before TLS: {said!r}")
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)  # noqa: S101 - TCP and TLS both are

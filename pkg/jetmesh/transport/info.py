@@ -60,4 +60,4 @@ def _read(decoder: msgspec.json.Decoder[_Told], argument: bytes) -> _Told:
     try:
         return decoder.decode(argument)
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-        raise BrokerError(f"its INFO cannot be true: {error}") from error
+        raise BrokerError(f"its INFO is not valid: {error}") from error

@@ -223,7 +223,7 @@ def _durable_change(
     fields = tuple(_differences(declared, actual))
     fixed = [f.name for f in fields if f.name not in _UPDATABLE_DURABLE]
     if fixed:
-        reason = f"{', '.join(fixed)} cannot be changed; delete the durable or rename the handler"
+        reason = f"{', '.join(fixed)} cannot be changed; delete the durable, or rename the handler"
         return [Change("refuse", "durable", name, fields, reason)]
     if not fields:
         return []

@@ -163,7 +163,7 @@ class Publishes:
             return
         _, frame, waiter = sent
         answer = read(payload, headers, "no stream takes it")
-        error = answer.error or Reason(description="the answer is no PubAck")
+        error = answer.error or Reason(description="the answer is not a PubAck")
         if error.err_code == DECIDED:
             del self._pending[token]
             waiter.on_decided()

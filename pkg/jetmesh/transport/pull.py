@@ -250,7 +250,7 @@ class Pull:
         self._heard = False  # what came before does not refute it
         gone = status.status == _NO_RESPONDERS or "Deleted" in said
         if status.status == _NO_RESPONDERS:  # which of the two, the look at the durable tells
-            said = "nobody answers, it is gone or its servers choose a leader"
+            said = "no answer; it is gone, or its servers are electing a leader"
         self.problem = f"durable {self._durable!r} on {self._stream}: {said} ({status.status})"
         if gone and self._on_gone is not None:
             self._on_gone(self.problem)

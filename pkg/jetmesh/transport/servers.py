@@ -101,7 +101,7 @@ def parse_server(url: str) -> Server:
 def in_words(error: Exception) -> str:
     """Why a server could not be used."""
     if isinstance(error, ConnectionRefusedError):
-        return "nobody listens there"
+        return "nothing is listening there"
     if isinstance(error, TimeoutError):
         return str(error) or "no answer"
     return str(error).removeprefix("nats: ").strip("'") or type(error).__name__

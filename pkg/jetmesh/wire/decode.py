@@ -136,7 +136,7 @@ def control(line: bytes) -> tuple[bytes, bytes]:
     """
     verb, _, argument = line.partition(b" ")
     if verb not in _CONTROL:
-        raise ProtocolError(f"{verb[:20]!r} is no verb of the NATS protocol")
+        raise ProtocolError(f"{verb[:20]!r} is not a verb of the NATS protocol")
     return verb, argument.strip()
 
 
@@ -147,4 +147,4 @@ def _without_reply_headers(fields: list[bytes]) -> tuple[bytes, bytes, bytes, by
 
 
 def _no_length(digits: bytes, limit: int) -> ProtocolError:
-    return ProtocolError(f"{digits[:20]!r} is no length of at most {limit} bytes")
+    return ProtocolError(f"{digits[:20]!r} is not a length of at most {limit} bytes")

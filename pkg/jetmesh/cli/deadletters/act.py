@@ -60,7 +60,9 @@ def replay(context: Context, choice: Choice, options: Options, payload: Path | N
         BrokerError: the broker refused one or does not answer.
     """
     if not 0 <= options.rate < float("inf"):
-        raise UsageError(f"{options.rate} is no rate.", remedy="Give letters a second, such as 50.")
+        raise UsageError(
+            f"{options.rate} is not a rate.", remedy="Give letters a second, such as 50."
+        )
     if payload and len(choice.numbers) != 1:
         raise UsageError("A payload corrects one letter.", remedy="Name it: replay 17 --payload …")
     if options.again and not choice.numbers:
@@ -79,7 +81,9 @@ def drop(context: Context, choice: Choice, options: Options) -> int:
         BrokerError: the broker refused a note or does not answer.
     """
     if not options.why.strip():
-        raise UsageError("No reason is given.", remedy='Say it: --why "refunded by hand".')
+        raise UsageError(
+            "A reason is missing.", remedy='Add one, such as --why "refunded by hand".'
+        )
     return _Command(context, choice, options, "drop", _drop_one).run()
 
 
@@ -194,7 +198,7 @@ class _Command:
             sys.stderr.write("\n")
             raise UsageError(
                 "Nobody confirmed, so nothing was done.",
-                remedy=f"--yes: {self.action} {letters} unasked.",
+                remedy=f"--yes: {self.action} {letters} without a question.",
             )
         if answer.strip().lower() not in {"y", "yes"}:
             raise JetmeshError("Nothing was done.")

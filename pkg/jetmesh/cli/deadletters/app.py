@@ -32,15 +32,16 @@ Letter = Annotated[
 OfService = Annotated[str, typer.Option("--service", help="Only letters of this service.")]
 OfHandler = Annotated[str, typer.Option("--handler", help="Only letters of this handler.")]
 OfFault = Annotated[
-    str, typer.Option("--fingerprint", help="Only this fault; its first characters do.")
+    str, typer.Option("--fingerprint", help="Only this fault; the first characters are enough.")
 ]
-OfKey = Annotated[str, typer.Option("--key", help="Only what is about this key, such as p-1.")]
+OfKey = Annotated[str, typer.Option("--key", help="Only letters about this key, such as p-1.")]
 Every = Annotated[bool, typer.Option("--all", help="Also letters that were replayed or dropped.")]
 AllOpen = Annotated[bool, typer.Option("--all", help="Every letter that is open.")]
 By = Annotated[
-    str, typer.Option("--by", metavar="NAME", help="Who does it; else your user and host.")
+    str,
+    typer.Option("--by", metavar="NAME", help="Who is doing this. Default: your user and host."),
 ]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before more than one.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
 
 
 @deadletters.command(name="ls")
@@ -107,7 +108,7 @@ def replay(  # noqa: PLR0913, PLR0917 - each is an option of the command
         Path | None,
         typer.Option(help="A corrected payload for the one letter; checked against its contract."),
     ] = None,
-    rate: Annotated[float, typer.Option(help="At most so many a second; 0 is no limit.")] = 0.0,
+    rate: Annotated[float, typer.Option(help="At most this many a second; 0: no limit.")] = 0.0,
     why: Annotated[str, typer.Option(help="A reason, to be stored with it.")] = "",
     by: By = "",
     system: System = "",
@@ -154,7 +155,7 @@ def drop(  # noqa: PLR0913, PLR0917 - each is an option of the command
     every: AllOpen = False,
     yes: Yes = False,
 ) -> None:
-    """Note that nothing is to be done about letters; they stay stored, but count no longer.
+    """Note that letters need nothing done; they stay stored but are no longer open.
 
     Example: jetmesh deadletters drop 17 --why "a test order"
 
@@ -176,7 +177,7 @@ def export(  # noqa: PLR0913 - each is an option of the command
     fingerprint: OfFault = "",
     key: OfKey = "",
     output: Annotated[
-        Path | None, typer.Option(help="The file to write; else standard output.")
+        Path | None, typer.Option(help="The file to write. Default: standard output.")
     ] = None,
     system: System = "",
     nats_url: NatsUrl = "",

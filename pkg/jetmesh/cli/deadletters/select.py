@@ -67,7 +67,7 @@ def context_of(reference: str, nats_url: str) -> Context:
     except UsageError as error:
         if reference or os.environ.get("JETMESH_SYSTEM"):
             raise
-        typer.echo(f"{error.message} So no letter is compared with its contract.", err=True)
+        typer.echo(f"{error.message} So payloads are not checked against their contract.", err=True)
         nats = load_settings(()).settings.nats
         return Context(msgspec.structs.replace(nats, url=nats_url) if nats_url else nats, None)
     whole = project.load()
@@ -88,11 +88,11 @@ def choice_of(letters: Sequence[str] | None, group: Selector, *, every: bool) ->
     numbers = list(dict.fromkeys(number_of(text) for text in letters or ()))
     if numbers and (group or every):
         raise UsageError(
-            "Letters are named, and a group of them too.", remedy="Do one after the other."
+            "Both single letters and a group of them are given.", remedy="Do one after the other."
         )
     if not (numbers or group or every):
         raise UsageError(
-            "It is not said which letters.",
+            "No letters are given.",
             remedy="Name them, or a group (--fingerprint, --service, --handler, --key), or --all.",
         )
     return Choice(numbers, group)

@@ -187,7 +187,7 @@ class Desk:
             ack = await self._note(letter, "replay", replay, put.sequence)
         except BrokerError as error:
             raise JetmeshError(
-                f"{letter.id} was replayed as {place}, but that could not be noted: {error}",
+                f"{letter.id} was replayed as {place}, but the note could not be stored: {error}",
                 remedy="It still counts as open: drop it once the broker takes notes again.",
             ) from error
         if not put.duplicate:

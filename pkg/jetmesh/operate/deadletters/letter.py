@@ -144,7 +144,7 @@ class Letter:
             return origin_of(self.message.headers)
         except ValueError as error:
             raise LetterError(
-                f"{self.id} does not say for which message it stands: {error}.",
+                f"{self.id} does not say which message it stands for: {error}.",
                 remedy=f"Nobody can replay it; jetmesh deadletters drop {self.sequence} --why …",
             ) from error
 
@@ -234,7 +234,7 @@ def number_of(text: str) -> int:
     number = _number(text.upper().removeprefix(f"{DEADLETTERS}:"))
     if not number:
         raise UsageError(
-            f"{text!r} names no letter.", remedy="Write DEADLETTERS:17 or 17, as ls shows it."
+            f"{text!r} is not a letter.", remedy="Write DEADLETTERS:17 or 17, as ls shows it."
         )
     return number
 

@@ -88,7 +88,7 @@ def history(entries: Sequence[HistoryEntry], letter: Letter, wait: str) -> Itera
     if wait:
         yield Text(f"    {wait}", "yellow")
     elif last and last[-1].action == "replay":
-        yield Text("    it has its verdict, and there is no newer letter", "green")
+        yield Text("    it was handled, and there is no newer letter", "green")
     elif not last:
         yield Text("    nothing was done about it yet", "yellow")
 

@@ -62,12 +62,12 @@ async def find(control: ControlPlane, sequence: int) -> Letter:
         return letter
     if known := _state_of(message):
         raise LetterError(
-            f"{DEADLETTERS}:{sequence} is no letter: it notes that {DEADLETTERS}:{known[0]} "
+            f"{DEADLETTERS}:{sequence} is not a letter: it notes that {DEADLETTERS}:{known[0]} "
             f"was {known[1]}.",
             remedy=f"jetmesh deadletters show {known[0]} tells its story.",
         )
     raise LetterError(
-        f"{DEADLETTERS}:{sequence} is no letter: its subject is {message.subject!r}.",
+        f"{DEADLETTERS}:{sequence} is not a letter: its subject is {message.subject!r}.",
         remedy="jetmesh deadletters ls shows what there is.",
     )
 

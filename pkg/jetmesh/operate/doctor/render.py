@@ -72,7 +72,9 @@ def coverage(facts: Facts) -> str:
     }
     parts = [counted(counts[key], noun) for key, noun in nouns.items()]
     parts[-1] += " on lanes"
-    twice = f"twice, {span(facts.elapsed)} apart" if facts.before else "once, so not for growth"
+    twice = (
+        f"twice, {span(facts.elapsed)} apart" if facts.before else "once, so growth was not judged"
+    )
     return f"{', '.join(parts[:-1])} and {parts[-1]}; {twice}"
 
 

@@ -67,7 +67,7 @@ def _with_table(readme: str, table: str) -> str:
     _, end, after = rest.partition(_END)
     if not begin or not end:
         raise UsageError(
-            "The chart's README.md has no place for the table of values.",
+            "The chart's README.md lacks the markers for the table of values.",
             remedy=f"Write these two lines into it: {_BEGIN.strip()} and {_END.strip()}",
         )
     return f"{before}{_BEGIN}\n{table}\n{_END}{after}"

@@ -43,7 +43,7 @@ def addresses(system: System, services: Iterable[Service]) -> dict[str, list[Add
         for name, text in sandbox.environment.items():
             if name not in known:
                 raise UsageError(
-                    f"The sandbox {sandbox.name} sets {name}, which is no setting of a service.",
+                    f"The sandbox {sandbox.name} sets {name}, which no service has as a setting.",
                     remedy="Name a setting as JETMESH__SERVICES__<SERVICE>__SETTINGS__<NAME>.",
                 )
             service, setting = known[name]

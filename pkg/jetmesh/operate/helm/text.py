@@ -36,7 +36,7 @@ def table(tree: Group) -> str:
         defaults.add(_short(value.default))
     lines = ["| value | default | meaning |", "|---|---|---|"]
     for name, (defaults, text) in rows.items():
-        default = f"`{defaults.pop()}`" if len(defaults) == 1 else "each its own"
+        default = f"`{defaults.pop()}`" if len(defaults) == 1 else "varies"
         lines.append(f"| `{name}` | {default} | {text.replace('|', chr(92) + '|')} |")
     return "\n".join(lines) + "\n"
 

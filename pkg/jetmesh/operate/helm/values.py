@@ -48,19 +48,19 @@ class Resources(Struct, frozen=True, kw_only=True):
 
 
 class Autoscaling(Struct, frozen=True, kw_only=True):
-    """How many pods there are when nobody says it."""
+    """How the number of pods follows the load."""
 
     enabled: bool = False
-    """The autoscaler owns the number of pods; `replicas` is not looked at."""
+    """The autoscaler sets the number of pods; `replicas` is ignored."""
     min_replicas: Positive = 1
     max_replicas: Positive = 8
-    """However much waits."""
+    """The most pods, however many messages wait."""
     lag: Positive = 100
     """KEDA: messages waiting on one durable for which there is to be one more pod."""
     cpu: Annotated[int, Meta(ge=1, le=100)] = 80
     """Without KEDA: per cent of the requested CPU above which there is to be one more pod."""
     cooldown: Duration = Duration(60)
-    """How long fewer must have been enough before pods end; an hour at most."""
+    """How long fewer pods must have been enough before pods are removed; an hour at most."""
 
 
 class Ingress(Struct, frozen=True, kw_only=True):
@@ -82,7 +82,7 @@ class ServiceValues(Struct, frozen=True, kw_only=True):
     """One service."""
 
     replicas: Annotated[int, Meta(ge=0)] = 2
-    """Pods; two, so that one may go."""
+    """Pods; two, so that one may be down."""
     resources: Resources = Resources()
     autoscaling: Autoscaling = Autoscaling()
     env: dict[Variable, str] = field(default_factory=dict)
@@ -90,12 +90,12 @@ class ServiceValues(Struct, frozen=True, kw_only=True):
     existing_secret: str = ""
     """A Secret whose keys are variables of its pods, such as those of `secrets`."""
     egress_to: tuple[Cidr, ...] = ("0.0.0.0/0", "::/0")
-    """Where the servers outside may be that it talks to; their ports come from its settings."""
+    """The networks of the servers outside that it talks to; the ports come from its settings."""
     ingress: Ingress = Ingress()
 
 
 class NatsCredentials(Struct, frozen=True, kw_only=True):
-    """Who we are at a NATS that is there already."""
+    """How to log in to a NATS of your own."""
 
     kind: Literal["none", "password", "token", "creds", "nkey"] = "none"
     """What the Secret holds."""
@@ -120,18 +120,18 @@ class NatsPasswords(Struct, frozen=True, kw_only=True):
     """Empty ones are made once and kept; a letter must be first, the server reads 1k as 1000."""
 
     services: Annotated[str, Meta(pattern="^([A-Za-z][A-Za-z0-9]*)?$")] = ""
-    """Of the user that services and people with the nats CLI are."""
+    """Password of the user for services and for people with the nats CLI."""
     admin: Annotated[str, Meta(pattern="^([A-Za-z][A-Za-z0-9]*)?$")] = ""
-    """Of the user that makes streams and durables."""
+    """Password of the user that creates streams and durables."""
     routes: Annotated[str, Meta(pattern="^([A-Za-z][A-Za-z0-9]*)?$")] = ""
-    """By which its nodes know one another."""
+    """Password that the nodes use among themselves."""
 
 
 class NatsPermissions(Struct, frozen=True, kw_only=True):
     """Of the one user that all services of a bundled NATS share."""
 
     deny: tuple[str, ...] = ()
-    """What they may not publish: streams and durables are the admin's to change."""
+    """Subjects that they may not publish on: only the admin changes streams and durables."""
 
 
 class NatsStorage(Struct, frozen=True, kw_only=True):
@@ -147,20 +147,20 @@ class NatsValues(Struct, frozen=True, kw_only=True):
     """The broker: bundled, or one that is there already."""
 
     url: str = ""
-    """Of a NATS that is there already, several separated by commas; empty: one is bundled."""
+    """The servers of a NATS of your own, separated by commas; empty: the bundled one."""
     nodes: Annotated[int, Meta(ge=1, le=5)] = 3
     """How many nodes it has, bundled or not: no stream can have more replicas."""
     monitoring: str = ""
     """host:port where KEDA reads the lag of a NATS that is there already."""
     account: str = "MESH"
-    """The account of our streams, as KEDA asks for it."""
+    """The account that holds the streams; KEDA needs it."""
     credentials: NatsCredentials = NatsCredentials()
     tls: NatsTls = NatsTls()
     ignore_discovered_servers: bool = False
-    """Connect to the servers of `url` only, not to those that they tell of: where a load balancer
+    """Connect only to the servers in `url`, not to others that they announce: where a load balancer
     stands before them."""
     image: Image = "nats:2.15.1-alpine"
-    """Of the bundled NATS, 2.12 or newer."""
+    """The image of the bundled NATS, 2.12 or newer."""
     existing_secret: str = ""
     """A Secret with `services`, `admin` and `routes`, the passwords of the bundled NATS."""
     passwords: NatsPasswords = NatsPasswords()
@@ -174,14 +174,14 @@ class NatsValues(Struct, frozen=True, kw_only=True):
         requests=Amounts(cpu="250m", memory="256Mi"), limits=Limits(memory="1Gi")
     )
     spread: Literal["preferred", "required"] = "preferred"
-    """Whether two of its nodes may share a machine when there are too few."""
+    """`preferred`: its nodes may share a machine if there are too few; `required`: never."""
 
 
 class Sandbox(Struct, frozen=True, kw_only=True):
     """Stand-ins for other people's servers: nobody is charged, no mail leaves."""
 
     enabled: bool = True
-    """Production says false, and where the real servers are."""
+    """In production set it to false, and name the real servers."""
 
 
 class Scaling(Struct, frozen=True, kw_only=True):
@@ -195,7 +195,7 @@ class Provision(Struct, frozen=True, kw_only=True):
     """The Job that makes streams and durables as declared, before services use them."""
 
     allow_data_loss: bool = False
-    """Also what deletes stored events; for one upgrade, never for good."""
+    """Allow changes that delete stored events; for one upgrade, never permanently."""
 
 
 class NetworkPolicy(Struct, frozen=True, kw_only=True):
@@ -217,7 +217,7 @@ class Monitoring(Struct, frozen=True, kw_only=True):
     labels: dict[str, str] = field(default_factory=dict)
     """For the objects above: the operator may look only at some."""
     lag: Positive = 1000
-    """Messages that may wait for one handler, ten minutes long."""
+    """How many messages may wait for one handler for ten minutes before the alert fires."""
 
 
 class ChartValues(Struct, frozen=True, kw_only=True):
@@ -226,13 +226,13 @@ class ChartValues(Struct, frozen=True, kw_only=True):
     image: Image = "app:1.0.0"
     """One image for every service; a tag or a digest is required."""
     image_pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
-    """Of every image."""
+    """The pull policy of every image."""
     image_pull_secrets: tuple[str, ...] = ()
     """Names of the Secrets with which images are pulled."""
     grace: Duration = Duration(20)
     """How long a stopping pod may finish what is in flight; it is killed ten seconds later."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
-    """What pods write to their log at least."""
+    """The lowest level that pods log: debug, info, warning or error."""
     nats: NatsValues = NatsValues()
     sandbox: Sandbox = Sandbox()
     scaling: Scaling = Scaling()

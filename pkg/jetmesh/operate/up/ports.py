@@ -28,7 +28,8 @@ class Ports:
                 self._given.add(port)
                 return port
         raise UsageError(
-            f"No port from {preferred} on is free.", remedy="End some of the programs that listen."
+            f"No port from {preferred} on is free.",
+            remedy="Stop some of the programs that use these ports.",
         )
 
 

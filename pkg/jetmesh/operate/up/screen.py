@@ -101,7 +101,7 @@ class Screen:
             out.print(Text("  # the story of the first one", style="dim"))
             out.print(Text(f"  {own_command()} trace {shlex.quote(examples[0].key)}"))
         out.print()
-        out.print(Text("Ctrl-C ends everything; what is stored stays for the next time.", "dim"))
+        out.print(Text("Ctrl-C stops everything; stored data is kept for the next start.", "dim"))
         out.print()
 
 

@@ -55,7 +55,7 @@ def up(project: Project, options: Options, screen: Screen) -> int:
     with upfile.locked(project.state):
         left = upfile.end_orphans(project.state)
         if left:
-            screen.say(f"ended what a killed mesh had left running: {', '.join(left)}")
+            screen.say(f"stopped what a killed mesh had left running: {', '.join(left)}")
         try:
             return asyncio.run(Supervisor(project, options, screen).run())
         finally:
@@ -204,7 +204,7 @@ class Supervisor:
 
     def _on_signal(self) -> None:
         if not self._ended.is_set():
-            self._screen.say("stopping; once more ends at once")
+            self._screen.say("stopping; press Ctrl-C again to stop at once")
             self._ended.set()
             return
         for child in (*self._services, *self._sandboxes):

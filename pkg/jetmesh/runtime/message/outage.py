@@ -48,7 +48,7 @@ class Outage:
             return ""
         standing = monotonic() - self._since
         return (
-            f"{self._name} waits for {standing:.0f} s: {self.reason.rstrip('.')}; "
+            f"{self._name} has been waiting for {standing:.0f} s: {self.reason.rstrip('.')}; "
             "it tries with one delivery at a time"
         )
 

@@ -114,8 +114,8 @@ class Outputs:
                 raise UndeclaredOutput(f"{self._handler} returned {_described(value)}")
             if output.slot(value) in seen:
                 raise ConflictingOutputs(
-                    f"{self._handler} returned {type(value).__name__} beside another event that "
-                    "the server takes for the same: give each its own key, or return one"
+                    f"{self._handler} returned {type(value).__name__} with another event that "
+                    "the server would take for the same one: give each its own key, or return one"
                 )
             seen.add(output.slot(value))
         return sorted(values, key=lambda value: self.by_type[type(value)].decision is None)

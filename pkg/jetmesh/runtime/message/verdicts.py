@@ -124,7 +124,7 @@ class Verdicts:
             Expired: the message is older than `max_age`.
         """
         if delivered.misread is not None:
-            raise Reject(f"on a lane without its origin: {delivered.misread}")
+            raise Reject(f"typed onto the lane by hand, without an origin: {delivered.misread}")
         if self._is_too_old(delivered, 0.0):
             raise Expired(f"it was stored more than {self._policy.max_age} ago")
 

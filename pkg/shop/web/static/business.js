@@ -53,7 +53,7 @@ function showRevenue({ revenue, uncounted_charges: uncounted }) {
     },
   );
   byId("uncounted").hidden = uncounted === 0;
-  write(byId("uncounted"), `${count(uncounted)} charged no sum of money and are not in the revenue.`);
+  write(byId("uncounted"), `${count(uncounted)} were charged an amount that is not valid, and are not counted in the revenue.`);
 }
 
 function showOutcomes({ purchases }) {
@@ -66,7 +66,7 @@ function showOutcomes({ purchases }) {
   const facts = [
     `${count(purchases.waiting_for_validation)} being checked`,
     `${count(purchases.waiting_for_payment)} being paid`,
-    `${count(purchases.told)} customers told`,
+    `${count(purchases.told)} customers notified`,
     `${count(purchases.repeated)} sent again with the same id, counted once`,
   ];
   write(byId("facts"), facts.join(" · "));

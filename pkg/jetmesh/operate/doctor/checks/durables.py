@@ -21,7 +21,7 @@ NOBODY_PULLS = problem(
     "nobody-pulls",
     "Nobody pulls {about}, where {waiting}.",
     "messages are open, no pull request is, and none was delivered between the looks",
-    "Start {service}, or see what keeps it: its log, its /readyz.",
+    "Start {service}, or see in its log and /readyz what stops it.",
 )
 STANDS_STILL = problem(
     "stands-still",
@@ -39,7 +39,7 @@ SLOW = warning(
 )
 LAG_GROWS = warning(
     "lag-grows",
-    "{service} does not keep up: {waiting} on {about}, and it becomes more.",
+    "{service} does not keep up: {waiting} on {about}, and the number grows.",
     "between the looks the lag grew by 10 or more, and it is more than what is handled in 10 s",
     "Run more instances of {service}, or raise concurrency of {handler} in the settings.",
 )
@@ -47,7 +47,7 @@ PLACES_TAKEN = warning(
     "places-taken",
     "{about} gets nothing new: {open} without a verdict is all that max_ack_pending allows.",
     "num_ack_pending has reached max_ack_pending, and the ack floor did not move between the looks",
-    "See what {service} does with them: its log, its /readyz. Raise max_ack_pending only if it "
+    "Check in the log of {service} what it does with them. Raise max_ack_pending only if it "
     "works and is just slow.",
 )
 REDELIVERED = warning(
@@ -65,7 +65,7 @@ PAUSED = warning(
 ORPHAN = warning(
     "orphan",
     "No service declares the durable {about}.",
-    "it is on a declared stream; a service or handler was renamed or removed, or somebody else "
+    "it is on a declared stream; a service or handler was renamed or removed, or another program "
     "reads there",
     "If nobody needs it: `nats consumer rm {stream} {name}`. If it was renamed, see first that "
     "nothing waits on it.",

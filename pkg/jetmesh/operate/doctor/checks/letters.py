@@ -15,16 +15,16 @@ _GROUPS: Final = 10
 
 GROWING = problem(
     "dead-letters-grow",
-    "{about} gives up messages just now: {letters} for one reason.",
+    "{about} is giving up messages right now: {letters} for one reason.",
     "dead letters of a group came between the two looks",
-    "Mend {where}, or what it depends on; then "
+    "Fix {where}, or what it depends on; then "
     "`jetmesh deadletters replay --fingerprint {fingerprint}`.",
 )
 OPEN = warning(
     "dead-letters",
     "{about} gave up {letters} for one reason.",
     "dead letters are open, neither replayed nor dropped; one finding for each fingerprint",
-    "`jetmesh deadletters show` tells one story; mend the cause, then "
+    "`jetmesh deadletters show` shows one of them; fix the cause, then "
     "`jetmesh deadletters replay --fingerprint {fingerprint}`, or drop them with --why.",
 )
 MORE = warning(
@@ -37,7 +37,7 @@ ON_LANE = note(
     "on-lane",
     "{waiting} on the lane of {about}.",
     "the stream LANES holds slow retries and replayed dead letters until they have their verdict",
-    "Nothing, as long as they become fewer: the log of {service} says why they are tried again.",
+    "Nothing, as long as there are fewer each time: the log of {service} says why it retries.",
 )
 LOST_LANE = warning(
     "lost-lane",
@@ -48,9 +48,9 @@ LOST_LANE = warning(
 )
 QUARANTINED = warning(
     "suspects",
-    "{about} handles {messages} alone, because processes may have died of it.",
+    "{about} runs {messages} in quarantine: processes died while handling this.",
     "there are suspect marks in LANES; ADR 8 says what a suspect is",
-    "See why processes of {service} end; a message that is found guilty becomes a dead letter.",
+    "Find out why processes of {service} die; a message that kills them becomes a dead letter.",
 )
 REFUSALS = note(
     "refusals",

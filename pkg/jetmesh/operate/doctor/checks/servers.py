@@ -26,7 +26,7 @@ ABSENT = problem(
 )
 REFUSES = problem(
     "broker-refuses",
-    "The broker at {about} refuses us.",
+    "The broker at {about} refuses the connection.",
     "it answers and closes the connection, or forbids `$JS.API.INFO`",
     "Correct the user, the credentials or the TLS files under nats in the settings, or grant the "
     "permission.",
@@ -53,20 +53,20 @@ NO_QUORUM = problem(
 )
 DENIED = warning(
     "not-permitted",
-    "We may not look at everything.",
+    "Permissions are missing to see everything.",
     "a permission is missing",
     "Run the doctor as a user with the permissions that docs/doctor.md lists: what it may not see "
     "it does not judge.",
 )
 UNSEEN = warning(
     "unseen",
-    "Not everything answers that was asked.",
+    "Some of what was asked did not answer.",
     "no answer, or none that is understood",
     "Look at what does not answer, then ask again.",
 )
 UNHEALTHY = problem(
     "server-unhealthy",
-    "The server {about} says that it is not well.",
+    "The server {about} reports that it is unhealthy.",
     "/healthz of a --monitoring url is not ok",
     "Read its log. After a full disk JetStream stays off until the server is restarted.",
 )
@@ -123,8 +123,8 @@ PAYLOAD = note(
 )
 TLS_UNASKED = warning(
     "tls-unasked",
-    "The broker at {about} wants TLS, the settings do not ask for it.",
-    "the connection is encrypted only because the server's first word, in the clear, says so",
+    "The broker at {about} requires TLS, but the settings do not ask for it.",
+    "the connection is encrypted only because the server's first, unencrypted message says so",
     "Write tls:// in nats.url, or name nats.tls_ca_file: else somebody on the path can say that "
     "there is no TLS, and read the password.",
 )
@@ -132,7 +132,7 @@ CLOCK = warning(
     "clock",
     "The clock of the server {about} is {span} {way} the clock of this machine.",
     "2 s apart, after the time that the answer took",
-    "Let both follow the same time server (NTP): retries are due at a time that the service's "
+    "Sync both with the same time server (NTP): a retry is due at a time that the service's "
     "machine computes and the server's clock decides.",
 )
 

@@ -13,20 +13,20 @@ from jetmesh.operate.humanize import counted, listed
 ABSENT = problem(
     "service-absent",
     "No instance of {about} answers.",
-    "nobody answers `$SRV.STATS` in its name, and none of its durables is reported already",
+    "no process answers `$SRV.STATS` for it, and none of its durables is reported already",
     "Start it; an instance that still waits for something answers only its /readyz.",
 )
 NOT_READY = problem(
     "not-ready",
     "An instance of {about} is not ready.",
     "its answer to `$SRV.STATS` has a `problem`, the same that its /readyz tells",
-    "Do what its own words ask for; its log has more.",
+    "Do what it asks for; its log has more.",
 )
 VERSIONS = warning(
     "versions",
     "Instances of {about} run different versions.",
     "two versions answer `$SRV.STATS`",
-    "Wait for the rollout to end; else find the instance that was forgotten.",
+    "Wait for the rollout to end; otherwise find the instance that was not replaced.",
 )
 OTHER_VERSION = note(
     "other-version",
@@ -37,7 +37,7 @@ OTHER_VERSION = note(
 )
 STRANGER = note(
     "stranger",
-    "The service {about} runs here and is not in this system.",
+    "The service {about} is running but is not part of this system.",
     "a jetmesh service answers that the project does not declare",
     "Add it to the system, or end it; its durables are reported as orphans.",
 )

@@ -30,7 +30,7 @@ STREAM_MISSING = problem(
     "stream-missing",
     "The stream {about} does not exist.",
     "`$JS.API.STREAM.INFO` answers 404",
-    "Find out who deleted it: what it held is gone. `jetmesh apply` makes it again, empty.",
+    "Find out who deleted it: what it held is lost. `jetmesh apply` makes it again, empty.",
 )
 DURABLE_MISSING = problem(
     "durable-missing",
@@ -48,13 +48,13 @@ DRIFT = problem(
 )
 DRIFT_REFUSED = problem(
     "drift-refused",
-    "The {kind} {about} is not as declared, and cannot just be changed.",
+    "The {kind} {about} is not as declared, and cannot be changed without a decision.",
     "`jetmesh plan` shows a change that it refuses",
     "Change the declaration back; or decide what is to be lost: `jetmesh plan` says what.",
 )
 ONE_REPLICA = note(
     "one-replica",
-    "Every event is kept once, on one server.",
+    "Every event is stored only once, on one server.",
     "streams have one replica on a server that stands alone",
     "Fine for development. In production run a cluster of three and set replicas = 3 in "
     "[streams.NAME] of the settings.",
@@ -86,7 +86,7 @@ DURABLE_SILENT = problem(
 )
 FOLLOWER_OFFLINE = warning(
     "follower-offline",
-    "The server {about} is away: its replicas do not follow.",
+    "The server {about} is down: its replicas do not follow.",
     "it is offline, or was not heard of for 10 s",
     "Bring it back: until then the next failure stops the flow.",
 )
