@@ -18,9 +18,10 @@ from hypothesis import settings as tried
 from msgspec import Struct
 
 from jetmesh import Policy, Sandbox, Service, System, derive
+from jetmesh.declare import StreamTuning
 from jetmesh.operate.helm.files import part, write
 from jetmesh.operate.project import Whole
-from jetmesh.settings import Loaded, PolicyOverride, StreamOverride, load_settings
+from jetmesh.settings import Loaded, load_settings
 from shop_contracts import PaymentDeclined
 from tests.deploy.conftest import CHART, Helm, Rendered
 from tests.odd_settings import NASTY, Key, Tree, settings_of, told_apart, trees
@@ -135,7 +136,7 @@ def test_a_handler_keeps_its_name_too(helm: Helm, tmp_path: Path, name: str) -> 
 def test_the_names_of_charts_lead_back_to_one_declared_name_each(whole: Whole) -> None:
     values = yaml.safe_load(part(whole.system, whole.topology, "values"))
     names = yaml.safe_load(part(whole.system, whole.topology, "facts"))["names"]
-    declared = {*PolicyOverride.__struct_fields__, *StreamOverride.__struct_fields__}
+    declared = {*Policy.__struct_fields__, *StreamTuning.__struct_fields__}
     assert sorted(names.values()) == sorted(declared)
     tuned = [*values["streams"].values()]
     tuned += [h for s in values["services"].values() for h in s.get("handlers", {}).values()]

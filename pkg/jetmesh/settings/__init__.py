@@ -18,10 +18,8 @@ from jetmesh.settings.tree import (
     HttpSettings,
     LogSettings,
     NatsSettings,
-    PolicyOverride,
     ServiceSettings,
     Settings,
-    StreamOverride,
     without_userinfo,
 )
 
@@ -31,10 +29,8 @@ __all__ = [
     "Loaded",
     "LogSettings",
     "NatsSettings",
-    "PolicyOverride",
     "ServiceSettings",
     "Settings",
-    "StreamOverride",
     "address_of",
     "asks_for_tls",
     "load_settings",

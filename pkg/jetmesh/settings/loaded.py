@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from msgspec import Struct, ValidationError
-from msgspec.structs import asdict, fields, replace
+from msgspec.structs import fields, replace
 
 from jetmesh.declare.policy import Policy, problems_of
 from jetmesh.declare.service import Service
@@ -51,10 +51,7 @@ class Loaded:
 
     def stream_tunings(self) -> dict[str, StreamTuning]:
         """The tuning of every stream that was changed."""
-        return {
-            name: replace(StreamTuning(), **_given(override))
-            for name, override in self.settings.streams.items()
-        }
+        return {name: decode(given, StreamTuning) for name, given in self.settings.streams.items()}
 
     def of(self, service: Service) -> Struct | None:
         """The service's own settings, None when it declares none.
@@ -93,10 +90,9 @@ class Loaded:
 
     def _policy(self, service: str, handler: str, declared: Policy) -> Policy:
         section = self.settings.services.get(service)
-        override = section.handlers.get(handler) if section else None
-        if override is None:
-            return declared
-        policy = replace(declared, **_given(override))
+        given = section.handlers.get(handler, {}) if section else {}
+        changed = decode(given, Policy)
+        policy = replace(declared, **{name: getattr(changed, name) for name in given})
         for problem in problems_of(policy):
             raise SettingsError(
                 f"services.{service}.handlers.{handler}: {problem}.", remedy="Change one of them."
@@ -122,10 +118,6 @@ class Loaded:
         for name in path:
             value = getattr(value, name)
         return value
-
-
-def _given(override: Struct) -> dict[str, Any]:
-    return {name: value for name, value in asdict(override).items() if value is not None}
 
 
 def _inside(struct: type[Struct] | None, given: dict[str, Any], path: list[str]) -> Any:

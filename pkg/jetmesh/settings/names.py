@@ -6,11 +6,13 @@ import difflib
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from jetmesh.declare.policy import Policy
 from jetmesh.declare.service import Service
 from jetmesh.declare.setting import struct_names
+from jetmesh.declare.topology import StreamTuning
 from jetmesh.errors import SettingsError
 from jetmesh.protocol.streams import OWN_STREAMS
-from jetmesh.settings.tree import PolicyOverride, Settings, StreamOverride
+from jetmesh.settings.tree import Settings
 
 
 def names_for(services: Sequence[Service]) -> dict[str, Any]:
@@ -19,12 +21,12 @@ def names_for(services: Sequence[Service]) -> dict[str, Any]:
     tree["services"] = {
         service.name: {
             "settings": struct_names(service.settings),
-            "handlers": {h.name: struct_names(PolicyOverride) for h in service.handlers},
+            "handlers": {h.name: struct_names(Policy) for h in service.handlers},
         }
         for service in services
     }
     streams = {spec.stream for service in services for spec in service.events} | {*OWN_STREAMS}
-    tree["streams"] = {name: struct_names(StreamOverride) for name in streams}
+    tree["streams"] = {name: struct_names(StreamTuning) for name in streams}
     return tree
 
 

@@ -68,35 +68,11 @@ class LogSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """`console`, `json`, or `auto`: console in a terminal and JSON elsewhere."""
 
 
-class PolicyOverride(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Fields of a handler's `Policy` that settings change; None keeps what the code declares."""
-
-    attempts: int | None = None
-    backoff: Duration | None = None
-    backoff_cap: Duration | None = None
-    timeout: Duration | None = None
-    max_age: Duration | None = None
-    rejects: tuple[str, ...] | None = None
-    ack_wait: Duration | None = None
-    max_ack_pending: int | None = None
-    concurrency: int | None = None
-    batch: int | None = None
-
-
-class StreamOverride(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Fields of a stream's `StreamTuning` that settings change; None keeps the default."""
-
-    max_age: Duration | None = None
-    max_bytes: int | None = None
-    replicas: int | None = None
-    duplicate_window: Duration | None = None
-
-
 class ServiceSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One service's own settings, and the tuning of its handlers by name."""
+    """One service's own settings, and fields of its handlers' `Policy` by name."""
 
     settings: dict[str, Any] = field(default_factory=dict)
-    handlers: dict[str, PolicyOverride] = field(default_factory=dict)
+    handlers: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -113,8 +89,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     services: dict[str, ServiceSettings] = field(default_factory=dict)
     """By service: its own settings in `[services.NAME.settings]`, its handlers' policies in
     `[services.NAME.handlers.HANDLER]`."""
-    streams: dict[str, StreamOverride] = field(default_factory=dict)
-    """By stream, in `[streams.NAME]`."""
+    streams: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Fields of `StreamTuning` by stream, in `[streams.NAME]`."""
 
 
 def without_userinfo(text: str) -> str:

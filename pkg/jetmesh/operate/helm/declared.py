@@ -13,7 +13,7 @@ from jetmesh.declare.setting import Leaf, struct_names
 from jetmesh.declare.system import System
 from jetmesh.declare.topology import StreamSpec, StreamTuning, Topology
 from jetmesh.operate.helm.outside import Address, addresses
-from jetmesh.operate.helm.tree import Group, Node, Value, attribute_texts, group_of
+from jetmesh.operate.helm.tree import Group, Node, Value, group_of
 from jetmesh.operate.helm.values import (
     Amounts,
     ChartValues,
@@ -23,7 +23,6 @@ from jetmesh.operate.helm.values import (
     ServiceValues,
 )
 from jetmesh.protocol.streams import LANES
-from jetmesh.settings import PolicyOverride, StreamOverride
 
 # Beside its code, a read model holds what it folded: it grows with history.
 _WITH_READ_MODEL: Final = Resources(requests=Amounts(memory="128Mi"), limits=Limits(memory="512Mi"))
@@ -121,9 +120,8 @@ def _required(node: Node) -> Value:
 
 def _handler(handler: Handler) -> Group:
     group = group_of(
-        PolicyOverride,
+        Policy,
         defaults=msgspec.structs.asdict(handler.policy),
-        texts=attribute_texts(Policy),
         text=f"Handles {handler.input.subject}.",
     )
     for _, value in group.leaves():
@@ -133,11 +131,12 @@ def _handler(handler: Handler) -> Group:
 
 
 def _stream(stream: StreamSpec) -> Group:
-    texts = attribute_texts(StreamTuning)
-    texts["replicas"] = "0: as many as NATS has nodes, three at most."
-    defaults = msgspec.structs.asdict(StreamTuning(replicas=0))
-    text = f"{stream.description}."
-    group = group_of(StreamOverride, defaults=defaults, texts=texts, text=text)
+    group = group_of(
+        StreamTuning,
+        defaults={"replicas": 0},
+        texts={"replicas": "0: as many as NATS has nodes, three at most."},
+        text=f"{stream.description}.",
+    )
     limits = {"maxBytes": {"minimum": -1}, "replicas": {"minimum": 0, "maximum": 5}}
     for (name,), value in group.leaves():
         value.schema.update(limits.get(name, {}))

@@ -5,17 +5,16 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any, Final
 
-from jetmesh.declare import Service
+from jetmesh.declare import Policy, Service
 from jetmesh.declare.derive import derive
 from jetmesh.declare.setting import struct_names
 from jetmesh.declare.system import System
-from jetmesh.declare.topology import Topology
+from jetmesh.declare.topology import StreamTuning, Topology
 from jetmesh.operate.helm.declared import secrets_of
 from jetmesh.operate.helm.outside import Address, addresses
 from jetmesh.operate.helm.tree import camel
-from jetmesh.settings import PolicyOverride, StreamOverride
 
-_TUNING: Final = (*PolicyOverride.__struct_fields__, *StreamOverride.__struct_fields__)
+_TUNING: Final = (*Policy.__struct_fields__, *StreamTuning.__struct_fields__)
 
 
 def facts(system: System, topology: Topology) -> dict[str, Any]:
