@@ -50,7 +50,7 @@ class DurableWatch:
 
     @property
     def problem(self) -> str:
-        return self._found or ("" if self._spec.lane else self._consumer.unstorable)
+        return self._found or ("" if self._spec.lane else self._consumer.verdicts.unstorable)
 
     async def check(self) -> None:
         """Ask the server once, and mend what may be mended."""

@@ -18,7 +18,7 @@ from jetmesh import wire
 from jetmesh.errors import BrokerError
 from jetmesh.settings import NatsSettings
 from jetmesh.transport.auth import credentials, tls_context
-from jetmesh.transport.info import Greeting, Info, read_greeting, read_info
+from jetmesh.transport.info import Greeting, Info, read_info
 from jetmesh.transport.servers import Server, in_words
 
 _HANDSHAKE_SECONDS: Final = 7.0
@@ -121,9 +121,9 @@ class _Handshake:
     async def run(self, patience: float) -> Connection:
         await self._dial()
         said = await self._first_word(patience)
-        greeting, info = read_greeting(said), None
+        greeting, info = read_info(said, Greeting), None
         if self._nats.tls_first or not self._needs_tls(greeting):
-            info = read_info(said)
+            info = read_info(said, Info)
         else:
             await self._encrypt()
         # one more PONG where the INFO that counts comes between the two
@@ -190,7 +190,7 @@ class _Handshake:
             if verb == b"PONG":
                 return info
             if verb == b"INFO":
-                info = read_info(argument)
+                info = read_info(argument, Info)
             elif verb == b"PING":
                 self._write(wire.PONG)
             elif verb == b"-ERR":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final, TypeVar
+from typing import Annotated, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct
@@ -33,31 +33,16 @@ class Info(Greeting, frozen=True, kw_only=True):
     """It goes away soon (lame duck mode)."""
 
 
-_Told = TypeVar("_Told", Greeting, Info)
-_greeting: Final = msgspec.json.Decoder(Greeting)
-_info: Final = msgspec.json.Decoder(Info)
+_Kind = TypeVar("_Kind", Greeting, Info)
 
 
-def read_greeting(argument: bytes) -> Greeting:
-    """Read an INFO that came in the clear, where TLS follows.
-
-    Raises:
-        BrokerError: no server says that.
-    """
-    return _read(_greeting, argument)
-
-
-def read_info(argument: bytes) -> Info:
-    """Read an INFO.
+def read_info(argument: bytes, kind: type[_Kind]) -> _Kind:
+    """Read an INFO, as a `Greeting` when it came in the clear, where TLS follows.
 
     Raises:
         BrokerError: no server says that, such as a limit below zero.
     """
-    return _read(_info, argument)
-
-
-def _read(decoder: msgspec.json.Decoder[_Told], argument: bytes) -> _Told:
     try:
-        return decoder.decode(argument)
+        return msgspec.json.decode(argument, type=kind)
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise BrokerError(f"its INFO is not valid: {error}") from error

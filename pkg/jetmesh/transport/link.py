@@ -89,8 +89,7 @@ class Link(asyncio.BufferedProtocol):
 
     def take_unsent(self) -> list[bytes]:
         """The frames that were still to be written when the connection was lost."""
-        left = [*self.out]
-        self.out.clear()
+        left, self.out = self.out, []
         return left
 
     async def flush(self) -> None:
@@ -102,8 +101,8 @@ class Link(asyncio.BufferedProtocol):
         if self._lost:
             raise BrokerError(self._reason)
         self._flush()
-        self.write(wire.PING)
-        await self._pong()
+        self.ping()
+        await self._pongs[-1]
 
     def ping(self) -> None:
         """Ask for a sign of life."""
@@ -211,13 +210,8 @@ class Link(asyncio.BufferedProtocol):
 
     def _read_info(self, argument: bytes) -> None:
         try:
-            self.info = read_info(argument)
+            self.info = read_info(argument, Info)
         except BrokerError as error:
             self.abort(error.message)
         else:
             self._on_info(self.info)
-
-    async def _pong(self) -> None:
-        waiting = self._loop.create_future()
-        self._pongs.append(waiting)
-        await waiting

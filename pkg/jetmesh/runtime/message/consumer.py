@@ -96,11 +96,6 @@ class Consumer:
         # to look at the age of each message, none may pass as a first delivery
         self._first = b"-" if policy.max_age else self._durable.ack_start + b"1."
 
-    @property
-    def unstorable(self) -> str:
-        """Why the newest letter could not be stored; empty when all could."""
-        return self.verdicts.unstorable
-
     # arrival
 
     def _handle(self, subject: bytes, reply: bytes, headers: bytes, payload: bytes) -> None:

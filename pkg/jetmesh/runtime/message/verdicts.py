@@ -7,6 +7,8 @@ number of deliveries: what was lost with a process is no failure (ADR-0008).
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from time import monotonic, perf_counter
 from typing import Final
@@ -131,34 +133,15 @@ class Verdicts:
     def dead_letter(self, delivered: Delivered, error: BaseException, text: str) -> None:
         """Write the letter, with `text` masked; the input is terminated when it is stored."""
         self._log_failure("dead letter", delivered, error, text, where=where(error))
-        letter = dead_letter(delivered, error, text)
-        self.publish(*letter, _Terminate(self, delivered, letter))
-
-    def terminate(self, delivered: Delivered, reason: str) -> None:
-        """The dead letter is stored: the server may forget the input."""
-        self.unstorable = ""
-        if delivered.held:
-            self._transport.terminate(delivered.reply, reason)
-            self.stats.dead += 1
-            self._settle(delivered)
-
-    def postponed(self, delivered: Delivered) -> None:
-        """The retry is stored on the lane: the delivery itself is done with."""
-        self.unstorable = ""
-        if delivered.held:
-            self._send_ack(delivered.reply)
-            self.stats.retried += 1
-            self._settle(delivered)
+        self._store(delivered, dead_letter(delivered, error, text))
 
     def ignored(self, delivered: Delivered, mark: Message) -> None:
         """Its key is decided by another cause: ack it once the mark of that is stored."""
-        self.publish(*mark, _Acknowledge(self, delivered))
 
-    def keep_pending(self, delivered: Delivered, reason: str) -> None:
-        """Not even the letter can be stored: the input stays, and comes again."""
-        self._log.error("the letter cannot be stored", cause=delivered.cause, reason=reason)
-        self.unstorable = f"{delivered.cause} cannot be dead-lettered: {reason}"
-        self.give_back(delivered, self._policy.backoff_cap)
+        def acknowledge(_: str = "") -> None:  # a mark is worth no retry
+            self.acknowledge(delivered)
+
+        self.publish(*mark, _Waiter(acknowledge, acknowledge))
 
     def give_back(self, delivered: Delivered, delay: float = _GIVE_BACK_SECONDS) -> None:
         """Return a delivery to the server as it came; it was no attempt."""
@@ -168,6 +151,29 @@ class Verdicts:
 
     # how
 
+    def _store(self, delivered: Delivered, letter: Message) -> None:
+        """Terminate the input once its letter is stored; without payload where that is too much.
+
+        Where not even that can be stored, the input stays, and comes again.
+        """
+
+        def terminate() -> None:
+            self.unstorable = ""
+            if delivered.held:
+                self._transport.terminate(delivered.reply, "dead-lettered")
+                self.stats.dead += 1
+                self._settle(delivered)
+
+        def keep(reason: str) -> None:
+            if letter[2]:
+                self._store(delivered, without_payload(letter))
+                return
+            self._log.error("the letter cannot be stored", cause=delivered.cause, reason=reason)
+            self.unstorable = f"{delivered.cause} cannot be dead-lettered: {reason}"
+            self.give_back(delivered, self._policy.backoff_cap)
+
+        self.publish(*letter, _Waiter(terminate, keep))
+
     def _again(self, delivered: Delivered, error: BaseException, text: str, delay: float) -> None:
         """In place when it is soon, the first time and not one of many; else on the lane.
 
@@ -175,13 +181,24 @@ class Verdicts:
         """
         first = delivered.deliveries == 1 and not delivered.on_lane
         if first and delay <= QUICK_SECONDS and self._has_room_in_place():
-            self.retry_in_place(delivered, delay)
+            self._retry_in_place(delivered, delay)
             return
+
+        def postponed() -> None:
+            self.unstorable = ""
+            if delivered.held:
+                self._send_ack(delivered.reply)
+                self.stats.retried += 1
+                self._settle(delivered)
+
+        def too_large(_: str) -> None:  # for the lane; it was not for its stream
+            self._retry_in_place(delivered, delay)
+
         at = datetime.now(UTC) + timedelta(seconds=delay)
         letter = retry_later(delivered, error, text, at)
-        self.publish(*letter, _Postpone(self, delivered, delay))
+        self.publish(*letter, _Waiter(postponed, too_large))
 
-    def retry_in_place(self, delivered: Delivered, delay: float) -> None:
+    def _retry_in_place(self, delivered: Delivered, delay: float) -> None:
         """Let the server deliver it again; how often it failed is known to this process alone."""
         self._in_place[delivered.slot] = (monotonic() + delay, delivered.failures)
         if delivered.held:
@@ -233,61 +250,12 @@ class Verdicts:
         delivered.durable.inflow.settled()
 
 
-class _Terminate:
-    """Waits for a dead letter to be stored (`seam.Waiter`)."""
+@dataclass(frozen=True, slots=True)
+class _Waiter:
+    """Waits for a letter to be stored (`seam.Waiter`)."""
 
-    __slots__ = ("_delivered", "_letter", "_verdicts")
+    on_stored: Callable[[], None]
+    on_impossible: Callable[[str], None]
 
-    def __init__(self, verdicts: Verdicts, delivered: Delivered, letter: Message) -> None:
-        self._verdicts = verdicts
-        self._delivered = delivered
-        self._letter = letter
-
-    def on_stored(self) -> None:
-        self._verdicts.terminate(self._delivered, "dead-lettered")
-
-    on_decided = on_stored
-
-    def on_impossible(self, reason: str) -> None:
-        if self._letter[2]:
-            self._letter = without_payload(self._letter)
-            self._verdicts.publish(*self._letter, self)
-        else:
-            self._verdicts.keep_pending(self._delivered, reason)
-
-
-class _Postpone:
-    """Waits for a retry to be stored on the lane (`seam.Waiter`)."""
-
-    __slots__ = ("_delay", "_delivered", "_verdicts")
-
-    def __init__(self, verdicts: Verdicts, delivered: Delivered, delay: float) -> None:
-        self._verdicts = verdicts
-        self._delivered = delivered
-        self._delay = delay
-
-    def on_stored(self) -> None:
-        self._verdicts.postponed(self._delivered)
-
-    on_decided = on_stored
-
-    def on_impossible(self, reason: str) -> None:  # noqa: ARG002 - too large for the lane, it was not for its stream
-        self._verdicts.retry_in_place(self._delivered, self._delay)
-
-
-class _Acknowledge:
-    """Waits for the mark of a refused outcome to be stored (`seam.Waiter`)."""
-
-    __slots__ = ("_delivered", "_verdicts")
-
-    def __init__(self, verdicts: Verdicts, delivered: Delivered) -> None:
-        self._verdicts = verdicts
-        self._delivered = delivered
-
-    def on_stored(self) -> None:
-        self._verdicts.acknowledge(self._delivered)
-
-    on_decided = on_stored
-
-    def on_impossible(self, reason: str) -> None:  # noqa: ARG002 - a mark is worth no retry
-        self._verdicts.acknowledge(self._delivered)
+    def on_decided(self) -> None:
+        self.on_stored()
