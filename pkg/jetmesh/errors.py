@@ -81,13 +81,13 @@ class UsageError(JetmeshError):
 class Verdict(Exception):  # noqa: N818 - it settles a delivery, it is no error
     """What a handler raises to settle its delivery itself."""
 
-
-class Reject(Verdict):
-    """Dead-letter this delivery now: trying again cannot help."""
-
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
+
+
+class Reject(Verdict):
+    """Dead-letter this delivery now: trying again cannot help."""
 
 
 class Retry(Verdict):
@@ -100,7 +100,6 @@ class Retry(Verdict):
         self, reason: str = "", *, after: float | None = None, counts: bool = True
     ) -> None:
         super().__init__(reason)
-        self.reason = reason
         self.after = after
         self.counts = counts
 
@@ -111,7 +110,3 @@ class Unavailable(Verdict):
     It burns no attempts: the handler pauses, and tries with one delivery at a time until that
     works again. Raise it for what no delivery can escape; a fault of one message is a `Retry`.
     """
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason

@@ -63,8 +63,9 @@ async def store(broker: Broker, frames: Iterable[bytes]) -> None:
     await writer.wait_closed()
 
 
-def headed(subject: str, block: bytes) -> bytes:
-    return wire.hpub(subject.encode(), block, b"{}")
+def headed(subject: str, block: bytes, payload: bytes = b"{}", reply: str = "") -> bytes:
+    sizes = f"{len(block)} {len(block) + len(payload)}"
+    return f"HPUB {subject} {reply} {sizes}\r\n".encode() + block + payload + b"\r\n"
 
 
 async def ways(
@@ -124,7 +125,7 @@ async def test_a_request_with_odd_headers_is_answered_like_any_other(
         inbox, subscription = await control._session.listen()
         await control.subscribe(unique, echo)
         await control.api("INFO")  # the server has read both subscriptions
-        ask = [wire.hpub(unique.encode(), each, b"", inbox.encode()) for each in (block, BLOCKS[0])]
+        ask = [headed(unique, each, b"", inbox) for each in (block, BLOCKS[0])]
         await store(broker, ask)
         for _ in ask:
             answer = await subscription.next_msg(timeout=5)

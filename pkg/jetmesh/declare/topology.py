@@ -98,7 +98,3 @@ class Topology:
 
     def _durable(self, stream: str, name: str) -> DurableSpec:
         return next(d for d in self.durables if (d.stream, d.name) == (stream, name))
-
-    def decision_pattern(self, stream: str) -> str | None:
-        """The decision made in `stream`, if there is one."""
-        return next((e.decision for e in self.events if e.stream == stream and e.decision), None)

@@ -18,7 +18,6 @@ import msgspec
 from jetmesh.declare import EventSpec, Handler, Topology, escape_key
 from jetmesh.operate.deadletters.letter import Letter
 from jetmesh.operate.humanize import counted
-from jetmesh.operate.lookup import if_exists
 from jetmesh.operate.summary import summary
 from jetmesh.privacy.mask import masked
 from jetmesh.protocol import headers as header
@@ -32,7 +31,7 @@ from jetmesh.protocol.subjects import (
     retry_subject,
 )
 from jetmesh.transport.control import ControlPlane
-from jetmesh.transport.stored import StoredMessage
+from jetmesh.transport.stored import StoredMessage, if_exists
 
 _NEWEST: Final = 256
 """How many messages are looked through for one that nobody has handled yet."""

@@ -133,21 +133,21 @@ class Projection:
         self._times += 1
         self.folded = self.skipped = 0
         self.caught_up = False
-        if self._pull is not None:
-            self._plane.drop(self._pull)
-            self._pull = None
+        self._drop()
         self.start()
 
     def stop(self) -> None:
         if self._starting is not None:
             self._starting.cancel()
-        if self._pull is not None:
-            self._plane.drop(self._pull)
+        self._drop()
 
-    async def _begin(self) -> None:
+    def _drop(self) -> None:
         if self._pull is not None:
             self._plane.drop(self._pull)
             self._pull = None
+
+    async def _begin(self) -> None:
+        self._drop()
         while self._pull is None:
             try:
                 await self._check_stream()

@@ -19,7 +19,7 @@ from jetmesh.errors import BrokerError
 from jetmesh.privacy.mask import text_of
 from jetmesh.runtime.message.consumer import Consumer
 from jetmesh.transport.control import ControlPlane
-from jetmesh.transport.provision import durable_change, make, make_again
+from jetmesh.transport.provision import durable_change, make
 from jetmesh.transport.stored import NO_DURABLE, NO_STREAM, ApiError, time_of
 
 _CHECK_SECONDS: Final = 3.0
@@ -101,7 +101,8 @@ class DurableWatch:
             option = "" if floor is None else f" --behind {name}={floor}"
             return f"there is no {self._text} any more{come}; jetmesh apply{option} makes it again"
         behind = await self._behind()
-        await make_again(self._control, self._spec, behind)
+        if change := durable_change(self._spec, None, behind):
+            await make(self._control, change)
         log.warning(
             "durable was deleted, made it again",
             durable=self._spec.name,

@@ -6,6 +6,7 @@ and drops fields it does not know; `action: create` refuses instead (10148).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
@@ -14,7 +15,7 @@ from jetmesh.declare import DurableSpec, Duration, StreamSpec, Topology
 from jetmesh.declare.permissions import covers
 from jetmesh.errors import DriftError
 from jetmesh.transport.control import ControlPlane
-from jetmesh.transport.stored import NOT_FOUND, ApiError
+from jetmesh.transport.stored import ApiError, if_exists
 
 _BEHIND: Final = "by_start_sequence"
 _MAX_WAITING: Final = 2048
@@ -96,15 +97,15 @@ async def plan(
     Raises:
         BrokerError: the server does not answer.
     """
-    changes: list[Change] = []
+    changes: list[Change | None] = []
     for stream in topology.streams:
-        found = await _lookup(control, f"STREAM.INFO.{stream.name}")
-        changes += await _stream_change(control, stream, found)
+        found = await if_exists(control.api(f"STREAM.INFO.{stream.name}"))
+        changes.append(await _stream_change(control, stream, found))
     for durable in topology.durables:
-        found = await _lookup(control, f"CONSUMER.INFO.{durable.stream}.{durable.name}")
+        found = await if_exists(control.api(f"CONSUMER.INFO.{durable.stream}.{durable.name}"))
         floor = (floors or {}).get(f"{durable.stream}/{durable.name}")
-        changes += _durable_change(durable, found, floor)
-    return Plan(tuple(changes))
+        changes.append(durable_change(durable, found and found["config"], floor))
+    return Plan(tuple(filter(None, changes)))
 
 
 async def apply(control: ControlPlane, planned: Plan, *, allow_data_loss: bool = False) -> None:
@@ -184,37 +185,39 @@ def durable_config(spec: DurableSpec, behind: int | None = None) -> dict[str, An
 
 async def _stream_change(
     control: ControlPlane, spec: StreamSpec, found: dict[str, Any] | None
-) -> list[Change]:
+) -> Change | None:
     declared = stream_config(spec)
     if found is None:
         foreign = await _holders(control, spec)
         if foreign:
             reason = f"its subjects belong to the stream {', '.join(foreign)} already"
-            return [Change("refuse", "stream", spec.name, reason=reason)]
-        return [Change("create", "stream", spec.name, config=declared)]
+            return Change("refuse", "stream", spec.name, reason=reason)
+        return Change("create", "stream", spec.name, config=declared)
     fields = tuple(_differences(declared, found["config"]))
     if not fields:
-        return []
+        return None
     config = {**found["config"], **declared}
     fixed = [f.name for f in fields if f.name not in _UPDATABLE_STREAM]
     if fixed:
         reason = f"{', '.join(fixed)} cannot be changed; move the events to a new stream"
-        return [Change("refuse", "stream", spec.name, fields, reason)]
+        return Change("refuse", "stream", spec.name, fields, reason)
     if losses := [*_losses(fields, found)]:
         reason = f"would lose events: {', '.join(losses)}"
-        return [
-            Change("refuse", "stream", spec.name, fields, reason, loses_data=True, config=config)
-        ]
-    return [Change("update", "stream", spec.name, fields, config=config)]
+        return Change("refuse", "stream", spec.name, fields, reason, loses_data=True, config=config)
+    return Change("update", "stream", spec.name, fields, config=config)
 
 
-def _durable_change(
-    spec: DurableSpec, found: dict[str, Any] | None, behind: int | None = None
-) -> list[Change]:
+def durable_change(
+    spec: DurableSpec, actual: dict[str, Any] | None, behind: int | None = None
+) -> Change | None:
+    """How a durable on the server differs from its declaration; None when it is as declared.
+
+    Where the server has none, it is to be made `behind` that sequence, if any.
+    """
     declared, name = durable_config(spec), f"{spec.stream}/{spec.name}"
-    if found is None:
-        return [Change("create", "durable", name, config=durable_config(spec, behind))]
-    actual = dict(found["config"])
+    if actual is None:
+        return Change("create", "durable", name, config=durable_config(spec, behind))
+    actual = dict(actual)
     if actual.get("deliver_policy") == _BEHIND:
         # it was lost once and made again: where it began says nothing about it any more
         declared["deliver_policy"] = _BEHIND
@@ -224,12 +227,12 @@ def _durable_change(
     fixed = [f.name for f in fields if f.name not in _UPDATABLE_DURABLE]
     if fixed:
         reason = f"{', '.join(fixed)} cannot be changed; delete the durable, or rename the handler"
-        return [Change("refuse", "durable", name, fields, reason)]
+        return Change("refuse", "durable", name, fields, reason)
     if not fields:
-        return []
+        return None
     looks_back = all(f.name != "filter_subjects" for f in fields)
     note = "" if looks_back else "what matches anew is delivered only from now on"
-    return [Change("update", "durable", name, fields, note, config={**actual, **declared})]
+    return Change("update", "durable", name, fields, note, config={**actual, **declared})
 
 
 def _differences(declared: dict[str, Any], actual: dict[str, Any]) -> Iterator[Field]:
@@ -246,8 +249,8 @@ def _losses(fields: Iterable[Field], found: dict[str, Any]) -> Iterator[str]:
     """Fields whose new value would delete what is stored now, or store less from now on."""
     state = found["state"]
     for field in fields:
-        shortens = field.name == "max_age" and field.declared
-        if shortens and state["messages"] and _shorter(field.declared, field.server):
+        shortens = field.name == "max_age" and 0 < field.declared < (field.server or math.inf)
+        if shortens and state["messages"]:
             yield f"max_age {field.declared / 1e9:g}s"
         if field.name == "max_bytes" and 0 < field.declared < state["bytes"]:
             yield f"max_bytes {field.declared}, {state['bytes']} are stored"
@@ -255,19 +258,6 @@ def _losses(fields: Iterable[Field], found: dict[str, Any]) -> Iterator[str]:
             for subject in field.server:
                 if not any(covers(pattern, subject) for pattern in field.declared):
                     yield f"{subject} would not be stored any more"
-
-
-def _shorter(declared: int, server: int) -> bool:
-    return server == 0 or declared < server
-
-
-async def _lookup(control: ControlPlane, subject: str) -> dict[str, Any] | None:
-    try:
-        return await control.api(subject)
-    except ApiError as error:
-        if error.code == NOT_FOUND:
-            return None
-        raise
 
 
 async def _holders(control: ControlPlane, spec: StreamSpec) -> list[str]:
@@ -299,20 +289,3 @@ async def make(control: ControlPlane, change: Change) -> None:
             f"{change.kind} {change.name}: {error.description} ({error.err_code}).",
             remedy="Somebody changed it meanwhile, or the server has no room: plan again.",
         ) from error
-
-
-def durable_change(spec: DurableSpec, actual: dict[str, Any]) -> Change | None:
-    """How a durable on the server differs from its declaration; None when it is as declared."""
-    changes = _durable_change(spec, {"config": actual})
-    return changes[0] if changes else None
-
-
-async def make_again(control: ControlPlane, spec: DurableSpec, behind: int | None) -> None:
-    """Make a durable that was lost, behind what it had acked; None: where it is declared to begin.
-
-    Raises:
-        DriftError: the server refuses it, or somebody else made another one just now.
-        BrokerError: the server does not answer.
-    """
-    (change,) = _durable_change(spec, None, behind)
-    await make(control, change)

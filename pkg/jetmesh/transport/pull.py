@@ -135,7 +135,9 @@ class Pull:
         if limit < self._narrowed:
             self._narrowed = limit
             self._set_limit()
-            self._anew()
+            if self.pulling and self._ready():
+                self._begin_anew()
+                self.refill()
 
     def widen(self) -> None:
         """Go back to the limit that it began with."""
@@ -271,12 +273,6 @@ class Pull:
         self._limit = limit = min(self._narrowed, max(1, fit))
         # small limits are refilled sooner, they run dry sooner
         self._low = limit - max(1, limit // 2 if limit >= _LARGE else limit // 4)
-
-    def _anew(self) -> None:
-        """Take back what was asked for, and ask for what there is room for now."""
-        if self.pulling and self._ready():
-            self._begin_anew()
-            self.refill()
 
     def _clamp(self) -> None:
         """No more can be on its way than the requests that are still open asked for."""

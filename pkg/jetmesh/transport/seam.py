@@ -1,4 +1,4 @@
-"""The seam between `run/` and the network: synchronous, so that no message costs a coroutine.
+"""The seam between `runtime/` and the network: synchronous, so that no message costs a coroutine.
 
 `jetmesh.transport.dataplane` implements it on a real connection; whatever else implements it
 must pass the same conformance suite (ADR-0004).

@@ -5,9 +5,10 @@ An answer that cannot be read is an error like any other: it never ends a connec
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -15,6 +16,7 @@ from jetmesh import wire
 from jetmesh.errors import BrokerError
 from jetmesh.protocol.headers import MESSAGE_ID
 
+_T = TypeVar("_T")
 NOT_FOUND: Final = 404
 """A `code`: there is no such stream, durable or message."""
 UNAVAILABLE: Final = 503
@@ -132,6 +134,20 @@ def accepted(about: str, answer: Answer) -> Answer:
     if not answer.error.code:
         raise BrokerError(f"{about}: {answer.error}.")
     raise ApiError(about, answer.error)
+
+
+async def if_exists(query: Awaitable[_T]) -> _T | None:
+    """What the broker answers; None when it has no such stream, durable or message.
+
+    Raises:
+        BrokerError: it refuses for another reason, or does not answer.
+    """
+    try:
+        return await query
+    except ApiError as error:
+        if error.code == NOT_FOUND:
+            return None
+        raise
 
 
 def message_in(about: str, stream: str, answer: Answer) -> StoredMessage:

@@ -1,7 +1,7 @@
 """The NATS client protocol, sans-io: it knows no event loop, no socket and nothing of ours."""
 
 from jetmesh.wire.decode import MAX_LINE, Decoder, OnControl, OnMessage, ProtocolError, control
-from jetmesh.wire.encode import PING, PONG, connect, hpub, pub, sub, unsub
+from jetmesh.wire.encode import PING, PONG, connect, pub, sub, unsub
 from jetmesh.wire.headers import Headers, block, parse
 
 __all__ = [
@@ -16,7 +16,6 @@ __all__ = [
     "block",
     "connect",
     "control",
-    "hpub",
     "parse",
     "pub",
     "sub",

@@ -1,4 +1,7 @@
-"""Frames that a client sends: CONNECT, SUB, UNSUB, PUB, HPUB, PING, PONG."""
+"""Frames that a client sends: CONNECT, SUB, UNSUB, PUB, PING, PONG.
+
+HPUB stands in `transport/publishes.py`: it is made for every message.
+"""
 
 from __future__ import annotations
 
@@ -28,16 +31,3 @@ def unsub(sid: bytes) -> bytes:
 def pub(subject: bytes, payload: bytes, reply: bytes = b"") -> bytes:
     """A message without headers."""
     return b"PUB %b %b %d\r\n%b\r\n" % (subject, reply, len(payload), payload)
-
-
-def hpub(subject: bytes, headers: bytes, payload: bytes, reply: bytes = b"") -> bytes:
-    """A message with a block of headers made by `headers.block`."""
-    size = len(headers)
-    return b"HPUB %b %b %d %d\r\n%b%b\r\n" % (
-        subject,
-        reply,
-        size,
-        size + len(payload),
-        headers,
-        payload,
-    )

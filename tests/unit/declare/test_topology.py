@@ -133,12 +133,6 @@ def test_an_event_is_found_by_its_subject_with_a_key_or_without(
     assert (found and found.type) is expected
 
 
-def test_a_stream_tells_the_decision_that_is_made_in_it() -> None:
-    topology = derive(declared())
-    assert topology.decision_pattern("ORDERS") == "orders.*"
-    assert topology.decision_pattern("PURCHASES") is None
-
-
 def test_the_same_declarations_give_the_same_topology() -> None:
     services = declared()
     assert derive(services) == derive(services)

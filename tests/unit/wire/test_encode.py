@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -16,7 +15,7 @@ replies = st.one_of(st.just(b""), subjects)
 names = st.text(st.sampled_from("abcXYZ019-_"), min_size=1, max_size=12)
 values = st.text(st.characters(codec="utf-8", exclude_characters="\r\n"), max_size=20)
 headers = st.dictionaries(names, values.map(str.strip), max_size=4)
-publishes = st.tuples(subjects, replies, st.none() | headers, st.binary(max_size=50))
+publishes = st.tuples(subjects, replies, st.binary(max_size=50))
 
 
 def parsed(data: bytes) -> list[tuple[bytes, ...]]:
@@ -25,17 +24,15 @@ def parsed(data: bytes) -> list[tuple[bytes, ...]]:
     while data:
         line, _, data = data.partition(b"\r\n")
         verb, *words = line.split()
-        if verb not in (b"PUB", b"HPUB"):
+        if verb != b"PUB":
             frames.append((verb, line[len(verb) + 1 :]))
             continue
-        sizes = [int(words.pop()) for _ in range(2 if verb == b"HPUB" else 1)]
+        size = int(words.pop())
         subject, reply = words[0], words[1] if words[1:] else b""
         assert len(words) <= 2
-        total = sizes[0]
-        header_size = sizes[1] if verb == b"HPUB" else 0
-        body, data = data[:total], data[total:]
+        body, data = data[:size], data[size:]
         assert data.startswith(b"\r\n"), "a payload ends where its length says"
-        frames.append((verb, subject, reply, body[:header_size], body[header_size:]))
+        frames.append((verb, subject, reply, body))
         data = data[2:]
     return frames
 
@@ -49,18 +46,17 @@ def fields(block: bytes) -> dict[str, str]:
 
 
 @given(st.lists(publishes, max_size=5))
-@example([(b"a", b"", {}, b""), (b"a", b"r", None, b"\r\nPUB b 1\r\nx\r\n")])
-def test_publishes_are_read_back_in_their_order(sent: list[Any]) -> None:
-    data = b"".join(
-        wire.pub(subject, payload, reply)
-        if values is None
-        else wire.hpub(subject, wire.block(values), payload, reply)
-        for subject, reply, values, payload in sent
-    )
-    for frame, (subject, reply, values, payload) in zip(parsed(data), sent, strict=True):
-        assert frame[1:3] == (subject, reply)
-        assert frame[4] == payload
-        assert (fields(frame[3]) if frame[0] == b"HPUB" else None) == values
+@example([(b"a", b"", b""), (b"a", b"r", b"\r\nPUB b 1\r\nx\r\n")])
+def test_publishes_are_read_back_in_their_order(sent: list[tuple[bytes, bytes, bytes]]) -> None:
+    data = b"".join(wire.pub(subject, payload, reply) for subject, reply, payload in sent)
+    for frame, (subject, reply, payload) in zip(parsed(data), sent, strict=True):
+        assert frame == (b"PUB", subject, reply, payload)
+
+
+@given(headers)
+@example({})
+def test_a_block_of_headers_is_read_back(values: dict[str, str]) -> None:
+    assert fields(wire.block(values)) == values
 
 
 def test_subscriptions_and_the_rest_are_lines() -> None:

@@ -20,12 +20,12 @@ from jetmesh.declare import EventSpec, Topology
 from jetmesh.errors import UsageError
 from jetmesh.operate.deadletters.letter import Letter, Selection, Selector, number_of
 from jetmesh.operate.deadletters.store import OnRead, select
-from jetmesh.operate.lookup import if_exists
 from jetmesh.operate.project import find_project
 from jetmesh.protocol.headers import SUBJECT
 from jetmesh.protocol.streams import DEADLETTERS
 from jetmesh.settings import NatsSettings, load_settings
 from jetmesh.transport.control import ControlPlane
+from jetmesh.transport.stored import if_exists
 
 _LONG: Final = 5_000
 """Messages; reading more of them takes a moment."""

@@ -14,12 +14,11 @@ from jetmesh.operate.deadletters.letter import Group, LetterError, Selector
 from jetmesh.operate.deadletters.store import select
 from jetmesh.operate.doctor.facts import Lane, QuarantineMark
 from jetmesh.operate.doctor.responses import StreamInfo
-from jetmesh.operate.lookup import if_exists
 from jetmesh.protocol.headers import DEATHS
 from jetmesh.protocol.streams import LANES, REFUSALS
 from jetmesh.protocol.subjects import QUARANTINE, RETRY, SUBJECTS, address_of, lane_subject
 from jetmesh.transport.control import ControlPlane
-from jetmesh.transport.stored import time_of
+from jetmesh.transport.stored import if_exists, time_of
 
 _PAGES: Final = 5
 """Of 100,000 subjects each: more is not looked through."""

@@ -62,7 +62,7 @@ class Quarantine:
     ) -> None:
         self.active = False
         """A delivery runs alone, or waits for the others to end; what arrives is parked."""
-        self.on_change: Callable[[], None] = _nobody
+        self.on_change: Callable[[], None] = lambda: None
         """Called when `active` changes."""
         self._marks = marks
         self._running = running
@@ -141,7 +141,3 @@ async def _answered(ask: Callable[[], Awaitable[_T]]) -> _T:
         with contextlib.suppress(BrokerError):
             return await ask()
         await asyncio.sleep(_ASK_AGAIN_SECONDS)
-
-
-def _nobody() -> None:
-    """Nobody has to be told yet."""
