@@ -25,7 +25,16 @@ import structlog
 from msgspec import Struct
 from structlog.typing import FilteringBoundLogger
 
-from jetmesh.declare import Delivery, Handler, Service, derive, escape_key, key_of, spec_of
+from jetmesh.declare import (
+    Delivery,
+    EventSpec,
+    Handler,
+    Service,
+    derive,
+    escape_key,
+    key_of,
+    spec_of,
+)
 from jetmesh.errors import UsageError
 from jetmesh.operate.up.broker import Broker
 from jetmesh.protocol.streams import LANES
@@ -77,11 +86,7 @@ async def aoutputs(
 
 def delivery(event: Struct, *, attempt: int = 1, sequence: int = 1) -> Delivery:
     """The `Delivery` of `event`, as if stored at noon of the first day of 2026."""
-    spec = spec_of(type(event))
-    if spec is None:
-        raise UsageError(
-            f"{type(event).__name__} is not an event.", remedy="Declare it with @event."
-        )
+    spec = _spec(type(event))
     stored_at = datetime(2026, 1, 1, 12, tzinfo=UTC)
     key = key_of(spec, event)
     return _GivenDelivery(
@@ -157,9 +162,7 @@ class Mesh:
         Raises:
             AssertionError: none is stored after `within` seconds.
         """
-        spec = spec_of(event_type)
-        if spec is None:
-            raise UsageError(f"{event_type.__name__} is not an event.", remedy="Use @event.")
+        spec = _spec(event_type)
         subject = f"{spec.subject}.{escape_key(key)}" if spec.key else spec.subject
         found = await eventually(
             lambda: self.control.last(spec.stream, subject), within=within, what=subject
@@ -225,22 +228,27 @@ async def mesh(
         stack.push_async_callback(control.close)
         for each in running.values():
             await each.started
-        await eventually(lambda: _all_ready(running), within=within, what="a ready mesh")
+        await eventually(
+            lambda: not any(each.health.problems() for each in running.values()),
+            within=within,
+            what="a ready mesh",
+        )
         yield Mesh(url, control, running)
-
-
-def _all_ready(running: dict[str, Running]) -> bool:
-    return not any(each.health.problems() for each in running.values())
 
 
 def subject_of(event: Struct) -> str:
     """The subject that `event` is published on."""
-    spec = spec_of(type(event))
+    spec = _spec(type(event))
+    return f"{spec.subject}.{escape_key(key_of(spec, event))}" if spec.key else spec.subject
+
+
+def _spec(event_type: type[Struct]) -> EventSpec:
+    spec = spec_of(event_type)
     if spec is None:
         raise UsageError(
-            f"{type(event).__name__} is not an event.", remedy="Declare it with @event."
+            f"{event_type.__name__} is not an event.", remedy="Declare it with @event."
         )
-    return f"{spec.subject}.{escape_key(key_of(spec, event))}" if spec.key else spec.subject
+    return spec
 
 
 def _load(services: Sequence[Service], url: str, variables: Mapping[str, str]) -> Loaded:

@@ -54,6 +54,12 @@ def permissions_of(service: Service, *, inbox_prefix: str) -> Permissions:
     )
 
 
+def denial(action: Action, subject: str) -> str:
+    """What the broker's word that it denies something means."""
+    verb = "publish on" if action == "publish" else "subscribe to"
+    return f"broker's user lacks the permission to {verb} {subject}"
+
+
 def covers(pattern: str, subject: str) -> bool:
     """Whether everything that `subject` matches, `pattern` matches too; both may hold wildcards."""
     wanted, given = pattern.split("."), subject.split(".")

@@ -14,7 +14,7 @@ from jetmesh.declare.event import EventSpec, spec_of
 from jetmesh.declare.line import calling_line
 from jetmesh.declare.policy import Policy, problems_of
 from jetmesh.declare.setting import check_settings, spelled, variable
-from jetmesh.declare.signature import Signature, read_signature
+from jetmesh.declare.signature import Signature, members, read_signature
 from jetmesh.errors import DeclarationError
 
 _E = TypeVar("_E", bound=Struct)
@@ -199,7 +199,23 @@ class Service:
         """
 
         def declare(function: _Function[_E, _P, _R]) -> _Function[_E, _P, _R]:
-            self._add(function, event_type, name, policy or Policy(), start=start, cycle=cycle)
+            signature = read_signature(function)
+            handler = Handler(
+                service=self.name,
+                name=name or signature.name,
+                function=function,
+                input=_input(event_type, signature),
+                outputs=_outputs(signature),
+                is_async=signature.is_async,
+                delivery=signature.parameter_of(Delivery),
+                needs=signature.needs(Delivery),
+                policy=policy or Policy(),
+                start=start,
+                cycle=cycle,
+                where=signature.where,
+            )
+            self._check(handler)
+            self.handlers.append(handler)
             return function
 
         return declare
@@ -278,34 +294,6 @@ class Service:
         self.pages.append(Web(function, dict(signature.parameters), signature.where))
         return function
 
-    def _add(
-        self,
-        function: Callable[..., Any],
-        event_type: type[Struct],
-        name: str | None,
-        policy: Policy,
-        *,
-        start: Literal["all", "new"],
-        cycle: bool,
-    ) -> None:
-        signature = read_signature(function)
-        handler = Handler(
-            service=self.name,
-            name=name or signature.name,
-            function=function,
-            input=_input(event_type, signature),
-            outputs=_outputs(signature),
-            is_async=signature.is_async,
-            delivery=signature.parameter_of(Delivery),
-            needs=signature.needs(Delivery),
-            policy=policy,
-            start=start,
-            cycle=cycle,
-            where=signature.where,
-        )
-        self._check(handler)
-        self.handlers.append(handler)
-
     def _check(self, handler: Handler) -> None:
         if _name.fullmatch(handler.name) is None:
             raise DeclarationError(
@@ -341,7 +329,7 @@ def _outputs(signature: Signature) -> tuple[EventSpec, ...]:
             f"{signature.where}: {signature.name} does not say what it returns.",
             remedy="Annotate the events it returns, or None.",
         )
-    return tuple(dict.fromkeys(_known(t, signature.where) for t in signature.results()))
+    return tuple(dict.fromkeys(_known(t, signature.where) for t in members(signature.result)))
 
 
 def _known(event_type: Any, where: str) -> EventSpec:

@@ -37,10 +37,6 @@ class Signature:
         """Parameters after the first, without those that are annotated `supplied`."""
         return {n: t for n, t in list(self.parameters.items())[1:] if t not in supplied}
 
-    def results(self) -> Iterator[Any]:
-        """The types a call may return, one by one, out of unions, lists and tuples."""
-        yield from _members(self.result)
-
 
 def read_signature(function: Callable[..., Any]) -> Signature:
     """Read the annotations of `function`.
@@ -69,12 +65,13 @@ def read_signature(function: Callable[..., Any]) -> Signature:
     )
 
 
-def _members(annotation: Any) -> Iterator[Any]:
+def members(annotation: Any) -> Iterator[Any]:
+    """The types that an annotation names, one by one, out of unions, lists and tuples."""
     if annotation in (None, type(None), Ellipsis):
         return
     if get_origin(annotation) in (*_UNIONS, *_COLLECTIONS):
         for argument in get_args(annotation):
-            yield from _members(argument)
+            yield from members(argument)
     else:
         yield annotation
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Final
+from operator import attrgetter
+from typing import Any, Final, TypeAlias
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import (
@@ -30,6 +31,16 @@ _COUNTERS: Final = {
     "refused": "Outcomes refused because another cause had decided the key",
 }
 
+_GAUGES: Final[dict[str, tuple[str, Callable[[Consumer], int]]]] = {
+    "in_flight": ("Deliveries without a verdict", lambda c: len(c.in_flight)),
+    "lag": ("Messages not handled yet, in flight included", lambda c: c.stats.lag),
+    "unavailable": (
+        "1 while the handler waits for a dependency",
+        lambda c: bool(c.runner.outage.reason),
+    ),
+}
+_Kind: TypeAlias = type[CounterMetricFamily] | type[GaugeMetricFamily]
+
 
 class ServiceCollector(Collector):
     """Turns plain counters into metrics, labelled with declared names, never with data."""
@@ -49,17 +60,11 @@ class ServiceCollector(Collector):
         self._ready = ready
 
     def collect(self) -> Iterator[Metric]:
-        yield from self._counters()
+        for name, text in _COUNTERS.items():
+            yield self._by_handler(CounterMetricFamily, name, text, attrgetter(f"stats.{name}"))
         yield self._durations()
-        yield self._gauge("in_flight", "Deliveries without a verdict", lambda c: len(c.in_flight))
-        yield self._gauge(
-            "lag", "Messages not handled yet, in flight included", lambda c: c.stats.lag
-        )
-        yield self._gauge(
-            "unavailable",
-            "1 while the handler waits for a dependency",
-            lambda c: bool(c.runner.outage.reason),
-        )
+        for name, (text, value) in _GAUGES.items():
+            yield self._by_handler(GaugeMetricFamily, name, text, value)
         yield self._by_stream("folded", "Events folded into read models")
         yield self._by_stream("skipped", "Events that read models could not read or apply")
         yield GaugeMetricFamily("jetmesh_ready", "1 when ready", value=float(self._ready()))
@@ -72,13 +77,6 @@ class ServiceCollector(Collector):
         yield CounterMetricFamily(
             "jetmesh_reconnects", "Connections lost and rebuilt", self._plane.reconnects
         )
-
-    def _counters(self) -> Iterator[Metric]:
-        for name, text in _COUNTERS.items():
-            family = CounterMetricFamily(f"jetmesh_{name}", text, labels=("service", "handler"))
-            for consumer in self._consumers:
-                family.add_metric(self._labels(consumer), getattr(consumer.stats, name))
-            yield family
 
     def _durations(self) -> Metric:
         family = HistogramMetricFamily(
@@ -95,8 +93,10 @@ class ServiceCollector(Collector):
             family.add_metric(self._labels(consumer), buckets, stats.seconds)
         return family
 
-    def _gauge(self, name: str, text: str, value: Callable[[Consumer], int]) -> Metric:
-        family = GaugeMetricFamily(f"jetmesh_{name}", text, labels=("service", "handler"))
+    def _by_handler(
+        self, kind: _Kind, name: str, text: str, value: Callable[[Consumer], int]
+    ) -> Metric:
+        family = kind(f"jetmesh_{name}", text, labels=("service", "handler"))
         for consumer in self._consumers:
             family.add_metric(self._labels(consumer), value(consumer))
         return family

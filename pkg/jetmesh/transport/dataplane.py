@@ -16,6 +16,7 @@ import structlog
 
 from jetmesh import wire
 from jetmesh.declare import Permissions
+from jetmesh.declare.permissions import Action, denial
 from jetmesh.errors import BrokerError
 from jetmesh.settings import NatsSettings
 from jetmesh.transport.auth import check_files, wants_tls
@@ -185,10 +186,6 @@ class DataPlane:
     def progress(self, reply: bytes) -> None:
         self._send_if_up(wire.pub(reply, b"+WPI"))  # after an outage it would come too late
 
-    @property
-    def server_version(self) -> str:
-        return self._link.info.version if self._link else ""
-
     def _can_pull(self) -> bool:
         leaving = self._leaving is not None
         return self._up and not leaving and self._link is not None and not self._link.congested
@@ -242,7 +239,7 @@ class DataPlane:
         for pull in list(self._pulls):
             if pull.pulling:
                 pull.reconnected()
-        log.info("connected", server=link.info.server_name, version=self.server_version)
+        log.info("connected", server=link.info.server_name, version=link.info.version)
         if connection.server.tls and not wants_tls(self._nats):
             log.warning("TLS is used only because the server requires it", remedy=_ASK_FOR_TLS)
 
@@ -297,12 +294,10 @@ class DataPlane:
         """A permission is missing; what is asked for is asked again, it can be given later."""
         found = _DENIED.search(text)
         what, subject = found.groups() if found else ("Publish", text)
-        subscribing = what == "Subscription"
-        grant = self._needs.line_for("subscribe" if subscribing else "publish", subject)
-        doing = "subscribe to" if subscribing else "publish on"
-        lacking = f"the broker's user lacks the permission to {doing} {subject}; grant {grant}"
+        action: Action = "subscribe" if what == "Subscription" else "publish"
+        lacking = f"the {denial(action, subject)}; grant {self._needs.line_for(action, subject)}"
         log.error("permission denied", reason=lacking)
-        if subscribing:
+        if action == "subscribe":
             self._unheard = lacking
             if self._link is not None:
                 self._link.abort(lacking)

@@ -22,7 +22,7 @@ from nats.aio.subscription import Subscription
 
 from jetmesh import wire
 from jetmesh.declare import Permissions
-from jetmesh.declare.permissions import Action
+from jetmesh.declare.permissions import Action, denial
 from jetmesh.errors import BrokerError, BrokerUnreachable
 from jetmesh.settings import NatsSettings
 from jetmesh.transport.auth import check_files
@@ -300,9 +300,8 @@ class Session:
         await _close(self._client)  # and `_on_closing` has one built
 
     def _lacking(self, action: Action, subject: str) -> BrokerError:
-        doing = "subscribe to" if action == "subscribe" else "publish on"
         return BrokerError(
-            f"The broker's user lacks the permission to {doing} {subject}.",
+            f"The {denial(action, subject)}.",
             remedy=f"Grant {self._needs.line_for(action, subject)} in the server's configuration.",
         )
 
