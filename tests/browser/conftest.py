@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import pytest
 import uvicorn
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, Route, sync_playwright
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute
 from starlette.types import Message, Receive, Scope, Send
@@ -27,6 +27,13 @@ _arguments = [
     "--disable-component-update",
     "--disable-sync",
 ]
+FONTS = {
+    "of the page": "",
+    "monospace": "font-family: monospace !important",
+    "serif": "font-family: serif !important",
+    "a sixth wider": "letter-spacing: .08em !important; word-spacing: .1em !important",
+}
+"""What fonts a machine has is not known, and no page may depend on it."""
 
 
 class Site:
@@ -116,6 +123,27 @@ def page(browser: Browser) -> Iterator[Page]:
     yield page
     context.close()
     assert errors == []
+
+
+@pytest.fixture(params=[*FONTS.values()], ids=[*FONTS])
+def phone(page: Page, request: pytest.FixtureRequest) -> Page:
+    """A page in one of `FONTS`, as narrow as WCAG wants it to be read without scrolling."""
+
+    def serve(route: Route) -> None:
+        style = route.fetch()
+        route.fulfill(response=style, body=f"{style.text()}\n* {{ {request.param} }}")
+
+    page.route("**/static/shop.css", serve)
+    page.set_viewport_size({"width": 320, "height": 640})
+    return page
+
+
+def overflow(page: Page) -> int:
+    """Pixels by which the page is wider than its window."""
+    pixels: int = page.evaluate(
+        "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+    )
+    return pixels
 
 
 @pytest.fixture

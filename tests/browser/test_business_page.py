@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 from shop.business_board import Board
 from shop.business_dashboard import BusinessDashboardSettings, pages
 from shop_contracts import DeclineReason, RejectionCode
-from tests.browser.conftest import Site
+from tests.browser.conftest import Site, overflow
 from tests.unit.shop.flow import Stored, captured, created, declined, rejected, told, validated
 
 MARKUP = "<img src=x onerror=alert(1)><script>alert(2)</script>"
@@ -132,11 +132,16 @@ def test_a_closed_page_gives_its_stream_back(page: Page, site: Callable[..., Sit
 
 
 def test_a_phone_shows_everything_without_scrolling_sideways(
-    page: Page, site: Callable[..., Site]
+    phone: Page, site: Callable[..., Site]
 ) -> None:
-    page.set_viewport_size({"width": 360, "height": 740})
     shop = Shop(site)
-    shop.happens(created("x" * 200), captured("x" * 200, "99999999999.99"))
-    page.goto(shop.site.url)
-    expect(page.locator("#newest tr")).to_have_count(1)
-    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    phone.goto(shop.site.url)
+    expect(phone.get_by_role("heading", name="No purchase yet")).to_be_visible()
+    assert overflow(phone) <= 0
+    long = "x" * 200
+    keys = [long, "p-1", "p-2", "p-3", *DeclineReason]
+    shop.happens(*map(created, keys), created("p-1"), captured(long, "99999999999.99"))
+    shop.happens(captured("p-2", "9", long), rejected("p-3", *RejectionCode))
+    shop.happens(*(declined(reason, reason) for reason in DeclineReason))
+    expect(phone.locator("#newest tr")).to_have_count(len(keys))
+    assert overflow(phone) <= 0

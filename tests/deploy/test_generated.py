@@ -66,7 +66,7 @@ def test_no_secret_has_a_place_where_everybody_reads(whole: Whole) -> None:
 
 def test_a_readme_without_a_place_for_the_table_is_refused(whole: Whole, tmp_path: Path) -> None:
     (tmp_path / "README.md").write_text("# A chart\n")
-    with pytest.raises(UsageError, match="no place for the table"):
+    with pytest.raises(UsageError, match="lacks the markers for the table"):
         write(whole.system, whole.topology, tmp_path)
 
 

@@ -68,7 +68,7 @@ REFUSED_BY_SENSE = [
             "services.payments.autoscaling.enabled=true",
             "services.payments.autoscaling.minReplicas=0",
         ),
-        "minReplicas 0 needs KEDA, which this cluster has not; install it or set 1.",
+        "minReplicas 0 needs KEDA, which this cluster does not have; install it or set 1.",
     ),
     (
         (

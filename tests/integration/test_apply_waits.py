@@ -105,7 +105,7 @@ def test_a_wait_without_a_unit_is_refused() -> None:
         assert ended(process) == (
             2,
             "",
-            "--wait: '5' is no duration.\nWrite a number and a unit, such as 45s or 250ms.\n",
+            "--wait: '5' is not a duration.\nWrite a number and a unit, such as 45s or 250ms.\n",
         )
 
 

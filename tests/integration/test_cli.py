@@ -102,7 +102,7 @@ def test_publish_refuses_what_breaks_the_contract_and_sends_nothing(broker: Brok
 @pytest.mark.parametrize(
     ("text", "cause"),
     [
-        ("", "There is no event in it: it is empty."),
+        ("", "It is empty: it holds no event."),
         ("{", "at $: Input data was truncated."),
         (purchase(""), "at $.purchase_id: "),
         ("{}", "Object missing required field `purchase_id`."),

@@ -190,7 +190,7 @@ async def test_without_a_server_both_planes_say_where_they_looked_and_wait(tmp_p
     plane = DataPlane(nats_settings, name="test")
     connecting = asyncio.create_task(plane.connect())
     patient = asyncio.create_task(ControlPlane.connect(nats_settings, name="test", patient=True))
-    await eventually(lambda: "nobody listens" in plane.problem)
+    await eventually(lambda: "nothing is listening" in plane.problem)
     assert str(broker.port) in plane.problem
     with pytest.raises(BrokerUnreachable, match=str(broker.port)):
         await ControlPlane.connect(nats_settings, name="test")

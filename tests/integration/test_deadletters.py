@@ -267,16 +267,16 @@ def test_export_writes_whole_letters(shop: Broker, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["replay"], "It is not said which letters."),
-        (["drop", "--why", "x"], "It is not said which letters."),
-        (["replay", "1", "--all"], "Letters are named, and a group of them too."),
-        (["replay", "one"], "'one' names no letter."),
-        (["show", "0"], "'0' names no letter."),
+        (["replay"], "No letters are given."),
+        (["drop", "--why", "x"], "No letters are given."),
+        (["replay", "1", "--all"], "Both single letters and a group of them are given."),
+        (["replay", "one"], "'one' is not a letter."),
+        (["show", "0"], "'0' is not a letter."),
         (["replay", "--all", "--payload", "x"], "A payload corrects one letter."),
         (["replay", "1", "--payload", "/no/such/file"], "/no/such/file cannot be read: "),
-        (["replay", "--all", "--rate", "-1"], "-1.0 is no rate."),
+        (["replay", "--all", "--rate", "-1"], "-1.0 is not a rate."),
         (["replay", "--all", "--again"], "Only named letters are replayed again."),
-        (["drop", "1"], "No reason is given."),
+        (["drop", "1"], "A reason is missing."),
     ],
 )
 def test_a_wrong_use_is_told_before_anything_is_done(
@@ -313,7 +313,7 @@ def test_outside_of_a_project_the_desk_works_without_contracts(shop: Broker) -> 
     nowhere = Path(Path.cwd().anchor)
     shown = desk(shop, "show", str(number), cwd=nowhere)
     assert shown.returncode == 0
-    assert "So no letter is compared with its contract." in shown.stderr
+    assert "So payloads are not checked against their contract." in shown.stderr
     assert "only e-mail addresses are masked" in shown.stdout
     assert not [text for text in SECRETS if text in shown.stdout]
 

@@ -245,7 +245,8 @@ async def test_a_broker_without_lanes_says_so(tmp_path: Path) -> None:
 async def test_what_is_no_letter_is_named(scene: Scene) -> None:
     number = await scene.letter()
     await scene.replay(number)
-    with pytest.raises(JetmeshError, match=f"no letter: it notes that DEADLETTERS:{number} was"):
+    noted = f"is not a letter: it notes that DEADLETTERS:{number} was"
+    with pytest.raises(JetmeshError, match=noted):
         await find(scene.control, number + 1)
     with pytest.raises(JetmeshError, match="There is no letter DEADLETTERS:999999, or no longer"):
         await find(scene.control, 999_999)
@@ -257,7 +258,7 @@ async def test_what_is_no_letter_is_named(scene: Scene) -> None:
 async def test_a_letter_that_somebody_typed_is_listed_and_refused(scene: Scene) -> None:
     typed = await scene.control.publish(f"deadletters.{scene.service}.charge.p-1", b"by hand")
     assert await open_letters(scene.control, scene.service) == [typed.sequence]
-    with pytest.raises(JetmeshError, match="does not say for which message it stands"):
+    with pytest.raises(JetmeshError, match="does not say which message it stands for"):
         await scene.replay(typed.sequence)
 
 
@@ -277,6 +278,6 @@ async def test_a_broker_that_takes_no_notes_is_told(
         return await real(subject, *rest)
 
     monkeypatch.setattr(scene.control, "publish", full)
-    with pytest.raises(JetmeshError, match="could not be noted: maximum messages") as told:
+    with pytest.raises(JetmeshError, match="note could not be stored: maximum messages") as told:
         await desk.record(ready, put)
     assert f"DEADLETTERS:{number} was replayed as LANES:{put.sequence}" in told.value.message

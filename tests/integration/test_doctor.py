@@ -229,7 +229,7 @@ async def test_what_is_open_on_lanes_is_counted_by_handler(broker: Broker, uniqu
     assert told["on-lane"].about == f"{name}.take"
     assert told["on-lane"].evidence[0] == "1 due, 0 wait for their time"
     assert told["lost-lane"].about == f"{name}.gone"
-    assert told["suspects"].evidence[0].endswith(".1.suspect: 2 runs")
+    assert told["quarantine"].evidence[0].endswith(".1.suspect: 2 runs")
     assert told["nobody-pulls"].about == f"{LANES}/{name}-take"
 
 

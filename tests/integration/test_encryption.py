@@ -91,7 +91,7 @@ def remembering(asked: list[str]) -> Callable[[str], Awaitable[bytes]]:
 async def test_who_speaks_before_tls_is_named(secured: Broker, certificates: Certificates) -> None:
     async with OnPath(secured.port, appending(FORGED)) as path:
         nats = through(path.port, certificates)
-        with pytest.raises(BrokerError, match="on the path, says more before TLS: b'MSG orders"):
+        with pytest.raises(BrokerError, match="in between, sends more before TLS: b'MSG orders"):
             await ControlPlane.connect(nats, name="test")
 
 
@@ -137,11 +137,11 @@ async def test_a_server_that_says_nothing_of_itself_inside_tls_is_not_used(
     """Its limits would be anybody's guess, and what seems too large becomes a dead letter."""
     async with TlsServer(certificates) as server:
         server.inside = None
-        with pytest.raises(BrokerError, match="says nothing of itself inside TLS"):
+        with pytest.raises(BrokerError, match="sends no INFO inside TLS"):
             await ControlPlane.connect(server.settings, name="test")
         plane = DataPlane(server.settings, name="test")
         connecting = asyncio.create_task(plane.connect())
-        await eventually(lambda: "says nothing of itself inside TLS" in plane.problem)
+        await eventually(lambda: "sends no INFO inside TLS" in plane.problem)
         server.inside = {"max_payload": 2 << 20}
         await asyncio.wait_for(connecting, 10)
         assert plane.publishes.max_payload == 2 << 20
@@ -248,7 +248,7 @@ async def test_tls_first_alone_asks_for_tls(
 
 
 @pytest.mark.parametrize(
-    ("first", "said"), [(True, "needs nats.tls_first"), (False, "answers in the clear")]
+    ("first", "said"), [(True, "needs nats.tls_first"), (False, "answers without TLS")]
 )
 async def test_tls_first_on_one_side_only_is_named(
     configured: Configured, certificates: Certificates, *, first: bool, said: str
@@ -311,7 +311,7 @@ async def test_servers_that_are_told_of_can_be_ignored() -> None:
         first._server.close()
         first.drop()
         await eventually(lambda: plane.problem.startswith("no broker"))
-        await eventually(lambda: "nobody listens" in control.problem)
+        await eventually(lambda: "nothing is listening" in control.problem)
         assert second.connections == 0
 
 
@@ -354,7 +354,7 @@ async def test_an_info_that_cannot_be_true_is_refused_and_no_input_becomes_a_dea
 
 async def test_an_info_that_cannot_be_true_is_named_by_the_control_plane() -> None:
     async with OddServer(max_payload=-1) as odd:
-        with pytest.raises(BrokerError, match=r"INFO cannot be true: .*max_payload"):
+        with pytest.raises(BrokerError, match=r"INFO is not valid: .*max_payload"):
             await ControlPlane.connect(odd.settings, name="test")
 
 

@@ -187,7 +187,7 @@ async def test_who_cannot_see_what_is_decided_is_not_ready_and_goes_on_when_it_c
         await m.publish(placed("p-1"))
 
         def says_why() -> bool:
-            return any("cannot see what is decided" in each for each in running.health.problems())
+            return any("cannot look up outcomes" in each for each in running.health.problems())
 
         await eventually(says_why, what="red")
         assert runs == [], "nothing is done without knowing"

@@ -299,7 +299,7 @@ async def test_a_deleted_stream_is_told_and_recovers_when_it_is_made_again(
         await eventually(lambda: not copier.pull.problem)
         await control.api(f"STREAM.DELETE.{scene.source}")
         await control.api(f"STREAM.DELETE.{scene.target}")
-        await eventually(lambda: "it is gone or" in copier.pull.problem)
+        await eventually(lambda: "it is gone, or" in copier.pull.problem)
         copier.pull.stop()
         copier = await scene.make()
         await scene.fill(10)

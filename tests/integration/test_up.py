@@ -96,7 +96,7 @@ def test_a_second_signal_ends_at_once(start: Callable[..., Up], project: Path) -
     up.wait_for("Ctrl-C ends everything")
     pids = up.state.pids()
     up.process.send_signal(signal.SIGINT)
-    up.wait_for("once more ends at once")
+    up.wait_for("press Ctrl-C again to stop at once")
     assert up.end(signal.SIGINT) == 130
     wait_until(lambda: not any(is_alive(pid) for pid in pids))
 
@@ -178,7 +178,7 @@ def test_left_overs_of_a_killed_supervisor_are_ended_by_the_next(
     stubborn = up.state.services["first"].pid
     up.end(signal.SIGKILL)
     again = start()
-    again.wait_for("ended what a killed mesh had left running: .*first")
+    again.wait_for("stopped what a killed mesh had left running: .*first")
     again.wait_for("Ctrl-C ends everything")
     assert not is_alive(stubborn)
     (project / "stubborn-first").unlink()

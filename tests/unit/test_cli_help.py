@@ -98,7 +98,7 @@ def test_a_fault_is_no_traceback_unless_asked_for(
     with pytest.raises(SystemExit) as ended:
         cli.main()
     assert ended.value.code == 1
-    assert capsys.readouterr().err.startswith("ZeroDivisionError: oh\nThis is a fault")
+    assert capsys.readouterr().err.startswith("ZeroDivisionError: oh\nThis is a bug")
     monkeypatch.setenv("JETMESH_DEBUG", "1")
     with pytest.raises(ZeroDivisionError):
         cli.main()

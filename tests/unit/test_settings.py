@@ -171,10 +171,10 @@ def test_a_stream_is_tuned(here: Path) -> None:
         ("http = 3", "http is a table, not a value", "Write [http]"),
         ("[http]\nport = '80'", "http.port: Expected `int`, got `str`.", ""),
         ("[http]\nport = 70000", "http.port: Expected `int` <= 65535.", ""),
-        ("grace = 20", "20 is no duration", "45s or 250ms"),
-        ("grace = 'soon'", "'soon' is no duration", "45s or 250ms"),
+        ("grace = 20", "20 is not a duration", "45s or 250ms"),
+        ("grace = 'soon'", "'soon' is not a duration", "45s or 250ms"),
         ("provision = 'always'", "Invalid enum value 'always'", ""),
-        ("nats", "is no TOML", "Correct that line."),
+        ("nats", "is not valid TOML", "Correct that line."),
         ("[nats]\nurl = 'http://x'", "holds 'http://x': not the address", "nats://host:4222"),
     ],
 )
@@ -195,7 +195,7 @@ def test_a_wrong_file_is_refused_in_one_sentence(
         ("JETMESH__HTTP", "1", "JETMESH__HTTP names a table, not a value"),
         ("JETMESH__GRACE__X", "1", "there is no setting 'grace.x'"),
         ("JETMESH__HTTP__PORT", "many", "http.port: Expected `int`, got `str`"),
-        ("JETMESH__GRACE", "20", "20 is no duration"),
+        ("JETMESH__GRACE", "20", "20 is not a duration"),
         ("NATS_URL", "nats://h:port", "not the address of a NATS server"),
     ],
 )
@@ -255,4 +255,4 @@ def test_an_error_never_quotes_a_secret(here: Path) -> None:
         with pytest.raises(SettingsError) as caught:
             load(here, NATS_URL=f"{scheme}://me:hunter2@broker")
         assert "hunter2" not in str(caught.value)
-        assert "nats.user and nats.password" in caught.value.message
+        assert "user belongs in nats.user, the password in nats.password" in caught.value.message

@@ -153,7 +153,7 @@ async def test_a_missing_or_unknown_argument_is_named() -> None:
 
 
 def test_a_function_that_is_no_handler_is_named() -> None:
-    with pytest.raises(UsageError, match="no handler of testing-service"):
+    with pytest.raises(UsageError, match="is not a handler of testing-service"):
         outputs(service, print, Placed("p-1"))
 
 
@@ -181,9 +181,9 @@ def test_a_delivery_is_made_as_the_mesh_makes_it() -> None:
 
 
 def test_a_delivery_of_what_is_no_event_says_so() -> None:
-    with pytest.raises(UsageError, match="Limits is no event"):
+    with pytest.raises(UsageError, match="Limits is not an event"):
         delivery(Limits())
-    with pytest.raises(UsageError, match="Limits is no event"):
+    with pytest.raises(UsageError, match="Limits is not an event"):
         subject_of(Limits())
 
 

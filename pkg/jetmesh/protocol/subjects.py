@@ -25,7 +25,7 @@ class Address(NamedTuple):
     key_token: str = ""
     """Empty where an origin stands instead."""
     suffix: str = ""
-    """`RETRY` or `SUSPECT` behind an origin."""
+    """`RETRY` or `QUARANTINE` behind an origin."""
 
 
 def address_of(subject: str) -> Address | None:

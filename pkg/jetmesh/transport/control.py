@@ -216,7 +216,7 @@ class ControlPlane:
                     yield StoredMessage(
                         stream, at.sequence, message.subject, headers, message.data, at.stored_at
                     )
-        except (nats.errors.Error, TimeoutError, OSError):
+        except (nats.errors.Error, TimeoutError, OSError, ValueError):  # no position, for one
             return
         finally:
             with contextlib.suppress(nats.errors.Error):

@@ -74,8 +74,8 @@ class Decoder:
                 if line_end < 0:
                     self._check_line(end - position)
                     return
-                fields = data[position:line_end].split()
-                verb = fields[0] if fields else b""
+                fields = data[position:line_end].split(b" ")  # other blanks may stand in a subject
+                verb = fields[0]
                 if verb == b"MSG":
                     header_size = reply = b""
                     if len(fields) == 5:  # noqa: PLR2004 - verb, subject, sid, reply, size
@@ -83,12 +83,12 @@ class Decoder:
                     elif len(fields) == 4:  # noqa: PLR2004 - verb, subject, sid, size
                         _, subject, sid, size = fields
                     else:
-                        raise ProtocolError(f"MSG has {len(fields) - 1} arguments")
+                        subject, sid, reply, size = _spaced(fields, 4)
                 elif verb == b"HMSG":
                     if len(fields) == 6:  # noqa: PLR2004 - as above, and the size of headers
                         _, subject, sid, reply, header_size, size = fields
                     else:
-                        subject, sid, reply, header_size, size = _without_reply_headers(fields)
+                        subject, sid, reply, header_size, size = _spaced(fields, 5)
                 else:
                     line = data[position:line_end]
                     position = line_end + 2
@@ -140,10 +140,17 @@ def control(line: bytes) -> tuple[bytes, bytes]:
     return verb, argument.strip()
 
 
-def _without_reply_headers(fields: list[bytes]) -> tuple[bytes, bytes, bytes, bytes, bytes]:
-    if len(fields) != 5:  # noqa: PLR2004 - verb, subject, sid, two sizes
-        raise ProtocolError(f"HMSG has {len(fields) - 1} arguments")
-    return fields[1], fields[2], b"", fields[3], fields[4]
+def _spaced(fields: list[bytes], count: int) -> list[bytes]:
+    """The arguments of MSG or HMSG, with an empty reply where there is none.
+
+    Any number of spaces may divide them; nats-server writes one.
+    """
+    verb, *words = filter(None, fields)
+    if len(words) == count - 1:
+        words.insert(2, b"")
+    if len(words) != count:
+        raise ProtocolError(f"{verb.decode()} has {len(words)} arguments")
+    return words
 
 
 def _no_length(digits: bytes, limit: int) -> ProtocolError:

@@ -68,7 +68,7 @@ def totals(scene: Scene) -> dict[str, int]:
         "purchases acknowledged": load.purchases,
         **{kind: kinds[kind] for kind in sorted(kinds)},
         "second presses refused": fates["refused"],
-        "customers told": last.told,
+        "customers notified": last.told,
         "mails sent again": last.mails - last.told,
         "dead letters": sum(ledger.letters.values()),
     }

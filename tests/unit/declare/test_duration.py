@@ -35,7 +35,7 @@ def test_a_duration_is_read_and_printed(text: str, seconds: float, printed: str)
     "text", ["45", "", "s", "-1s", "1 s", "1S", "1w", "1s2s", "1e3s", ".5s", "0x1s", "nans", "infs"]
 )
 def test_a_duration_without_a_plain_number_and_a_unit_is_refused(text: str) -> None:
-    with pytest.raises(SettingsError, match=r"no duration.*45s"):
+    with pytest.raises(SettingsError, match=r"is not a duration.*45s"):
         Duration.parse(text)
 
 

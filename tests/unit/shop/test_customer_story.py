@@ -56,7 +56,7 @@ def test_a_paid_order_is_told_from_start_to_end() -> None:
         "placed": ("done", "We received your order"),
         "checked": ("done", "Everything is in order"),
         "paid": ("done", "You paid 9.00 EUR"),
-        "told": ("done", "We wrote to you"),
+        "told": ("done", "We e-mailed you"),
     }
 
 
@@ -89,7 +89,7 @@ def test_a_declined_payment_comes_with_advice(reason: DeclineReason) -> None:
 
 def test_a_customer_who_cannot_be_written_to_is_told_here() -> None:
     telling = steps(created(), told("p-1", Outcome.REJECTED, Channel.NONE))
-    assert telling["told"] == ("failed", "We could not write to you")
+    assert telling["told"] == ("failed", "We could not e-mail you")
 
 
 def test_a_payment_seen_before_the_check_implies_it() -> None:

@@ -81,7 +81,8 @@ def test_waits_grow_to_at_most_a_second() -> None:
 
 
 def test_why_a_server_could_not_be_used_is_said_in_words() -> None:
-    assert in_words(ConnectionRefusedError(111, "Connect call failed")) == "nobody listens there"
+    refused = ConnectionRefusedError(111, "Connect call failed")
+    assert in_words(refused) == "nothing is listening there"
     assert in_words(TimeoutError()) == "no answer"
     assert in_words(OSError("no route")) == "no route"
     assert in_words(ValueError()) == "ValueError"

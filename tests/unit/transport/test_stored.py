@@ -178,5 +178,5 @@ async def test_a_puback_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_an_answer_that_is_no_puback_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(BrokerError, match="what answers there is no stream"):
+    with pytest.raises(BrokerError, match="the answer does not come from a stream"):
         await answered(monkeypatch, b"{}").publish("orders.a", b"{}")

@@ -60,7 +60,7 @@ async def refusals(control: ControlPlane, info: StreamInfo | None) -> Mapping[st
 
 
 def by_lane(subjects: Mapping[str, int]) -> dict[tuple[str, str], tuple[Lane, list[str]]]:
-    """What is stored in LANES by service and handler, and the subjects of suspect marks."""
+    """What is stored in LANES by service and handler, and the subjects of quarantine marks."""
     found: dict[tuple[str, str], tuple[Lane, list[str]]] = {}
     for subject, count in sorted(subjects.items()):
         address = address_of(subject)

@@ -172,8 +172,6 @@ class Delivered:
     @property
     def key_token(self) -> str:
         """The key as a token of a subject, `_` when there is none."""
-        if self.event is None:
-            return self._token_of_subject or "_"
         try:
             return escape_key(self.key)
         except ContractViolation:

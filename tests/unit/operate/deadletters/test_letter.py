@@ -41,7 +41,7 @@ def test_a_letter_is_named_by_its_number(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["", "x", "0", "-1", "1.5", "ORDERS:17", "1" * 30, "\u0661"])
 def test_what_names_no_letter_is_a_wrong_use(text: str) -> None:
-    with pytest.raises(UsageError, match="names no letter"):
+    with pytest.raises(UsageError, match="is not a letter"):
         number_of(text)
 
 

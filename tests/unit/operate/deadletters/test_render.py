@@ -76,7 +76,7 @@ def test_a_replayed_letter_says_whether_it_still_waits() -> None:
     waits = plain(render.history(entries, letter(), "it waits as LANES:40"))
     assert waits[-1] == "    it waits as LANES:40"
     over = plain(render.history(entries, letter(), ""))
-    assert over[-1] == "    it has its verdict, and there is no newer letter"
+    assert over[-1] == "    it was handled, and there is no newer letter"
 
 
 def test_nothing_of_a_letter_is_obeyed_by_a_terminal() -> None:

@@ -160,7 +160,7 @@ CASES: dict[str, Callable[[], Facts]] = {
     "dead-letters-more": lambda: facts({"letters": tuple(group(5, f"f{n}") for n in range(11))}),
     "on-lane": lambda: on_lane(due=1, scheduled=2, oldest=NOON),
     "lost-lane": lambda: on_lane(handler="gone", due=1),
-    "suspects": lambda: on_lane(quarantined=(QuarantineMark("lanes.desk.take.S.1.suspect", 2),)),
+    "quarantine": lambda: on_lane(quarantined=(QuarantineMark("lanes.desk.take.S.1.suspect", 2),)),
     "refusals": lambda: facts({"refusals": {"desk.take": 3}}),
 }
 KINDS = [kind for area in AREAS for kind in area.kinds]
@@ -367,4 +367,4 @@ def test_dead_letters_are_told_with_their_reason_and_what_to_type() -> None:
 
 
 def test_a_mark_alone_is_no_message_on_a_lane() -> None:
-    assert codes(findings(on_lane(quarantined=(QuarantineMark("lanes.x", 1),)))) == ["suspects"]
+    assert codes(findings(on_lane(quarantined=(QuarantineMark("lanes.x", 1),)))) == ["quarantine"]

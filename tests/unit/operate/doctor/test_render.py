@@ -42,7 +42,7 @@ def test_a_clean_bill_of_health_is_short_and_says_what_it_covers() -> None:
     assert "✓ All is well." in text
     assert "5 streams, 2 durables, 1 service, 1 instance, 0 dead letters" in text
     assert "twice, 5 s apart" in text
-    assert "once, so not for growth" in told(replace(facts(), before=None), [])
+    assert "once, so growth was not judged" in told(replace(facts(), before=None), [])
 
 
 def test_findings_are_grouped_with_evidence_and_remedy() -> None:

@@ -63,7 +63,7 @@ async def test_what_has_no_answer_for_long_is_a_problem_in_words(
     look = desk.consumer.runner.decisions
     assert look.problem == ""
     monkeypatch.setattr(decisions, "_PATIENCE_SECONDS", 0.0)
-    expected = "desk.look cannot see what is decided, 2 deliveries wait: no leader"
+    expected = "desk.look cannot look up outcomes, waiting deliveries: 2; no leader"
     await eventually(lambda: look.problem)
     assert look.problem == expected
     desk.streams.error = None
@@ -77,9 +77,9 @@ async def test_the_newest_reason_is_told(monkeypatch: pytest.MonkeyPatch) -> Non
     desk.streams.error = BrokerError("no leader")
     desk.deliver()
     look = desk.consumer.runner.decisions
-    await eventually(lambda: look.problem.endswith("wait: no leader"))
+    await eventually(lambda: look.problem.endswith("deliveries: 1; no leader"))
     desk.streams.error = BrokerError("no answer")
-    await eventually(lambda: look.problem.endswith("wait: no answer"))
+    await eventually(lambda: look.problem.endswith("deliveries: 1; no answer"))
     await desk.consumer.give_back()
 
 

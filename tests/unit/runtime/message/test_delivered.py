@@ -70,6 +70,7 @@ def test_its_key_is_the_events(given: Placed | bytes, key: str, token: str) -> N
     [
         ("desk-in.placed.a%20b", "a b", "a%20b"),
         ("desk-in.placed", "", "_"),
+        ("desk-in.placed.a\x0cb", "a\x0cb", "a%0Cb"),
     ],
 )
 def test_the_subject_tells_the_key_of_what_cannot_be_read(

@@ -127,7 +127,8 @@ async def test_it_is_a_problem_in_words_for_as_long_as_it_lasts() -> None:
     desk.deliver()
     assert found.reason == "the gateway is away."
     assert found.problem == (
-        "desk.look waits for 0 s: the gateway is away; it tries with one delivery at a time"
+        "desk.look has been waiting for 0 s: the gateway is away; "
+        "it tries with one delivery at a time"
     )
     gateway.away = False
     await eventually(lambda: not desk.in_flight)

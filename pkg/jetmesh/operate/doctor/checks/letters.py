@@ -47,9 +47,9 @@ LOST_LANE = warning(
     "`nats stream purge LANES --subject 'lanes.{about}.>'`.",
 )
 QUARANTINED = warning(
-    "suspects",
+    "quarantine",
     "{about} runs {messages} in quarantine: processes died while handling this.",
-    "there are suspect marks in LANES; ADR 8 says what a suspect is",
+    "there are quarantine marks in LANES; ADR 8 says what that is",
     "Find out why processes of {service} die; a message that kills them becomes a dead letter.",
 )
 REFUSALS = note(

@@ -1,4 +1,4 @@
-"""Headers as nobody should write them, and anybody may: read the same on every way to a stream."""
+"""Headers and subjects as nobody should write them, and anybody may: they stop nobody."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from jetmesh.operate.up.broker import Broker
 from jetmesh.testing import eventually
 from jetmesh.transport.control import ControlPlane
 from jetmesh.transport.stored import StoredMessage
+from tests.integration.one_handler import letters, outcomes, working
 from tests.integration.planes import both, echo, make_stream, settings_of
 
 BLOCKS = [
@@ -143,3 +144,20 @@ async def test_a_subject_that_is_no_utf_8_ends_no_reading(broker: Broker, unique
         await eventually(lambda: stored(control, stream, 2))
         subjects = [message.subject async for message in control.history(stream, [])]
         assert subjects == [f"{unique}.\ufffd", f"{unique}.a"]
+
+
+@pytest.mark.parametrize("blank", [b"\x0b", b"\x0c", b"\x1c", b"\x00", b"\xff"])
+async def test_an_odd_subject_ends_no_service(broker: Broker, unique: str, blank: bytes) -> None:
+    """The broker divides by spaces alone: whatever else is blank, it stores in a subject."""
+    start = f"{unique}-in.placed.".encode()
+    async with working(broker, unique, lambda *_: None) as (m, _, __):
+        odd = [wire.pub(start + b"a%bb" % blank, text) for text in (b"", b'{"order_id":"p-1"}')]
+        await store(broker, [*odd, wire.pub(start + b"p-2", b'{"order_id":"p-2"}')])
+        await m.settled()
+        assert sorted(done.subject for done in await outcomes(m, unique)) == [
+            f"{unique}.done.p-1",
+            f"{unique}.done.p-2",
+        ]
+        (letter,) = await letters(m, unique)
+        assert letter.subject.isprintable()
+        assert m.running[f"{unique}-service"]._plane.reconnects == 0
