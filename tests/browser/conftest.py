@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import pytest
 import uvicorn
-from playwright.sync_api import Browser, Page, Route, sync_playwright
+from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute
 from starlette.types import Message, Receive, Scope, Send
@@ -27,6 +27,9 @@ _arguments = [
     "--disable-component-update",
     "--disable-sync",
 ]
+MILLISECONDS = 20_000
+"""In which a page on a busy machine shows what it is to show."""
+expect.set_options(timeout=MILLISECONDS)
 FONTS = {
     "of the page": "",
     "monospace": "font-family: monospace !important",
@@ -116,7 +119,7 @@ def page(browser: Browser) -> Iterator[Page]:
     """A page that fails its test when anything on it does."""
     context = browser.new_context(locale="en-GB", timezone_id="UTC")
     page = context.new_page()
-    page.set_default_timeout(5000)
+    page.set_default_timeout(MILLISECONDS)
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.on("dialog", lambda dialog: errors.append(f"a script ran: {dialog.message}"))

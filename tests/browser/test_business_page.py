@@ -119,7 +119,7 @@ def test_a_page_finds_its_server_again(page: Page, site: Callable[..., Site]) ->
 
     shop.site = site(shop.routes, port)
     shop.happens(created("p-2"))
-    expect(page.locator("#newest tr")).to_have_count(2, timeout=10_000)
+    expect(page.locator("#newest tr")).to_have_count(2)
     expect(page.get_by_role("status")).to_have_text("Live")
 
 

@@ -2,7 +2,8 @@
 
 from tests.integration.child_process import child
 from tests.integration.identities import configured
+from tests.integration.planes import own_broker
 from tests.integration.secured import secured
 from tests.integration.tiny_project import project, start
 
-__all__ = ["child", "configured", "project", "secured", "start"]
+__all__ = ["child", "configured", "own_broker", "project", "secured", "start"]

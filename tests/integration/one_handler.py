@@ -49,7 +49,7 @@ async def working(
 
 
 async def letters(m: Mesh, domain: str) -> list[Any]:
-    return await m.stored("DEADLETTERS", f"deadletters.{domain}-service.do.*")
+    return await m.stored("DEADLETTERS", f"deadletters.{domain}-service.>")
 
 
 async def outcomes(m: Mesh, domain: str) -> list[Any]:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any, Self
+
+import pytest
 
 from jetmesh import wire
 from jetmesh.operate.up.broker import Broker
@@ -21,6 +24,13 @@ NO_HEADERS = b"NATS/1.0\r\n\r\n"
 
 def settings_of(broker: Broker, **more: Any) -> NatsSettings:
     return NatsSettings(**{"url": broker.url, **more})
+
+
+@pytest.fixture
+def own_broker(tmp_path: Path) -> Iterator[Broker]:
+    """A broker that a test may end."""
+    with Broker(tmp_path / "store") as broker:
+        yield broker
 
 
 @asynccontextmanager

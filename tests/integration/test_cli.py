@@ -1,12 +1,9 @@
-"""The commands that talk to a broker, as processes, on the shop and a real nats-server."""
+"""The commands that talk to a broker, on the shop and a real nats-server."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,34 +18,16 @@ from jetmesh.settings import NatsSettings
 from jetmesh.testing import mesh
 from jetmesh.transport.control import ControlPlane
 from shop import order_validation
-
-ROOT = Path(__file__).parents[2]
-JETMESH = str(Path(sys.executable).with_name("jetmesh"))
+from tests.integration.command_line import Said, jetmesh, said
 
 
 @pytest.fixture(scope="module")
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
     """A broker with the shop's topology on it."""
     with Broker(tmp_path_factory.mktemp("nats")) as broker:
-        applied = jetmesh("apply", url=broker.url)
+        applied = said("apply", url=broker.url)
         assert applied.returncode == 0, applied.stderr
         yield broker
-
-
-def jetmesh(
-    *arguments: str, url: str = "", stdin: str = "", cwd: Path = ROOT, **environ: str
-) -> subprocess.CompletedProcess[str]:
-    inherited = {n: v for n, v in os.environ.items() if not n.startswith(("JETMESH", "NATS_"))}
-    return subprocess.run(
-        [JETMESH, *arguments],
-        cwd=cwd,
-        env=inherited | ({"NATS_URL": url} if url else {}) | environ,
-        input=stdin,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
 
 
 def purchase(key: str, **changes: Any) -> str:
@@ -63,12 +42,13 @@ def purchase(key: str, **changes: Any) -> str:
     return json.dumps(given | changes)
 
 
-def publish(broker: Broker, text: str) -> subprocess.CompletedProcess[str]:
-    return jetmesh("publish", "purchases.created", "-", url=broker.url, stdin=text)
+def publish(broker: Broker, text: str) -> Said:
+    return said("publish", "purchases.created", "-", url=broker.url, stdin=text)
 
 
 def test_publish_says_where_the_event_is_stored(broker: Broker) -> None:
-    first = publish(broker, purchase("where-1"))
+    text = purchase("where-1")
+    first = jetmesh("publish", "purchases.created", "-", url=broker.url, stdin=text)
     second = publish(broker, purchase("where-2"))
     assert (first.returncode, first.stderr) == (0, "")
     stream, sequence = first.stdout.split()
@@ -96,7 +76,7 @@ def test_publish_refuses_what_breaks_the_contract_and_sends_nothing(broker: Brok
         "Line 2 breaks the contract of purchases.created at $.items[0].quantity: "
         "Expected `int`, got `str`.\n"
     )
-    assert jetmesh("trace", "right", url=broker.url).returncode == 1
+    assert said("trace", "right", url=broker.url).returncode == 1
 
 
 @pytest.mark.parametrize(
@@ -115,7 +95,7 @@ def test_publish_names_what_is_wrong(broker: Broker, text: str, cause: str) -> N
 
 
 def test_publish_names_the_subjects_that_exist(broker: Broker) -> None:
-    refused = jetmesh("publish", "purchases.made", "-", url=broker.url)
+    refused = said("publish", "purchases.made", "-", url=broker.url)
     assert refused.returncode == 2
     assert "No event is published on 'purchases.made'." in refused.stderr
     assert "purchases.created" in refused.stderr
@@ -147,7 +127,7 @@ async def test_trace_shows_nothing_sensitive(broker: Broker) -> None:
         await running.publish("purchases.created", purchase("discreet"))
         await running.settled()
     for arguments in (["trace", "discreet"], ["trace", "discreet", "--json"]):
-        shown = jetmesh(*arguments, url=broker.url).stdout
+        shown = (await asyncio.to_thread(said, *arguments, url=broker.url)).stdout
         assert "orders.validated" in shown
         assert "example.test" not in shown
         assert "tok_secret_one" not in shown
@@ -181,16 +161,16 @@ def test_a_lost_durable_is_made_again_behind_what_it_had_acked(broker: Broker) -
     for n in range(3):
         publish(broker, purchase(f"behind-{n}"))
     asyncio.run(ask(broker, "CONSUMER.DELETE.PURCHASES.order-validation-decide"))
-    wrong = jetmesh("apply", "--behind", "PURCHASES/nobody=2", url=broker.url)
+    wrong = said("apply", "--behind", "PURCHASES/nobody=2", url=broker.url)
     assert wrong.returncode == 2
     assert "names no durable" in wrong.stderr
     name = "PURCHASES/order-validation-decide"
-    made = jetmesh("apply", "--behind", f"{name}=2", url=broker.url)
+    made = said("apply", "--behind", f"{name}=2", url=broker.url)
     assert made.returncode == 0, made.stderr
     assert name in made.stdout
     info = asyncio.run(ask(broker, "CONSUMER.INFO.PURCHASES.order-validation-decide"))
     assert info["config"]["opt_start_seq"] == 3
-    assert "as declared" in jetmesh("plan", url=broker.url).stdout
+    assert "as declared" in said("plan", url=broker.url).stdout
 
 
 async def ask(broker: Broker, subject: str) -> dict[str, Any]:
@@ -227,33 +207,33 @@ async def test_trace_tells_when_the_next_attempt_is(broker: Broker) -> None:
 
 def test_trace_finds_a_purchase_that_nobody_took_yet(broker: Broker) -> None:
     publish(broker, purchase("alone"))
-    shown = jetmesh("trace", "alone", url=broker.url)
+    shown = said("trace", "alone", url=broker.url)
     assert shown.returncode == 0
     assert "waiting for order-validation.decide" in shown.stdout
 
 
 def test_trace_of_nothing_says_so(broker: Broker) -> None:
-    told = jetmesh("trace", "nobody", url=broker.url)
+    told = said("trace", "nobody", url=broker.url)
     assert told.returncode == 1
     assert told.stderr.startswith("Nothing is stored under the key 'nobody'.\n")
 
 
 def test_plan_and_apply_on_an_empty_broker(tmp_path: Path) -> None:
     with Broker(tmp_path) as broker:
-        planned = jetmesh("plan", url=broker.url)
+        planned = said("plan", url=broker.url)
         assert planned.returncode == 0
         assert "+ stream ORDERS" in planned.stdout
         assert "+ durable ORDERS/payments-charge" in planned.stdout
-        assert jetmesh("plan", "--check", url=broker.url).returncode == 1
-        assert "Applied" in jetmesh("apply", url=broker.url).stdout
-        assert jetmesh("plan", "--check", url=broker.url).stdout == "The broker is as declared.\n"
-        assert jetmesh("apply", url=broker.url).stdout == "The broker is as declared.\n"
+        assert said("plan", "--check", url=broker.url).returncode == 1
+        assert "Applied" in said("apply", url=broker.url).stdout
+        assert said("plan", "--check", url=broker.url).stdout == "The broker is as declared.\n"
+        assert said("apply", url=broker.url).stdout == "The broker is as declared.\n"
 
 
 def test_plan_shows_each_field_that_differs(broker: Broker) -> None:
     name = "JETMESH__SERVICES__PAYMENTS__HANDLERS__CHARGE__ACK_WAIT"
     tuned: dict[str, Any] = {name: "99s"}
-    planned = jetmesh("plan", url=broker.url, **tuned)
+    planned = said("plan", url=broker.url, **tuned)
     assert "~ durable ORDERS/payments-charge" in planned.stdout
     assert "ack_wait: " in planned.stdout
     assert "2 changes." in planned.stdout
@@ -261,55 +241,55 @@ def test_plan_shows_each_field_that_differs(broker: Broker) -> None:
 
 def test_apply_refuses_to_lose_data_without_the_flag(tmp_path: Path) -> None:
     with Broker(tmp_path) as broker:
-        jetmesh("apply", url=broker.url)
+        said("apply", url=broker.url)
         publish(broker, purchase("old"))
         tuned: dict[str, Any] = {"JETMESH__STREAMS__PURCHASES__MAX_AGE": "3m"}
-        refused = jetmesh("apply", url=broker.url, **tuned)
+        refused = said("apply", url=broker.url, **tuned)
         assert refused.returncode == 1
         assert "Nothing was changed." in refused.stderr
         assert "--allow-data-loss" in refused.stderr
         assert "! stream PURCHASES" in refused.stdout
-        assert jetmesh("apply", "--allow-data-loss", url=broker.url, **tuned).returncode == 0
+        assert said("apply", "--allow-data-loss", url=broker.url, **tuned).returncode == 0
 
 
 @pytest.mark.parametrize("command", [["plan"], ["trace", "x"], ["apply"]])
 def test_a_broker_that_is_not_there_is_one_sentence(command: list[str]) -> None:
-    told = jetmesh(*command, "--nats-url", f"nats://127.0.0.1:{free_port()}")
+    told = said(*command, "--nats-url", f"nats://127.0.0.1:{free_port()}")
     assert (told.returncode, told.stdout) == (1, "")
     assert told.stderr.startswith("No broker answers at 127.0.0.1:")
     assert len(told.stderr.splitlines()) == 2
 
 
 def test_the_option_wins_over_the_environment(broker: Broker) -> None:
-    told = jetmesh("plan", "--nats-url", broker.url, url=f"nats://127.0.0.1:{free_port()}")
+    told = said("plan", "--nats-url", broker.url, url=f"nats://127.0.0.1:{free_port()}")
     assert told.returncode == 0
 
 
 def test_topology_has_three_formats() -> None:
-    assert "order-validation.decide" in jetmesh("topology").stdout
-    assert jetmesh("topology", "--format", "mermaid").stdout.startswith(("flowchart", "graph"))
-    assert json.loads(jetmesh("topology", "--format", "json").stdout)["services"]
-    wrong = jetmesh("topology", "--format", "svg")
+    assert "order-validation.decide" in said("topology").stdout
+    assert said("topology", "--format", "mermaid").stdout.startswith(("flowchart", "graph"))
+    assert json.loads(said("topology", "--format", "json").stdout)["services"]
+    wrong = said("topology", "--format", "svg")
     assert (wrong.returncode, wrong.stderr.splitlines()[0]) == (2, "There is no format 'svg'.")
 
 
 def test_contracts_are_written_and_checked(tmp_path: Path) -> None:
-    stale = jetmesh("contracts", "--check", "--directory", str(tmp_path))
+    stale = said("contracts", "--check", "--directory", str(tmp_path))
     assert stale.returncode == 1
     assert "asyncapi.yaml" in stale.stdout
-    assert jetmesh("contracts", "--directory", str(tmp_path)).returncode == 0
-    checked = jetmesh("contracts", "--check", "--directory", str(tmp_path))
+    assert said("contracts", "--directory", str(tmp_path)).returncode == 0
+    checked = said("contracts", "--check", "--directory", str(tmp_path))
     assert (checked.returncode, checked.stdout) == (0, "The contracts are up to date.\n")
 
 
 def test_settings_show_where_each_came_from() -> None:
     token: dict[str, Any] = {"JETMESH__NATS__TOKEN": "very-secret"}
-    shown = jetmesh("settings", "--changed", "--json", JETMESH__HTTP__PORT="9001", **token)
+    shown = said("settings", "--changed", "--json", JETMESH__HTTP__PORT="9001", **token)
     assert json.loads(shown.stdout) == {
         "http.port": {"value": "9001", "origin": "JETMESH__HTTP__PORT"},
         "nats.token": {"value": "***", "origin": "JETMESH__NATS__TOKEN"},
     }
-    assert "very-secret" not in jetmesh("settings", **token).stdout
+    assert "very-secret" not in said("settings", **token).stdout
 
 
 def test_a_wrong_setting_is_one_sentence() -> None:

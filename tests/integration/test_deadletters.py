@@ -3,29 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import io
 import itertools
 import json
-import os
 import signal
 import stat
 import subprocess
-import sys
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
-from unittest import mock
 
 import pytest
 
-from jetmesh import cli
 from jetmesh.operate.up.broker import Broker, free_port
 from jetmesh.transport.control import ControlPlane
+from tests.integration.command_line import JETMESH, ROOT, Said, said
 from tests.integration.planes import settings_of
 from tests.integration.some_letters import lane, open_letters, put_letter
-from tests.integration.test_cli import JETMESH, ROOT, jetmesh, purchase
+from tests.integration.test_cli import purchase
 
 _T = TypeVar("_T")
 _origins = itertools.count(1)
@@ -37,7 +31,7 @@ SECRETS = ("example.test", "tok_secret_one")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
     """A broker with the shop's topology, and nobody who handles anything."""
     with Broker(tmp_path_factory.mktemp("nats")) as broker:
-        applied = jetmesh("apply", url=broker.url)
+        applied = said("apply", url=broker.url)
         assert applied.returncode == 0, applied.stderr
         yield broker
 
@@ -81,34 +75,10 @@ def invalid_purchase(broker: Broker, payload: bytes) -> int:
     return number
 
 
-@dataclass
-class Said:
-    """What a command did, run in this process: there are too many to start one for each."""
-
-    returncode: int
-    stdout: str
-    stderr: str
-
-
 def desk(
     broker: Broker, *arguments: str, stdin: str = "", cwd: Path = ROOT, **environ: str
 ) -> Said:
-    kept = {n: v for n, v in os.environ.items() if not n.startswith(("JETMESH", "NATS_"))}
-    given = kept | {"NATS_URL": broker.url} | environ
-    out, err = io.TextIOWrapper(io.BytesIO(), write_through=True), io.StringIO()
-    with (
-        mock.patch.dict(os.environ, given, clear=True),
-        mock.patch.object(sys, "argv", ["jetmesh", "deadletters", *arguments]),
-        mock.patch.object(sys, "stdin", io.StringIO(stdin)),
-        contextlib.chdir(cwd),
-        contextlib.redirect_stdout(out),
-        contextlib.redirect_stderr(err),
-        pytest.raises(SystemExit) as ended,
-    ):
-        cli.main()
-    out.seek(0)
-    code = ended.value.code
-    return Said(code if isinstance(code, int) else 0, out.read(), err.getvalue())
+    return said("deadletters", *arguments, url=broker.url, stdin=stdin, cwd=cwd, **environ)
 
 
 def test_ls_groups_by_fault(shop: Broker) -> None:
@@ -296,7 +266,7 @@ def test_a_letter_that_is_not_there_is_one_sentence(shop: Broker) -> None:
 
 
 def test_a_broker_that_is_not_there_or_empty_is_one_sentence(tmp_path: Path) -> None:
-    absent = jetmesh("deadletters", "ls", "--nats-url", f"nats://127.0.0.1:{free_port()}")
+    absent = said("deadletters", "ls", "--nats-url", f"nats://127.0.0.1:{free_port()}")
     assert (absent.returncode, absent.stdout) == (1, "")
     assert absent.stderr.startswith("No broker answers at 127.0.0.1:")
     with Broker(tmp_path) as empty:
@@ -329,7 +299,7 @@ def test_a_user_with_the_permissions_of_the_document_can_do_everything(tmp_path:
     with Broker(tmp_path / "nats", config=config) as broker:
         everything = settings_of(broker, user="all", password="all")  # noqa: S106 - a test's own
         login: dict[str, Any] = {"JETMESH__NATS__USER": "all", "JETMESH__NATS__PASSWORD": "all"}
-        assert jetmesh("apply", url=broker.url, **login).returncode == 0
+        assert said("apply", url=broker.url, **login).returncode == 0
         login = dict.fromkeys(login, "some")
 
         async def put() -> None:

@@ -16,6 +16,7 @@ from jetmesh.errors import BrokerError
 from jetmesh.operate.up.broker import Broker
 from jetmesh.runtime.message.consumer import Consumer
 from jetmesh.testing import Mesh, eventually, mesh
+from tests.integration.one_handler import letters
 
 Work = Callable[[str, Delivery], Awaitable[None]]
 
@@ -44,10 +45,6 @@ async def working(
 
     async with mesh(service, url=broker.url) as m:
         yield m, m.running[service.name].consumers[0], Placed
-
-
-async def letters(m: Mesh, domain: str) -> list[Any]:
-    return await m.stored("DEADLETTERS", f"deadletters.{domain}-service.>")
 
 
 async def test_no_more_deliveries_run_at_once_than_declared(broker: Broker, unique: str) -> None:

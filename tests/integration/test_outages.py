@@ -34,13 +34,6 @@ SOON_SECONDS = 5
 """Between two attempts to connect is a second at most; the rest is for a busy machine."""
 
 
-@pytest.fixture
-def own_broker(tmp_path: Path) -> Iterator[Broker]:
-    """A broker that a test may end."""
-    with Broker(tmp_path / "store") as broker:
-        yield broker
-
-
 @asynccontextmanager
 async def copying(
     broker: Broker, name: str, *, count: int = COUNT

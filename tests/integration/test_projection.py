@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from pathlib import Path
 
-import pytest
 from msgspec import Struct
 
 from jetmesh import Record, event
@@ -19,13 +17,6 @@ from jetmesh.testing import eventually
 from jetmesh.transport.control import ControlPlane
 from jetmesh.transport.dataplane import DataPlane
 from tests.integration.planes import both, publish
-
-
-@pytest.fixture
-def own_broker(tmp_path: Path) -> Iterator[Broker]:
-    """A broker that a test may end."""
-    with Broker(tmp_path / "store") as broker:
-        yield broker
 
 
 class Reader:

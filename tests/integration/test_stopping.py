@@ -7,8 +7,6 @@ import re
 from collections import Counter
 from collections.abc import Callable
 
-import pytest
-
 from jetmesh.operate.up.broker import Broker
 from jetmesh.testing import eventually
 from jetmesh.transport.control import ControlPlane
@@ -60,11 +58,6 @@ def wide(unique: str) -> dict[str, str]:
     return {f"{handlers}__WORK__CONCURRENCY": str(AT_ONCE), **waits}
 
 
-@pytest.fixture
-def own_broker(tmp_path_factory: pytest.TempPathFactory) -> Broker:
-    return Broker(tmp_path_factory.mktemp("own"))
-
-
 async def check_the_rest_is_done_by_the_next(
     child: Callable[..., Child], broker: Broker, control: ControlPlane, unique: str
 ) -> None:
@@ -86,53 +79,50 @@ async def check_the_rest_is_done_by_the_next(
 async def test_thousands_in_flight_are_finished_within_the_grace_period(
     child: Callable[..., Child], own_broker: Broker, unique: str
 ) -> None:
-    with own_broker as broker:
-        async with both(settings_of(broker)) as (plane, control):
-            first = child(broker.url).start("is slow", **wide(unique))
-            await first.ready()
-            keys = await backlog(plane, unique)
-            await eventually(lambda: busy(first), what="thousands in flight")
-            first.process.terminate()
-            assert await first.ended() == 0
-            assert "given back unfinished" not in first.logged
-            assert first.logged[-1] == "stopped"
-            before = len(first.effects)
-            assert 2000 <= before < COUNT
+    async with both(settings_of(own_broker)) as (plane, control):
+        first = child(own_broker.url).start("is slow", **wide(unique))
+        await first.ready()
+        keys = await backlog(plane, unique)
+        await eventually(lambda: busy(first), what="thousands in flight")
+        first.process.terminate()
+        assert await first.ended() == 0
+        assert "given back unfinished" not in first.logged
+        assert first.logged[-1] == "stopped"
+        before = len(first.effects)
+        assert 2000 <= before < COUNT
 
-            await check_the_rest_is_done_by_the_next(child, broker, control, unique)
-            assert Counter(first.effects) == Counter(keys), "no effect happened twice"
-            once = dict.fromkeys(keys, 1)
-            assert await outcomes(control, unique) == (once, once)
+        await check_the_rest_is_done_by_the_next(child, own_broker, control, unique)
+        assert Counter(first.effects) == Counter(keys), "no effect happened twice"
+        once = dict.fromkeys(keys, 1)
+        assert await outcomes(control, unique) == (once, once)
 
 
 async def test_thousands_that_cannot_be_finished_are_given_back_at_once(
     child: Callable[..., Child], own_broker: Broker, unique: str
 ) -> None:
-    with own_broker as broker:
-        async with both(settings_of(broker)) as (plane, control):
-            first = child(broker.url).start("hangs", JETMESH__GRACE="200ms", **wide(unique))
-            await first.ready()
-            keys = await backlog(plane, unique)
-            await eventually(lambda: busy(first), what="thousands in flight")
-            first.process.terminate()
-            assert await first.ended() == 0
-            assert "given back unfinished" in first.logged
+    async with both(settings_of(own_broker)) as (plane, control):
+        first = child(own_broker.url).start("hangs", JETMESH__GRACE="200ms", **wide(unique))
+        await first.ready()
+        keys = await backlog(plane, unique)
+        await eventually(lambda: busy(first), what="thousands in flight")
+        first.process.terminate()
+        assert await first.ended() == 0
+        assert "given back unfinished" in first.logged
 
-            await check_the_rest_is_done_by_the_next(child, broker, control, unique)
-            once = dict.fromkeys(keys, 1)
-            assert await outcomes(control, unique) == (once, once)
+        await check_the_rest_is_done_by_the_next(child, own_broker, control, unique)
+        once = dict.fromkeys(keys, 1)
+        assert await outcomes(control, unique) == (once, once)
 
 
 async def test_a_second_signal_ends_at_once_also_with_thousands_in_flight(
     child: Callable[..., Child], own_broker: Broker, unique: str
 ) -> None:
-    with own_broker as broker:
-        async with both(settings_of(broker)) as (plane, _):
-            service = child(broker.url).start("hangs", JETMESH__GRACE="60s", **wide(unique))
-            await service.ready()
-            await backlog(plane, unique)
-            await eventually(lambda: busy(service), what="thousands in flight")
-            service.process.terminate()
-            await eventually(lambda: "stopping" in service.logged, what="the first signal")
-            service.process.terminate()
-            assert await service.ended(within=30) == 1
+    async with both(settings_of(own_broker)) as (plane, _):
+        service = child(own_broker.url).start("hangs", JETMESH__GRACE="60s", **wide(unique))
+        await service.ready()
+        await backlog(plane, unique)
+        await eventually(lambda: busy(service), what="thousands in flight")
+        service.process.terminate()
+        await eventually(lambda: "stopping" in service.logged, what="the first signal")
+        service.process.terminate()
+        assert await service.ended(within=30) == 1

@@ -13,6 +13,7 @@ from jetmesh.declare import Duration
 from jetmesh.operate.up.broker import Broker
 from jetmesh.runtime.message.consumer import Consumer
 from jetmesh.testing import Mesh, eventually, mesh
+from tests.integration.one_handler import letters
 
 
 class Gateway:
@@ -57,10 +58,6 @@ def service_of(domain: str, gateway: Gateway, **policy: Any) -> tuple[Service, A
         return Paid(placed.order_id)
 
     return service, Placed
-
-
-async def letters(m: Mesh, domain: str) -> list[Any]:
-    return await m.stored("DEADLETTERS", f"deadletters.{domain}-service.>")
 
 
 def health(m: Mesh) -> str:

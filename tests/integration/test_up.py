@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -16,13 +16,23 @@ from tests.integration.tiny_project import (
     command,
     is_alive,
     journal,
+    tiny,
 )
 from tests.waiting import wait_until
 
 
-def test_up_shows_every_address_and_what_to_try(start: Callable[..., Up]) -> None:
-    up = start()
-    up.wait_for("Ctrl-C ends everything")
+@pytest.fixture(scope="module")
+def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+    """One that runs, for tests that only look at it."""
+    up = Up(tiny(tmp_path_factory.mktemp("up") / "tiny"))
+    try:
+        up.wait_for("Ctrl-C ends everything")
+        yield up
+    finally:
+        up.end()
+
+
+def test_up_shows_every_address_and_what_to_try(up: Up) -> None:
     state = up.state
     assert state.ready
     assert state.nats_url == f"nats://127.0.0.1:{up.port}"
@@ -35,9 +45,7 @@ def test_up_shows_every_address_and_what_to_try(start: Callable[..., Up]) -> Non
     assert "templated" not in up.printed
 
 
-def test_everyone_gets_ports_the_broker_and_the_sandboxes(start: Callable[..., Up]) -> None:
-    up = start()
-    up.wait_for("Ctrl-C ends everything")
+def test_everyone_gets_ports_the_broker_and_the_sandboxes(up: Up) -> None:
     state = up.state
     service = answer(state.services["first"].url)
     assert service["JETMESH__NATS__URL"] == state.nats_url
@@ -61,9 +69,7 @@ def test_without_sandboxes_there_are_none(start: Callable[..., Up]) -> None:
     assert up.state.sandboxes == {}
 
 
-def test_the_topology_is_there_before_the_services(start: Callable[..., Up]) -> None:
-    up = start()
-    up.wait_for("Ctrl-C ends everything")
+def test_the_topology_is_there_before_the_services(up: Up) -> None:
     planned = command(up.root, "plan", "--check")
     assert (planned.returncode, planned.stdout) == (0, "The broker is as declared.\n")
 
@@ -150,9 +156,7 @@ def test_a_service_that_is_not_ready_is_named_with_its_reason(
     up.wait_for("Ctrl-C ends everything")
 
 
-def test_terminal_escapes_of_a_service_are_shown_not_obeyed(start: Callable[..., Up]) -> None:
-    up = start()
-    up.wait_for("Ctrl-C ends everything")
+def test_terminal_escapes_of_a_service_are_shown_not_obeyed(up: Up) -> None:
     assert r"user data \x1b]0;title\x07 red" in up.printed
     assert "\x1b" not in up.printed
 

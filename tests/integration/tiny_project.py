@@ -81,8 +81,11 @@ HTTPServer(("127.0.0.1", int(port)), Answer).serve_forever()
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
+    return tiny(tmp_path / "tiny")
+
+
+def tiny(root: Path) -> Path:
     """Two services and a sandbox that only answer HTTP."""
-    root = tmp_path / "tiny"
     root.mkdir()
     (root / "pyproject.toml").write_text('[tool.jetmesh]\nsystem = "tiny_system:system"')
     (root / "tiny_system.py").write_text(SYSTEM)

@@ -5,38 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from msgspec import Struct
 
-from jetmesh import Duration, Policy, Record, Service, derive, event
-from jetmesh.declare import EventSpec, StreamTuning, spec_of
+from jetmesh import Duration, Policy, Service, derive
+from jetmesh.declare import StreamTuning
 from jetmesh.protocol.streams import DEADLETTERS, LANES, REFUSALS
-
-
-@event("purchases.created", key="id")
-class Created(Struct, frozen=True):
-    """A customer wants to buy."""
-
-    id: str
-
-
-@event("orders.validated", key="id", decision="orders.*")
-class Validated(Struct, frozen=True):
-    """Sound."""
-
-    id: str
-
-
-@event("orders.rejected", key="id", decision="orders.*")
-class Rejected(Struct, frozen=True):
-    """Unsound."""
-
-    id: str
-
-
-class Board:
-    """Counts."""
-
-    def apply(self, event: Struct, record: Record) -> None: ...
+from tests.unit.declared import Board, Created, Rejected, Validated, spec
 
 
 def declared() -> tuple[Service, ...]:
@@ -54,12 +27,6 @@ def declared() -> tuple[Service, ...]:
     board = Service("board")
     board.read_model(Board, events=[Created, Rejected])
     return validation, mail, board
-
-
-def spec(cls: Any) -> EventSpec:
-    found = spec_of(cls)
-    assert found is not None
-    return found
 
 
 def test_one_stream_per_domain_and_the_three_of_the_mesh() -> None:

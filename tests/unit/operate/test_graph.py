@@ -6,38 +6,11 @@ import json
 import re
 
 import pytest
-from msgspec import Struct
 
-from jetmesh import Duration, Policy, Record, Service, Topology, derive, event
+from jetmesh import Duration, Policy, Service, Topology, derive
 from jetmesh.declare import StreamTuning
 from jetmesh.operate.graph import Format, _quoted, render
-
-
-@event("purchases.created", key="id")
-class Created(Struct, frozen=True):
-    """Somebody wants to buy."""
-
-    id: str
-
-
-@event("orders.validated", key="id", decision="orders.*")
-class Validated(Struct, frozen=True):
-    """Sound."""
-
-    id: str
-
-
-@event("orders.rejected", key="id", decision="orders.*")
-class Rejected(Struct, frozen=True):
-    """Unsound."""
-
-    id: str
-
-
-class Board:
-    """Counts."""
-
-    def apply(self, event: Struct, record: Record) -> None: ...
+from tests.unit.declared import Board, Created, Rejected, Validated
 
 
 @pytest.fixture
