@@ -13,7 +13,7 @@ help:  ## show this
 
 install: $(INSTALLED)  ## make .venv and install everything into it (others do it by themselves)
 
-up: $(INSTALLED)  ## start the broker, the sandboxes and every service; Ctrl-C ends them
+up: $(INSTALLED)  ## start the broker, the sandboxes and every service; Ctrl-C stops them
 	@exec $(BIN)/jetmesh up
 
 down: $(INSTALLED)  ## end a mesh that runs in another terminal

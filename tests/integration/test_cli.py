@@ -163,7 +163,7 @@ def test_a_lost_durable_is_made_again_behind_what_it_had_acked(broker: Broker) -
     asyncio.run(ask(broker, "CONSUMER.DELETE.PURCHASES.order-validation-decide"))
     wrong = said("apply", "--behind", "PURCHASES/nobody=2", url=broker.url)
     assert wrong.returncode == 2
-    assert "names no durable" in wrong.stderr
+    assert "does not name a durable" in wrong.stderr
     name = "PURCHASES/order-validation-decide"
     made = said("apply", "--behind", f"{name}=2", url=broker.url)
     assert made.returncode == 0, made.stderr

@@ -56,7 +56,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     """Two services that really run, under `jetmesh up`."""
     up = Up(project(tmp_path_factory.mktemp("running") / "tiny"))
     try:
-        up.wait_for("Ctrl-C ends everything", within=40)
+        up.wait_for("Ctrl-C stops everything", within=40)
         yield up
     finally:
         up.end()
@@ -147,7 +147,7 @@ def test_wrong_settings_are_no_problem_of_the_mesh(tmp_path: Path) -> None:
 def test_options_that_contradict_one_another_are_refused(tmp_path: Path) -> None:
     wrong = doctor(project(tmp_path / "tiny"), "--once", "--watch", "5")
     assert (wrong.returncode, wrong.stdout) == (2, "")
-    assert "--once looks once" in wrong.stderr
+    assert "--once and --watch contradict" in wrong.stderr
 
 
 def test_watching_prints_a_line_of_json_for_each_look_until_it_is_ended(tmp_path: Path) -> None:

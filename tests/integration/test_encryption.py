@@ -343,7 +343,7 @@ async def test_an_info_that_cannot_be_true_is_refused_and_no_input_becomes_a_dea
             lie = b"INFO " + json.dumps(facts).encode() + b"\r\n"
             odd.writer.write(lie)  # while it is connected
             odd.greeting = lie  # and when it connects again
-            await eventually(lambda: "cannot be true" in plane.problem)
+            await eventually(lambda: "INFO is not valid" in plane.problem)
             plane.publish(b"b", b"NATS/1.0\r\n\r\n", b"x" * 1000, fate)
             assert not fate.told.done(), "it waits"
             odd.greeting = honest

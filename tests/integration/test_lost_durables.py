@@ -146,7 +146,7 @@ async def test_in_development_a_deleted_durable_is_made_again_behind_its_ack_flo
             await scene.place("meanwhile")
             await scene.given(*before, "meanwhile")  # by itself: nobody tells it to look
             await scene.green()
-        (told,) = [line for line in logs if line["event"].startswith("durable made again")]
+        (told,) = [line for line in logs if line["event"].startswith("durable was deleted")]
         assert (told["log_level"], told["behind"]) == ("warning", 20)
         assert (await scene.info())["config"]["opt_start_seq"] == 21
         planned = await plan(scene.control, scene.d.topology)
@@ -212,7 +212,7 @@ async def test_in_development_a_changed_durable_is_changed_back(
             await scene.change(max_ack_pending=7)
             await scene.check()
         assert (await scene.info())["config"]["max_ack_pending"] == 8192
-        (told,) = [line for line in logs if line["event"].startswith("durable changed back")]
+        (told,) = [line for line in logs if line["event"].startswith("durable was changed")]
         assert "max_ack_pending is 7, declared 8192" in told["difference"]
         assert scene.problems == []
 

@@ -26,7 +26,7 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     """One that runs, for tests that only look at it."""
     up = Up(tiny(tmp_path_factory.mktemp("up") / "tiny"))
     try:
-        up.wait_for("Ctrl-C ends everything")
+        up.wait_for("Ctrl-C stops everything")
         yield up
     finally:
         up.end()
@@ -59,13 +59,13 @@ def test_everyone_gets_ports_the_broker_and_the_sandboxes(up: Up) -> None:
 
 def test_what_the_caller_sets_wins_over_a_sandbox(start: Callable[..., Up]) -> None:
     up = start(TINY_URL="http://elsewhere")
-    up.wait_for("Ctrl-C ends everything")
+    up.wait_for("Ctrl-C stops everything")
     assert answer(up.state.services["first"].url)["TINY_URL"] == "http://elsewhere"
 
 
 def test_without_sandboxes_there_are_none(start: Callable[..., Up]) -> None:
     up = start("--no-sandbox")
-    up.wait_for("Ctrl-C ends everything")
+    up.wait_for("Ctrl-C stops everything")
     assert up.state.sandboxes == {}
 
 
@@ -78,7 +78,7 @@ def test_the_topology_is_there_before_the_services(up: Up) -> None:
 def test_a_signal_ends_everything_in_order(start: Callable[..., Up], number: int) -> None:
     """Services before what they use; nobody gets the signal twice; exit code 0."""
     up = start()
-    up.wait_for("Ctrl-C ends everything")
+    up.wait_for("Ctrl-C stops everything")
     pids = up.state.pids()
     assert up.end(number) == 0
     assert not any(is_alive(pid) for pid in pids)
@@ -93,13 +93,13 @@ def test_a_signal_while_starting_ends_it_too(start: Callable[..., Up], project: 
     up = start()
     wait_until(lambda: "began second" in journal(project))
     assert up.end() == 0
-    assert "Ctrl-C ends everything" not in up.printed
+    assert "Ctrl-C stops everything" not in up.printed
 
 
 def test_a_second_signal_ends_at_once(start: Callable[..., Up], project: Path) -> None:
     (project / "stubborn-first").touch()
     up = start()
-    up.wait_for("Ctrl-C ends everything")
+    up.wait_for("Ctrl-C stops everything")
     pids = up.state.pids()
     up.process.send_signal(signal.SIGINT)
     up.wait_for("press Ctrl-C again to stop at once")
@@ -111,14 +111,14 @@ def test_who_does_not_end_in_time_is_killed(start: Callable[..., Up], project: P
     (project / "stubborn-first").touch()
     (project / "jetmesh.toml").write_text('grace = "10ms"')
     up = start()
-    up.wait_for("Ctrl-C ends everything")
+    up.wait_for("Ctrl-C stops everything")
     assert up.end() == 0
     assert "first did not end in time" in up.printed
 
 
 def test_a_service_that_dies_is_started_again(start: Callable[..., Up]) -> None:
     up = start()
-    up.wait_for("Ctrl-C ends everything")
+    up.wait_for("Ctrl-C stops everything")
     before = up.state.services["first"]
     os.kill(before.pid, signal.SIGKILL)
     up.wait_for(r"first was ended by SIGKILL; starting again in 0\.25 s")
@@ -128,7 +128,7 @@ def test_a_service_that_dies_is_started_again(start: Callable[..., Up]) -> None:
 
 def test_a_broker_that_dies_is_started_again(start: Callable[..., Up]) -> None:
     up = start()
-    up.wait_for("Ctrl-C ends everything")
+    up.wait_for("Ctrl-C stops everything")
     before = up.state.broker
     os.kill(before.pid, signal.SIGKILL)
     up.wait_for("the broker ended with exit code -9; starting it again")
@@ -142,7 +142,7 @@ def test_a_service_that_cannot_start_is_named(start: Callable[..., Up], project:
     up.wait_for(r"second ended with exit code 3; starting again in 0\.25 s")
     up.wait_for(r"second ended with exit code 3; starting again in 0\.5 s")
     (project / "break-second").unlink()
-    up.wait_for("Ctrl-C ends everything")
+    up.wait_for("Ctrl-C stops everything")
 
 
 def test_a_service_that_is_not_ready_is_named_with_its_reason(
@@ -153,7 +153,7 @@ def test_a_service_that_is_not_ready_is_named_with_its_reason(
     up.wait_for("second is not ready: no luck yet")
     assert not up.state.ready
     (project / "wait-second").unlink()
-    up.wait_for("Ctrl-C ends everything")
+    up.wait_for("Ctrl-C stops everything")
 
 
 def test_terminal_escapes_of_a_service_are_shown_not_obeyed(up: Up) -> None:
@@ -164,13 +164,13 @@ def test_terminal_escapes_of_a_service_are_shown_not_obeyed(up: Up) -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends orphans by itself")
 def test_nobody_survives_a_killed_supervisor(start: Callable[..., Up]) -> None:
     up = start()
-    up.wait_for("Ctrl-C ends everything")
+    up.wait_for("Ctrl-C stops everything")
     pids = up.state.pids()
     assert len(pids) == 4
     up.end(signal.SIGKILL)
     wait_until(lambda: not any(is_alive(pid) for pid in pids))
     again = start()
-    again.wait_for("Ctrl-C ends everything")
+    again.wait_for("Ctrl-C stops everything")
 
 
 def test_left_overs_of_a_killed_supervisor_are_ended_by_the_next(
@@ -178,11 +178,11 @@ def test_left_overs_of_a_killed_supervisor_are_ended_by_the_next(
 ) -> None:
     (project / "stubborn-first").touch()
     up = start()
-    up.wait_for("Ctrl-C ends everything")
+    up.wait_for("Ctrl-C stops everything")
     stubborn = up.state.services["first"].pid
     up.end(signal.SIGKILL)
     again = start()
     again.wait_for("stopped what a killed mesh had left running: .*first")
-    again.wait_for("Ctrl-C ends everything")
+    again.wait_for("Ctrl-C stops everything")
     assert not is_alive(stubborn)
     (project / "stubborn-first").unlink()

@@ -16,7 +16,7 @@ from tests.integration.tiny_project import (
 
 def test_a_second_up_is_refused(start: Callable[..., Up]) -> None:
     up = start()
-    up.wait_for("Ctrl-C ends everything")
+    up.wait_for("Ctrl-C stops everything")
     second = command(up.root, "up")
     assert second.returncode == 1
     assert second.stderr == (
@@ -27,7 +27,7 @@ def test_a_second_up_is_refused(start: Callable[..., Up]) -> None:
 
 def test_down_waits_until_the_mesh_is_gone(start: Callable[..., Up]) -> None:
     up = start()
-    up.wait_for("Ctrl-C ends everything")
+    up.wait_for("Ctrl-C stops everything")
     pids = up.state.pids()
     ended = command(up.root / "cmd", "down")  # from any directory of the project
     assert (ended.returncode, ended.stdout) == (0, "The mesh has ended.\n")
@@ -38,7 +38,7 @@ def test_down_waits_until_the_mesh_is_gone(start: Callable[..., Up]) -> None:
 
 def test_clean_forgets_but_not_while_a_mesh_runs(start: Callable[..., Up]) -> None:
     up = start()
-    up.wait_for("Ctrl-C ends everything")
+    up.wait_for("Ctrl-C stops everything")
     refused = command(up.root, "clean")
     assert refused.returncode == 1
     assert "runs already" in refused.stderr

@@ -76,7 +76,7 @@ def test_what_others_wrote_cannot_move_the_cursor() -> None:
 
 
 def test_a_broker_that_cannot_be_asked_is_not_looked_at() -> None:
-    seen = facts(broker_problem=BrokerProblem("absent", "nobody listens"))
+    seen = facts(broker_problem=BrokerProblem("absent", "nothing is listening"))
     text = told(seen, findings(seen))
     assert "No broker answers at nats://127.0.0.1:4222." in text
     assert "Looked at" not in text
