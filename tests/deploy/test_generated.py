@@ -11,7 +11,8 @@ import yaml
 
 from jetmesh import Duration, Service, System, derive
 from jetmesh.errors import SettingsError, UsageError
-from jetmesh.operate.helm.files import part, stale, write
+from jetmesh.operate.generated import stale, write
+from jetmesh.operate.helm.files import contents, part
 from jetmesh.operate.helm.tree import DURATION
 from jetmesh.operate.project import Whole
 from shop_contracts import PaymentDeclined
@@ -20,7 +21,7 @@ from shop_contracts import PaymentDeclined
 def test_what_the_chart_takes_from_the_declarations_is_up_to_date(
     whole: Whole, chart: Path
 ) -> None:
-    assert stale(whole.system, whole.topology, chart) == [], "run jetmesh helm"
+    assert stale(contents(whole.system, whole.topology, chart)) == [], "run jetmesh helm"
 
 
 def test_a_new_service_appears_in_every_part_without_a_line_of_yaml() -> None:
@@ -67,7 +68,7 @@ def test_no_secret_has_a_place_where_everybody_reads(whole: Whole) -> None:
 def test_a_readme_without_a_place_for_the_table_is_refused(whole: Whole, tmp_path: Path) -> None:
     (tmp_path / "README.md").write_text("# A chart\n")
     with pytest.raises(UsageError, match="lacks the markers for the table"):
-        write(whole.system, whole.topology, tmp_path)
+        write(contents(whole.system, whole.topology, tmp_path))
 
 
 def test_a_part_that_does_not_exist_is_refused_with_those_that_do(whole: Whole) -> None:

@@ -9,7 +9,8 @@ import pytest
 import yaml
 
 from jetmesh.errors import UsageError
-from jetmesh.operate.helm.manifests import documents, stale
+from jetmesh.operate.generated import stale
+from jetmesh.operate.helm.manifests import contents, documents
 from jetmesh.operate.helm.program import helm_program
 from tests.deploy.conftest import ROOT, Helm, Object
 from tests.programs import program
@@ -24,7 +25,7 @@ def key(found: Object) -> tuple[str, str]:
 
 @pytest.mark.usefixtures("helm")
 def test_the_manifests_are_up_to_date() -> None:
-    assert stale(helm_program(ROOT), K8S) == [], "run make manifests"
+    assert stale(contents(helm_program(ROOT), K8S)) == [], "run make manifests"
 
 
 @pytest.mark.parametrize("name", OVERLAYS)

@@ -19,7 +19,8 @@ from msgspec import Struct
 
 from jetmesh import Policy, Sandbox, Service, System, derive
 from jetmesh.declare import StreamTuning
-from jetmesh.operate.helm.files import part, write
+from jetmesh.operate.generated import write
+from jetmesh.operate.helm.files import contents, part
 from jetmesh.operate.project import Whole
 from jetmesh.settings import Loaded, load_settings
 from shop_contracts import PaymentDeclined
@@ -35,7 +36,7 @@ class Pods:
         with tempfile.TemporaryDirectory() as folder:
             chart = Path(folder) / "chart"
             shutil.copytree(CHART, chart)
-            write(system, derive([service]), chart)
+            write(contents(system, derive([service]), chart))
             said = Path(folder) / "values.json"
             said.write_text(json.dumps({"services": {service.name: values}}))
             done = helm("template", "odd", chart, "--values", said)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from pathlib import Path
 
 import typer
 
 from jetmesh.operate import contracts as contract_files
+from jetmesh.operate.generated import Contents, stale, write
 from jetmesh.operate.helm import files as chart_files
 from jetmesh.operate.helm import manifests as manifest_files
 from jetmesh.operate.helm.program import helm_program
@@ -20,11 +20,11 @@ def contracts(reference: str, directory: Path | None, *, check: bool) -> int:
     project = find_project(reference)
     whole = project.load()
     target = directory or project.root / "contracts"
+    contents = contract_files.contents(whole.system, whole.topology, target)
     if not check:
-        return _wrote(contract_files.write(whole.system, whole.topology, target), target)
-    stale = contract_files.stale(whole.system, whole.topology, target)
-    advice = f"{len(stale)} contract files are stale. Run `jetmesh contracts` and commit them."
-    return _compared(stale, "The contracts are", advice)
+        return _write(contents, target)
+    advice = "{} contract files are stale. Run `jetmesh contracts` and commit them."
+    return _compare(contents, "The contracts are", advice)
 
 
 def helm(part: str, reference: str, chart: Path | None, *, check: bool) -> int:
@@ -35,30 +35,33 @@ def helm(part: str, reference: str, chart: Path | None, *, check: bool) -> int:
         typer.echo(chart_files.part(whole.system, whole.topology, part), nl=False)
         return 0
     target = chart or project.root / "deploy" / "k8s" / "chart"
+    contents = chart_files.contents(whole.system, whole.topology, target)
     if not check:
-        return _wrote(chart_files.write(whole.system, whole.topology, target), target)
-    stale = chart_files.stale(whole.system, whole.topology, target)
-    return _compared(stale, "The chart is", "The chart is stale. Run `jetmesh helm` and commit it.")
+        return _write(contents, target)
+    advice = "The chart is stale. Run `jetmesh helm` and commit it."
+    return _compare(contents, "The chart is", advice)
 
 
 def manifests(reference: str, directory: Path | None, *, check: bool) -> int:
     """Render every overlay; with `check` 1 if what is there differs."""
     project = find_project(reference)
     target = directory or project.root / "deploy" / "k8s"
-    program = helm_program(project.root)
+    contents = manifest_files.contents(helm_program(project.root), target)
     if not check:
-        return _wrote(manifest_files.write(program, target), target)
+        return _write(contents, target)
     advice = "The manifests are stale. Run `make manifests` and commit it."
-    return _compared(manifest_files.stale(program, target), "The manifests are", advice)
+    return _compare(contents, "The manifests are", advice)
 
 
-def _wrote(files: Sequence[Path], target: Path) -> int:
-    typer.echo(f"Wrote {len(files)} files below {os.path.relpath(target)}.")
+def _write(contents: Contents, target: Path) -> int:
+    typer.echo(f"Wrote {len(write(contents))} files below {os.path.relpath(target)}.")
     return 0
 
 
-def _compared(stale: Sequence[Path], what: str, advice: str) -> int:
-    for path in stale:
+def _compare(contents: Contents, what: str, advice: str) -> int:
+    differing = stale(contents)
+    for path in differing:
         typer.echo(os.path.relpath(path))
-    typer.echo(advice if stale else f"{what} up to date.", err=bool(stale))
-    return 1 if stale else 0
+    text = advice.format(len(differing)) if differing else f"{what} up to date."
+    typer.echo(text, err=bool(differing))
+    return 1 if differing else 0

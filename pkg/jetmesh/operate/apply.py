@@ -40,22 +40,22 @@ async def apply(
         BrokerError: the server refuses us, at once, or is away for longer than `wait`.
     """
     until = time.monotonic() + wait
-    said = ""
+    planned, last = Plan(()), ""
     while True:
         try:
-            return await _apply(
-                settings,
-                topology,
-                floors or {},
-                allow_data_loss=allow_data_loss,
-                on_refused=on_refused,
-            )
+            async with await ControlPlane.connect(settings, name="jetmesh-cli") as control:
+                await control.check_server()
+                planned = await provision.plan(control, topology, floors=floors)
+                await provision.apply(control, planned, allow_data_loss=allow_data_loss)
+                return planned
         except BrokerError as error:
+            if isinstance(error, DriftError) and not passes(error):
+                on_refused(planned)
             if not passes(error) or time.monotonic() >= until:
                 raise
-            if error.message != said:
-                said = error.message
-                on_wait(said)
+            if error.message != last:
+                last = error.message
+                on_wait(last)
         await asyncio.sleep(_AGAIN_SECONDS)
 
 
@@ -67,23 +67,3 @@ def passes(error: BrokerError) -> bool:
         return error.code == UNAVAILABLE or error.err_code == NO_SUITABLE_PEERS
     gone = (nats.errors.Error, TimeoutError, OSError)
     return isinstance(error, BrokerUnreachable) or isinstance(error.__cause__, gone)
-
-
-async def _apply(
-    settings: NatsSettings,
-    topology: Topology,
-    floors: Mapping[str, int],
-    *,
-    allow_data_loss: bool,
-    on_refused: Callable[[Plan], None],
-) -> Plan:
-    async with await ControlPlane.connect(settings, name="jetmesh-cli") as control:
-        await control.check_server()
-        planned = await provision.plan(control, topology, floors=floors)
-        try:
-            await provision.apply(control, planned, allow_data_loss=allow_data_loss)
-        except DriftError as error:
-            if not passes(error):
-                on_refused(planned)
-            raise
-        return planned

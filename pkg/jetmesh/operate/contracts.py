@@ -16,46 +16,16 @@ from jetmesh.operate.schemas import json_schema
 _NOTE: Final = "# Written by `jetmesh contracts` from the declarations: change those, not this.\n"
 
 
-def write(system: System, topology: Topology, directory: Path) -> list[Path]:
-    """Write the contracts below `directory` and return their paths.
-
-    Schemas of events that no longer exist are removed.
-
-    Raises:
-        OSError: the directory cannot be written.
-    """
-    current = _contents(system, topology, directory)
-    for path in _leftovers(current, directory):
-        path.unlink()
-    for path, text in current.items():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8", newline="\n")
-    return list(current)
-
-
-def stale(system: System, topology: Topology, directory: Path) -> list[Path]:
-    """The files that `write` would make, change or remove."""
-    current = _contents(system, topology, directory)
-    differing = [path for path, text in current.items() if _text(path) != text]
-    return differing + _leftovers(current, directory)
-
-
-def _contents(system: System, topology: Topology, directory: Path) -> dict[Path, str]:
+def contents(system: System, topology: Topology, directory: Path) -> dict[Path, str | None]:
+    """The contracts below `directory`; schemas of events that no longer exist are to go."""
     described = document(system, topology)
     text = yaml.dump(described, Dumper=_Plain, sort_keys=False, allow_unicode=True, width=100)
-    found = {directory / "asyncapi.yaml": _NOTE + text}
+    found: dict[Path, str | None] = {directory / "asyncapi.yaml": _NOTE + text}
     for spec in topology.events:
         schema = json.dumps(json_schema(spec), indent=2, ensure_ascii=False)
         found[directory / "schemas" / f"{spec.subject}.json"] = f"{schema}\n"
-    return found
-
-
-def _leftovers(current: dict[Path, str], directory: Path) -> list[Path]:
-    return sorted(path for path in (directory / "schemas").glob("*.json") if path not in current)
-
-
-def _text(path: Path) -> str | None:
-    return path.read_text(encoding="utf-8") if path.is_file() else None
+    schemas = sorted((directory / "schemas").glob("*.json"))
+    return found | {path: None for path in schemas if path not in found}
 
 
 class _Plain(yaml.SafeDumper):

@@ -11,25 +11,22 @@ from jetmesh.declare.service import Service
 from jetmesh.declare.setting import leaves
 from jetmesh.errors import SettingsError
 from jetmesh.settings.address import address_of, asks_for_tls
-from jetmesh.settings.loaded import Effective, Loaded
+from jetmesh.settings.loaded import Loaded
 from jetmesh.settings.names import names_for
 from jetmesh.settings.sources import Given, decode, from_environment, from_file
 from jetmesh.settings.tree import (
     HttpSettings,
     LogSettings,
     NatsSettings,
-    ServiceSettings,
     Settings,
     without_userinfo,
 )
 
 __all__ = [
-    "Effective",
     "HttpSettings",
     "Loaded",
     "LogSettings",
     "NatsSettings",
-    "ServiceSettings",
     "Settings",
     "address_of",
     "asks_for_tls",

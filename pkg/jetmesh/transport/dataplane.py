@@ -202,7 +202,9 @@ class DataPlane:
                 )
                 self._on_up(connection)
             except (NoServerError, BrokerError) as error:
-                self._on_refused(str(error))
+                if (problem := f"no broker: {error}") != self._down:
+                    log.warning("waiting for the broker", tried=str(error))
+                self._down = problem
             else:
                 return
             pause = next(self._waits)
@@ -242,12 +244,6 @@ class DataPlane:
         log.info("connected", server=link.info.server_name, version=link.info.version)
         if connection.server.tls and not wants_tls(self._nats):
             log.warning("TLS is used only because the server requires it", remedy=_ASK_FOR_TLS)
-
-    def _on_refused(self, refusals: str) -> None:
-        problem = f"no broker: {refusals}"
-        if problem != self._down:
-            log.warning("waiting for the broker", tried=refusals)
-        self._down = problem
 
     def _on_lost(self, reason: str) -> None:
         self._up = False

@@ -119,7 +119,10 @@ class _Handshake:
         self._lines = _Lines()
 
     async def run(self, patience: float) -> Connection:
-        await self._dial()
+        async with asyncio.timeout(_CONNECT_SECONDS):
+            await asyncio.get_running_loop().create_connection(
+                lambda: self._lines, self._server.host, self._server.port
+            )
         said = await self._first_word(patience)
         greeting, info = read_info(said, Greeting), None
         if self._nats.tls_first or not self._needs_tls(greeting):
@@ -139,22 +142,19 @@ class _Handshake:
         if self._lines.transport is not None:
             self._lines.transport.abort()  # TLS would wait for a farewell
 
-    async def _dial(self) -> None:
-        async with asyncio.timeout(_CONNECT_SECONDS):
-            await asyncio.get_running_loop().create_connection(
-                lambda: self._lines, self._server.host, self._server.port
-            )
-
     async def _first_word(self, patience: float) -> bytes:
         try:
             async with asyncio.timeout(patience):
                 if self._nats.tls_first:
                     await self._encrypt()
-                return await self._lines.info()
+                verb, argument = await self._lines.next()
         except TimeoutError:
             if self._server.tls and not self._nats.tls_first:
                 raise TimeoutError(_SILENT) from None
             raise
+        if verb != b"INFO":
+            raise BrokerError(f"it does not speak NATS: it begins with {verb.decode()}")
+        return argument
 
     def _needs_tls(self, greeting: Greeting) -> bool:
         if self._server.tls and not (greeting.tls_required or greeting.tls_available):
@@ -227,17 +227,6 @@ class _Lines(asyncio.Protocol):
     def connected(self) -> asyncio.Transport:
         assert self.transport is not None  # noqa: S101 - asked for only after it connected
         return self.transport
-
-    async def info(self) -> bytes:
-        """The argument of an INFO, which comes first.
-
-        Raises:
-            BrokerError: something else comes, or nothing any more.
-        """
-        verb, argument = await self.next()
-        if verb != b"INFO":
-            raise BrokerError(f"it does not speak NATS: it begins with {verb.decode()}")
-        return argument
 
     async def next(self) -> tuple[bytes, bytes]:
         """Verb and argument of the next line.

@@ -287,7 +287,8 @@ class Session:
             lacking = str(self._lacking("subscribe", subject))
             log.error("permission denied", reason=lacking)
             if subject.startswith(f"{self._settings.inbox_prefix.lower()}."):
-                self._unheard, waiting = lacking, self._everyone()
+                self._unheard = lacking
+                waiting = [denied for each in self._asked.values() for denied in each]
                 if self._deaf is None or self._deaf.done():
                     self._deaf = asyncio.create_task(self._listen_anew())
         for denied in waiting:
@@ -304,9 +305,6 @@ class Session:
             f"The {denial(action, subject)}.",
             remedy=f"Grant {self._needs.line_for(action, subject)} in the server's configuration.",
         )
-
-    def _everyone(self) -> list[asyncio.Future[None]]:
-        return [denied for waiting in self._asked.values() for denied in waiting]
 
     async def _on_reconnected(self) -> None:
         self._refusal = self._told = ""

@@ -92,7 +92,7 @@ class Decoder:
                 else:
                     line = data[position:line_end]
                     position = line_end + 2
-                    self._control(line)
+                    self._on_control(*control(line))
                     continue
                 # int() takes signs and underscores, which no length has
                 if not size.isdigit() or len(size) > _DIGITS or (length := int(size)) > limit:
@@ -123,9 +123,6 @@ class Decoder:
     def _check_line(self, length: int) -> None:
         if length >= MAX_LINE:
             raise ProtocolError(f"a control line is longer than {MAX_LINE} bytes")
-
-    def _control(self, line: bytes) -> None:
-        self._on_control(*control(line))
 
 
 def control(line: bytes) -> tuple[bytes, bytes]:

@@ -11,7 +11,8 @@ from msgspec import Struct, field
 
 from jetmesh import Record, Service, System, Topology, derive, event
 from jetmesh.operate.asyncapi import document
-from jetmesh.operate.contracts import stale, write
+from jetmesh.operate.contracts import contents
+from jetmesh.operate.generated import stale, write
 
 SYSTEM = System("small shop", (), version="3.2.1")
 
@@ -61,25 +62,25 @@ def topology() -> Topology:
 
 
 def test_files_that_were_just_written_are_not_stale(topology: Topology, tmp_path: Path) -> None:
-    written = write(SYSTEM, topology, tmp_path)
+    written = write(contents(SYSTEM, topology, tmp_path))
     assert {str(path.relative_to(tmp_path)) for path in written} == {
         "asyncapi.yaml",
         "schemas/news.told.json",
         "schemas/orders.validated.json",
         "schemas/purchases.created.json",
     }
-    assert stale(SYSTEM, topology, tmp_path) == []
+    assert stale(contents(SYSTEM, topology, tmp_path)) == []
 
 
 def test_missing_changed_and_left_over_files_are_stale(topology: Topology, tmp_path: Path) -> None:
-    write(SYSTEM, topology, tmp_path)
+    write(contents(SYSTEM, topology, tmp_path))
     missing = tmp_path / "schemas" / "news.told.json"
     missing.unlink()
     changed = tmp_path / "asyncapi.yaml"
     changed.write_text("asyncapi: 3.0.0\n")
     left_over = tmp_path / "schemas" / "old.event.json"
     left_over.write_text("{}")
-    assert set(stale(SYSTEM, topology, tmp_path)) == {missing, changed, left_over}
+    assert set(stale(contents(SYSTEM, topology, tmp_path))) == {missing, changed, left_over}
 
 
 def test_writing_again_puts_everything_right_and_touches_nothing_else(
@@ -88,19 +89,19 @@ def test_writing_again_puts_everything_right_and_touches_nothing_else(
     (tmp_path / "schemas").mkdir()
     (tmp_path / "schemas" / "old.event.json").write_text("{}")
     (tmp_path / "notes.md").write_text("mine")
-    write(SYSTEM, topology, tmp_path)
-    assert stale(SYSTEM, topology, tmp_path) == []
+    write(contents(SYSTEM, topology, tmp_path))
+    assert stale(contents(SYSTEM, topology, tmp_path)) == []
     assert not (tmp_path / "schemas" / "old.event.json").exists()
     assert (tmp_path / "notes.md").read_text() == "mine"
 
 
 def test_the_order_of_services_changes_nothing(topology: Topology, tmp_path: Path) -> None:
-    write(SYSTEM, topology, tmp_path)
-    assert stale(SYSTEM, derive(reversed(topology.services)), tmp_path) == []
+    write(contents(SYSTEM, topology, tmp_path))
+    assert stale(contents(SYSTEM, derive(reversed(topology.services)), tmp_path)) == []
 
 
 def test_the_yaml_reads_as_the_document(topology: Topology, tmp_path: Path) -> None:
-    write(SYSTEM, topology, tmp_path)
+    write(contents(SYSTEM, topology, tmp_path))
     text = (tmp_path / "asyncapi.yaml").read_text()
     assert "jetmesh contracts" in text.splitlines()[0]
     assert yaml.safe_load(text) == json.loads(json.dumps(document(SYSTEM, topology)))

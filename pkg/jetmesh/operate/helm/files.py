@@ -8,6 +8,7 @@ from typing import Final
 from jetmesh.declare.system import System
 from jetmesh.declare.topology import Topology
 from jetmesh.errors import UsageError
+from jetmesh.operate.generated import read
 from jetmesh.operate.helm.declared import chart_values
 from jetmesh.operate.helm.facts import facts
 from jetmesh.operate.helm.text import NOTE, dump, schema_json, table, values_yaml
@@ -32,33 +33,18 @@ def part(system: System, topology: Topology, name: str) -> str:
     return written(chart_values(system, topology))
 
 
-def write(system: System, topology: Topology, chart: Path) -> list[Path]:
-    """Write what is generated below `chart` and return the paths.
+def contents(system: System, topology: Topology, chart: Path) -> dict[Path, str]:
+    """The generated files below `chart`.
 
     Raises:
         UsageError: the chart's README has no place for the table.
-        OSError: the directory cannot be written.
     """
-    current = _contents(system, topology, chart)
-    for path, text in current.items():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8", newline="\n")
-    return list(current)
-
-
-def stale(system: System, topology: Topology, chart: Path) -> list[Path]:
-    """The files that `write` would change."""
-    current = _contents(system, topology, chart)
-    return [path for path, text in current.items() if _text(path) != text]
-
-
-def _contents(system: System, topology: Topology, chart: Path) -> dict[Path, str]:
     readme = chart / "README.md"
     return {
         chart / "values.yaml": part(system, topology, "values"),
         chart / "values.schema.json": part(system, topology, "schema"),
         chart / "files" / "topology.yaml": part(system, topology, "facts"),
-        readme: _with_table(_text(readme), part(system, topology, "readme")),
+        readme: _with_table(read(readme) or "", part(system, topology, "readme")),
     }
 
 
@@ -71,7 +57,3 @@ def _with_table(readme: str, table: str) -> str:
             remedy=f"Write these two lines into it: {_BEGIN.strip()} and {_END.strip()}",
         )
     return f"{before}{_BEGIN}\n{table}\n{_END}{after}"
-
-
-def _text(path: Path) -> str:
-    return path.read_text(encoding="utf-8") if path.is_file() else ""
