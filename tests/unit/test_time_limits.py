@@ -40,7 +40,7 @@ def test_none():
 
 def test_what_hangs_is_ended_with_what_it_waits_for(tmp_path: Path) -> None:
     (tmp_path / "test_it.py").write_text(HANGING)
-    options = ["--timeout=0.5", "--timeout-method=signal", "--asyncio-mode=auto"]
+    options = ["--timeout=1", "--timeout-method=signal", "--asyncio-mode=auto"]
     plugins = ["-p", "tests.time_limits", "-p", "no:cacheprovider"]
     run = subprocess.run(
         [sys.executable, "-m", "pytest", *plugins, *options, tmp_path],
@@ -51,7 +51,7 @@ def test_what_hangs_is_ended_with_what_it_waits_for(tmp_path: Path) -> None:
         timeout=60,
     )
     for name in ("test_a_task", "test_a_thread", "test_a_fixture"):
-        assert f"{name} is not done within 0.5 s" in run.stdout
+        assert f"{name} is not done within 1 s" in run.stdout
     assert "test_it.py:19 > test_it.py:15 > locks.py:" in run.stdout
     assert ">       threading.Event().wait()" in run.stdout
     assert "ERROR at teardown of test_a_fixture" in run.stdout
