@@ -169,28 +169,24 @@ class Service:
             async def ship(order: OrderPaid, carrier: Carrier) -> ParcelSent | None:
                 return ParcelSent(order.id, await carrier.collect(order.address))
 
-        An `async def` handler runs side by side with itself, `policy.concurrency` times in one
-        process. A `def` handler takes one delivery after another, and nothing else of the process
-        runs meanwhile: it is for what is short. What it returns, an event, several in a list or
-        tuple, or None, is published before the input is acknowledged; its return annotation names
-        every event that it may return.
+        One process runs up to `policy.concurrency` calls of an `async def` handler at once. A `def`
+        handler takes one delivery after another and blocks the process meanwhile: keep it short.
+        What it returns (an event, several in a list, None) is published before the input is
+        acknowledged; its return annotation names every event that it may return.
 
-        `policy`: how often and how long it is tried, and how much is in flight. Left out, the
-        defaults of `Policy`; in both cases settings may change it, field by field.
+        `policy`: how often and how long it is tried, and how much is in flight; settings may change
+        it field by field. Left out: the defaults of `Policy`.
 
-        `start`: where the handler begins when its durable is made for the first time. "all" handles
-        every event that is stored already, "new" only those that are stored from then on. Later it
-        is not looked at again: changing it is drift that `jetmesh apply` refuses, until the
-        durable is deleted or the handler renamed.
+        `start`: where a durable that is made for the first time begins. "all" handles every event
+        stored already, "new" only those stored from then on. Changing it later is drift that
+        `jetmesh apply` refuses, until the durable is deleted or the handler renamed.
 
-        `cycle`: True says that its outputs lead back to its input on purpose, over whichever
-        handlers; without it such a circle is refused, and its steps are named. What ends the
-        circle is the handler, which returns None some time.
+        `cycle`: True says that its outputs may lead back to its input; without it such a circle is
+        refused, and its steps are named. The handler ends the circle by returning None.
 
-        `name`: what the durable, the settings, metrics and logs call the handler; left out, the
+        `name`: what the durable, settings, metrics and logs call the handler; left out, the
         function's name. Changing it makes another durable, which begins as `start` says: with
-        "all", every stored event is handled once more. The old one stays on the server, and
-        `jetmesh doctor` names it.
+        "all" every stored event is handled once more. `jetmesh doctor` names the old one.
 
         Raises:
             DeclarationError: the name is no legal durable name, or shares its variables with
