@@ -189,9 +189,7 @@ class Service:
         "all" every stored event is handled once more. `jetmesh doctor` names the old one.
 
         Raises:
-            DeclarationError: the name is no legal durable name, or shares its variables with
-                another handler's; an annotation is missing or names a type that is no event; the
-                first parameter is not annotated `event_type`; or the policy cannot work.
+            DeclarationError: name, annotations or policy cannot work; it says which, and why.
         """
 
         def declare(function: _Function[_E, _P, _R]) -> _Function[_E, _P, _R]:
