@@ -20,13 +20,13 @@ class RejectionCode(Code):
     too_many_items: there are more lines than one order may have.
     quantity_not_positive: a line has none or fewer of its article.
     quantity_too_large: a line has more of its article than one order may have.
-    price_not_positive: a unit price is zero, negative or no number.
+    price_not_positive: a unit price is zero, negative or not a number.
     price_decimals: a unit price has more decimals than its currency.
     total_mismatch: the total is not the sum of the lines.
     total_decimals: the total has more decimals than its currency.
-    total_invalid: the total is zero, negative or no number.
+    total_invalid: the total is zero, negative or not a number.
     over_ceiling: the purchase is larger than one order may be.
-    unknown_currency: the currency is no active ISO 4217 code.
+    unknown_currency: the currency is not an active ISO 4217 code.
     implausible_email: no mail can reach the customer's address.
     other: a reason newer than the reader of this contract.
     """

@@ -48,7 +48,7 @@ class Decisions:
         if not lasting:
             return ""
         name = f"{self._handler.service}.{self._handler.name}"
-        return f"{name} cannot look up outcomes, waiting deliveries: {len(lasting)}; {lasting[0]}"
+        return f"{name} cannot look up outcomes, {len(lasting)} waiting: {lasting[0]}"
 
     async def is_settled(self, delivered: Delivered) -> bool:
         """Settle a delivery whose key has its outcome, before any effect.

@@ -63,7 +63,7 @@ async def test_what_has_no_answer_for_long_is_a_problem_in_words(
     look = desk.consumer.runner.decisions
     assert look.problem == ""
     monkeypatch.setattr(decisions, "_PATIENCE_SECONDS", 0.0)
-    expected = "desk.look cannot look up outcomes, waiting deliveries: 2; no leader"
+    expected = "desk.look cannot look up outcomes, 2 waiting: no leader"
     await eventually(lambda: look.problem)
     assert look.problem == expected
     desk.streams.error = None

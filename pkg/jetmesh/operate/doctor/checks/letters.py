@@ -48,7 +48,7 @@ LOST_LANE = warning(
 )
 QUARANTINED = warning(
     "quarantine",
-    "{about} runs {messages} in quarantine: processes died while handling this.",
+    "{about} runs {messages} in quarantine: processes may have died of such a message.",
     "there are quarantine marks in LANES; ADR 8 says what that is",
     "Find out why processes of {service} die; a message that kills them becomes a dead letter.",
 )
