@@ -77,9 +77,9 @@ async def test_the_newest_reason_is_told(monkeypatch: pytest.MonkeyPatch) -> Non
     desk.streams.error = BrokerError("no leader")
     desk.deliver()
     look = desk.consumer.runner.decisions
-    await eventually(lambda: look.problem.endswith("deliveries: 1; no leader"))
+    await eventually(lambda: look.problem.endswith("1 waiting: no leader"))
     desk.streams.error = BrokerError("no answer")
-    await eventually(lambda: look.problem.endswith("deliveries: 1; no answer"))
+    await eventually(lambda: look.problem.endswith("1 waiting: no answer"))
     await desk.consumer.give_back()
 
 
