@@ -62,7 +62,7 @@ def findings() -> Iterator[str]:
             (
                 f"`{kind.code}`",
                 kind.severity,
-                *map(_shown, (kind.sentence, kind.condition, kind.remedy)),
+                *map(_marked_up, (kind.sentence, kind.condition, kind.remedy)),
             )
             for kind in area.kinds
         ]
@@ -109,7 +109,7 @@ def _written(value: Any) -> str:
     return json.dumps(str(value) if isinstance(value, Duration) else to_builtins(value))
 
 
-def _shown(text: str) -> str:
+def _marked_up(text: str) -> str:
     """Words that a finding fills in as variables, inside code as they are typed."""
     parts = text.split("`")
     parts[::2] = [_variable.sub(r"*\1*", part) for part in parts[::2]]

@@ -47,7 +47,6 @@ class Running:
         self.projections: list[Projection] = []
         self.injector = Injector(service, loaded.of(service))
         self._service = service
-        self._loaded = loaded
         self._settings = loaded.settings
         self._identity = secrets.token_hex(8)
         self._topology: Topology = derive(
@@ -111,7 +110,14 @@ class Running:
         self.health.starting = "opening resources"
         await self.injector.open(self._stack)
         self._make_consumers()
-        self.http.show(self.injector.routes(), lambda: exposition(self._collector()))
+        collector = ServiceCollector(
+            self._service.name,
+            self.consumers,
+            self.projections,
+            self._plane,
+            lambda: not self.health.problems(),
+        )
+        self.http.show(self.injector.routes(), lambda: exposition(collector))
 
     async def _begin(self) -> None:
         assert self._control is not None  # noqa: S101 - it is connected
@@ -190,15 +196,6 @@ class Running:
     def _adjust(self) -> None:
         for consumer in self.consumers:
             consumer.adjust()
-
-    def _collector(self) -> ServiceCollector:
-        return ServiceCollector(
-            self._service.name,
-            self.consumers,
-            self.projections,
-            self._plane,
-            lambda: not self.health.problems(),
-        )
 
     # stop
 

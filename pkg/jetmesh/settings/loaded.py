@@ -86,7 +86,7 @@ class Loaded:
         for path, leaf in leaves(self.names):
             dotted = ".".join(path)
             value = self._value(path, policies, services)
-            yield Effective(dotted, _shown(value, leaf), self.origins.get(dotted, "default"))
+            yield Effective(dotted, _text(value, leaf), self.origins.get(dotted, "default"))
 
     def _policy(self, service: str, handler: str, declared: Policy) -> Policy:
         section = self.settings.services.get(service)
@@ -133,7 +133,7 @@ def _inside(struct: type[Struct] | None, given: dict[str, Any], path: list[str])
     return "(not set)" if f.required else made
 
 
-def _shown(value: Any, leaf: Leaf) -> str:
+def _text(value: Any, leaf: Leaf) -> str:
     if leaf.sensitive and value not in ("", None):
         return "***"
     return without_userinfo(str(value))

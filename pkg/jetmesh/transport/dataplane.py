@@ -40,9 +40,9 @@ _LEAVE_SECONDS: Final = 2.0
 _MUTE_SECONDS: Final = 60.0
 _MOST_UNSENT: Final = 65_536
 """Verdicts kept for the next connection; a delivery whose verdict is lost comes again."""
-_ANSWERS: Final = b"0"
+_PUBACK_SID: Final = b"0"
 """The subscription on which PubAcks arrive."""
-_FOUND: Final = b"1"
+_LOOKUP_SID: Final = b"1"
 """The subscription on which look-ups are answered."""
 _ASK_FOR_TLS: Final = "Write tls:// in nats.url, or somebody on the path can switch TLS off."
 _DENIED: Final = re.compile(r'for (Publish|Subscription) to "(.*?)"')
@@ -76,7 +76,7 @@ class DataPlane:
         self._mute, self._mute_until = "", 0.0
         """Why verdicts do not arrive; the server says so again when it delivers again."""
         self._refused = ""
-        self._sids = int(_FOUND)
+        self._sids = int(_LOOKUP_SID)
         self._silent = 0
         self._unsent: deque[bytes] = deque(maxlen=_MOST_UNSENT)
         self._waits: Iterator[float] = delays()
@@ -90,10 +90,10 @@ class DataPlane:
         """Send, or drop it: a new connection subscribes, pulls and publishes anew."""
         self.publishes = Publishes(self._inbox + b".p")
         self.publish = self.publishes.publish
-        self._routes[_ANSWERS] = self.publishes.on_answer
+        self._routes[_PUBACK_SID] = self.publishes.on_answer
         self.lookups = LookUps(self._inbox + b".l")
         self.look_up = self.lookups.last
-        self._routes[_FOUND] = self.lookups.on_answer
+        self._routes[_LOOKUP_SID] = self.lookups.on_answer
 
     async def __aenter__(self) -> Self:
         await self.connect()
@@ -232,8 +232,8 @@ class DataPlane:
         self._send_if_up = self.publishes.send = link.send
         self.lookups.send = link.send
         self._on_info(link.info)
-        link.send(wire.sub(self.publishes.subject, _ANSWERS))
-        link.send(wire.sub(self.lookups.subject, _FOUND))
+        link.send(wire.sub(self.publishes.subject, _PUBACK_SID))
+        link.send(wire.sub(self.lookups.subject, _LOOKUP_SID))
         self.publishes.resend_all()
         for frame in self._unsent:
             link.send(frame)

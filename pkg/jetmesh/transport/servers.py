@@ -51,7 +51,7 @@ class Servers:
         self._ignores_discovered = nats.ignore_discovered_servers
         self._learned: list[Server] = []
 
-    def learn(self, addresses: Iterable[str] | None, told_by: Server) -> None:
+    def learn(self, addresses: Iterable[str] | None, source: Server) -> None:
         """Take over `connect_urls` of an INFO: the servers that are there now.
 
         An INFO without any keeps what is known: a server that advertises nothing still belongs
@@ -66,7 +66,7 @@ class Servers:
         if not found:
             return
         known = set(self._configured)
-        self._learned = [_trusted_as(told_by, server) for server in found if server not in known]
+        self._learned = [_trusted_as(source, server) for server in found if server not in known]
 
     def __iter__(self) -> Iterator[Server]:
         return iter([*self._configured, *self._learned])
@@ -107,15 +107,15 @@ def in_words(error: Exception) -> str:
     return str(error).removeprefix("nats: ").strip("'") or type(error).__name__
 
 
-def _trusted_as(told_by: Server, server: Server) -> Server:
+def _trusted_as(source: Server, server: Server) -> Server:
     """As the server that told of it: over TLS if that spoke TLS, and by a name we know.
 
     Servers advertise addresses, their certificates hold names: keep the name that we used.
     """
-    server = replace(server, tls=told_by.tls or server.tls)
-    if not _is_address(server.host) or _is_address(told_by.tls_name):
+    server = replace(server, tls=source.tls or server.tls)
+    if not _is_address(server.host) or _is_address(source.tls_name):
         return server
-    return replace(server, known_as=told_by.tls_name)
+    return replace(server, known_as=source.tls_name)
 
 
 def _is_address(host: str) -> bool:

@@ -88,9 +88,9 @@ class Session:
         self._rebuilding: asyncio.Task[None] | None = None
         self._deaf: asyncio.Task[None] | None = None
         self._subscriptions: list[tuple[str, OnMessage]] = []
-        self._asked: dict[str, set[asyncio.Future[None]]] = {}
+        self._requests: dict[str, set[asyncio.Future[None]]] = {}
         """Requests without an answer by their subject in lower case, as nats-py tells denials."""
-        self._refusal = self._told = ""
+        self._refusal = self._logged = ""
         self._unheard = ""
 
     @property
@@ -152,7 +152,7 @@ class Session:
         """
         denied: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         key = subject.lower()
-        self._asked.setdefault(key, set()).add(denied)
+        self._requests.setdefault(key, set()).add(denied)
         asking = asyncio.ensure_future(
             self._client.request(subject, payload, timeout=timeout, headers=headers)
         )
@@ -172,9 +172,9 @@ class Session:
             raise
         finally:
             asking.cancel()
-            self._asked[key].discard(denied)
-            if not self._asked[key]:
-                del self._asked[key]
+            self._requests[key].discard(denied)
+            if not self._requests[key]:
+                del self._requests[key]
 
     async def publish(self, subject: str, payload: bytes, reply: str = "") -> None:
         """Send, perhaps a request whose answers arrive on `reply`."""
@@ -222,7 +222,7 @@ class Session:
         client.options["allow_reconnect"] = True
         client.on_closing = self._on_closing
         self._client, self._stream = client, stream
-        self._refusal = self._told = ""
+        self._refusal = self._logged = ""
 
     def _refused(self, error: Exception) -> BrokerError:
         return BrokerError(
@@ -269,8 +269,8 @@ class Session:
         The list is nats-py's: the server that it began with, and those it was told of since.
         """
         if self._stream is not None:
-            told = [server.uri.netloc for server in servers]
-            self._servers.learn(told, self._stream.connection.server)
+            addresses = [server.uri.netloc for server in servers]
+            self._servers.learn(addresses, self._stream.connection.server)
         pause = min(0.05 * 2 ** min(servers[0].reconnects, 10), _LONGEST_PAUSE)
         return servers[0], pause * (0.5 + random.random() / 2)  # noqa: S311 - jitter is no secret
 
@@ -282,13 +282,13 @@ class Session:
             return
         what, _, quoted = text.removeprefix(_DENIED).partition(" to ")
         subject = quoted.partition('"')[2].partition('"')[0]
-        waiting = [*self._asked.get(subject, ())]  # they say it
+        waiting = [*self._requests.get(subject, ())]  # they say it
         if what == "subscription":
             lacking = str(self._lacking("subscribe", subject))
             log.error("permission denied", reason=lacking)
             if subject.startswith(f"{self._settings.inbox_prefix.lower()}."):
                 self._unheard = lacking
-                waiting = [denied for each in self._asked.values() for denied in each]
+                waiting = [denied for each in self._requests.values() for denied in each]
                 if self._deaf is None or self._deaf.done():
                     self._deaf = asyncio.create_task(self._listen_anew())
         for denied in waiting:
@@ -307,7 +307,7 @@ class Session:
         )
 
     async def _on_reconnected(self) -> None:
-        self._refusal = self._told = ""
+        self._refusal = self._logged = ""
 
     async def _on_lame_duck(self) -> None:
         await self._client.force_reconnect()
@@ -329,9 +329,9 @@ class Session:
                 return
 
     def _on_refused(self, error: BrokerError) -> None:
-        if error.message != self._told:
+        if error.message != self._logged:
             log.warning("waiting for the broker", tried=error.message)
-        self._refusal = self._told = error.message
+        self._refusal = self._logged = error.message
 
 
 async def _close(client: Client) -> None:

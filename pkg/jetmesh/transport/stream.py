@@ -121,7 +121,7 @@ class Stream(Transport):
 def _greeting(connection: Connection) -> bytes:
     """INFO and PONG as nats-py's handshake reads them; the server's own have been read."""
     info = connection.info
-    told = {"headers": True, "connect_urls": info.connect_urls or []}
+    fields = {"headers": True, "connect_urls": info.connect_urls or []}
     if info.max_payload is not None:
-        told["max_payload"] = info.max_payload
-    return b"INFO %b\r\nPONG\r\n" % msgspec.json.encode(told)
+        fields["max_payload"] = info.max_payload
+    return b"INFO %b\r\nPONG\r\n" % msgspec.json.encode(fields)

@@ -15,7 +15,7 @@ from jetmesh.privacy.sensitive import sensitive_values
 from jetmesh.protocol.headers import carried
 from jetmesh.transport.control import ControlPlane
 
-_MOST_SHOWN: Final = 16_000
+_LONGEST: Final = 16_000
 _READ: Final = 18_000
 """More than is shown, so that no address is cut in two and escapes its mask."""
 _MOST_BYTES: Final = 512
@@ -103,7 +103,7 @@ def _text(text: str, hidden: list[str]) -> str:
     for value in hidden:
         if len(value) >= _SHORT:
             text = text.replace(value, MASK)
-    return masked(text, longest=_MOST_SHOWN) if "@" in text or "%40" in text else text
+    return masked(text, longest=_LONGEST) if "@" in text or "%40" in text else text
 
 
 def _render_text(payload: bytes) -> PayloadView:
@@ -131,7 +131,7 @@ def _unquoted(match: re.Match[str]) -> str:
 
 
 def _cut(kind: str, text: str, *, more: int = 0) -> PayloadView:
-    return PayloadView(kind, text[:_MOST_SHOWN], len(text) - len(text[:_MOST_SHOWN]) + more)
+    return PayloadView(kind, text[:_LONGEST], len(text) - len(text[:_LONGEST]) + more)
 
 
 def _gone(letter: Letter, where: str) -> LetterError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 from msgspec import Struct
@@ -44,7 +44,7 @@ def chart_values(system: System, topology: Topology) -> Group:
     values = dict(group_of(ChartValues, defaults=defaults).values)
     outside = addresses(system, topology.services)
     values["services"] = Group(
-        {s.name: _service(s, outside.get(s.name, ())) for s in topology.services},
+        {s.name: _service(s, outside.get(s.name, [])) for s in topology.services},
         "Each service is scaled and tuned by itself.",
     )
     values["streams"] = Group(
@@ -67,12 +67,9 @@ def _denied(topology: Topology) -> tuple[str, ...]:
     return (*_DENIED, *(verb + name for verb in removing for name in kept))
 
 
-def _service(service: Service, outside: Iterable[Address]) -> Group:
-    defaults: dict[str, Any] = {}
-    if service.read_models:
-        defaults["resources"] = _WITH_READ_MODEL
+def _service(service: Service, outside: list[Address]) -> Group:
+    defaults = {"resources": _WITH_READ_MODEL} if service.read_models else {}
     values = dict(group_of(ServiceValues, defaults=defaults).values)
-    outside = list(outside)
     if not service.pages:
         del values["ingress"]
     if not outside:
@@ -101,13 +98,13 @@ def _settings(
     service: Service, struct: type[Struct], outside: Iterable[Address]
 ) -> dict[str, Node]:
     """The service's own settings; what is secret goes another way than what is not."""
-    shown = group_of(struct, spell=str).values  # whatever its author called them
-    hidden = {name: shown.pop(name) for name in secrets_of(service)}
+    public = group_of(struct, spell=str).values  # whatever its author called them
+    secret = {name: public.pop(name) for name in secrets_of(service)}
     for address in outside:
-        shown[address.required] = _required(shown[address.required])
-    found: dict[str, Node] = {"settings": Group(shown)} if shown else {}
-    if hidden:
-        found["secrets"] = Group(hidden, "They go into a Secret, never into a ConfigMap.")
+        public[address.required] = _required(public[address.required])
+    found: dict[str, Node] = {"settings": Group(public)} if public else {}
+    if secret:
+        found["secrets"] = Group(secret, "They go into a Secret, never into a ConfigMap.")
     return found
 
 

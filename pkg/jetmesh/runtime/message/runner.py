@@ -42,7 +42,7 @@ class HandlerRunner:
         on_change: Callable[[], None],
     ) -> None:
         self.handler = handler
-        self.quarantine = quarantine
+        self._quarantine = quarantine
         self.outage = Outage(f"{handler.service}.{handler.name}", policy, self, on_change)
         self.tasks: set[asyncio.Task[None]] = set()
         """Handlers at work."""
@@ -65,8 +65,8 @@ class HandlerRunner:
 
     def begin(self, delivered: Delivered) -> None:
         """Run a delivery now, or when nothing speaks against it any more."""
-        if self.quarantine.active:
-            self.quarantine.park(delivered, self)
+        if self._quarantine.active:
+            self._quarantine.park(delivered, self)
         elif self.outage.reason:
             self.outage.wait(delivered)
         elif self.handler.is_async:
