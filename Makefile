@@ -5,7 +5,7 @@ BIN := .venv/bin
 INSTALLED := .venv/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install tools up down clean test chaos test-cluster lint format contracts docs bench image manifests
+.PHONY: help install tools up down clean test chaos test-cluster lint format contracts docs lock bench image manifests
 
 help:  ## show this
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' Makefile | while IFS='|' read -r name text; do \
@@ -62,6 +62,13 @@ image:  ## build the image of every service with docker or podman; IMAGE=shop:1.
 manifests: $(INSTALLED) tools  ## write the chart's values and deploy/k8s/base and overlays
 	@$(BIN)/jetmesh helm
 	@$(BIN)/jetmesh manifests
+
+lock: $(INSTALLED)  ## choose the newest versions that pyproject.toml allows, with their hashes
+	@for list in runtime "dev --group pyproject.toml:dev"; do set -- $$list; $(BIN)/uv pip compile \
+		--quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header \
+		--no-annotate --all-extras pyproject.toml pkg/shop/pyproject.toml \
+		--no-emit-package jetmesh --no-emit-package shop-contracts \
+		--output-file requirements/$$1.txt $${2:+$$2 $$3}; done
 
 bench: $(INSTALLED)  ## measure side by side with peers; ROUNDS=1 MESSAGES=30000 for a minute
 	@$(BIN)/python benchmarks/run.py

@@ -9,7 +9,8 @@ JetmeshError
 ├── BrokerError          the broker refused, or is not what we need
 │   ├── BrokerUnreachable
 │   └── DriftError       the server differs from the declaration
-└── UsageError           a command was called wrongly
+├── UsageError           a command was called wrongly
+└── MissingExtra         an optional part of jetmesh is used, but not installed
 Verdict                  what a handler raises to settle its delivery; no failure of the mesh
 ├── Reject               dead-letter now
 ├── Retry                deliver again later
@@ -76,6 +77,10 @@ class DriftError(BrokerError):
 
 class UsageError(JetmeshError):
     """A command was called wrongly."""
+
+
+class MissingExtra(JetmeshError):  # noqa: N818 - what it is about, as the remedy names it
+    """An optional part of jetmesh is used, but what it needs is not installed."""
 
 
 class Verdict(Exception):  # noqa: N818 - it settles a delivery, it is no error

@@ -11,8 +11,9 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from jetmesh import Service
+from jetmesh.web import Live, Pages, Rendered
 from shop.business_board import EVENTS, Board
-from shop.web import Live, Pages, Rendered
+from shop.web import FOLDER
 
 
 class BusinessDashboardSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -39,7 +40,7 @@ service.read_model(Board, events=EVENTS)
 @service.web
 def pages(board: Board, settings: BusinessDashboardSettings) -> list[BaseRoute]:
     """The board as a page, as events for the page, and as JSON for scripts."""
-    frame = Pages()
+    frame = Pages(FOLDER)
     state = Rendered(lambda: board.version, lambda: msgspec.json.encode(board.snapshot()))
     orders = settings.customer_dashboard_url.rstrip("/")
 

@@ -10,9 +10,10 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from jetmesh import Service
+from jetmesh.web import Live, Pages, Rendered
 from shop.customer_story import EVENTS, Stories
 from shop.customer_telling import tell
-from shop.web import Live, Pages, Rendered
+from shop.web import FOLDER
 
 service = Service(
     "customer-dashboard",
@@ -25,7 +26,7 @@ service.read_model(Stories, events=EVENTS)
 @service.web
 def pages(stories: Stories) -> list[BaseRoute]:
     """A search, an order's page, events for it, and its story as JSON for scripts."""
-    frame = Pages()
+    frame = Pages(FOLDER)
 
     def told(key: str) -> bytes:
         return msgspec.json.encode(tell(key, stories.story(key)))

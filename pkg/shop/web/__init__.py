@@ -1,6 +1,8 @@
-"""What the shop's pages share: a frame, its style, and updates without reload."""
+"""What the shop's pages look like: templates, style and scripts."""
 
-from shop.web.live import Live, Rendered
-from shop.web.page import Pages
+from __future__ import annotations
 
-__all__ = ["Live", "Pages", "Rendered"]
+from pathlib import Path
+from typing import Final
+
+FOLDER: Final = Path(__file__).parent

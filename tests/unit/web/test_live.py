@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from shop.web import Live, Rendered
+from jetmesh.web import Live, Rendered
 
 
 class Stream:
@@ -75,7 +75,7 @@ async def test_a_stream_ends_at_once_when_its_reader_leaves_or_the_server_stops(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """And not at its next look at the state."""
-    monkeypatch.setattr("shop.web.live.PACE", 3600)
+    monkeypatch.setattr("jetmesh.web.live.PACE", 3600)
     stream = Stream(lambda: b"1")
     await stream.data()
     stream.leave()

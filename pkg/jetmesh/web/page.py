@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-_here = Path(__file__).parent
+_OWN: Final = Path(__file__).parent / "static"
 _safe: Final = {"x-content-type-options": "nosniff", "referrer-policy": "no-referrer"}
 # No script, style or connection but our own: markup that slips through is still not run.
 _policy: Final = (
@@ -22,17 +22,26 @@ _policy: Final = (
 
 
 class Pages:
-    """The templates and static files of the shop's pages."""
+    """The templates of `folder/templates`, and the files of `folder/static` that they link to.
 
-    def __init__(self) -> None:
+    `live.js` is there without being in the folder; a file of that name takes its place.
+    """
+
+    def __init__(self, folder: Path) -> None:
         self._templates = Environment(
-            loader=FileSystemLoader(_here / "templates"),
+            loader=FileSystemLoader(folder / "templates"),
             autoescape=True,
             undefined=StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._files = {path.name: path.read_bytes() for path in (_here / "static").iterdir()}
+        self._files = {
+            path.name: path.read_bytes()
+            for files in (_OWN, folder / "static")
+            if files.is_dir()
+            for path in files.iterdir()
+            if path.is_file()
+        }
 
     @property
     def static(self) -> Route:
