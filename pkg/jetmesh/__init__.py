@@ -1,23 +1,49 @@
 """jetmesh: a reactive service mesh on NATS JetStream.
 
-Declare events and services, and `run` one; `jetmesh.testing` tests one.
+Declare events and services, and `run` one; a `Publisher` publishes from any other program, and
+`jetmesh.testing` tests a service.
 """
+
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+from typing import Any as _Any
 
 from jetmesh.declare import (
     Delivery,
     Duration,
     Policy,
+    Publishing,
     Record,
     Sandbox,
     Service,
+    Stored,
     System,
     Topology,
     derive,
     event,
 )
-from jetmesh.errors import ContractViolation, JetmeshError, Reject, Retry, Unavailable
+from jetmesh.errors import (
+    AlreadyDecided,
+    BrokerError,
+    ContractViolation,
+    JetmeshError,
+    Reject,
+    Retry,
+    Unavailable,
+)
+
+if _TYPE_CHECKING:
+    from jetmesh.runtime.publishing import Publisher
 
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> _Any:
+    """Contracts import without a network, so what needs one is imported when it is asked for."""
+    if name == "Publisher":
+        from jetmesh.runtime.publishing import Publisher  # noqa: PLC0415 - as above
+
+        return Publisher
+    raise AttributeError(f"module 'jetmesh' has no attribute {name!r}")
 
 
 def run(service: Service) -> None:
@@ -33,16 +59,21 @@ def run(service: Service) -> None:
 
 
 __all__ = [
+    "AlreadyDecided",
+    "BrokerError",
     "ContractViolation",
     "Delivery",
     "Duration",
     "JetmeshError",
     "Policy",
+    "Publisher",
+    "Publishing",
     "Record",
     "Reject",
     "Retry",
     "Sandbox",
     "Service",
+    "Stored",
     "System",
     "Topology",
     "Unavailable",

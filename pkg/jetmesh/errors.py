@@ -8,6 +8,8 @@ JetmeshError
 ├── StartError           something that a service declares does not come up
 ├── BrokerError          the broker refused, or is not what we need
 │   ├── BrokerUnreachable
+│   ├── AlreadyDecided   the key of a published event has another outcome
+│   ├── WindowFull       too many published events are on their way
 │   └── DriftError       the server differs from the declaration
 ├── UsageError           a command was called wrongly
 └── MissingExtra         an optional part of jetmesh is used, but not installed
@@ -69,6 +71,22 @@ class BrokerError(JetmeshError):
 
 class BrokerUnreachable(BrokerError):  # noqa: N818 - a state of the world, not of the code
     """No server of the list answers."""
+
+
+class AlreadyDecided(BrokerError):  # noqa: N818 - what is the case, as the handler's log says it
+    """The key of an event has an outcome already, and may have only one (ADR-0002).
+
+    `subject` is that of the outcome, `cause` its `<stream>:<sequence>`.
+    """
+
+    def __init__(self, subject: str, cause: str) -> None:
+        super().__init__(f"The key is decided already: {subject} ({cause}).")
+        self.subject = subject
+        self.cause = cause
+
+
+class WindowFull(BrokerError):  # noqa: N818 - a state of the world, not of the code
+    """As many events are on their way as a Publisher may have."""
 
 
 class DriftError(BrokerError):

@@ -71,7 +71,7 @@ class Fate:
     def __init__(self) -> None:
         self.told: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
-    def on_stored(self) -> None:
+    def on_stored(self, _: bytes) -> None:
         self.told.set_result("stored")
 
     def on_decided(self) -> None:
@@ -154,7 +154,7 @@ class _Copied:
     def __init__(self, copier: Copier, reply: bytes, sequence: bytes) -> None:
         self._copier, self._reply, self._sequence = copier, reply, sequence
 
-    def on_stored(self) -> None:
+    def on_stored(self, _: bytes) -> None:
         self._copier.on_copied(self._reply, self._sequence)
 
     def on_decided(self) -> None:

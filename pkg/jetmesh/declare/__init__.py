@@ -7,6 +7,7 @@ from jetmesh.declare.event import EventSpec, event, key_of, matches, spec_of
 from jetmesh.declare.key import escape_key, unescape_key
 from jetmesh.declare.permissions import Permissions, permissions_of
 from jetmesh.declare.policy import Policy
+from jetmesh.declare.publishing import Publishing, Stored
 from jetmesh.declare.service import Handler, ReadModel, Resource, Service, Web
 from jetmesh.declare.system import Sandbox, System
 from jetmesh.declare.topology import DurableSpec, StreamSpec, StreamTuning, Topology
@@ -19,11 +20,13 @@ __all__ = [
     "Handler",
     "Permissions",
     "Policy",
+    "Publishing",
     "ReadModel",
     "Record",
     "Resource",
     "Sandbox",
     "Service",
+    "Stored",
     "StreamSpec",
     "StreamTuning",
     "System",

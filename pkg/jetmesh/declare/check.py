@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 from collections import Counter
 from collections.abc import Iterator, Mapping
 
 from jetmesh.declare.event import matches
 from jetmesh.declare.policy import problems_of
-from jetmesh.declare.service import Handler, Resource, Web
+from jetmesh.declare.publishing import Publishing
+from jetmesh.declare.service import Handler, Resource, Service, Web
 from jetmesh.declare.setting import spelled
 from jetmesh.declare.topology import StreamTuning, Topology
 from jetmesh.errors import TopologyError
@@ -25,6 +27,7 @@ def check(topology: Topology, tunings: Mapping[str, StreamTuning]) -> None:
         *_subjects(topology),
         *_domains(topology),
         *_owners(topology),
+        *_let_in(topology),
         *_decisions(topology),
         *_cycles(topology),
         *_needs(topology),
@@ -97,6 +100,17 @@ def _owners(topology: Topology) -> Iterator[str]:
                 )
 
 
+def _let_in(topology: Topology) -> Iterator[str]:
+    for service in topology.services:
+        for spec in service.published:
+            owner = topology.owners.get(spec)
+            if owner:
+                yield (
+                    f"{service.where}: {service.name} lets {spec.subject!r} in from outside, but "
+                    f"it is made here, by {owner}; an event must have a single owner."
+                )
+
+
 def _decisions(topology: Topology) -> Iterator[str]:
     """One canonical filter per decision, every writer guarded: else two outcomes can be stored."""
     for spec in topology.events:
@@ -166,12 +180,24 @@ def _needs(topology: Topology) -> Iterator[str]:
         users = [*service.handlers, *service.resources, *service.pages]
         for user in users:
             for name, kind in user.needs.items():
-                if kind not in supplied:
+                if inspect.isclass(kind) and issubclass(kind, Publishing):
+                    yield from _publisher(service, user)
+                elif kind not in supplied:
                     yield (
                         f"{user.where}: parameter {name!r} asks for "
                         f"{getattr(kind, '__name__', kind)}, which {service.name} does not supply; "
                         "declare a resource, a read model or settings of that type."
                     )
+
+
+def _publisher(service: Service, user: Handler | Resource | Web) -> Iterator[str]:
+    if isinstance(user, Handler):
+        yield f"{user.where}: a handler asks for a Publisher; return what it publishes instead."
+    elif not service.published:
+        yield (
+            f"{user.where}: it asks for a Publisher, but {service.name} lets no event in from "
+            "outside; write service.publishes(…) with the events."
+        )
 
 
 def _policies(topology: Topology) -> Iterator[str]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
+from jetmesh.declare.event import EventSpec
 from jetmesh.declare.service import Handler, ReadModel, Service
 from jetmesh.protocol.streams import LANES, OWN_STREAMS
 from jetmesh.protocol.subjects import own_subjects
@@ -39,7 +40,8 @@ def permissions_of(service: Service, *, inbox_prefix: str) -> Permissions:
     publish += [f"$JS.API.STREAM.INFO.{stream}" for stream in streams]
     for handler in service.handlers:
         publish += _consuming(handler)
-        publish += [spec.filters[-1] for spec in handler.outputs]  # as it is published
+    for spec in (*service.published, *(s for h in service.handlers for s in h.outputs)):
+        publish += publishing(spec)
     if service.handlers:
         publish += [
             f"$JS.API.STREAM.MSG.GET.{LANES}",
@@ -52,6 +54,13 @@ def permissions_of(service: Service, *, inbox_prefix: str) -> Permissions:
         publish=tuple(dict.fromkeys(publish)),
         subscribe=(f"{inbox_prefix}.>", *_answering(service)),
     )
+
+
+def publishing(spec: EventSpec) -> Iterator[str]:
+    """Publish an event, and look at what decided its key instead."""
+    yield spec.filters[-1]  # as it is published
+    if spec.decision:
+        yield f"$JS.API.STREAM.MSG.GET.{spec.stream}"
 
 
 def denial(action: Action, subject: str) -> str:
@@ -72,14 +81,11 @@ def covers(pattern: str, subject: str) -> bool:
 
 
 def _consuming(handler: Handler) -> Iterator[str]:
-    """Pull from both durables, settle what they deliver, and look at them and at decisions."""
+    """Pull from both durables, settle what they deliver, and look at them."""
     for stream in (handler.input.stream, LANES):
         yield f"$JS.API.CONSUMER.INFO.{stream}.{handler.durable}"
         yield f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{handler.durable}"
         yield f"$JS.ACK.{stream}.{handler.durable}.>"
-    for spec in handler.outputs:
-        if spec.decision:
-            yield f"$JS.API.STREAM.MSG.GET.{spec.stream}"
 
 
 def _reading(model: ReadModel) -> Iterator[str]:

@@ -131,6 +131,7 @@ class Service:
     resources: list[Resource] = field(default_factory=list, init=False)
     read_models: list[ReadModel] = field(default_factory=list, init=False)
     pages: list[Web] = field(default_factory=list, init=False)
+    published: list[EventSpec] = field(default_factory=list, init=False)
     where: str = field(default="", init=False)
 
     def __post_init__(self) -> None:
@@ -148,7 +149,7 @@ class Service:
         """What it handles, publishes or folds, each once."""
         handled = [spec for h in self.handlers for spec in (h.input, *h.outputs)]
         folded = [spec for model in self.read_models for spec in model.events]
-        return list(dict.fromkeys(handled + folded))
+        return list(dict.fromkeys(handled + folded + self.published))
 
     def variable(self, setting: str) -> str:
         """The environment variable of one of its own settings, `gateway_url` for instance."""
@@ -287,6 +288,24 @@ class Service:
         signature = read_signature(function)
         self.pages.append(Web(function, dict(signature.parameters), signature.where))
         return function
+
+    def publishes(self, *events: type[Struct]) -> None:
+        """Let `events` in from outside: its pages and resources may ask for a `Publisher`.
+
+            service.publishes(OrderPlaced)
+
+            @service.web
+            def pages(publisher: Publisher) -> list[Route]: ...
+
+        The events still come from outside, and others may publish them too; what a handler
+        returns needs no such line.
+
+        Raises:
+            DeclarationError: one of `events` is no event.
+        """
+        where = calling_line()
+        found = [_known(event, where) for event in events]
+        self.published += [spec for spec in found if spec not in self.published]
 
     def _check(self, handler: Handler) -> None:
         if _name.fullmatch(handler.name) is None:

@@ -15,6 +15,8 @@ from jetmesh.declare.service import Handler, Service
 from jetmesh.protocol.streams import LANES
 
 STALL_SECONDS: Final = 60.0
+OUTSIDE: Final = "outside"
+"""The source of an event that no handler here makes."""
 
 
 class StreamTuning(Struct, frozen=True, kw_only=True):
@@ -90,6 +92,12 @@ class Topology:
         handlers = [f"{h.service}.{h.name}" for h in self.handlers if h.input == spec]
         models = [s.name for s in self.services for m in s.read_models if spec in m.events]
         return handlers + models
+
+    def sources(self, spec: EventSpec) -> list[str]:
+        """The service that makes the event; else `outside`, and whoever lets it in from there."""
+        if spec in self.owners:
+            return [self.owners[spec]]
+        return [OUTSIDE, *(s.name for s in self.services if spec in s.published)]
 
     def event(self, subject: str) -> EventSpec | None:
         """The event published on `subject`, keyed or not."""

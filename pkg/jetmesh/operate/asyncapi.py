@@ -117,6 +117,8 @@ def _operations(topology: Topology) -> dict[str, _Node]:
             found[f"{name}.receive.{handler.input.subject}"] = _receive(handler)
             for spec in handler.outputs:
                 found[f"{name}.send.{spec.subject}"] = _send(handler, spec)
+        for spec in service.published:
+            found[f"{service.name}.send.{spec.subject}"] = _let_in(service, spec)
         for model in service.read_models:
             for spec in model.events:
                 name = f"{service.name}.{model.type.__name__}.receive.{spec.subject}"
@@ -140,6 +142,11 @@ def _send(handler: Handler, spec: EventSpec) -> _Node:
     return operation | _without_empty(
         {"x-handler": handler.name, "x-stream": spec.stream, "x-decision": spec.decision}
     )
+
+
+def _let_in(service: Service, spec: EventSpec) -> _Node:
+    operation = _operation("send", spec, service.name, spec.type)
+    return operation | _without_empty({"x-stream": spec.stream, "x-decision": spec.decision})
 
 
 def _fold(service: Service, model: ReadModel, spec: EventSpec) -> _Node:

@@ -9,12 +9,11 @@ from typing import Any, Final, Literal
 from jetmesh.declare.event import EventSpec
 from jetmesh.declare.policy import Policy
 from jetmesh.declare.service import Handler, Service
-from jetmesh.declare.topology import StreamSpec, StreamTuning, Topology
+from jetmesh.declare.topology import OUTSIDE, StreamSpec, StreamTuning, Topology
 from jetmesh.operate.permissions import authorization
 
 Format = Literal["text", "mermaid", "json", "permissions"]
 
-_OUTSIDE: Final = "outside"
 _IN_SENTENCE: Final = ("attempts", "backoff", "backoff_cap", "timeout", "max_age", "rejects")
 """Fields of a policy that make one sentence."""
 
@@ -99,6 +98,7 @@ def _event_data(spec: EventSpec, topology: Topology) -> dict[str, Any]:
         "decision": spec.decision,
         "stream": spec.stream,
         "owner": topology.owners.get(spec),
+        "sources": topology.sources(spec),
         "readers": topology.readers(spec),
     }
 
@@ -177,7 +177,7 @@ def _tries(policy: Policy, *, is_async: bool) -> str:
 def _event_text(spec: EventSpec, topology: Topology) -> Iterator[str]:
     key = f".<{spec.key}>" if spec.key else ""
     yield f"  {spec.subject}{key}"
-    yield f"    from {topology.owners.get(spec, _OUTSIDE)}"
+    yield f"    from {', '.join(topology.sources(spec))}"
     yield f"    to   {', '.join(topology.readers(spec)) or 'nobody'}"
 
 
@@ -190,16 +190,17 @@ def _mermaid(topology: Topology) -> Iterator[str]:
     boxes = {service.name: f"service{number}" for number, service in enumerate(services)}
     yield "flowchart LR"
     if any(spec not in topology.owners for spec in topology.events):
-        yield f"    {_OUTSIDE}(({_quoted(_OUTSIDE)}))"
+        yield f"    {OUTSIDE}(({_quoted(OUTSIDE)}))"
     for service in services:
         yield f"    {boxes[service.name]}[{_quoted(service.name)}]"
+    boxes[OUTSIDE] = OUTSIDE
     for number, spec in enumerate(topology.events):
-        source = boxes.get(topology.owners.get(spec, ""), _OUTSIDE)
         readers = sorted({reader.partition(".")[0] for reader in topology.readers(spec)})
         if not readers:
             yield f'    unread{number}[" "]:::unread'
-        for target in [boxes[reader] for reader in readers] or [f"unread{number}"]:
-            yield f"    {source} -->|{_quoted(spec.subject)}| {target}"
+        for source in topology.sources(spec):
+            for target in [boxes[reader] for reader in readers] or [f"unread{number}"]:
+                yield f"    {boxes[source]} -->|{_quoted(spec.subject)}| {target}"
     yield "    classDef unread fill:none,stroke:none"
 
 

@@ -7,9 +7,10 @@ from typing import Any
 
 from starlette.routing import BaseRoute
 
-from jetmesh.declare import ReadModel, Resource, Service, Web
+from jetmesh.declare import Publishing, ReadModel, Resource, Service, Web
 from jetmesh.errors import JetmeshError, StartError
 from jetmesh.runtime.failures import failed
+from jetmesh.runtime.publishing import Publisher
 
 
 class Injector:
@@ -26,6 +27,10 @@ class Injector:
             self._by_type[service.settings] = settings
         for model in service.read_models:
             self._by_type[model.type] = _made(model)
+
+    def supply(self, publisher: Publisher) -> None:
+        """Hand `publisher` to whoever asks for one."""
+        self._by_type |= {Publishing: publisher, Publisher: publisher}
 
     def of(self, needs: dict[str, type]) -> dict[str, Any]:
         """The arguments for parameters of these types."""

@@ -24,6 +24,7 @@ from jetmesh.runtime.message.quarantine import Quarantine
 from jetmesh.runtime.projection import Projection, projections_of
 from jetmesh.runtime.prometheus import ServiceCollector, exposition
 from jetmesh.runtime.provisioning import provision, wait_for_jetstream
+from jetmesh.runtime.publishing import Publisher
 from jetmesh.runtime.watch import DurableWatch, watch
 from jetmesh.settings import Loaded
 from jetmesh.transport.control import ControlPlane
@@ -60,6 +61,8 @@ class Running:
         self._needs = permissions_of(service, inbox_prefix=nats.inbox_prefix)
         self._plane = DataPlane(nats, name=service.name, needs=self._needs)
         self._control: ControlPlane | None = None
+        events = [spec.type for spec in service.published]
+        self._publisher = Publisher(*events, name=service.name) if events else None
         self._quarantine = Quarantine(self._marks, self._busy)
         self.http = HttpServer(self._settings.http, self.health)  # last: it takes a port
 
@@ -108,6 +111,8 @@ class Running:
 
     async def _prepare(self) -> None:
         self.health.starting = "opening resources"
+        if self._publisher is not None:
+            self.injector.supply(self._publisher.on(self._plane))
         await self.injector.open(self._stack)
         self._make_consumers()
         collector = ServiceCollector(
@@ -215,6 +220,8 @@ class Running:
         given_back = [await consumer.give_back() for consumer in self.consumers]
         if sum(given_back):
             log.warning("given back unfinished", deliveries=sum(given_back))
+        if self._publisher is not None:
+            self._publisher.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -102,7 +102,7 @@ class Publishes:
         if payload.startswith(b'{"stream"'):
             sent = self._pending.pop(token, None)
             if sent is not None:  # else the second answer to a message sent twice
-                sent[2].on_stored()
+                sent[2].on_stored(payload)
             return
         self._on_refusal(token, headers, payload)
 

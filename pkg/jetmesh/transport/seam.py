@@ -16,8 +16,10 @@ OnDelivery = Callable[[bytes, bytes, bytes, bytes], None]
 class Waiter(Protocol):
     """Waits for the fate of one publish; exactly one of its methods is called, once."""
 
-    def on_stored(self) -> None:
-        """The server stored the message, now or the first time it was sent."""
+    def on_stored(self, answer: bytes) -> None:
+        """The server stored the message, now or the first time it was sent; `answer` is its PubAck,
+        or empty where its fate was found out another way.
+        """
 
     def on_decided(self) -> None:
         """A decision refused it (10071): the key has an outcome already, ours or another's."""

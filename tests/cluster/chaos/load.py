@@ -37,7 +37,7 @@ class Sent:
         self.key = key
         self.number = number
 
-    def on_stored(self) -> None:
+    def on_stored(self, _: bytes) -> None:
         self._load.on_stored(self)
 
     def on_decided(self) -> None:

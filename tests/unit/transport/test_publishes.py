@@ -27,7 +27,7 @@ class Fate:
     def __init__(self) -> None:
         self.told: list[str] = []
 
-    def on_stored(self) -> None:
+    def on_stored(self, _: bytes) -> None:
         self.told.append("stored")
 
     def on_decided(self) -> None:

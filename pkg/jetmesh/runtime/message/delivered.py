@@ -183,7 +183,7 @@ class Delivered:
 
     # seam.Waiter
 
-    def on_stored(self) -> None:
+    def on_stored(self, _: bytes = b"") -> None:
         self.pending -= 1
         if not self.pending:
             self.durable.outcome.on_stored(self)

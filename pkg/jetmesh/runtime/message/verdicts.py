@@ -254,8 +254,11 @@ class Verdicts:
 class _Waiter:
     """Waits for a letter to be stored (`seam.Waiter`)."""
 
-    on_stored: Callable[[], None]
+    stored: Callable[[], None]
     on_impossible: Callable[[str], None]
 
+    def on_stored(self, _: bytes) -> None:
+        self.stored()
+
     def on_decided(self) -> None:
-        self.on_stored()
+        self.stored()

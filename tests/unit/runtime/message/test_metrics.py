@@ -40,7 +40,7 @@ class Wire:
         return SimpleNamespace(settled=lambda: None)
 
     def publish(self, *message: Any) -> None:
-        message[-1].on_stored()
+        message[-1].on_stored(b"")
 
     def ack(self, reply: bytes) -> None: ...
     def retry(self, reply: bytes, delay: float) -> None: ...

@@ -56,7 +56,7 @@ class Published:
     def stored(self) -> None:
         """The server has it."""
         self._ends("stored")
-        self.waiter.on_stored()
+        self.waiter.on_stored(b"")
 
     def decided(self) -> None:
         """The server refused a second outcome."""

@@ -1,0 +1,291 @@
+"""Publish events from any program: checked, keyed, guarded, and sent until their fate is known."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import secrets
+from typing import Final, Self
+
+import msgspec
+from msgspec import Struct
+
+from jetmesh import wire
+from jetmesh.declare import EventSpec, Permissions, Publishing, Stored, escape_key, key_of, spec_of
+from jetmesh.declare.permissions import publishing
+from jetmesh.errors import AlreadyDecided, BrokerError, ContractViolation, UsageError, WindowFull
+from jetmesh.protocol import headers as header
+from jetmesh.runtime.message.letters import unreadable
+from jetmesh.settings import NatsSettings, load_settings
+from jetmesh.transport.dataplane import DataPlane
+from jetmesh.transport.stored import read
+
+WINDOW: Final = 1024
+_CLOSE_SECONDS: Final = 10.0
+_ASK_AGAIN_SECONDS: Final = 0.5
+_legal_id = re.compile(r"[\x21-\x7e]{1,256}")
+_encode = msgspec.json.Encoder().encode
+
+
+class Publisher(Publishing):
+    """Publishes events, each stored once however often it has to be sent.
+
+        async with Publisher(PurchaseCreated) as publisher:
+            stored = await publisher.publish(purchase, id=f"web:{purchase.id}")
+
+    `events`: the event types that it may publish. `nats`: how to reach the broker; left out, as
+    ./jetmesh.toml and the environment say. `name`: what the broker calls the connection, and how
+    the message ids begin that it makes. `window`: how many events `publish_nowait` lets be on their
+    way.
+
+    An event is checked against its contract, goes to the subject of its key, and is guarded where
+    it takes part in a decision. It is sent again after every silence and every reconnect, under one
+    message id: within the stream's `duplicate_window` the server stores it once. With an `id` of
+    your own that holds across processes: publish again what may have been published before.
+
+    Raises:
+        UsageError: there is no event, or one of `events` is none.
+    """
+
+    def __init__(
+        self,
+        *events: type[Struct],
+        nats: NatsSettings | None = None,
+        name: str = "publisher",
+        window: int = WINDOW,
+    ) -> None:
+        if not events:
+            raise UsageError("A Publisher publishes nothing.", remedy="Name its event types.")
+        self._outgoing = {each: _Outgoing(_known(each)) for each in events}
+        self._nats = nats
+        self._name = name
+        self._window = window
+        self._sent: set[asyncio.Future[Stored]] = set()
+        """What has no fate yet."""
+        self._plane: DataPlane | None = None
+        self._asking: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> Self:
+        """Return once connected, however long that takes.
+
+        Raises:
+            SettingsError: a setting is wrong, or names a file that cannot be read.
+        """
+        nats = self._nats or load_settings([]).settings.nats
+        plane = DataPlane(nats, name=self._name, needs=self._needs(nats))
+        await plane.connect()
+        return self.on(plane)
+
+    async def __aexit__(self, *_: object) -> None:
+        """Wait up to 10 s for what is on its way.
+
+        Raises:
+            BrokerError: it is not known whether everything is stored.
+        """
+        assert self._plane is not None  # noqa: S101 - it was entered
+        try:
+            await self.flush(_CLOSE_SECONDS)
+        finally:
+            self.close()
+            await self._plane.close()
+
+    @property
+    def problem(self) -> str:
+        """Why nothing can be stored just now, in words; empty when all is well."""
+        return self._plane.problem if self._plane else "not connected"
+
+    def on(self, plane: DataPlane) -> Self:
+        """Publish on a connection that somebody else closes, as a service does."""
+        self._plane = plane
+        return self
+
+    def close(self) -> None:
+        """Wait for nothing any more."""
+        for task in self._asking:
+            task.cancel()
+        for told in list(self._sent):
+            told.cancel()
+
+    async def publish(self, event: Struct, *, id: str = "") -> Stored:  # noqa: A002 - the field's word
+        """Store an event, and return once the server says where, however long that takes.
+
+        Cancelling it, as `asyncio.timeout` does, ends the waiting and not the sending.
+
+        Raises:
+            ContractViolation: the event does not keep its contract.
+            AlreadyDecided: its key has an outcome already.
+            BrokerError: it can never be stored, as when it is larger than the server takes.
+            UsageError: its type is none of `events`, or the id no legal one.
+        """
+        return await asyncio.shield(self._send(event, id))
+
+    def publish_nowait(self, event: Struct, *, id: str = "") -> asyncio.Future[Stored]:  # noqa: A002 - as above
+        """Send an event now; the future tells where it is stored, or raises as `publish` does.
+
+        Raises:
+            WindowFull: as many events as the window holds are on their way.
+            ContractViolation, UsageError: as `publish`; nothing was sent.
+        """
+        if len(self._sent) >= self._window:
+            raise WindowFull(
+                f"{len(self._sent)} events are on their way: {self.problem or 'it is too fast'}.",
+                remedy="Await some of the futures, or `publish`, before sending more.",
+            )
+        return self._send(event, id)
+
+    async def flush(self, timeout: float | None = None) -> None:
+        """Return once the fate of everything sent so far is known.
+
+        Raises:
+            BrokerError: that takes longer than `timeout` seconds.
+        """
+        if not self._sent:
+            return
+        _, unknown = await asyncio.wait(set(self._sent), timeout=timeout)
+        if unknown:
+            raise BrokerError(
+                f"It is not known whether {len(unknown)} events are stored: "
+                f"{self.problem or 'no answer yet'}.",
+                remedy="Publish them again under the same ids.",
+            )
+
+    def _send(self, event: Struct, message_id: str) -> asyncio.Future[Stored]:
+        if self._plane is None:
+            raise UsageError("The Publisher is not open.", remedy="async with Publisher(…) as it:")
+        outgoing = self._outgoing.get(type(event))
+        if outgoing is None:
+            names = ", ".join(each.__name__ for each in self._outgoing)
+            raise UsageError(
+                f"The Publisher does not publish {type(event).__name__}, only {names}.",
+                remedy=f"Publisher({names}, {type(event).__name__})",
+            )
+        message_id = message_id or f"{self._name}:{secrets.token_hex(12)}"
+        if _legal_id.fullmatch(message_id) is None:
+            raise UsageError(
+                "The id is no message id.", remedy="Use 1 to 256 visible ASCII characters."
+            )
+        fate = _Fate(self, outgoing, outgoing.message(event, message_id), message_id)
+        self._sent.add(fate.told)
+        fate.told.add_done_callback(self._sent.discard)
+        self._plane.publish(*fate.message, fate)
+        return fate.told
+
+    async def _look(self, fate: _Fate) -> None:
+        """The key has an outcome: it may be this very event, sent before."""
+        assert self._plane is not None  # noqa: S101 - it has sent something
+        outgoing = fate.outgoing
+        while True:
+            try:
+                stored = await self._plane.look_up(outgoing.spec.stream, fate.decided_on)
+                break
+            except BrokerError:
+                await asyncio.sleep(_ASK_AGAIN_SECONDS)
+        if stored is None:  # it was removed meanwhile
+            self._plane.publish(*fate.message, fate)
+        elif stored.message_id == fate.message_id:
+            fate.settle(Stored(stored.stream, stored.sequence, duplicate=True))
+        else:
+            fate.settle(AlreadyDecided(stored.subject, f"{stored.stream}:{stored.sequence}"))
+
+    def ask(self, fate: _Fate) -> None:
+        """Find out whose outcome it is that refused an event."""
+        task = asyncio.ensure_future(self._look(fate))
+        self._asking.add(task)
+        task.add_done_callback(self._asking.discard)
+
+    def _needs(self, nats: NatsSettings) -> Permissions:
+        return Permissions(
+            publish=tuple(s for each in self._outgoing for s in publishing(_known(each))),
+            subscribe=(f"{nats.inbox_prefix}.>",),
+        )
+
+
+class _Outgoing:
+    """How events of one type become messages."""
+
+    def __init__(self, spec: EventSpec) -> None:
+        self.spec = spec
+        self._decode = msgspec.json.Decoder(spec.type).decode
+
+    def message(self, event: Struct, message_id: str) -> tuple[bytes, bytes, bytes]:
+        """Subject, headers, payload.
+
+        Raises:
+            ContractViolation: the event does not keep its contract.
+        """
+        spec, subject, headers = self.spec, self.spec.subject, {header.MESSAGE_ID: message_id}
+        payload = self._checked(event)
+        if spec.key:
+            token = escape_key(key_of(spec, event))
+            subject = f"{subject}.{token}"
+            if spec.decision:
+                headers |= {
+                    header.EXPECTED_SEQUENCE: "0",
+                    header.EXPECTED_ON: f"{spec.decision}.{token}",
+                }
+        return subject.encode(), wire.block(headers), payload
+
+    def _checked(self, event: Struct) -> bytes:
+        """A Struct checks its fields when it is decoded, not when it is made."""
+        payload = b""
+        try:
+            payload = _encode(event)
+            self._decode(payload)
+        except Exception as error:
+            violation = unreadable(self.spec, payload, error)
+            if isinstance(violation, ContractViolation):
+                raise violation from None
+            text = f"{self.spec.subject}: it cannot be written: {error}"
+            raise ContractViolation(text) from error
+        return payload
+
+
+class _Fate:
+    """Waits for the fate of one event (`seam.Waiter`)."""
+
+    def __init__(
+        self,
+        publisher: Publisher,
+        outgoing: _Outgoing,
+        message: tuple[bytes, bytes, bytes],
+        message_id: str,
+    ) -> None:
+        self.told: asyncio.Future[Stored] = asyncio.get_running_loop().create_future()
+        self.outgoing = outgoing
+        self.message = message
+        self.message_id = message_id
+        self._publisher = publisher
+
+    @property
+    def decided_on(self) -> str:
+        """The subjects of which its key may have only one."""
+        token = self.message[0].decode().removeprefix(f"{self.outgoing.spec.subject}.")
+        return f"{self.outgoing.spec.decision}.{token}"
+
+    def settle(self, fate: Stored | Exception) -> None:
+        if self.told.done():
+            return  # whoever waited has gone
+        if isinstance(fate, Exception):
+            self.told.set_exception(fate)
+        else:
+            self.told.set_result(fate)
+
+    def on_stored(self, answer: bytes) -> None:
+        found = read(answer, b"", "")
+        self.settle(Stored(found.stream, found.seq, found.duplicate))
+
+    def on_decided(self) -> None:
+        self._publisher.ask(self)
+
+    def on_impossible(self, reason: str) -> None:
+        self.settle(BrokerError(f"{self.outgoing.spec.subject} cannot be stored: {reason}."))
+
+
+def _known(event: type[Struct]) -> EventSpec:
+    spec = spec_of(event)
+    if spec is None:
+        raise UsageError(
+            f"{getattr(event, '__name__', event)} is not an event.",
+            remedy="Give it @event, or publish another.",
+        )
+    return spec
