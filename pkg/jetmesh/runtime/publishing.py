@@ -182,7 +182,7 @@ class Publisher(Publishing):
                 await asyncio.sleep(_ASK_AGAIN_SECONDS)
         if stored is None:  # it was removed meanwhile
             self._plane.publish(*fate.message, fate)
-        elif stored.message_id == fate.message_id:
+        elif (stored.message_id, stored.subject) == (fate.message_id, fate.message[0].decode()):
             fate.settle(Stored(stored.stream, stored.sequence, duplicate=True))
         else:
             fate.settle(AlreadyDecided(stored.subject, f"{stored.stream}:{stored.sequence}"))
