@@ -12,6 +12,7 @@ system = System(
         "shop.notifications",
         "shop.business_dashboard",
         "shop.customer_dashboard",
+        "shop.storefront",
     ),
     sandboxes=(
         Sandbox(
@@ -33,5 +34,6 @@ system = System(
         "JETMESH__SERVICES__BUSINESS_DASHBOARD__SETTINGS__CUSTOMER_DASHBOARD_URL": (
             "{customer-dashboard}"
         ),
+        "JETMESH__SERVICES__STOREFRONT__SETTINGS__CUSTOMER_DASHBOARD_URL": "{customer-dashboard}",
     },
 )

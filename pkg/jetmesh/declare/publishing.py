@@ -23,9 +23,9 @@ class Publishing(ABC):
     """What `jetmesh.Publisher` does, for whoever receives one; a test may hand in another."""
 
     @abstractmethod
-    async def publish(self, event: Struct, *, id: str = "") -> Stored:  # noqa: A002 - the field's word
+    async def publish(self, event: Struct, *, message_id: str = "") -> Stored:
         """Store an event, and return once the server says where."""
 
     @abstractmethod
-    def publish_nowait(self, event: Struct, *, id: str = "") -> Awaitable[Stored]:  # noqa: A002 - as above
+    def publish_nowait(self, event: Struct, *, message_id: str = "") -> Awaitable[Stored]:
         """Send an event now; the future tells where it is stored."""

@@ -23,7 +23,7 @@ from jetmesh.transport.stored import read
 WINDOW: Final = 1024
 _CLOSE_SECONDS: Final = 10.0
 _ASK_AGAIN_SECONDS: Final = 0.5
-_legal_id = re.compile(r"[\x21-\x7e]{1,256}")
+_legal_id = re.compile(r"[\x21-\x7e]{1,1024}")
 _encode = msgspec.json.Encoder().encode
 
 
@@ -31,7 +31,7 @@ class Publisher(Publishing):
     """Publishes events, each stored once however often it has to be sent.
 
         async with Publisher(PurchaseCreated) as publisher:
-            stored = await publisher.publish(purchase, id=f"web:{purchase.id}")
+            stored = await publisher.publish(purchase, message_id=f"web:{purchase.id}")
 
     `events`: the event types that it may publish. `nats`: how to reach the broker; left out, as
     ./jetmesh.toml and the environment say. `name`: what the broker calls the connection, and how
@@ -40,8 +40,9 @@ class Publisher(Publishing):
 
     An event is checked against its contract, goes to the subject of its key, and is guarded where
     it takes part in a decision. It is sent again after every silence and every reconnect, under one
-    message id: within the stream's `duplicate_window` the server stores it once. With an `id` of
-    your own that holds across processes: publish again what may have been published before.
+    message id: within the stream's `duplicate_window` the server stores it once. With a
+    `message_id` of your own that holds across processes: publish again what may have been
+    published before.
 
     Raises:
         UsageError: there is no event, or one of `events` is none.
@@ -106,7 +107,7 @@ class Publisher(Publishing):
         for told in list(self._sent):
             told.cancel()
 
-    async def publish(self, event: Struct, *, id: str = "") -> Stored:  # noqa: A002 - the field's word
+    async def publish(self, event: Struct, *, message_id: str = "") -> Stored:
         """Store an event, and return once the server says where, however long that takes.
 
         Cancelling it, as `asyncio.timeout` does, ends the waiting and not the sending.
@@ -115,11 +116,11 @@ class Publisher(Publishing):
             ContractViolation: the event does not keep its contract.
             AlreadyDecided: its key has an outcome already.
             BrokerError: it can never be stored, as when it is larger than the server takes.
-            UsageError: its type is none of `events`, or the id no legal one.
+            UsageError: its type is none of `events`, or the message id not legal.
         """
-        return await asyncio.shield(self._send(event, id))
+        return await asyncio.shield(self._send(event, message_id))
 
-    def publish_nowait(self, event: Struct, *, id: str = "") -> asyncio.Future[Stored]:  # noqa: A002 - as above
+    def publish_nowait(self, event: Struct, *, message_id: str = "") -> asyncio.Future[Stored]:
         """Send an event now; the future tells where it is stored, or raises as `publish` does.
 
         Raises:
@@ -131,7 +132,7 @@ class Publisher(Publishing):
                 f"{len(self._sent)} events are on their way: {self.problem or 'it is too fast'}.",
                 remedy="Await some of the futures, or `publish`, before sending more.",
             )
-        return self._send(event, id)
+        return self._send(event, message_id)
 
     async def flush(self, timeout: float | None = None) -> None:
         """Return once the fate of everything sent so far is known.
@@ -160,10 +161,6 @@ class Publisher(Publishing):
                 remedy=f"Publisher({names}, {type(event).__name__})",
             )
         message_id = message_id or f"{self._name}:{secrets.token_hex(12)}"
-        if _legal_id.fullmatch(message_id) is None:
-            raise UsageError(
-                "The id is no message id.", remedy="Use 1 to 256 visible ASCII characters."
-            )
         fate = _Fate(self, outgoing, outgoing.message(event, message_id), message_id)
         self._sent.add(fate.told)
         fate.told.add_done_callback(self._sent.discard)
@@ -212,6 +209,7 @@ class _Outgoing:
 
         Raises:
             ContractViolation: the event does not keep its contract.
+            UsageError: the id is no message id.
         """
         spec, subject, headers = self.spec, self.spec.subject, {header.MESSAGE_ID: message_id}
         payload = self._checked(event)
@@ -223,6 +221,10 @@ class _Outgoing:
                     header.EXPECTED_SEQUENCE: "0",
                     header.EXPECTED_ON: f"{spec.decision}.{token}",
                 }
+        if _legal_id.fullmatch(message_id) is None:
+            raise UsageError(
+                "The message id is not legal.", remedy="Use 1 to 1024 visible ASCII characters."
+            )
         return subject.encode(), wire.block(headers), payload
 
     def _checked(self, event: Struct) -> bytes:
