@@ -11,7 +11,7 @@ from urllib.parse import quote
 import msgspec
 from msgspec import Meta, Struct
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from jetmesh import BrokerError, ContractViolation, Publisher, Publishing, Service, Stored
@@ -88,11 +88,12 @@ class _Shown:
         return self.frame.show("storefront.html", values, status=400 if wrong else 200)
 
     def placed(self, purchase_id: str, *, is_stored: bool) -> Response:
-        """The order's page, or its number while it is not known to be stored."""
+        """The order's number, and where it is followed.
+
+        No redirect leads there: a form may not, to another origin (`form-action 'self'`).
+        """
         path = f"/orders/{quote(purchase_id, safe='')}"
         place = self._dashboard + path if self._dashboard else ""
-        if place and is_stored:
-            return RedirectResponse(place, 303)
         values = {"purchase_id": purchase_id, "place": place, "is_stored": is_stored}
         return self.frame.show("storefront_placed.html", values, status=200 if is_stored else 202)
 

@@ -31,6 +31,7 @@ SERVICES = (
     "notifications",
     "business-dashboard",
     "customer-dashboard",
+    "storefront",
 )
 ENCRYPTED = """
 [nats]

@@ -32,6 +32,7 @@ SMALL = (
     "services.notifications.replicas=1",
     "services.business-dashboard.replicas=1",
     "services.customer-dashboard.replicas=1",
+    "services.storefront.replicas=1",
 )
 """Values of a release that fits beside another one; every upgrade repeats them."""
 

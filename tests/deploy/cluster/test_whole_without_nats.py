@@ -13,6 +13,7 @@ SERVICES = (
     "notifications",
     "business-dashboard",
     "customer-dashboard",
+    "storefront",
 )
 
 

@@ -98,14 +98,14 @@ async def test_buying_leads_to_the_page_of_the_order(
     till: Till, browser: httpx.AsyncClient
 ) -> None:
     answer = await browser.post("/purchases", data=FORM)
-    assert answer.status_code == 303
-    assert answer.headers["location"] == "http://orders.test/orders/web-1"
+    assert answer.status_code == 200
+    assert 'href="http://orders.test/orders/web-1"' in answer.text
     assert till.taken["purchase:web-1"].payment_token == "tok_ok"  # noqa: S105 - a test card
 
 
 async def test_a_form_sent_twice_is_one_order(till: Till, browser: httpx.AsyncClient) -> None:
     for _ in range(2):
-        assert (await browser.post("/purchases", data=FORM)).status_code == 303
+        assert (await browser.post("/purchases", data=FORM)).status_code == 200
     assert len(till.taken) == 1
 
 
