@@ -25,13 +25,18 @@ from __future__ import annotations
 class JetmeshError(Exception):
     """One sentence that names the cause, and a remedy: what to do about it."""
 
+    # in the class too, here and below: a subclass may forget to call `__init__`
+    message = ""
+    remedy = ""
+
     def __init__(self, message: str, *, remedy: str = "") -> None:
         super().__init__(message)
         self.message = message
         self.remedy = remedy
 
     def __str__(self) -> str:
-        return f"{self.message} {self.remedy}" if self.remedy else self.message
+        message = self.message or super().__str__()
+        return f"{message} {self.remedy}" if self.remedy else message
 
 
 class DeclarationError(JetmeshError):
@@ -51,6 +56,8 @@ class ContractViolation(JetmeshError):  # noqa: N818 - the field's word for it
 
     The message never quotes the value: it may be somebody's address or token.
     """
+
+    path = "$"
 
     def __init__(self, message: str, *, path: str = "$") -> None:
         super().__init__(message)
@@ -104,6 +111,8 @@ class MissingExtra(JetmeshError):  # noqa: N818 - what it is about, as the remed
 class Verdict(Exception):  # noqa: N818 - it settles a delivery, it is no error
     """What a handler raises to settle its delivery itself."""
 
+    reason = ""
+
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
@@ -118,6 +127,9 @@ class Retry(Verdict):
 
     It is one of the policy's attempts, unless `counts` is false.
     """
+
+    after: float | None = None
+    counts = True
 
     def __init__(
         self, reason: str = "", *, after: float | None = None, counts: bool = True

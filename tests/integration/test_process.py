@@ -214,6 +214,7 @@ async def test_a_taken_port_is_one_sentence_and_exit_1(child: Any, unique: str) 
     ("does", "parts"),
     [
         ("resource fails", ("resource Gateway", "working.py:", "ConnectionError: no gateway")),
+        ("resource exits", ("resource Gateway", "working.py:", "SystemExit: 7")),
         ("model fails", ("read model Board", "working.py:", "ValueError: no board")),
         ("page fails", ("page pages", "working.py:", "LookupError: no template")),
         ("page is no route", ("page pages", "working.py:", "returned str")),
@@ -230,8 +231,11 @@ async def test_a_start_that_fails_is_one_sentence_and_exit_1(
     assert SECRET not in service.stderr
 
 
-async def test_a_resource_that_cannot_be_closed_is_logged_and_the_end_is_clean(child: Any) -> None:
-    service = child().start("closing fails")
+@pytest.mark.parametrize("does", ["closing fails", "closing is cancelled", "closing exits"])
+async def test_a_resource_that_cannot_be_closed_is_logged_and_the_end_is_clean(
+    child: Any, does: str
+) -> None:
+    service = child().start(does)
     await service.ready()
     service.process.terminate()
     assert await service.ended() == 0

@@ -22,6 +22,8 @@ _LONGEST: Final = 500
 _READ: Final = 20_000
 """Of a longer text only so much is looked at: a message must not buy seconds of masking."""
 _MOST_VALUES: Final = 1_000
+_LONGEST_NAME: Final = 200
+_class_name: Final = type.__dict__["__name__"].__get__
 _WITHHELD: Final = "(a text about too many sensitive values, withheld)"
 
 # Each starts only where a word starts and never goes back, so its time grows with the text, not
@@ -57,8 +59,14 @@ def text_of(error: BaseException) -> str:
     """What `error` says, whatever its `__str__` does."""
     try:
         return str(error)
-    except Exception:  # noqa: BLE001 - a text that cannot be made must not end the connection
+    except BaseException:  # noqa: BLE001 - a text that cannot be made must not end the connection
         return "(an error that cannot be shown)"
+
+
+def name_of(error: BaseException) -> str:
+    """The name of `error`'s class in one printable line, whatever its metaclass does."""
+    name: str = _class_name(type(error))
+    return printable(name)[:_LONGEST_NAME]
 
 
 def printable(text: str, *, keep: str = "") -> str:

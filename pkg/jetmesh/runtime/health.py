@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from jetmesh.privacy.mask import name_of
+
 
 class Source(Protocol):
     """Something that may keep a service from working: the data plane, a pull, a watch."""
@@ -24,4 +26,11 @@ class Health:
     def problems(self) -> list[str]:
         """Everything that is wrong now; ready when there is nothing."""
         found = [self.starting] if self.starting else []
-        return found + [source.problem for source in self.sources if source.problem]
+        return found + [problem for source in self.sources if (problem := _problem_of(source))]
+
+
+def _problem_of(source: Source) -> str:
+    try:
+        return source.problem
+    except Exception as error:  # noqa: BLE001 - what cannot say how it is, is not well
+        return f"the health of {type(source).__name__} is not known ({name_of(error)})"

@@ -9,6 +9,7 @@ from starlette.routing import BaseRoute
 
 from jetmesh.declare import Publishing, ReadModel, Resource, Service, Web
 from jetmesh.errors import JetmeshError, StartError
+from jetmesh.runtime.cancelled import is_cancelled
 from jetmesh.runtime.failures import failed
 from jetmesh.runtime.publishing import Publisher
 
@@ -70,7 +71,9 @@ class Injector:
             return await stack.enter_async_context(opened)
         except JetmeshError:
             raise
-        except Exception as error:
+        except BaseException as error:
+            if is_cancelled():
+                raise
             raise failed(f"The resource {_name(resource)}", error) from error
 
     def _routes(self, web: Web) -> list[BaseRoute]:

@@ -17,6 +17,9 @@ from jetmesh.settings import LogSettings
 _TRACE_LINES: Final = 60
 _TRACE_LENGTH: Final = 16_000
 _DEEPEST: Final = 6
+_LARGEST_BITS: Final = 1024
+"""A larger number is written in hexadecimal: Python refuses thousands of decimal digits."""
+_LONGEST_NUMBER: Final = 500
 _HIDDEN: Final = "about"
 
 
@@ -37,7 +40,7 @@ def configure(settings: LogSettings, service: str) -> None:
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="%H:%M:%S.%f" if console else "iso", utc=not console),
-        structlog.processors.format_exc_info,
+        _exception,
         _clean,
     ]
     renderer: Processor = (
@@ -87,6 +90,15 @@ def _adopt_libraries(shared: list[Processor], renderer: Processor, level: int) -
     logging.captureWarnings(capture=True)
 
 
+def _exception(logger: WrappedLogger, name: str, event: EventDict) -> EventDict:
+    """The traceback as text, of an error that may refuse to be shown."""
+    try:
+        return structlog.processors.format_exc_info(logger, name, event)
+    except Exception:  # noqa: BLE001 - a line is written whatever its values do
+        event.pop("exc_info", None)
+        return {**event, "exception": "(an error that cannot be shown)"}
+
+
 def _clean(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     hidden = event.pop(_HIDDEN, None)
     about = hidden.event if isinstance(hidden, About) else None
@@ -103,8 +115,17 @@ def _clean(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     return cleaned
 
 
-def _value(value: Any, about: Any, depth: int = 0) -> Any:
+def _value(value: Any, about: Any) -> Any:
     """`value` as something that can be written without asking it how."""
+    try:
+        return _plain(value, about)
+    except Exception:  # noqa: BLE001 - a line is written whatever its values do
+        return f"<{type(value).__name__}>"
+
+
+def _plain(value: Any, about: Any, depth: int = 0) -> Any:
+    if isinstance(value, int) and value.bit_length() > _LARGEST_BITS:
+        return hex(value)[:_LONGEST_NUMBER]
     if value is None or isinstance(value, bool | int | float):
         return value
     if isinstance(value, str):
@@ -112,11 +133,11 @@ def _value(value: Any, about: Any, depth: int = 0) -> Any:
     if depth < _DEEPEST:
         if isinstance(value, Mapping):
             return {
-                masked(str(name), about): _value(each, about, depth + 1)
+                masked(str(name), about): _plain(each, about, depth + 1)
                 for name, each in value.items()
             }
         if isinstance(value, list | tuple | set | frozenset):
-            return [_value(each, about, depth + 1) for each in value]
+            return [_plain(each, about, depth + 1) for each in value]
     try:
         text = repr(value)
     except Exception:  # noqa: BLE001 - a line is written whatever its values do

@@ -18,7 +18,7 @@ import structlog
 from jetmesh import wire
 from jetmesh.declare import EventSpec, ReadModel, Record
 from jetmesh.errors import BrokerError
-from jetmesh.privacy.mask import masked, masked_violation, text_of
+from jetmesh.privacy.mask import masked, masked_violation, name_of, text_of
 from jetmesh.protocol.headers import MESSAGE_ID
 from jetmesh.transport.control import ControlPlane
 from jetmesh.transport.dataplane import DataPlane
@@ -27,6 +27,8 @@ from jetmesh.transport.pull import Pull
 
 _BATCH: Final = 1024
 _RETRY_SECONDS: Final = 0.5
+_QUIET_SECONDS: Final = 3.0
+"""For so long nothing of a history may arrive until it is asked for anew."""
 _INACTIVE_NS: Final = 60_000_000_000
 
 Apply = Callable[[Any, Record], None]
@@ -46,8 +48,8 @@ def projections_of(
     def begin_anew() -> None:
         try:
             _make_new(model, instance)
-        except Exception as error:
-            name, text = type(error).__name__, text_of(error)
+        except BaseException as error:
+            name, text = name_of(error), text_of(error)
             log.exception("the read model keeps what it had", error=name, message=text)
         for projection in projections:
             projection.begin_anew()
@@ -116,8 +118,9 @@ class Projection:
     @property
     def problem(self) -> str:
         """Why the read model is not up to date, in words; empty when it is."""
-        if self._trouble:
-            return f"the history of {self.stream} cannot be read: {self._trouble}"
+        trouble = self._trouble or (self._pull.problem if self._pull is not None else "")
+        if trouble:
+            return f"the history of {self.stream} cannot be read: {trouble}"
         if not self.caught_up:
             return f"reading the history of {self.stream}, {self.folded} events so far"
         return ""
@@ -153,10 +156,12 @@ class Projection:
                 await self._check_stream()
                 times = self._times
                 created = await self._control.api(f"CONSUMER.CREATE.{self.stream}", self._config())
-            except BrokerError as error:
-                if str(error) != self._trouble:
-                    log.warning("history not readable", stream=self.stream, error=str(error))
-                self._trouble = str(error)
+                name, pending = created["name"], created["num_pending"]
+            except Exception as error:  # noqa: BLE001 - who gave up would say "ready" for ever
+                said = str(error) if isinstance(error, BrokerError) else name_of(error)
+                if said != self._trouble:
+                    log.warning("history not readable", stream=self.stream, error=said)
+                self._trouble = said
                 await asyncio.sleep(_RETRY_SECONDS)
                 continue
             if times != self._times:
@@ -165,14 +170,26 @@ class Projection:
             self._expected = 0
             self._pull = self._plane.inflow(
                 self.stream,
-                created["name"],
+                name,
                 limit=_BATCH,
                 on_delivery=self._fold,
                 on_gone=lambda _: self.start(),
             )
             self._pull.start()
-            if not created["num_pending"]:
+            if not pending:
                 self.caught_up = True
+            else:
+                self._look_again(self._pull, -1)
+
+    def _look_again(self, pull: Pull, seen: int) -> None:
+        """Events may be removed before they are read: when nothing comes, ask what is left."""
+        if self.caught_up or pull is not self._pull:
+            return
+        if seen == self._expected:
+            self.start()
+        else:
+            loop = asyncio.get_running_loop()
+            loop.call_later(_QUIET_SECONDS, self._look_again, pull, self._expected)
 
     async def _check_stream(self) -> None:
         """Notice a stream that was made again, or restored to an earlier state."""
@@ -223,12 +240,12 @@ class Projection:
         decoder = self._decoders.get(subject) or self._decoders[subject.rpartition(b".")[0]]
         try:
             event = decoder.decode(payload)
-        except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+        except BaseException as error:  # noqa: BLE001 - a contract's own check may raise anything
             self.skipped += 1
             log.info(
                 "unreadable event",
                 cause=f"{self.stream}:{position.sequence}",
-                error=masked_violation(str(error), payload, decoder.type),
+                error=masked_violation(text_of(error), payload, decoder.type),
             )
             return
         record = Record(
@@ -240,12 +257,12 @@ class Projection:
         )
         try:
             self._apply(event, record)
-        except Exception as error:  # noqa: BLE001 - one event must not stop a dashboard
+        except BaseException as error:  # noqa: BLE001 - one event must not stop a dashboard
             self.skipped += 1
             log.error(  # noqa: TRY400 - a traceback would quote personal data
                 "the read model failed",
                 cause=f"{self.stream}:{position.sequence}",
-                error=type(error).__name__,
+                error=name_of(error),
                 message=masked(text_of(error), event),
             )
         else:

@@ -13,7 +13,8 @@ import structlog
 
 from jetmesh.declare import Service, Topology, derive, permissions_of
 from jetmesh.errors import JetmeshError
-from jetmesh.privacy.mask import text_of
+from jetmesh.privacy.mask import name_of, text_of
+from jetmesh.runtime.cancelled import is_cancelled
 from jetmesh.runtime.discovery import Discovery
 from jetmesh.runtime.failures import failed
 from jetmesh.runtime.health import Health
@@ -166,6 +167,7 @@ class Running:
     def _consume(self, control: ControlPlane) -> None:
         applies = self._settings.provision == "apply"
         watches: list[DurableWatch] = []
+        self.health.sources.append(self._quarantine)
         for consumer in self.consumers:
             consumer.start()
             handler = consumer.handler
@@ -176,6 +178,7 @@ class Running:
                 consumer.lane,
                 consumer.runner.outage,
                 consumer.runner.decisions,
+                consumer.verdicts.unstorable,
             ]
         self.health.sources += watches
         self._tasks.append(asyncio.create_task(watch(watches)))
@@ -238,8 +241,11 @@ class Running:
         try:
             async with asyncio.timeout(_CLOSE_SECONDS):
                 await self._stack.aclose()
-        except Exception as error:  # noqa: BLE001 - every delivery is settled: it may still end well
-            name, text = type(error).__name__, text_of(error)
+        except BaseException as error:
+            if is_cancelled():
+                raise
+            # every delivery is settled: it may still end well
+            name, text = name_of(error), text_of(error)
             log.error("a resource was not closed", error=name, message=text)  # noqa: TRY400 - the text says it
         await self.http.stop()
 

@@ -16,7 +16,7 @@ import structlog
 
 from jetmesh.declare import DurableSpec
 from jetmesh.errors import BrokerError
-from jetmesh.privacy.mask import text_of
+from jetmesh.privacy.mask import name_of, text_of
 from jetmesh.runtime.message.consumer import Consumer
 from jetmesh.transport.control import ControlPlane
 from jetmesh.transport.provision import durable_change, make
@@ -50,7 +50,7 @@ class DurableWatch:
 
     @property
     def problem(self) -> str:
-        return self._found or ("" if self._spec.lane else self._consumer.verdicts.unstorable)
+        return self._found
 
     async def check(self) -> None:
         """Ask the server once, and mend what may be mended."""
@@ -58,6 +58,10 @@ class DurableWatch:
             self._found = await self._problem()
         except BrokerError as error:
             self._found = f"{self._text}: {error}"
+        except Exception as error:
+            # what was found before may be over, or hide something new
+            self._found = f"{self._text}: its health is not known ({name_of(error)})"
+            raise
 
     async def _problem(self) -> str:
         spec = self._spec
@@ -150,5 +154,5 @@ async def watch(watches: Sequence[DurableWatch], interval: float = _CHECK_SECOND
             try:
                 await each.check()
             except Exception as error:  # noqa: BLE001 - a watch that died would say "ready" for ever
-                log.error("health not known", error=type(error).__name__, message=text_of(error))  # noqa: TRY400 - one line every three seconds is enough
+                log.error("health not known", error=name_of(error), message=text_of(error))  # noqa: TRY400 - one line every three seconds is enough
         await asyncio.sleep(interval)

@@ -210,6 +210,8 @@ class Session:
                 await client.connect(**self._options(connection.server))
                 for subject, respond in self._subscriptions:
                     await client.subscribe(subject, cb=respond)
+                if self._unheard:
+                    await self._try_to_hear(client)
             if not client.is_connected:
                 raise nats.errors.ConnectionClosedError  # noqa: TRY301 - it ends like the others
         except Exception as error:
@@ -223,6 +225,13 @@ class Session:
         client.on_closing = self._on_closing
         self._client, self._stream = client, stream
         self._refusal = self._logged = ""
+
+    async def _try_to_hear(self, client: Client) -> None:
+        """Listen once: that it is still denied is told before the flush is answered."""
+        self._unheard = ""
+        inbox = await client.subscribe(client.new_inbox())
+        await client.flush()
+        await inbox.unsubscribe()
 
     def _refused(self, error: Exception) -> BrokerError:
         return BrokerError(

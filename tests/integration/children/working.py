@@ -59,9 +59,15 @@ service.read_model(Board, events=[Counted])
 async def gateway() -> AsyncIterator[Gateway]:
     if DOES == "resource fails":
         raise ConnectionError(f"no gateway for {SECRET}")
+    if DOES == "resource exits":
+        raise SystemExit(7)
     yield Gateway()
     if DOES == "closing fails":
         raise ConnectionError("the gateway hung up")
+    if DOES == "closing is cancelled":
+        raise asyncio.CancelledError  # as of a task that it cancelled and awaits
+    if DOES == "closing exits":
+        raise SystemExit(7)
 
 
 @service.web

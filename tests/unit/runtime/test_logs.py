@@ -182,3 +182,32 @@ def test_a_struct_in_a_line_is_masked_by_its_own_contract() -> None:
 
 def test_somebodys_own_value_named_about_is_kept() -> None:
     assert logs._clean(None, "info", {"about": "tea"}) == {"about": "tea"}
+
+
+def test_a_line_is_written_whatever_its_values_do() -> None:
+    told = events(
+        """
+from collections.abc import Mapping
+class Odd(Exception):
+    __traceback__ = property(lambda self: 1 / 0)
+    __cause__ = property(lambda self: 1 / 0)
+    def __repr__(self): raise LookupError
+class Box(Mapping):
+    def __getitem__(self, name): raise LookupError
+    def __iter__(self): yield "a"
+    def __len__(self): return 1
+class Key:
+    def __str__(self): raise LookupError
+try:
+    raise Odd("said")
+except Odd:
+    log.exception("failed", number=10 ** 5000, box=Box(), names={Key(): 1}, odd=Odd())
+log.info("on", text="\\udcff", largest=2 ** 64)
+"""
+    )
+    failed, on = told
+    assert failed["event"] == "failed"
+    assert failed["exception"].strip() == "(an error that cannot be shown)"
+    assert failed["number"].startswith("0x")
+    assert (failed["box"], failed["names"], failed["odd"]) == ("<Box>", "<dict>", "<Odd>")
+    assert (on["text"], on["largest"]) == (r"\udcff", 2**64)

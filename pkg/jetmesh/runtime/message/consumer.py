@@ -86,6 +86,7 @@ class Consumer:
             version=version,
             ack_start=f"$JS.ACK.{handler.input.stream}.{handler.durable}.".encode(),
             inflow=self.inflow,
+            stats=self.stats,
             outcome=self.runner.publisher,
         )
         self._lane_durable = replace(
@@ -117,7 +118,7 @@ class Consumer:
                     self._durable, subject, reply, headers, payload, event, received
                 )
                 result = self.runner.call(delivered)
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a handler raises ends in a verdict
+        except BaseException as error:  # noqa: BLE001 - whatever a handler raises ends in a verdict
             failure = error
         if result is None and failure is None:
             self._send_ack(reply)

@@ -12,6 +12,7 @@ from jetmesh.declare import Handler, Policy, escape_key, key_of, unescape_key
 from jetmesh.errors import ContractViolation
 from jetmesh.protocol.lanes import Origin, origin_of
 from jetmesh.protocol.streams import LANES
+from jetmesh.runtime.message.metrics import HandlerStats
 from jetmesh.transport.seam import Inflow
 
 _BEFORE_NUMBERS: Final = 6
@@ -40,7 +41,13 @@ class Runner(Protocol):
         """Run a delivery now, or when nothing speaks against it any more."""
 
     async def run(self, delivered: Delivered) -> None:
-        """Run a delivery, whatever else is on; returns when its handler has."""
+        """Run a delivery, whatever else is on; returns when its handler has, however that ends.
+
+        When who waits for that is cancelled, the handler is, too.
+        """
+
+    async def probe(self, delivered: Delivered) -> None:
+        """Run a delivery to see whether its dependency works, unless another one runs alone."""
 
     def give_back(self, delivered: Delivered) -> None:
         """Return a delivery to the server as it came; it was no attempt."""
@@ -61,6 +68,7 @@ class Durable:
     """How the ack subject of a delivery begins; its numbers follow."""
     inflow: Inflow
     """Where they come from, and where a verdict makes room."""
+    stats: HandlerStats
     outcome: Outcome
 
 
@@ -184,6 +192,7 @@ class Delivered:
     # seam.Waiter
 
     def on_stored(self, _: bytes = b"") -> None:
+        self.durable.stats.published += 1
         self.pending -= 1
         if not self.pending:
             self.durable.outcome.on_stored(self)

@@ -15,7 +15,7 @@ import msgspec
 from jetmesh import wire
 from jetmesh.declare import EventSpec
 from jetmesh.errors import ContractViolation
-from jetmesh.privacy.mask import masked_violation, text_of
+from jetmesh.privacy.mask import masked_violation, name_of, printable, text_of
 from jetmesh.protocol import headers as header
 from jetmesh.protocol.ids import Cause, fingerprint
 from jetmesh.protocol.lanes import schedule
@@ -45,9 +45,8 @@ def dead_letter(delivered: Delivered, error: BaseException, text: str) -> Messag
     handler, origin = delivered.durable.handler, delivered.origin
     cause = Cause(handler.service, handler.name, origin.stream, origin.sequence)
     declared = Path(handler.where)
-    name, place = type(error).__name__, where(error) or f"{declared.parent.name}/{declared.name}"
+    name, place = name_of(error), where(error) or f"{declared.parent.name}/{declared.name}"
     headers = {
-        **_given(delivered),
         **origin.headers(),
         header.MESSAGE_ID: cause.deadletter(origin.replays),
         header.SERVICE: handler.service,
@@ -61,7 +60,7 @@ def dead_letter(delivered: Delivered, error: BaseException, text: str) -> Messag
         header.FAILED_AT: datetime.now(UTC).isoformat(),
     }
     subject = deadletter_subject(handler.service, handler.name, delivered.key_token)
-    return subject.encode(), wire.block(headers), delivered.payload
+    return subject.encode(), _block(delivered, headers), delivered.payload
 
 
 def without_payload(letter: Message) -> Message:
@@ -83,19 +82,22 @@ def retry_later(delivered: Delivered, error: BaseException, text: str, at: datet
     number, sequence = delivered.meta[0].decode(), delivered.meta[1].decode()
     cause = Cause(handler.service, handler.name, stream, sequence)
     headers = {
-        **_given(delivered),
         **origin.headers(),
         header.MESSAGE_ID: cause.retry(number),
-        header.ERROR: type(error).__name__,
+        header.ERROR: name_of(error),
         header.MESSAGE: text,
         **schedule(lane_subject(handler.service, handler.name, delivered.key_token), at),
     }
     subject = retry_subject(handler.service, handler.name, origin)
-    return subject.encode(), wire.block(headers), delivered.payload
+    return subject.encode(), _block(delivered, headers), delivered.payload
 
 
-def _given(delivered: Delivered) -> dict[str, str]:
-    return header.carried(wire.parse(delivered.headers).values) if delivered.headers else {}
+def _block(delivered: Delivered, ours: dict[str, str]) -> bytes:
+    """What others gave the message, and ours, of which no value may break its line."""
+    given = header.carried(wire.parse(delivered.headers).values) if delivered.headers else {}
+    for name, value in ours.items():
+        given[name] = printable(value) if "\n" in value or "\r" in value else value
+    return wire.block(given)
 
 
 def refusal(delivered: Delivered, refused: str, stored: StoredMessage) -> Message:
@@ -140,8 +142,15 @@ def where(error: BaseException) -> str:
     """The innermost line that is not the mesh's own, as `shop/payments.py:88 in charge`.
 
     The field at fault for a broken contract, whoever read it. Empty for an error that nobody
-    raised.
+    raised, and for one that does not show its traceback.
     """
+    try:
+        return _where(error)
+    except BaseException:  # noqa: BLE001 - a class may answer for its traceback, and raise
+        return ""
+
+
+def _where(error: BaseException) -> str:
     frames = traceback.extract_tb(error.__traceback__)
     theirs = [f for f in frames if not f.filename.startswith(_OWN)]
     if isinstance(error, ContractViolation) and not theirs:
@@ -150,4 +159,4 @@ def where(error: BaseException) -> str:
         return ""
     last = (theirs or frames)[-1]
     path = Path(last.filename)
-    return f"{path.parent.name}/{path.name}:{last.lineno} in {last.name}"
+    return printable(f"{path.parent.name}/{path.name}:{last.lineno} in {last.name}")

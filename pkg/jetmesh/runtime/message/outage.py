@@ -37,6 +37,8 @@ class Outage:
         self._runner = runner
         self._on_change = on_change
         self._waiting: deque[Delivered] = deque()
+        self._reported: set[Delivered] = set()
+        """Those that called it away; the others only wait, and accuse nobody."""
         self._probing: asyncio.Task[None] | None = None
         self._since = 0.0
         self._stopping = False
@@ -62,6 +64,7 @@ class Outage:
             self._runner.give_back(delivered)
             return
         self.wait(delivered)
+        self._reported.add(delivered)
         begins, self.reason = not self.reason, reason
         if not begins:
             return
@@ -94,7 +97,7 @@ class Outage:
         if not delivered.held:
             return False
         try:
-            await self._runner.run(delivered)
+            await self._runner.probe(delivered)
         except asyncio.CancelledError:
             self._waiting.append(delivered)
             raise
@@ -106,6 +109,7 @@ class Outage:
         self._on_change()
         waiting = [each for each in self._waiting if each.held]
         self._waiting.clear()
+        reported, self._reported = self._reported, set()
         for each in waiting:
-            each.excuses += 1
+            each.excuses += each in reported
             self._runner.begin(each)

@@ -22,14 +22,13 @@ class Publisher:
         verdicts: Verdicts,
         *,
         judge: Callable[[Delivered, BaseException], None],
-        spawn: Callable[[Coroutine[Any, Any, None]], None],
+        spawn: Callable[[Coroutine[Any, Any, None]], object],
     ) -> None:
         self._outputs = outputs
         self._output_of = outputs.by_type.get
         self._decisions = decisions
         self._verdicts = verdicts
         self._publish = verdicts.publish
-        self._stats = verdicts.stats
         self._judge = judge
         self._spawn = spawn
 
@@ -46,7 +45,7 @@ class Publisher:
                     self._publish(*output.message(result, delivered.sequence), delivered)
                 else:
                     self._publish_all(delivered, self._outputs.ordered(result))
-            except Exception as error:  # noqa: BLE001 - it cannot be published: its handler's fault
+            except BaseException as error:  # noqa: BLE001 - it cannot be published: its handler's fault
                 failure = error
         if failure is not None:
             self._judge(delivered, failure)
@@ -63,7 +62,6 @@ class Publisher:
         delivered.rest = later
         delivered.published = values[0]
         delivered.pending = len(messages)
-        self._stats.published += len(messages) - 1  # the last one is counted when all are stored
         for message in messages:
             self._publish(*message, delivered)
 
@@ -71,21 +69,28 @@ class Publisher:
 
     def on_stored(self, delivered: Delivered) -> None:
         """Every output on its way has its PubAck."""
-        self._stats.published += 1
         if not delivered.rest:
             self._verdicts.acknowledge(delivered)
             return
         try:
             self._publish_all(delivered, delivered.rest)
-        except Exception as error:  # noqa: BLE001 - it cannot be encoded: its handler's fault
-            self._verdicts.failed(delivered, error)
+        except BaseException as error:  # noqa: BLE001 - it cannot be encoded: its handler's fault
+            self._judge(delivered, error)
 
     def on_decided(self, delivered: Delivered) -> None:
         """The server refused a second outcome: look whose the first one is."""
-        self._spawn(self._decisions.settle_refused(delivered))
+        self._spawn(self._settle_refused(delivered))
 
     def on_impossible(self, delivered: Delivered, reason: str) -> None:
         """An output can never be stored, so the delivery failed, whatever becomes of the others."""
         if delivered.pending > 0:
             delivered.pending = 0
-            self._verdicts.failed(delivered, Reject(f"the output cannot be stored: {reason}"))
+            self._judge(delivered, Reject(f"the output cannot be stored: {reason}"))
+
+    # how
+
+    async def _settle_refused(self, delivered: Delivered) -> None:
+        try:
+            await self._decisions.settle_refused(delivered)
+        except Exception as error:  # noqa: BLE001 - as above; what a stop cancels is given back
+            self._judge(delivered, error)

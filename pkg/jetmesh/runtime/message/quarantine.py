@@ -9,7 +9,6 @@ else can have caused it.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, Protocol, TypeVar
@@ -17,6 +16,7 @@ from typing import Final, Protocol, TypeVar
 import structlog
 
 from jetmesh.errors import BrokerError
+from jetmesh.privacy.mask import name_of, text_of
 from jetmesh.protocol import headers as header
 from jetmesh.protocol.streams import LANES
 from jetmesh.protocol.subjects import quarantine_subject
@@ -64,6 +64,8 @@ class Quarantine:
         """A delivery runs alone, or waits for the others to end; what arrives is parked."""
         self.on_change: Callable[[], None] = lambda: None
         """Called when `active` changes."""
+        self.problem = ""
+        """Why what is in quarantine does not run, in words; empty when it does."""
         self._marks = marks
         self._running = running
         self._waiting: deque[tuple[Delivered, Runner]] = deque()
@@ -100,7 +102,7 @@ class Quarantine:
                 while running := self._running():
                     await asyncio.wait(running)
                 if delivered.held:
-                    await self._run_alone(delivered, runner)
+                    await self._try_alone(delivered, runner)
         finally:
             self.active = False
             self._task = None
@@ -111,11 +113,22 @@ class Quarantine:
                 if delivered.held:
                     runner.begin(delivered)
 
+    async def _try_alone(self, delivered: Delivered, runner: Runner) -> None:
+        try:
+            await self._run_alone(delivered, runner)
+        except Exception as error:
+            text = text_of(error)
+            log.exception(
+                "quarantine failed", cause=delivered.cause, error=name_of(error), message=text
+            )
+            runner.give_back(delivered)
+
     async def _run_alone(self, delivered: Delivered, runner: Runner) -> None:
         handler, marks = runner.handler, self._marks()
         subject = quarantine_subject(handler.service, handler.name, delivered.origin)
-        mark = await _answered(lambda: marks.last(LANES, subject))
-        deaths = int(mark.headers.get(header.DEATHS, "0")) if mark else 0
+        mark = await self._answered(lambda: marks.last(LANES, subject))
+        written = mark.headers.get(header.DEATHS, "") if mark else ""
+        deaths = int(written) if written.isdecimal() else 0
         try:
             if deaths >= DEATHS:
                 text = f"{deaths} processes died while they handled only this message"
@@ -125,19 +138,24 @@ class Quarantine:
                     "quarantined", cause=delivered.cause, handler=handler.name, deaths=deaths
                 )
                 counted = {header.DEATHS: str(deaths + 1)}
-                await _answered(lambda: marks.publish(subject, b"", counted))
+                await self._answered(lambda: marks.publish(subject, b"", counted))
                 await runner.run(delivered)
         finally:
             try:
                 async with asyncio.timeout(_REMOVE_SECONDS):
-                    await _answered(lambda: marks.forget(LANES, subject))
+                    await self._answered(lambda: marks.forget(LANES, subject))
             except TimeoutError:
+                self.problem = ""
                 log.warning("a quarantine mark stays", cause=delivered.cause, subject=subject)
 
-
-async def _answered(ask: Callable[[], Awaitable[_T]]) -> _T:
-    """Ask until there is an answer; meanwhile nothing can be settled anyway."""
-    while True:
-        with contextlib.suppress(BrokerError):
-            return await ask()
-        await asyncio.sleep(_ASK_AGAIN_SECONDS)
+    async def _answered(self, ask: Callable[[], Awaitable[_T]]) -> _T:
+        """Ask until there is an answer; meanwhile nothing can be settled anyway."""
+        while True:
+            try:
+                answer = await ask()
+            except BrokerError as error:
+                self.problem = f"a message waits in quarantine for its mark: {error}"
+                await asyncio.sleep(_ASK_AGAIN_SECONDS)
+            else:
+                self.problem = ""
+                return answer

@@ -11,7 +11,8 @@ import msgspec
 
 from jetmesh.declare import Handler, Policy, escape_key
 from jetmesh.errors import Unavailable
-from jetmesh.privacy.mask import masked, text_of
+from jetmesh.privacy.mask import masked, name_of, text_of
+from jetmesh.runtime.cancelled import is_cancelled
 from jetmesh.runtime.message.decisions import Decisions, LookUp
 from jetmesh.runtime.message.delivered import Delivered
 from jetmesh.runtime.message.delivery import LiveDelivery
@@ -70,20 +71,32 @@ class HandlerRunner:
         elif self.outage.reason:
             self.outage.wait(delivered)
         elif self.handler.is_async:
-            self._spawn(self.run(delivered))
+            self._spawn(self._run_effect(delivered))
         else:
             self._run_inline(delivered)
 
     async def run(self, delivered: Delivered) -> None:
-        """Run a delivery, whatever else is on; returns when its handler has."""
+        """Run a delivery, whatever else is on; returns when its handler has, however that ends.
+
+        When who waits for that is cancelled, the handler is, too.
+        """
         if not self.handler.is_async:
             self._run_inline(delivered)
             return
-        failure = self._read(delivered)
-        if failure is not None:
-            self.conclude(delivered, None, failure)
+        # a task of its own: a handler that cancels itself cancels nobody who waits for it
+        running = self._spawn(self._run_effect(delivered))
+        try:
+            await asyncio.wait({running})
+        finally:
+            if running.cancel():
+                await asyncio.wait({running}, timeout=_CANCEL_SECONDS)
+
+    async def probe(self, delivered: Delivered) -> None:
+        """Run a delivery to see whether its dependency works, unless another one runs alone."""
+        if self._quarantine.active:
+            self.outage.wait(delivered)
         else:
-            await self._run_effect(delivered)
+            await self.run(delivered)
 
     def give_back(self, delivered: Delivered) -> None:
         """Return a delivery to the server as it came; it was no attempt."""
@@ -91,7 +104,10 @@ class HandlerRunner:
 
     def dead_letter(self, delivered: Delivered, error: BaseException) -> None:
         """Give a delivery up without running it."""
-        self._verdicts.dead_letter(delivered, error, masked(text_of(error)))
+        try:
+            self._verdicts.dead_letter(delivered, error, masked(text_of(error)))
+        except BaseException as fault:  # noqa: BLE001 - as below
+            self._verdicts.last_resort(delivered, error, fault)
 
     # how
 
@@ -108,26 +124,25 @@ class HandlerRunner:
         if failure is None:
             try:
                 result = self.call(delivered)
-            except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a handler raises ends in a verdict
+            except BaseException as error:  # noqa: BLE001 - whatever a handler raises ends in a verdict
                 failure = error
         self.conclude(delivered, result, failure)
 
     async def _run_effect(self, delivered: Delivered) -> None:
         """Run an `async def` handler, unless its outcome is stored already."""
-        result, failure = None, None
-        try:
-            async with self._slots:
-                if await self.decisions.is_settled(delivered):
-                    return
-                delivered.began = perf_counter()
-                async with asyncio.timeout(self._timeout):
-                    result = await self.call(delivered)
-        except asyncio.CancelledError as error:
-            if not self.stopping:  # it cancelled itself: nobody else will settle it
-                self._verdicts.failed(delivered, error)
-            raise
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - as above
-            failure = error
+        result, failure = None, self._read(delivered)
+        if failure is None:
+            try:
+                async with self._slots:
+                    if await self.decisions.is_settled(delivered):
+                        return
+                    delivered.began = perf_counter()
+                    async with asyncio.timeout(self._timeout):
+                        result = await self.call(delivered)
+            except BaseException as error:  # noqa: BLE001 - as above
+                if self.stopping and is_cancelled():
+                    return  # whatever it made of that: it was cut short, and is given back
+                failure = error
         self.conclude(delivered, result, failure)
 
     def _read(self, delivered: Delivered) -> BaseException | None:
@@ -138,23 +153,30 @@ class HandlerRunner:
             if self._key is not None:
                 escape_key(getattr(delivered.event, self._key))
             self._verdicts.check(delivered)  # once it is known what the letter is about
-        except Exception as error:  # noqa: BLE001 - as above
+        except BaseException as error:  # noqa: BLE001 - as above
             return error
         return None
 
     def _judge(self, delivered: Delivered, failure: BaseException) -> None:
         """An outage is nobody's failure, unless it turned out too often that others work."""
-        if isinstance(failure, Unavailable) and delivered.excuses < _EXCUSES:
-            self.outage.report(delivered, masked(text_of(failure), delivered.event))
-            return
-        if delivered.event is None:
-            failure = unreadable(self.handler.input, delivered.payload, failure)
-        self._verdicts.failed(delivered, failure)
+        if not delivered.held:
+            return  # it was given back meanwhile, and comes again
+        try:
+            if isinstance(failure, Unavailable) and delivered.excuses < _EXCUSES:
+                reason = masked(text_of(failure), delivered.event).strip() or name_of(failure)
+                self.outage.report(delivered, reason)
+                return
+            if delivered.event is None:
+                failure = unreadable(self.handler.input, delivered.payload, failure)
+            self._verdicts.failed(delivered, failure)
+        except BaseException as fault:  # noqa: BLE001 - an error's own code runs when it is judged
+            self._verdicts.last_resort(delivered, failure, fault)
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.ensure_future(work)
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
+        return task
 
     # lifecycle
 

@@ -17,11 +17,12 @@ import structlog
 
 from jetmesh.declare import Handler, Policy
 from jetmesh.errors import ContractViolation, Reject, Retry
-from jetmesh.privacy.mask import masked, text_of
+from jetmesh.privacy.mask import masked, name_of, text_of
 from jetmesh.runtime.message.delivered import Delivered
 from jetmesh.runtime.message.letters import dead_letter, retry_later, where, without_payload
 from jetmesh.runtime.message.metrics import HandlerStats
 from jetmesh.runtime.message.outputs import ConflictingOutputs, Message, UndeclaredOutput
+from jetmesh.runtime.message.unstorable import Unstorable
 from jetmesh.transport.seam import Transport
 
 QUICK_SECONDS: Final = 2.0
@@ -37,6 +38,10 @@ class Expired(Exception):  # noqa: N818 - it ends in a dead letter under this na
     """The message is older than its handler's policy allows."""
 
 
+class Unjudgeable(Exception):  # noqa: N818 - as above
+    """An error raised when it was looked at, instead of saying what it is."""
+
+
 _FINAL: Final = (Reject, ContractViolation, UndeclaredOutput, ConflictingOutputs, Expired)
 """Trying again cannot help."""
 
@@ -48,8 +53,7 @@ class Verdicts:
         self.stats = HandlerStats()
         self.in_flight: dict[bytes, Delivered] = {}
         """Deliveries without a verdict, by their slot."""
-        self.unstorable = ""
-        """Why the newest letter could not be stored; empty when all could."""
+        self.unstorable = Unstorable()
         self.publish = transport.publish
         self._policy = policy
         self._transport = transport
@@ -103,8 +107,8 @@ class Verdicts:
             trace = error.__traceback__
             error = TimeoutError(f"not done within {self._policy.timeout}").with_traceback(trace)
         text = masked(text_of(error), delivered.event)
-        self.stats.last_error = f"{type(error).__name__}: {text}"
-        failures = delivered.failures + (not isinstance(error, Retry) or error.counts)
+        self.stats.last_error = f"{name_of(error)}: {text}"
+        failures = delivered.failures + bool(not isinstance(error, Retry) or error.counts)
         delay = self._delay(error, failures)
         if (
             isinstance(error, _FINAL)
@@ -135,6 +139,16 @@ class Verdicts:
         self._log_failure("dead letter", delivered, error, text, where=where(error))
         self._store(delivered, dead_letter(delivered, error, text))
 
+    def last_resort(self, delivered: Delivered, error: BaseException, fault: BaseException) -> None:
+        """Judging `error` raised `fault`: write what is known for sure, or give it back."""
+        if not delivered.held:
+            return
+        text = f"{name_of(error)} could not be judged: {name_of(fault)}"
+        try:
+            self.dead_letter(delivered, Unjudgeable(text), text)
+        except BaseException as another:  # noqa: BLE001 - nothing leaves a delivery without a verdict
+            self._keep(delivered, f"{text}, then {name_of(another)}")
+
     def ignored(self, delivered: Delivered, mark: Message) -> None:
         """Its key is decided by another cause: ack it once the mark of that is stored."""
 
@@ -158,21 +172,29 @@ class Verdicts:
         """
 
         def terminate() -> None:
-            self.unstorable = ""
             if delivered.held:
                 self._transport.terminate(delivered.reply, "dead-lettered")
                 self.stats.dead += 1
                 self._settle(delivered)
 
         def keep(reason: str) -> None:
-            if letter[2]:
-                self._store(delivered, without_payload(letter))
-                return
-            self._log.error("the letter cannot be stored", cause=delivered.cause, reason=reason)
-            self.unstorable = f"{delivered.cause} cannot be dead-lettered: {reason}"
-            self.give_back(delivered, self._policy.backoff_cap)
+            smaller = without_payload(letter)
+            if smaller != letter:
+                self._store(delivered, smaller)
+            else:
+                self._keep(delivered, reason)
 
         self.publish(*letter, _Waiter(terminate, keep))
+
+    def _keep(self, delivered: Delivered, reason: str) -> None:
+        """Leave a message in its stream, of which no letter can be stored, and say so."""
+        pause = self._policy.backoff_cap
+        self.give_back(delivered, pause)
+        cause = delivered.cause
+        self._log.error("the letter cannot be stored", cause=cause, reason=reason)
+        # longer than it takes to come again and to be handled
+        seconds = pause + self._policy.ack_wait + _FORGET_SECONDS
+        self.unstorable.add(delivered.slot, f"{cause} cannot be dead-lettered: {reason}", seconds)
 
     def _again(self, delivered: Delivered, error: BaseException, text: str, delay: float) -> None:
         """In place when it is soon, the first time and not one of many; else on the lane.
@@ -185,7 +207,6 @@ class Verdicts:
             return
 
         def postponed() -> None:
-            self.unstorable = ""
             if delivered.held:
                 self._send_ack(delivered.reply)
                 self.stats.retried += 1
@@ -237,7 +258,7 @@ class Verdicts:
             key=delivered.key,
             cause=delivered.cause,
             attempt=delivered.attempt,
-            error=type(error).__name__,
+            error=name_of(error),
             message=text,
             **more,
         )
@@ -246,6 +267,8 @@ class Verdicts:
         """Take a delivery out of flight: it has its verdict, or was given back."""
         delivered.held = False
         del self.in_flight[delivered.slot]
+        if self.unstorable.reasons:
+            self.unstorable.remove(delivered.slot)
         self.stats.took(perf_counter() - delivered.received)
         delivered.durable.inflow.settled()
 

@@ -71,6 +71,30 @@ def test_an_impossible_output_is_not_forgotten_when_the_others_are_stored_after_
     second.stored()
     third.stored()
     assert desk.wire.verdicts == [Term(reply, "dead-lettered")]
+    assert desk.stats.published == 2
+
+
+def test_only_what_is_stored_counts_as_published() -> None:
+    desk = Desk(note)
+    desk.deliver()
+    assert desk.stats.published == 0
+    first, second, third = desk.wire.pending
+    first.stored()
+    second.impossible()
+    third.impossible()
+    assert desk.stats.published == 1
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, GeneratorExit, SystemExit])
+def test_a_generator_that_ends_in_anything_has_failed(error: type[BaseException]) -> None:
+    def look(placed: Placed) -> Iterable[Noted]:
+        yield Noted("a")
+        raise error
+
+    desk = Desk(look, policy=Policy(attempts=1))
+    desk.deliver()
+    (letter,) = desk.wire.published
+    assert letter.headers["Jetmesh-Error"] == error.__name__
 
 
 def test_an_output_that_cannot_be_encoded_is_its_handlers_failure() -> None:

@@ -103,6 +103,42 @@ async def test_a_failed_effect_makes_way_for_the_next_one() -> None:
     assert desk.consumer.runner.tasks == set()
 
 
+@pytest.mark.parametrize("error", [ValueError("closed"), SystemExit(1), asyncio.CancelledError()])
+async def test_an_effect_that_a_stop_cuts_short_is_given_back_whatever_it_makes_of_that(
+    error: BaseException,
+) -> None:
+    async def charge(placed: Placed) -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            raise error from None
+
+    desk = Desk(charge)
+    reply = desk.deliver()
+    await all_that_can_run()
+    await desk.consumer.stop()
+    assert await desk.consumer.give_back() == 1
+    (verdict,) = desk.wire.sent
+    assert isinstance(verdict, Nak)
+    assert (verdict.reply, desk.stats.failed) == (reply, 0)
+
+
+async def test_an_effect_that_fails_while_a_stop_lets_it_finish_has_failed() -> None:
+    go = asyncio.Event()
+
+    async def charge(placed: Placed) -> None:
+        await go.wait()
+        raise ValueError
+
+    desk = Desk(charge, policy=Policy(attempts=1))
+    desk.deliver()
+    await all_that_can_run()
+    await desk.consumer.stop()
+    go.set()
+    await eventually(lambda: desk.wire.published)
+    assert desk.stats.failed == 1
+
+
 async def test_an_effect_that_does_not_let_itself_be_cancelled_is_not_waited_for_for_ever(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -320,43 +320,7 @@ def test_a_letter_too_large_is_written_without_the_payload() -> None:
     small.stored()
     assert desk.wire.verdicts == [Term(reply, "dead-lettered")]
     assert (desk.stats.dead, desk.source.unsettled) == (1, 0)
-    assert desk.consumer.verdicts.unstorable == ""
-
-
-def unstorable() -> tuple[Desk, bytes]:
-    """One delivery of which not even the letter could be stored."""
-    desk = failing(lambda: Reject("never"), policy=Policy(backoff_cap=Duration(42)))
-    reply = desk.deliver(sequence=17)
-    desk.wire.pending[0].impossible("too large")
-    desk.wire.pending[0].impossible("sealed")
-    return desk, reply
-
-
-def test_an_input_whose_letter_cannot_be_stored_stays_and_that_is_told() -> None:
-    desk, reply = unstorable()
-    assert desk.wire.verdicts == [Nak(reply, 42)]
-    assert desk.consumer.verdicts.unstorable == f"{STREAM}:17 cannot be dead-lettered: sealed"
-    assert (desk.in_flight, desk.source.unsettled) == (0, 0)
-    assert (desk.stats.failed, desk.stats.dead, desk.stats.retried) == (1, 0, 0)
-
-
-def test_the_next_letter_that_is_stored_says_that_all_is_well_again() -> None:
-    desk, _ = unstorable()
-    desk.deliver(sequence=18)
-    assert desk.consumer.verdicts.unstorable
-    desk.wire.pending[0].stored()
-    assert desk.consumer.verdicts.unstorable == ""
-
-
-def test_the_next_retry_that_is_stored_says_that_all_is_well_again() -> None:
-    desk = Failing(Reject("never"), ValueError()).desk()
-    desk.deliver(sequence=17)
-    desk.wire.pending[0].impossible()
-    desk.wire.pending[0].impossible()
-    desk.deliver_on_lane(origin=origin(18))
-    assert desk.consumer.verdicts.unstorable
-    desk.wire.pending[0].stored()
-    assert desk.consumer.verdicts.unstorable == ""
+    assert desk.consumer.verdicts.unstorable.problem == ""
 
 
 async def test_a_letter_stored_after_its_input_was_given_back_terminates_nothing() -> None:
