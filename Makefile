@@ -53,8 +53,10 @@ format: $(INSTALLED)  ## put the code in its form
 contracts: $(INSTALLED)  ## write contracts/asyncapi.yaml and the schemas
 	@$(BIN)/jetmesh contracts
 
-docs: $(INSTALLED)  ## write the tables in docs/ that are taken from the code
+docs: $(INSTALLED)  ## write the tables in docs/ that are taken from the code, and the site
 	@$(BIN)/python docs/tables.py
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+	@echo 'The site is in site/index.html.'
 
 image:  ## build the image of every service with docker or podman; IMAGE=shop:1.0.0
 	@deploy/image/build $(IMAGE)
