@@ -16,7 +16,7 @@ import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -37,8 +37,10 @@ from jetmesh.declare import (
 )
 from jetmesh.errors import UsageError
 from jetmesh.operate.up.broker import Broker
+from jetmesh.protocol.ids import token_of
 from jetmesh.protocol.streams import LANES
 from jetmesh.protocol.subjects import RETRY, lane_subject
+from jetmesh.protocol.times import nanoseconds_of, time_at
 from jetmesh.runtime.message.outputs import Outputs
 from jetmesh.runtime.running import Running
 from jetmesh.settings import Loaded, load_settings
@@ -48,6 +50,7 @@ from jetmesh.transport.stored import PubAck, StoredMessage
 __all__ = ["Mesh", "aoutputs", "delivery", "eventually", "mesh", "outputs"]
 
 _E = TypeVar("_E", bound=Struct)
+_NOON: Final = nanoseconds_of("2026-01-01T12:00:00Z")
 _LOOK_SECONDS: Final = 0.02
 
 
@@ -87,12 +90,12 @@ async def aoutputs(
 def delivery(event: Struct, *, attempt: int = 1, sequence: int = 1) -> Delivery:
     """The `Delivery` of `event`, as if stored at noon of the first day of 2026."""
     spec = _spec(type(event))
-    stored_at = datetime(2026, 1, 1, 12, tzinfo=UTC)
+    stored_at = time_at(_NOON)
     key = key_of(spec, event)
     return _GivenDelivery(
         attempt=attempt,
         key=key,
-        cause=f"{spec.stream}:{sequence}",
+        cause=f"{spec.stream}:{token_of(sequence, _NOON)}",
         correlation=key,
         stored_at=stored_at,
         deadline=stored_at + timedelta(seconds=20),
@@ -314,6 +317,6 @@ def _checked(handler: Handler, result: Any) -> list[Any]:
     made = Outputs(handler)
     values = made.ordered(result)
     for value in values:
-        made.by_type[type(value)].message(value, b"1")
+        made.by_type[type(value)].message(value, b"1-1")
         _through(value)
     return values

@@ -10,6 +10,7 @@ from tests.cluster.chaos.ledger import Ledger
 from tests.cluster.chaos.reader import Stored
 
 DECIDE, CHARGE = "order-validation:decide", "payments:charge"
+STORED_NS = 1_700_000_000_123_456_789
 TELL, PACK = "notifications:tell_captured", "packing:pack"
 
 
@@ -25,7 +26,7 @@ def press(sequence: int, number: int = 1, key: str = "p-1") -> Stored:
 def outcome(
     sequence: int, kind: str, handler: str, cause: str, *, key: str = "p-1", at: int = 0
 ) -> Stored:
-    return stored(sequence, f"{kind}.{key}", f"{handler}:{cause}:{kind}.{key}", at=at)
+    return stored(sequence, f"{kind}.{key}", f"{handler}:{cause}-{STORED_NS}:{kind}.{key}", at=at)
 
 
 def letter(sequence: int, handler: str, origin: int, stream: str = "PURCHASES") -> Stored:
@@ -33,7 +34,7 @@ def letter(sequence: int, handler: str, origin: int, stream: str = "PURCHASES") 
     return stored(
         sequence,
         f"deadletters.{service}.{name}.p-1",
-        f"{handler}:{stream}:{origin}:deadletter",
+        f"{handler}:{stream}:{origin}-{STORED_NS}:deadletter",
         Jetmesh_Service=service,
         Jetmesh_Handler=name,
         Jetmesh_Stream=stream,

@@ -9,10 +9,11 @@ from typing import Any
 from msgspec import Struct
 
 from jetmesh import Delivery, Policy, Service, event
-from jetmesh.declare import Duration
+from jetmesh.declare import Duration, Topology, derive
 from jetmesh.operate.up.broker import Broker
 from jetmesh.runtime.message.consumer import Consumer
 from jetmesh.testing import Mesh, mesh
+from jetmesh.transport.stored import PubAck
 
 Work = Callable[[str, Delivery], None]
 SOON = Duration(0.02)
@@ -65,3 +66,14 @@ async def stop(m: Mesh, consumer: Consumer) -> None:
 async def state(m: Mesh, consumer: Consumer) -> dict[str, Any]:
     handler = consumer.handler
     return await m.control.api(f"CONSUMER.INFO.{handler.input.stream}.{handler.durable}")
+
+
+def topology_of(m: Mesh) -> Topology:
+    return derive([running._service for running in m.running.values()])
+
+
+async def token(m: Mesh, stored: PubAck) -> str:
+    """What names a stored message beside its stream: `<sequence>-<nanoseconds>`."""
+    message = await m.control.message(stored.stream, stored.sequence)
+    assert message is not None
+    return f"{stored.sequence}-{message.stored_ns}"

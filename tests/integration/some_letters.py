@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from time import time_ns
 from typing import Annotated, Any
 
 from msgspec import Meta, Struct
@@ -16,6 +17,7 @@ from jetmesh.operate.deadletters.desk import Desk, Outcome
 from jetmesh.operate.deadletters.letter import Selector
 from jetmesh.operate.deadletters.store import find, notes, select
 from jetmesh.operate.up.broker import Broker
+from jetmesh.protocol.times import time_text
 from jetmesh.transport import provision
 from jetmesh.transport.control import ControlPlane
 from jetmesh.transport.stored import StoredMessage
@@ -34,10 +36,10 @@ async def put_letter(
 ) -> int:
     """Store one letter and return its number; `more` are headers, as `error="ValueError"`."""
     given = {f"Jetmesh-{name.replace('_', '-').title()}": text for name, text in more.items()}
-    now = datetime.now(UTC).isoformat()
+    now = time_ns()
     replays = f":{more['replays']}" if "replays" in more else ""
     headers = {
-        "Nats-Msg-Id": f"{service}:{handler}:ORDERS:{sequence}:deadletter{replays}",
+        "Nats-Msg-Id": f"{service}:{handler}:ORDERS:{sequence}-{now}:deadletter{replays}",
         "Jetmesh-Subject": f"orders.validated.{key}",
         "Jetmesh-Stream": "ORDERS",
         "Jetmesh-Sequence": str(sequence),
@@ -49,8 +51,8 @@ async def put_letter(
         "Jetmesh-Message": "no luck",
         "Jetmesh-Where": "shop/payments.py:88 in charge",
         "Jetmesh-Fingerprint": f"{abs(hash((service, handler))) % 16**12:012x}",
-        "Jetmesh-Stored-At": now,
-        "Jetmesh-Failed-At": now,
+        "Jetmesh-Stored-At": time_text(now),
+        "Jetmesh-Failed-At": datetime.now(UTC).isoformat(),
         "Correlation-Id": "c-1",
     }
     subject = f"deadletters.{service}.{handler}.{key}"

@@ -186,7 +186,7 @@ async def test_trace_tells_when_the_next_attempt_is(broker: Broker) -> None:
         validated = await running.control.last("ORDERS", "orders.validated.patient")
         assert validated is not None
         origin = Origin(
-            validated.subject, "ORDERS", str(validated.sequence), validated.stored_at, 2
+            validated.subject, "ORDERS", str(validated.sequence), validated.stored_ns, 2
         )
         await running.control.publish(
             retry_subject("payments", "charge", origin),

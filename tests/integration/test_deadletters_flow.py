@@ -19,6 +19,7 @@ from jetmesh.operate.deadletters.desk import Outcome
 from jetmesh.operate.deadletters.letter import Selector
 from jetmesh.operate.deadletters.store import find, history, select
 from jetmesh.operate.up.broker import Broker
+from jetmesh.protocol.ids import cause_of
 from jetmesh.testing import Mesh, eventually, mesh
 from tests.integration.some_letters import desk_of, open_letters
 
@@ -96,7 +97,9 @@ async def test_a_repaired_handler_gives_the_outcome_once(broker: Broker, unique:
         assert await replay(m, made.service.name) == []
         (stored,) = await m.stored(unique.upper())
         # its cause is the original event, not what was on the lane
-        assert stored.message_id.split(":")[2:4] == [f"{unique.upper()}_IN", "1"]
+        cause = cause_of(stored.message_id)
+        assert cause is not None
+        assert (cause.stream, cause.sequence) == (f"{unique.upper()}_IN", "1")
         assert made.seen == {"p-0": 1}
 
 

@@ -44,7 +44,7 @@ async def test_a_replay_is_put_on_the_lane_with_its_original_cause(scene: Scene)
     assert message.payload == b'{"order_id": "p-1"}'
     letter = await find(scene.control, number)
     assert message.headers == {
-        "Nats-Msg-Id": f"replay:{number}",
+        "Nats-Msg-Id": f"replay:{number}-{letter.message.stored_ns}",
         "Correlation-Id": "c-1",
         "Jetmesh-Subject": "orders.validated.p-1",
         "Jetmesh-Stream": "ORDERS",
@@ -73,7 +73,8 @@ async def test_who_did_what_when_and_why_is_stored(scene: Scene) -> None:
     assert note.lane_sequence == message.sequence
     stored = await scene.control.last("DEADLETTERS", f"deadletters.{scene.service}.charge.p-1.done")
     assert stored is not None
-    assert stored.message_id == f"done:{number}:replay"
+    letter = await find(scene.control, number)
+    assert stored.message_id == f"done:{number}-{letter.message.stored_ns}:replay"
     assert json.loads(stored.payload)["by"] == "ana@desk"
     assert await open_letters(scene.control, scene.service) == []
 
@@ -115,7 +116,8 @@ async def test_a_letter_is_replayed_again_only_on_demand(scene: Scene) -> None:
     letter = await desk.open(number, again=True)
     await desk.send(await desk.prepare(letter, again=True))
     first, second = await lane(scene.control, scene.service)
-    assert (first.message_id, second.message_id) == (f"replay:{number}", f"replay:{number}:2")
+    begin = f"replay:{number}-{letter.message.stored_ns}"
+    assert (first.message_id, second.message_id) == (begin, f"{begin}:2")
     assert second.headers["Jetmesh-Replays"] == "2"
     assert len(await scene.noted(number)) == 2
 

@@ -11,6 +11,7 @@ from jetmesh import Delivery, Retry
 from jetmesh.declare import Duration
 from jetmesh.operate.up.broker import Broker
 from jetmesh.protocol.lanes import Origin
+from jetmesh.protocol.times import nanoseconds_of
 from jetmesh.testing import Mesh, eventually
 from tests.integration.one_handler import letters, stop, working
 
@@ -64,7 +65,7 @@ async def test_what_a_person_replays_is_never_too_old(broker: Broker, unique: st
 
     async with working(broker, unique, work, max_age=Duration(1)) as (m, consumer, _placed):
         stream = consumer.handler.input.stream
-        old = datetime(2026, 1, 1, tzinfo=UTC)
+        old = nanoseconds_of("2026-01-01T00:00:00Z")
         for replays in (0, 1):
             origin = Origin(f"{unique}-in.placed.p-{replays}", stream, "7", old, 0, replays)
             body = f'{{"order_id":"p-{replays}"}}'.encode()

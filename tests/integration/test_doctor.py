@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from jetmesh.operate.up.broker import Broker, free_port
 from jetmesh.protocol.lanes import Origin
 from jetmesh.protocol.streams import DEADLETTERS, LANES
 from jetmesh.protocol.subjects import lane_subject, quarantine_subject
+from jetmesh.protocol.times import nanoseconds_of
 from jetmesh.runtime.discovery import Discovery
 from jetmesh.settings import NatsSettings
 from jetmesh.testing import Mesh, eventually, mesh
@@ -52,8 +52,8 @@ def broker(tmp_path: Path) -> Iterator[Broker]:
         yield started
 
 
-def first_day() -> datetime:
-    return datetime(2026, 1, 1, 12, tzinfo=UTC)
+def first_day() -> int:
+    return nanoseconds_of("2026-01-01T12:00:00Z")
 
 
 def patient_of(broker: Broker, *services: Service, **changes: Any) -> Target:
@@ -229,7 +229,7 @@ async def test_what_is_open_on_lanes_is_counted_by_handler(broker: Broker, uniqu
     assert told["on-lane"].about == f"{name}.take"
     assert told["on-lane"].evidence[0] == "1 due, 0 wait for their time"
     assert told["lost-lane"].about == f"{name}.gone"
-    assert told["quarantine"].evidence[0].endswith(".1.suspect: 2 runs")
+    assert told["quarantine"].evidence[0].endswith(f".{origin.token}.suspect: 2 runs")
     assert told["nobody-pulls"].about == f"{LANES}/{name}-take"
 
 

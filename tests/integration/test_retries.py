@@ -12,7 +12,7 @@ from jetmesh.operate.up.broker import Broker
 from jetmesh.protocol.streams import LANES
 from jetmesh.runtime.message.consumer import Consumer
 from jetmesh.testing import Mesh, eventually
-from tests.integration.one_handler import letters, outcomes, state, stop, working
+from tests.integration.one_handler import letters, outcomes, state, stop, token, working
 
 
 @pytest.mark.parametrize("is_async", [False, True])
@@ -28,7 +28,7 @@ async def test_each_failure_is_one_attempt_and_the_last_one_makes_a_dead_letter(
     async with working(broker, unique, work, is_async=is_async) as (m, consumer, placed):
         stored = await m.publish(placed("p-1"), headers={"Correlation-Id": "c-7"})
         await m.settled()
-        cause = f"{stored.stream}:{stored.sequence}"
+        cause = f"{stored.stream}:{await token(m, stored)}"
         assert told == [(1, cause), (2, cause), (3, cause), (4, cause)]
         (letter,) = await letters(m, unique)
         assert letter.headers["Jetmesh-Attempts"] == "4"
@@ -51,7 +51,7 @@ async def test_the_outcome_of_a_retry_has_the_first_message_as_its_cause(
         await m.settled()
         (outcome,) = await outcomes(m, unique)
         assert outcome.message_id == (
-            f"{unique}-service:do:{stored.stream}:{stored.sequence}:{unique}.done.p-1"
+            f"{unique}-service:do:{stored.stream}:{await token(m, stored)}:{unique}.done.p-1"
         )
         assert outcome.payload == b'{"order_id":"p-1","attempt":3}'
 
@@ -69,7 +69,7 @@ async def test_the_lane_tells_attempts_and_cause_and_is_empty_afterwards(
         await eventually(lambda: consumer.stats.retried, what="the retry")
         (waiting,) = await m.stored(LANES, f"lanes.{unique}-service.do.>")
         lane = f"lanes.{unique}-service.do"
-        assert waiting.subject == f"{lane}.{stored.stream}.{stored.sequence}.later"
+        assert waiting.subject == f"{lane}.{stored.stream}.{await token(m, stored)}.later"
         assert waiting.headers["Nats-Schedule-Target"] == f"{lane}.p-1"
         assert waiting.headers["Jetmesh-Attempts"] == "1"
         assert waiting.headers["Jetmesh-Error"] == "Retry"

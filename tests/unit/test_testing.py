@@ -13,8 +13,11 @@ from msgspec import Struct, ValidationError
 
 from jetmesh import ContractViolation, Delivery, Reject, Service, event
 from jetmesh.errors import UsageError
+from jetmesh.protocol.times import nanoseconds_of
 from jetmesh.runtime.message.outputs import ConflictingOutputs, UndeclaredOutput
 from jetmesh.testing import aoutputs, delivery, eventually, outputs, subject_of
+
+NOON_NS = nanoseconds_of("2026-01-01T12:00:00Z")
 
 
 @event("testing-in.placed", key="order_id")
@@ -90,7 +93,7 @@ def lies(placed: Placed) -> list[Accepted | Ticked]:
 def test_outputs_are_what_the_mesh_would_publish_decisions_first() -> None:
     assert outputs(service, decide, Placed("p-1", 3)) == [
         Accepted("p-1", 10),
-        Noted("p-1", "TESTING_IN:1 attempt 1"),
+        Noted("p-1", f"TESTING_IN:1-{NOON_NS} attempt 1"),
     ]
 
 
@@ -101,7 +104,7 @@ def test_a_handler_that_returns_nothing_has_no_outputs() -> None:
 def test_settings_and_delivery_can_be_given_by_name() -> None:
     second = delivery(Placed("p-1"), attempt=2, sequence=9)
     made = outputs(service, decide, Placed("p-1", 3), limits=Limits(5), delivery=second)
-    assert made == [Accepted("p-1", 5), Noted("p-1", "TESTING_IN:9 attempt 2")]
+    assert made == [Accepted("p-1", 5), Noted("p-1", f"TESTING_IN:9-{NOON_NS} attempt 2")]
 
 
 def test_what_a_handler_raises_reaches_the_test() -> None:
@@ -174,7 +177,7 @@ def test_settings_without_defaults_must_be_given() -> None:
 
 def test_a_delivery_is_made_as_the_mesh_makes_it() -> None:
     made = delivery(Placed("p-1"), attempt=3, sequence=7)
-    assert (made.attempt, made.key, made.cause) == (3, "p-1", "TESTING_IN:7")
+    assert (made.attempt, made.key, made.cause) == (3, "p-1", f"TESTING_IN:7-{NOON_NS}")
     assert made.correlation == "p-1"
     assert made.stored_at == datetime(2026, 1, 1, 12, tzinfo=UTC)
     assert made.deadline > made.stored_at

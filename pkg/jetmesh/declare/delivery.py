@@ -23,7 +23,10 @@ class Delivery(Protocol):
 
     @property
     def cause(self) -> str:
-        """`<stream>:<sequence>` of the message: unique, and the same in every attempt."""
+        """`<stream>:<sequence>-<nanoseconds>` of the message, when it was stored, since 1970.
+
+        Unique, also when its stream is deleted and made again, and the same in every attempt.
+        """
 
     @property
     def correlation(self) -> str:
@@ -52,4 +55,5 @@ class Record:
     subject: str
     stored_at: datetime
     message_id: str
-    """`<service>:<handler>:<stream>:<sequence of the input>:<subject>`; empty if typed by hand."""
+    """Empty if typed by hand; else `<service>:<handler>:`, the `cause` of the delivery that led to
+    it, and `:<subject>`."""

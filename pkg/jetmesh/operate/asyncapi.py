@@ -101,7 +101,8 @@ def _headers() -> _Node:
             MESSAGE_ID: {
                 "type": "string",
                 "description": (
-                    "<service>:<handler>:<stream>:<sequence of the input>:<subject>: what caused "
+                    "<service>:<handler>:<stream>:<sequence of the input>-<its time of storing in "
+                    "nanoseconds>:<subject>: what caused "
                     "the event; the server takes each only once."
                 ),
             }

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final, Literal
@@ -16,20 +16,22 @@ from typing import Any, Final, Literal
 import msgspec
 
 from jetmesh.declare import EventSpec, Handler, Topology, escape_key
-from jetmesh.operate.deadletters.letter import Letter
+from jetmesh.operate.deadletters.letter import Letter, LetterError
 from jetmesh.operate.humanize import counted
 from jetmesh.operate.summary import summary
 from jetmesh.privacy.mask import masked
 from jetmesh.protocol import headers as header
-from jetmesh.protocol.ids import cause_of
-from jetmesh.protocol.lanes import Origin, scheduled_at
-from jetmesh.protocol.streams import DEADLETTERS, LANES, REFUSALS
+from jetmesh.protocol.ids import cause_of, is_number
+from jetmesh.protocol.lanes import Origin, origin_of, scheduled_at
+from jetmesh.protocol.streams import DEADLETTERS, LANES, REFUSALS, is_stream
 from jetmesh.protocol.subjects import (
     address_of,
     deadletter_subject,
+    old_subject,
     refusal_subject,
     retry_subject,
 )
+from jetmesh.protocol.times import is_same_time
 from jetmesh.transport.control import ControlPlane
 from jetmesh.transport.stored import StoredMessage, if_exists
 
@@ -49,13 +51,28 @@ class Step:
     subject: str
     """Without the key."""
     cause: str
-    """The id of the message that led to it; empty when it came from outside."""
+    """The id of the message that led to it; empty when it came from outside.
+
+    With its time of storing behind it when another message stands there now.
+    """
     by: str
     """`service.handler`; empty when it came from outside."""
+    stored_ns: int
+    """In nanoseconds since 1970: what names the message beside its sequence."""
     stored_at: datetime
     summary: str
     waits: tuple[str, ...] = ()
     """Who has not finished with it yet."""
+
+    @property
+    def place(self) -> str:
+        """Where its cause stands, or stood."""
+        stream, colon, token = self.cause.rpartition(":")
+        return stream + colon + token.partition("-")[0]
+
+    def may_follow(self, stored_ns: int) -> bool:
+        """Whether what was stored in the place of its cause at this time is its cause."""
+        return is_same_time(int(self.cause.rpartition(":")[2].partition("-")[2] or 0), stored_ns)
 
 
 async def trace(control: ControlPlane, topology: Topology, key: str) -> list[Step]:
@@ -68,16 +85,26 @@ async def trace(control: ControlPlane, topology: Topology, key: str) -> list[Ste
     token = escape_key(key)
     found = await _keyed(control, topology, token)
     steps = {step.id: step for step in (_step(topology, each) for each in found)}
-    for cause in sorted({step.cause for step in steps.values()} - {""} - set(steps)):
-        stream, _, sequence = cause.partition(":")
+    for place in sorted({step.place for step in steps.values()} - {""} - set(steps)):
+        stream, _, sequence = place.partition(":")
         message = await control.message(stream, int(sequence))
-        if message is not None:
-            steps[cause] = _step(topology, message)
+        followers = [step for step in steps.values() if step.place == place]
+        if message is not None and any(s.may_follow(message.stored_ns) for s in followers):
+            steps[place] = _step(topology, message)
     for message in await _unhandled(control, topology, key, steps.values()):
         step = _step(topology, message)
         steps[step.id] = step
-    ordered = sorted(steps.values(), key=lambda step: step.stored_at)
+    linked = [_linked(step, steps) for step in steps.values()]
+    ordered = sorted(linked, key=lambda step: step.stored_ns)
     return await _with_waits(control, topology, ordered)
+
+
+def _linked(step: Step, steps: Mapping[str, Step]) -> Step:
+    """The step with the id of its cause, unless another message took that id since."""
+    found = steps.get(step.place)
+    if found is not None and not step.may_follow(found.stored_ns):
+        return step
+    return replace(step, cause=step.place)
 
 
 async def _keyed(control: ControlPlane, topology: Topology, token: str) -> list[StoredMessage]:
@@ -146,6 +173,7 @@ def _step(topology: Topology, message: StoredMessage) -> Step:
         subject=spec.subject if spec else message.subject,
         cause=cause,
         by=by,
+        stored_ns=message.stored_ns,
         stored_at=message.stored_at,
         summary=summary(spec, message.payload) if spec else "",
     )
@@ -156,7 +184,7 @@ def _cause(topology: Topology, message_id: str) -> tuple[str, str]:
     cause = cause_of(message_id)
     if cause is None or all(cause.stream != each.name for each in topology.streams):
         return "", ""
-    return f"{cause.stream}:{cause.sequence}", f"{cause.service}.{cause.handler}"
+    return f"{cause.stream}:{cause.token}", f"{cause.service}.{cause.handler}"
 
 
 def _refusal(message: StoredMessage) -> Step:
@@ -164,17 +192,23 @@ def _refusal(message: StoredMessage) -> Step:
     stored = body["stored"]
     first = f"{stored['stream']}:{stored['sequence']}"
     text = f"{body['refused']} was refused: {first} had decided ({stored['subject']})"
-    return _mark(
-        message, "refusal", "second decision", f"{body['stream']}:{body['sequence']}", text
-    )
+    cause = cause_of(message.message_id)
+    token = cause.token if cause else body["sequence"]
+    return _mark(message, "refusal", "second decision", f"{body['stream']}:{token}", text)
 
 
 def _dead_letter(message: StoredMessage) -> Step:
     letter = Letter(message)
     text = f"{letter.error}: {letter.text} ({counted(letter.attempts, 'attempt')})"
-    stream, sequence = letter.header(header.STREAM), letter.header(header.SEQUENCE)
-    cause = f"{stream}:{sequence}" if sequence.isdecimal() else ""  # somebody may have typed it
-    return _mark(message, "dead letter", "dead letter", cause, text)
+    return _mark(message, "dead letter", "dead letter", _cause_of_letter(letter), text)
+
+
+def _cause_of_letter(letter: Letter) -> str:
+    try:
+        return f"{letter.origin.stream}:{letter.origin.token}"
+    except LetterError:  # somebody typed it
+        stream, sequence = letter.header(header.STREAM), letter.header(header.SEQUENCE)
+        return f"{stream}:{sequence}" if is_stream(stream) and is_number(sequence) else ""
 
 
 def _mark(message: StoredMessage, kind: Kind, subject: str, cause: str, text: str) -> Step:
@@ -185,6 +219,7 @@ def _mark(message: StoredMessage, kind: Kind, subject: str, cause: str, text: st
         subject=subject,
         cause=cause,
         by=f"{address.service}.{address.handler}" if address else "",
+        stored_ns=message.stored_ns,
         stored_at=message.stored_at,
         summary=masked(text),
     )
@@ -211,16 +246,23 @@ async def _with_waits(
 async def _retry(control: ControlPlane, handler: Handler, step: Step) -> list[str]:
     """The retry of a message that waits on its handler's lane."""
     stream, _, sequence = step.id.partition(":")
-    origin = Origin(step.subject, stream, sequence, step.stored_at)
+    origin = Origin(step.subject, stream, sequence, step.stored_ns)
     subject = retry_subject(handler.service, handler.name, origin)
-    found = await control.last(LANES, subject)
-    if found is None:
+    found = await control.last(LANES, subject) or await control.last(LANES, old_subject(subject))
+    if found is None or not _stands_for(found, origin):
         return []
     values = found.headers
     at = scheduled_at(values)[11:19]
     number = int(values.get(header.ATTEMPTS, "0")) + 1
     why = masked(f"{values.get(header.ERROR)}: {values.get(header.MESSAGE)}")
     return [f"{handler.service}.{handler.name} tries again at {at}, attempt {number} ({why})"]
+
+
+def _stands_for(message: StoredMessage, origin: Origin) -> bool:
+    try:
+        return origin.is_same(origin_of(message.headers))
+    except ValueError:
+        return False
 
 
 async def _wait(control: ControlPlane, handler: Handler, step: Step) -> list[str]:

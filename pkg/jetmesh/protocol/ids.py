@@ -5,26 +5,46 @@ from __future__ import annotations
 import hashlib
 from typing import Final, NamedTuple
 
+from jetmesh.protocol.times import is_same_time
+
 _PARTS: Final = 5
+_DIGITS: Final = 20
+"""No number of the broker has more."""
 _REPLAY: Final = "replay"
 _NOTE: Final = "done"
 
 
 class Cause(NamedTuple):
-    """Which handler made a message, and of which one."""
+    """Which handler made a message, and of which one.
+
+    A stream that is deleted and made again counts from 1 once more: the sequence alone names
+    another message then, the time of storing does not (ADR-0015).
+    """
 
     service: str
     handler: str
     stream: str
     sequence: str
+    stored: int = 0
+    """When the server stored that one, in nanoseconds since 1970; 0 when the id does not say."""
+
+    @property
+    def token(self) -> str:
+        """`<sequence>-<nanoseconds>`, or the sequence alone."""
+        return token_of(self.sequence, self.stored)
 
     def id(self, effect: str) -> str:
         """The id of what was made: for an output, `effect` is its subject."""
-        return ":".join((*self, effect))
+        return f"{self.service}:{self.handler}:{self.stream}:{self.token}:{effect}"
 
     def made(self, message_id: str) -> bool:
-        """Whether a message is of this cause."""
-        return message_id.startswith(self.id(""))
+        """Whether a message is of this cause; an id without a time tells by the sequence."""
+        found = cause_of(message_id)
+        return (
+            found is not None
+            and found._replace(stored=self.stored) == self
+            and is_same_time(found.stored, self.stored)
+        )
 
     def deadletter(self, replays: int) -> str:
         """The id of a dead letter: one for each time that its message was replayed."""
@@ -39,31 +59,52 @@ class Cause(NamedTuple):
         return self.id("refusal")
 
 
+def token_of(sequence: int | str, stored: int) -> str:
+    """One stored message of a stream, for ever: `<sequence>-<nanoseconds>`.
+
+    The sequence alone when `stored` is 0, as everything was named before.
+    """
+    return f"{sequence}-{stored}" if stored else str(sequence)
+
+
 def cause_of(message_id: str) -> Cause | None:
-    """What `Cause.id` wrote; None when it is not ours."""
+    """What `Cause.id` wrote, also before it named the time; None when it is not ours."""
     parts = message_id.split(":", _PARTS - 1)
-    if len(parts) < _PARTS or not parts[3].isdecimal():
+    if len(parts) < _PARTS:
         return None
-    return Cause(*parts[:4])
+    service, handler, stream, token, _ = parts
+    sequence, dash, stored = token.partition("-")
+    if not is_number(sequence) or (dash and not is_number(stored)):
+        return None
+    return Cause(service, handler, stream, sequence, int(stored or 0))
 
 
-def replay_id(letter: int, before: int = 0) -> str:
-    """The id of a letter's message on a lane, where it was put `before` times already."""
-    return f"{_REPLAY}:{letter}{_again(before)}"
+def replay_id(letter: int, stored: int, before: int = 0) -> str:
+    """The id of a letter's message on a lane, where it was put `before` times already.
+
+    `stored` is when the letter was, in nanoseconds since 1970.
+    """
+    return f"{_REPLAY}:{token_of(letter, stored)}{_again(before)}"
 
 
-def note_id(letter: int, action: str, before: int = 0) -> str:
-    """The id of the note that says so of a letter."""
-    return f"{_NOTE}:{letter}:{action}{_again(before)}"
+def note_id(letter: int, stored: int, action: str, before: int = 0) -> str:
+    """The id of the note that says so of a letter; `stored` as in `replay_id`."""
+    return f"{_NOTE}:{token_of(letter, stored)}:{action}{_again(before)}"
 
 
 def note_of(message_id: str) -> tuple[int, str] | None:
     """The letter and the action that `note_id` wrote; None when it is no note."""
     mark, _, rest = message_id.partition(":")
-    letter, _, action = rest.partition(":")
-    if mark != _NOTE or not (letter.isascii() and letter.isdecimal()):
+    token, _, action = rest.partition(":")
+    letter = token.partition("-")[0]
+    if mark != _NOTE or not is_number(letter):
         return None
     return int(letter), action.partition(":")[0]
+
+
+def is_number(text: str) -> bool:
+    """Whether the broker may have written it: a few plain digits."""
+    return text.isascii() and text.isdecimal() and len(text) <= _DIGITS
 
 
 def fingerprint(service: str, handler: str, error: str, where: str) -> str:

@@ -12,8 +12,12 @@ from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
 from jetmesh.protocol import headers as header
+from jetmesh.protocol.ids import is_number, token_of
+from jetmesh.protocol.streams import is_stream
+from jetmesh.protocol.times import is_same_time, nanoseconds_of, time_at, time_text
 
 _AT: Final = "@at "
+_UNCARRIED: Final = frozenset(" \t\r\n")
 
 
 class Origin(NamedTuple):
@@ -22,9 +26,24 @@ class Origin(NamedTuple):
     subject: str
     stream: str
     sequence: str
-    stored_at: datetime
+    stored: int
+    """When the server stored it, in nanoseconds since 1970."""
     attempts: int = 0
     replays: int = 0
+
+    @property
+    def token(self) -> str:
+        """`<sequence>-<nanoseconds>`: no other message of the stream ever had it."""
+        return token_of(self.sequence, self.stored)
+
+    @property
+    def stored_at(self) -> datetime:
+        return time_at(self.stored)
+
+    def is_same(self, other: Origin) -> bool:
+        """Whether both are one message, whatever became of it meanwhile."""
+        where = (self.stream, self.sequence) == (other.stream, other.sequence)
+        return where and is_same_time(self.stored, other.stored)
 
     def headers(self) -> dict[str, str]:
         """What a message on a lane says about it."""
@@ -32,7 +51,7 @@ class Origin(NamedTuple):
             header.SUBJECT: self.subject,
             header.STREAM: self.stream,
             header.SEQUENCE: self.sequence,
-            header.STORED_AT: self.stored_at.isoformat(),
+            header.STORED_AT: time_text(self.stored),
             header.ATTEMPTS: str(self.attempts),
         }
         return written | ({header.REPLAYS: str(self.replays)} if self.replays else {})
@@ -42,16 +61,17 @@ def origin_of(headers: Mapping[str, str]) -> Origin:
     """Read what `Origin.headers` wrote; a dead letter has the same headers.
 
     Raises:
-        ValueError: one of the headers is missing or no number, as in a message typed by hand.
+        ValueError: one of the headers is missing or not what it says it is, as in a message
+            typed by hand.
     """
     try:
         return Origin(
-            headers[header.SUBJECT],
-            headers[header.STREAM],
-            str(int(headers[header.SEQUENCE])),
-            _time(headers[header.STORED_AT]),
-            int(headers.get(header.ATTEMPTS, "0")),
-            int(headers.get(header.REPLAYS, "0")),
+            _subject(headers[header.SUBJECT]),
+            _stream(headers[header.STREAM]),
+            str(_number(header.SEQUENCE, headers[header.SEQUENCE])),
+            nanoseconds_of(headers[header.STORED_AT]),
+            _number(header.ATTEMPTS, headers.get(header.ATTEMPTS, "0")),
+            _number(header.REPLAYS, headers.get(header.REPLAYS, "0")),
         )
     except KeyError as error:
         raise ValueError(f"the header {error} is missing") from error
@@ -70,6 +90,21 @@ def scheduled_at(headers: Mapping[str, str]) -> str:
     return headers.get(header.SCHEDULE, "").removeprefix(_AT)
 
 
-def _time(text: str) -> datetime:
-    found = datetime.fromisoformat(text)
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
+def _number(name: str, text: str) -> int:
+    if not is_number(text):
+        raise ValueError(f"{name} is no number: {text[:40]!r}")
+    return int(text)
+
+
+def _stream(text: str) -> str:
+    if not is_stream(text):
+        raise ValueError(f"{header.STREAM} is no name of a stream: {text[:40]!r}")
+    return text
+
+
+def _subject(text: str) -> str:
+    """A subject on which a message can be stored."""
+    tokens = text.split(".")
+    if not all(tokens) or {"*", ">"}.intersection(tokens) or _UNCARRIED.intersection(text):
+        raise ValueError(f"{header.SUBJECT} is no subject: {text[:40]!r}")
+    return text

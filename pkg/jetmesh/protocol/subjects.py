@@ -60,12 +60,18 @@ def lane_subject(service: str, handler: str, key_token: str) -> str:
 
 def retry_subject(service: str, handler: str, origin: Origin) -> str:
     """Where a retry waits for its time: one place for each origin."""
-    return lane_subject(service, handler, f"{origin.stream}.{origin.sequence}.{RETRY}")
+    return lane_subject(service, handler, f"{origin.stream}.{origin.token}.{RETRY}")
 
 
 def quarantine_subject(service: str, handler: str, origin: Origin) -> str:
     """Where it is marked that a message runs alone."""
-    return lane_subject(service, handler, f"{origin.stream}.{origin.sequence}.{QUARANTINE}")
+    return lane_subject(service, handler, f"{origin.stream}.{origin.token}.{QUARANTINE}")
+
+
+def old_subject(subject: str) -> str:
+    """What the two above wrote before they named the time: what was stored then is still there."""
+    start, token, suffix = subject.rsplit(".", 2)
+    return f"{start}.{token.partition('-')[0]}.{suffix}"
 
 
 def own_subjects(service: str) -> tuple[str, ...]:

@@ -214,7 +214,7 @@ class ControlPlane:
                         return
                     headers = message.headers or {}
                     yield StoredMessage(
-                        stream, at.sequence, message.subject, headers, message.data, at.stored_at
+                        stream, at.sequence, message.subject, headers, message.data, at.nanoseconds
                     )
         except (nats.errors.Error, TimeoutError, OSError, ValueError):  # no position, for one
             return

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final, NamedTuple
+
+from jetmesh.protocol.times import time_at
 
 _PLAIN: Final = 9
 """Tokens of $JS.ACK.stream.consumer.delivered.sequence.number.time.pending; ADR-15 puts domain and
@@ -24,7 +26,7 @@ class Position(NamedTuple):
 
     @property
     def stored_at(self) -> datetime:
-        return datetime.fromtimestamp(self.nanoseconds / 1e9, UTC)
+        return time_at(self.nanoseconds)
 
 
 def position_of(reply: bytes) -> Position:

@@ -15,6 +15,7 @@ import msgspec
 from jetmesh import wire
 from jetmesh.errors import BrokerError
 from jetmesh.protocol.headers import MESSAGE_ID
+from jetmesh.protocol.times import nanoseconds_of, time_at
 
 _T = TypeVar("_T")
 NOT_FOUND: Final = 404
@@ -84,7 +85,12 @@ class StoredMessage:
     subject: str
     headers: dict[str, str]
     payload: bytes
-    stored_at: datetime
+    stored_ns: int
+    """When, in nanoseconds since 1970."""
+
+    @property
+    def stored_at(self) -> datetime:
+        return time_at(self.stored_ns)
 
     @property
     def message_id(self) -> str:
@@ -94,9 +100,13 @@ class StoredMessage:
 class _Found(msgspec.Struct):
     subject: str
     seq: int
-    time: datetime
+    time: str
     hdrs: bytes = b""
     data: bytes = b""
+    stored_ns: int = 0
+
+    def __post_init__(self) -> None:
+        self.stored_ns = nanoseconds_of(self.time)  # a ValueError ends as one of the decoder
 
 
 class Answer(msgspec.Struct):
@@ -156,7 +166,7 @@ def message_in(about: str, stream: str, answer: Answer) -> StoredMessage:
     if found is None:
         raise BrokerError(f"{about}: the answer is empty.")
     headers = wire.parse(found.hdrs).values
-    return StoredMessage(stream, found.seq, found.subject, headers, found.data, found.time)
+    return StoredMessage(stream, found.seq, found.subject, headers, found.data, found.stored_ns)
 
 
 def time_of(text: str) -> datetime:

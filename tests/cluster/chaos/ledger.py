@@ -38,7 +38,7 @@ class Mark:
     kind: str
     """Its subject without the key: `orders.validated`."""
     cause: str
-    """`<service>:<handler>:<stream>:<sequence>` that its message id names."""
+    """`<service>:<handler>:<stream>:<sequence>` that its message id names, without the time."""
 
 
 @dataclass(slots=True)
@@ -212,5 +212,6 @@ def _disorder(key: str, story: Story) -> str:
 
 
 def _cause(message: Stored) -> str:
-    """What the message id says: `order-validation:decide:PURCHASES:17`."""
-    return ":".join(message.message_id.split(":")[:4])
+    """What the message id says: `order-validation:decide:PURCHASES:17`, without the time."""
+    *who, token = message.message_id.split(":")[:4]
+    return ":".join([*who, token.partition("-")[0]])

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from dataclasses import replace
 
 from jetmesh.declare import derive
 from jetmesh.operate.trace import _step
+from jetmesh.protocol.times import nanoseconds_of
 from jetmesh.transport.stored import StoredMessage
 
-NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+NOON = nanoseconds_of("2026-01-01T12:00:00Z")
 
 
 def letter(headers: dict[str, str]) -> StoredMessage:
@@ -31,3 +32,22 @@ def test_a_dead_letter_names_its_message_and_its_error() -> None:
 def test_a_letter_that_somebody_typed_has_no_cause() -> None:
     step = _step(derive([]), letter({}))
     assert (step.cause, step.by) == ("", "pay.charge")
+
+
+def test_a_letter_that_names_no_stream_has_no_cause() -> None:
+    typed = letter({"Jetmesh-Stream": "A B", "Jetmesh-Sequence": "5"})
+    assert _step(derive([]), typed).cause == ""
+
+
+def test_a_step_follows_only_what_was_stored_when_its_cause_was() -> None:
+    headers = {
+        "Jetmesh-Subject": "orders.validated.p-1",
+        "Jetmesh-Stream": "ORDERS",
+        "Jetmesh-Sequence": "5",
+        "Jetmesh-Stored-At": "2026-01-01T12:00:00.000000001Z",
+    }
+    step = _step(derive([]), letter(headers))
+    assert (step.cause, step.place) == (f"ORDERS:5-{NOON + 1}", "ORDERS:5")
+    assert step.may_follow(NOON + 1)
+    assert not step.may_follow(NOON + 1_000_000)
+    assert replace(step, cause="ORDERS:5").may_follow(NOON + 1_000_000)

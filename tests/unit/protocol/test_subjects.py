@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
 
 import pytest
 
@@ -16,12 +15,13 @@ from jetmesh.protocol.subjects import (
     deadletter_subject,
     lane_subject,
     note_subject,
+    old_subject,
     quarantine_subject,
     refusal_subject,
     retry_subject,
 )
 
-ORIGIN = Origin("orders.validated.p-1", "ORDERS", "5", datetime(2026, 1, 1, tzinfo=UTC))
+ORIGIN = Origin("orders.validated.p-1", "ORDERS", "5", 1_700_000_000_123_456_789)
 
 
 @pytest.mark.parametrize("write", [deadletter_subject, refusal_subject, lane_subject])
@@ -30,10 +30,10 @@ def test_a_subject_tells_handler_and_key(write: Callable[[str, str, str], str]) 
 
 
 def test_a_retry_and_a_quarantine_mark_have_a_place_for_each_origin() -> None:
-    assert retry_subject("payments", "charge", ORIGIN) == "lanes.payments.charge.ORDERS.5.later"
-    assert (
-        quarantine_subject("payments", "charge", ORIGIN) == "lanes.payments.charge.ORDERS.5.suspect"
-    )
+    place = "lanes.payments.charge.ORDERS.5-1700000000123456789"
+    assert retry_subject("payments", "charge", ORIGIN) == f"{place}.later"
+    assert quarantine_subject("payments", "charge", ORIGIN) == f"{place}.suspect"
+    assert old_subject(f"{place}.later") == "lanes.payments.charge.ORDERS.5.later"
     for subject, suffix in ((retry_subject, RETRY), (quarantine_subject, QUARANTINE)):
         address = address_of(subject("payments", "charge", ORIGIN))
         assert address == Address("payments", "charge", "", suffix)

@@ -1,7 +1,7 @@
 """Replaying and dropping dead letters, and noting it: the replay first, then its note.
 
 Stopped between the two, a letter still counts as open. Replaying it once more is harmless: the
-broker knows `replay:<letter>` and stores it once, so nothing is ever lost and nothing run twice.
+broker knows its message id and stores it once, so nothing is ever lost and nothing run twice.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ class Desk:
         headers = {
             **content.headers,
             **origin._replace(attempts=0, replays=origin.replays + before + 1).headers(),
-            MESSAGE_ID: replay_id(letter.sequence, before),
+            MESSAGE_ID: replay_id(letter.sequence, letter.message.stored_ns, before),
         }
         subject = lane_subject(letter.service, letter.handler, token)
         return Replay(letter, subject, content.payload, headers, corrected is not None, before)
@@ -208,7 +208,8 @@ class Desk:
             corrected=replay.corrected if replay else False,
             lane_sequence=lane_sequence,
         )
-        identity = note_id(letter.sequence, action, replay.before if replay else 0)
+        before = replay.before if replay else 0
+        identity = note_id(letter.sequence, letter.message.stored_ns, action, before)
         subject, headers = note_subject(letter.message.subject), {MESSAGE_ID: identity}
         return await self.control.publish(subject, msgspec.json.encode(note), headers)
 

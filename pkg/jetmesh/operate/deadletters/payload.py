@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from datetime import timedelta
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -13,6 +12,7 @@ from jetmesh.operate.deadletters.letter import Letter, LetterError
 from jetmesh.privacy.mask import MASK, masked
 from jetmesh.privacy.sensitive import sensitive_values
 from jetmesh.protocol.headers import carried
+from jetmesh.protocol.times import is_same_time
 from jetmesh.transport.control import ControlPlane
 
 _LONGEST: Final = 16_000
@@ -23,7 +23,6 @@ _ROW: Final = 16
 _MOST_VALUES: Final = 1_000
 _SHORT: Final = 4
 """A shorter sensitive value is masked where it stands alone, not inside every other word."""
-_SAME: Final = timedelta(milliseconds=1)
 
 _quoted = re.compile(
     r""" "(?:[^"\\]|\\.)*+(?:"|\Z)(\s*+:)? | '(?:[^'\\]|\\.)*+(?:'|\Z)(\s*+:)? """,
@@ -63,7 +62,7 @@ async def content_of(control: ControlPlane, letter: Letter) -> Content:
     found = await control.message(origin.stream, int(origin.sequence))
     if found is None:
         raise _gone(letter, f"{place}, which is no longer stored")
-    if found.subject != origin.subject or abs(found.stored_at - origin.stored_at) > _SAME:
+    if found.subject != origin.subject or not is_same_time(found.stored_ns, origin.stored):
         raise _gone(letter, f"{place}, where another message stands now")
     return Content(found.payload, carried(found.headers))
 

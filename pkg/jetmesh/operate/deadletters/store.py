@@ -1,7 +1,7 @@
 """Reading DEADLETTERS: what is open, one letter, and the story of a message that failed again.
 
-A note's message id, `done:17:replay`, says to which letter it belongs, so that going through
-100,000 letters and notes needs the payload of none.
+A note's message id, `done:17-<nanoseconds>:replay`, says to which letter it belongs, so that going
+through 100,000 letters and notes needs the payload of none.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from jetmesh.protocol.subjects import (
     deadletter_subject,
     lane_subject,
     note_subject,
+    old_subject,
     retry_subject,
 )
 from jetmesh.transport.control import ControlPlane
@@ -164,7 +165,8 @@ async def lane_status(control: ControlPlane, letter: Letter) -> str:
     lane = lane_subject(letter.service, letter.handler, letter.key_token)
     retry = retry_subject(letter.service, letter.handler, letter.origin)
     try:
-        async for message in control.history(LANES, [lane, retry], headers_only=True):
+        wanted = [lane, retry, old_subject(retry)]
+        async for message in control.history(LANES, wanted, headers_only=True):
             if not _is_of(letter, message):
                 continue
             at = scheduled_at(message.headers)
@@ -195,7 +197,7 @@ def _is_of(letter: Letter, message: StoredMessage) -> bool:
         ours, other = origin_of(letter.message.headers), origin_of(message.headers)
     except ValueError:
         return False
-    return (ours.stream, ours.sequence) == (other.stream, other.sequence)
+    return ours.is_same(other)
 
 
 async def _stored(

@@ -134,10 +134,9 @@ class Consumer:
 
     def _start(self, subject: bytes, reply: bytes, headers: bytes, payload: bytes) -> None:
         """Take a delivery of an `async def` handler, or one that may not be the first."""
-        delivered = Delivered(self._durable, subject, reply, headers, payload, None, perf_counter())
-        if delivered.meta[0] != b"1":
-            self.verdicts.recall(delivered)
-        self._arrive(delivered)
+        self._arrive(
+            Delivered(self._durable, subject, reply, headers, payload, None, perf_counter())
+        )
 
     def _start_on_lane(self, subject: bytes, reply: bytes, headers: bytes, payload: bytes) -> None:
         self._arrive(LaneDelivered(self._lane_durable, subject, reply, headers, payload))
@@ -146,10 +145,12 @@ class Consumer:
         self.stats.delivered += 1
         if not self.verdicts.hold(delivered):
             return
-        if delivered.meta[0] != b"1" and self._quarantine.takes(delivered):
-            self._quarantine.add(delivered, self.runner)
-        else:
-            self.runner.begin(delivered)
+        if delivered.meta[0] != b"1":
+            self.verdicts.recall(delivered)
+            if self._quarantine.takes(delivered):
+                self._quarantine.add(delivered, self.runner)
+                return
+        self.runner.begin(delivered)
 
     # lifecycle
 

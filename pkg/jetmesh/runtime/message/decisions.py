@@ -11,7 +11,6 @@ import structlog
 
 from jetmesh.declare import Handler, escape_key
 from jetmesh.errors import BrokerError
-from jetmesh.protocol.ids import Cause
 from jetmesh.runtime.message.delivered import Delivered
 from jetmesh.runtime.message.letters import refusal
 from jetmesh.runtime.message.outputs import Outputs
@@ -71,7 +70,7 @@ class Decisions:
     async def settle_refused(self, delivered: Delivered) -> None:
         """The server refused a second outcome: look whose the first one is."""
         output = self._outputs.by_type[type(delivered.published)]
-        message = output.message(delivered.published, delivered.sequence)
+        message = output.message(delivered.published, delivered.token)
         token = escape_key(getattr(delivered.published, output.key or ""))
         stored = await self._asked(output.stream, output.decision_filter(token), delivered)
         if stored is None:
@@ -94,10 +93,10 @@ class Decisions:
                     if str(error) != said:
                         said = str(error)
                         self._log.info("undecided, asking again", cause=delivered.cause, error=said)
-                    self._unanswered[delivered.slot] = (since, said)
+                    self._unanswered[delivered.name] = (since, said)
                 await asyncio.sleep(_UNDECIDED_SECONDS)
         finally:
-            self._unanswered.pop(delivered.slot, None)
+            self._unanswered.pop(delivered.name, None)
 
     def _settle(self, delivered: Delivered, stored: StoredMessage, refused: str) -> None:
         """Ack, the key has its outcome; if another cause decided it, say so where people look."""
@@ -118,6 +117,4 @@ class Decisions:
         self._verdicts.ignored(delivered, refusal(delivered, refused, stored))
 
     def _is_ours(self, delivered: Delivered, stored: StoredMessage) -> bool:
-        origin = delivered.origin
-        ours = Cause(self._handler.service, self._handler.name, origin.stream, origin.sequence)
-        return ours.made(stored.message_id)
+        return delivered.identity.made(stored.message_id)

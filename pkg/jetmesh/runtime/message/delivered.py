@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from time import perf_counter
 from typing import Any, Final, Protocol
 
 from jetmesh import wire
 from jetmesh.declare import Handler, Policy, escape_key, key_of, unescape_key
 from jetmesh.errors import ContractViolation
+from jetmesh.protocol.ids import Cause
 from jetmesh.protocol.lanes import Origin, origin_of
 from jetmesh.protocol.streams import LANES
 from jetmesh.runtime.message.metrics import HandlerStats
@@ -90,12 +90,15 @@ class Delivered:
         "received",
         "reply",
         "rest",
-        "sequence",
+        "returned",
         "slot",
         "subject",
+        "token",
     )
     on_lane = False
     """It comes from the handler's lane, not from its event's stream."""
+    brought = 0
+    """Failures that are stored with it; what failed in place since then is known in memory only."""
     misread: ValueError | None = None
     """Why a message on the lane stands for no other: somebody typed it by hand."""
 
@@ -120,16 +123,20 @@ class Delivered:
             numbers = reply[len(start) :]
         else:  # a server that puts its domain before the stream
             numbers = reply.split(b".", _BEFORE_NUMBERS)[-1]
-        self.meta = numbers.split(b".", 2)
-        """Number of the delivery, sequence in the stream, and the rest, which is seldom read."""
-        self.slot = self.sequence = self.meta[1]
-        """`slot` is the message's name among those in flight, `sequence` that of its origin."""
+        self.meta = meta = numbers.split(b".", 4)
+        """Number of the delivery, sequence in stream and durable, nanoseconds, and the rest."""
+        self.slot = meta[1]
+        """Where a verdict goes, of all that is in flight: the server knows it by its sequence."""
+        self.token = meta[1] + b"-" + meta[3]
+        """What names its origin, for ever (`Origin.token`)."""
         self.event = event
         """None when it could not be read."""
         self.held = False
         """It is in flight: it has no verdict yet, and was not given back."""
         self.failures = 0
         """Attempts that failed before this one."""
+        self.returned = 0
+        """The newest delivery before that failed in this process; up to it none counts as lost."""
         self.excuses = 0
         """How often it called its dependency away and was refuted by another one."""
         self.published: Any = None
@@ -152,7 +159,12 @@ class Delivered:
     @property
     def stored_ns(self) -> int:
         """When the server stored the message, in nanoseconds since 1970."""
-        return int(self.meta[2].split(b".", 2)[1])
+        return int(self.meta[3])
+
+    @property
+    def name(self) -> bytes:
+        """Names this stored message, also beside one of a stream before that was made again."""
+        return b"%b-%b" % (self.slot, self.meta[3])
 
     @property
     def origin(self) -> Origin:
@@ -160,15 +172,21 @@ class Delivered:
         return Origin(
             stream=self.durable.handler.input.stream,
             subject=self.subject.decode(errors="replace"),
-            sequence=self.sequence.decode(),
-            stored_at=datetime.fromtimestamp(self.stored_ns / 1e9, UTC),
+            sequence=self.meta[1].decode(),
+            stored=self.stored_ns,
             attempts=self.failures,
         )
 
     @property
     def cause(self) -> str:
-        """`<stream>:<sequence>` of the origin."""
-        return f"{self.durable.handler.input.stream}:{self.sequence.decode()}"
+        """`<stream>:<sequence>` of the origin, as people look it up."""
+        return f"{self.durable.handler.input.stream}:{self.meta[1].decode()}"
+
+    @property
+    def identity(self) -> Cause:
+        """What the ids of all that comes of it have in common."""
+        handler, origin = self.durable.handler, self.origin
+        return Cause(handler.service, handler.name, origin.stream, origin.sequence, origin.stored)
 
     @property
     def key(self) -> str:
@@ -207,7 +225,7 @@ class Delivered:
 class LaneDelivered(Delivered):
     """A delivery from the handler's lane: it stands for another message, its origin."""
 
-    __slots__ = ("_origin", "misread")
+    __slots__ = ("_origin", "brought", "misread")
     on_lane = True
 
     def __init__(
@@ -223,11 +241,9 @@ class LaneDelivered(Delivered):
         except ValueError as error:
             self.misread = error
             sequence = self.meta[1].decode()
-            self._origin = Origin(
-                subject.decode(errors="replace"), LANES, sequence, datetime.now(UTC)
-            )
-        self.sequence = self._origin.sequence.encode()
-        self.failures = self._origin.attempts
+            self._origin = Origin(subject.decode(errors="replace"), LANES, sequence, self.stored_ns)
+        self.token = self._origin.token.encode()
+        self.failures = self.brought = self._origin.attempts
 
     @property
     def origin(self) -> Origin:

@@ -31,7 +31,7 @@ class LiveDelivery:
 
     @property
     def cause(self) -> str:
-        return self._delivered.cause
+        return f"{self._delivered.origin.stream}:{self._delivered.origin.token}"
 
     @property
     def correlation(self) -> str:
@@ -53,7 +53,7 @@ class LiveDelivery:
         logger: FilteringBoundLogger = structlog.get_logger().bind(
             handler=self._delivered.durable.handler.name,
             key=self.key,
-            cause=self.cause,
+            cause=self._delivered.cause,
             attempt=self.attempt,
             about=About(self._delivered.event),
         )

@@ -43,12 +43,11 @@ def dead_letter(delivered: Delivered, error: BaseException, text: str) -> Messag
     `text` is what the error says, masked.
     """
     handler, origin = delivered.durable.handler, delivered.origin
-    cause = Cause(handler.service, handler.name, origin.stream, origin.sequence)
     declared = Path(handler.where)
     name, place = name_of(error), where(error) or f"{declared.parent.name}/{declared.name}"
     headers = {
         **origin.headers(),
-        header.MESSAGE_ID: cause.deadletter(origin.replays),
+        header.MESSAGE_ID: delivered.identity.deadletter(origin.replays),
         header.SERVICE: handler.service,
         header.VERSION: delivered.durable.version,
         header.HANDLER: handler.name,
@@ -80,7 +79,7 @@ def retry_later(delivered: Delivered, error: BaseException, text: str, at: datet
     handler, origin = delivered.durable.handler, delivered.origin
     stream = LANES if delivered.on_lane else origin.stream
     number, sequence = delivered.meta[0].decode(), delivered.meta[1].decode()
-    cause = Cause(handler.service, handler.name, stream, sequence)
+    cause = Cause(handler.service, handler.name, stream, sequence, delivered.stored_ns)
     headers = {
         **origin.headers(),
         header.MESSAGE_ID: cause.retry(number),
@@ -102,11 +101,10 @@ def _block(delivered: Delivered, ours: dict[str, str]) -> bytes:
 
 def refusal(delivered: Delivered, refused: str, stored: StoredMessage) -> Message:
     """A mark that the input wanted an outcome for a key that another cause had decided."""
-    handler = delivered.durable.handler
-    stream, _, sequence = delivered.cause.partition(":")
+    handler, identity = delivered.durable.handler, delivered.identity
     body: dict[str, Any] = {
-        "stream": stream,
-        "sequence": int(sequence),
+        "stream": identity.stream,
+        "sequence": int(identity.sequence),
         "subject": delivered.subject.decode(errors="replace"),
         "refused": refused,
         "stored": {
@@ -117,8 +115,7 @@ def refusal(delivered: Delivered, refused: str, stored: StoredMessage) -> Messag
         },
         "at": datetime.now(UTC).isoformat(),
     }
-    cause = Cause(handler.service, handler.name, stream, sequence)
-    headers = {header.MESSAGE_ID: cause.refusal()}
+    headers = {header.MESSAGE_ID: identity.refusal()}
     subject = refusal_subject(handler.service, handler.name, delivered.key_token)
     return subject.encode(), wire.block(headers), json.dumps(body).encode()
 

@@ -43,19 +43,19 @@ class Output:
         self._subject = subject.encode()
         self._keys = self._headers.count(b"%b") - 1
 
-    def message(self, value: Any, sequence: bytes) -> Message:
-        """The message of `value`, caused by the input with this stream sequence.
+    def message(self, value: Any, token: bytes) -> Message:
+        """The message of `value`, caused by the input with this `Origin.token`.
 
         Raises:
             ContractViolation: the key is empty or longer than 200 bytes.
         """
         if self.key is None:
-            return self._subject, self._headers % sequence, _encode(value)
+            return self._subject, self._headers % token, _encode(value)
         key = escape_key(getattr(value, self.key)).encode()
         if self._keys == 2:  # noqa: PLR2004 - in the message id and in the guard
-            headers = self._headers % (sequence, key, key)
+            headers = self._headers % (token, key, key)
         else:
-            headers = self._headers % (sequence, key)
+            headers = self._headers % (token, key)
         return self._subject % key, headers, _encode(value)
 
     def slot(self, value: Any) -> str:

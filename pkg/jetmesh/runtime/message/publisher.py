@@ -42,7 +42,7 @@ class Publisher:
                 if output is not None:
                     delivered.published = result
                     delivered.pending = 1
-                    self._publish(*output.message(result, delivered.sequence), delivered)
+                    self._publish(*output.message(result, delivered.token), delivered)
                 else:
                     self._publish_all(delivered, self._outputs.ordered(result))
             except BaseException as error:  # noqa: BLE001 - it cannot be published: its handler's fault
@@ -58,7 +58,7 @@ class Publisher:
         by_type = self._outputs.by_type
         decides = by_type[type(values[0])].decision is not None
         now, later = (values[:1], values[1:]) if decides else (values, None)
-        messages = [by_type[type(value)].message(value, delivered.sequence) for value in now]
+        messages = [by_type[type(value)].message(value, delivered.token) for value in now]
         delivered.rest = later
         delivered.published = values[0]
         delivered.pending = len(messages)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Final, Protocol, TypeVar
 
 import structlog
@@ -19,7 +20,7 @@ from jetmesh.errors import BrokerError
 from jetmesh.privacy.mask import name_of, text_of
 from jetmesh.protocol import headers as header
 from jetmesh.protocol.streams import LANES
-from jetmesh.protocol.subjects import quarantine_subject
+from jetmesh.protocol.subjects import old_subject, quarantine_subject
 from jetmesh.runtime.message.delivered import Delivered, Runner
 from jetmesh.transport.stored import PubAck, StoredMessage
 
@@ -75,7 +76,7 @@ class Quarantine:
     def takes(self, delivered: Delivered) -> bool:
         """Whether deliveries were lost that neither a failure nor one restart explains."""
         explained = 1 if delivered.on_lane else 2  # the first retry of a stream's waits in place
-        return delivered.deliveries - explained >= _LOST
+        return delivered.deliveries - max(explained, delivered.returned + 1) >= _LOST
 
     def add(self, delivered: Delivered, runner: Runner) -> None:
         """Run a delivery alone, after the others."""
@@ -127,6 +128,8 @@ class Quarantine:
         handler, marks = runner.handler, self._marks()
         subject = quarantine_subject(handler.service, handler.name, delivered.origin)
         mark = await self._answered(lambda: marks.last(LANES, subject))
+        if mark is None:
+            mark = await self._answered(lambda: marks.last(LANES, old_subject(subject)))
         written = mark.headers.get(header.DEATHS, "") if mark else ""
         deaths = int(written) if written.isdecimal() else 0
         try:
@@ -143,7 +146,8 @@ class Quarantine:
         finally:
             try:
                 async with asyncio.timeout(_REMOVE_SECONDS):
-                    await self._answered(lambda: marks.forget(LANES, subject))
+                    for each in {subject, mark.subject if mark else subject}:
+                        await self._answered(partial(marks.forget, LANES, each))
             except TimeoutError:
                 self.problem = ""
                 log.warning("a quarantine mark stays", cause=delivered.cause, subject=subject)

@@ -29,6 +29,9 @@ QUICK_SECONDS: Final = 2.0
 """A first retry that is due so soon waits in place; others wait on the lane."""
 _SHARE_IN_PLACE: Final = 16
 """This part of max_ack_pending may wait in place, or retries would stop new messages."""
+_DELIVERIES_PER_ATTEMPT: Final = 2
+"""So often may a failing message be delivered in place for each attempt that it has left: only the
+process in which it failed counts that as a failure, not its replicas or the one after a restart."""
 _FORGET_SECONDS: Final = 10.0
 _GIVE_BACK_SECONDS: Final = 0.1
 _LONGEST_RETRY: Final = 365 * 86_400.0
@@ -58,8 +61,8 @@ class Verdicts:
         self._policy = policy
         self._transport = transport
         self._send_ack = transport.ack
-        self._in_place: dict[bytes, tuple[float, int]] = {}
-        """What waits in place for its second attempt: when it is due, and how often it failed."""
+        self._in_place: dict[bytes, tuple[float, int, int]] = {}
+        """What waits in place: when it is due, how often it failed, and in which delivery last."""
         self._most_in_place = max(1, policy.max_ack_pending // _SHARE_IN_PLACE)
         self._log = structlog.get_logger().bind(handler=handler.name)
 
@@ -86,8 +89,8 @@ class Verdicts:
 
     def recall(self, delivered: Delivered) -> None:
         """What this process knows about a message that it tried before."""
-        if known := self._in_place.pop(delivered.slot, None):
-            delivered.failures = known[1]
+        if known := self._in_place.pop(delivered.name, None):
+            _, delivered.failures, delivered.returned = known
 
     # handled
 
@@ -189,6 +192,7 @@ class Verdicts:
     def _keep(self, delivered: Delivered, reason: str) -> None:
         """Leave a message in its stream, of which no letter can be stored, and say so."""
         pause = self._policy.backoff_cap
+        self._remember(delivered, pause, delivered.returned)
         self.give_back(delivered, pause)
         cause = delivered.cause
         self._log.error("the letter cannot be stored", cause=cause, reason=reason)
@@ -213,7 +217,13 @@ class Verdicts:
                 self._settle(delivered)
 
         def too_large(_: str) -> None:  # for the lane; it was not for its stream
-            self._retry_in_place(delivered, delay)
+            counts = not isinstance(error, Retry) or error.counts
+            left = self._policy.attempts - delivered.brought
+            if counts and delivered.deliveries >= left * _DELIVERIES_PER_ATTEMPT:
+                delivered.failures -= 1  # the letter counts this one itself
+                self.dead_letter(delivered, error, text)
+            else:
+                self._retry_in_place(delivered, delay)
 
         at = datetime.now(UTC) + timedelta(seconds=delay)
         letter = retry_later(delivered, error, text, at)
@@ -221,11 +231,14 @@ class Verdicts:
 
     def _retry_in_place(self, delivered: Delivered, delay: float) -> None:
         """Let the server deliver it again; how often it failed is known to this process alone."""
-        self._in_place[delivered.slot] = (monotonic() + delay, delivered.failures)
+        self._remember(delivered, delay, delivered.deliveries)
         if delivered.held:
             self._transport.retry(delivered.reply, delay)
             self.stats.retried += 1
             self._settle(delivered)
+
+    def _remember(self, delivered: Delivered, delay: float, returned: int) -> None:
+        self._in_place[delivered.name] = (monotonic() + delay, delivered.failures, returned)
 
     def _has_room_in_place(self) -> bool:
         """Forgets what another process took over; entries are about in the order of their time."""

@@ -11,9 +11,11 @@ from jetmesh.errors import ContractViolation, JetmeshError, UsageError
 from jetmesh.operate.deadletters.desk import describe
 from jetmesh.operate.deadletters.letter import Letter, Note, Selection, Selector, number_of
 from jetmesh.operate.deadletters.render import state_of
+from jetmesh.protocol.times import nanoseconds_of
 from jetmesh.transport.stored import StoredMessage
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+NOON_NS = nanoseconds_of(NOON.isoformat())
 
 
 def letter(sequence: int = 17, subject: str = "deadletters.pay.charge.p-1", **more: str) -> Letter:
@@ -26,7 +28,7 @@ def letter(sequence: int = 17, subject: str = "deadletters.pay.charge.p-1", **mo
         "Jetmesh-Fingerprint": "3f2a9c01b7de",
     }
     given = {f"Jetmesh-{name.replace('_', '-').title()}": text for name, text in more.items()}
-    message = StoredMessage("DEADLETTERS", sequence, subject, headers | given, b"{}", NOON)
+    message = StoredMessage("DEADLETTERS", sequence, subject, headers | given, b"{}", NOON_NS)
     return Letter(message)
 
 
@@ -52,7 +54,7 @@ def test_a_letter_tells_its_handler_and_key() -> None:
 
 
 def test_a_letter_that_somebody_typed_says_what_it_lacks() -> None:
-    message = StoredMessage("DEADLETTERS", 9, "deadletters.pay.charge.p-1", {}, b"", NOON)
+    message = StoredMessage("DEADLETTERS", 9, "deadletters.pay.charge.p-1", {}, b"", NOON_NS)
     typed = Letter(message)
     assert (typed.error, typed.text, typed.attempts, typed.failed_at) == ("unknown", "", 0, NOON)
     with pytest.raises(JetmeshError, match=r"DEADLETTERS:9 .* header 'Jetmesh-Subject' is missing"):

@@ -15,6 +15,7 @@ from jetmesh.declare import Duration, Handler, spec_of
 from jetmesh.errors import BrokerError
 from jetmesh.protocol.lanes import Origin
 from jetmesh.protocol.streams import LANES
+from jetmesh.protocol.times import nanoseconds_of
 from jetmesh.runtime.message.consumer import Consumer
 from jetmesh.runtime.message.quarantine import Quarantine
 from jetmesh.transport.stored import PubAck, StoredMessage
@@ -72,8 +73,7 @@ class Streams:
 
     def hold(self, wanted: str, subject: str, message_id: str = "") -> None:
         headers = {"Nats-Msg-Id": message_id} if message_id else {}
-        now = datetime.now(UTC)
-        self.held[wanted] = StoredMessage("DESK", 99, subject, headers, b"{}", now)
+        self.held[wanted] = StoredMessage("DESK", 99, subject, headers, b"{}", STORED_NS)
 
     async def __call__(self, stream: str, subject: str) -> StoredMessage | None:
         self.asked.append((stream, subject))
@@ -182,9 +182,12 @@ class Desk:
 
 def origin(sequence: int = 17, *, attempts: int = 1, replays: int = 0) -> Origin:
     """An event of the handler's stream that failed before."""
-    stored_at = datetime.fromtimestamp(STORED_NS / 1e9, UTC)
-    subject = "desk-in.placed.k-1"
-    return Origin(subject, STREAM, str(sequence), stored_at, attempts, replays)
+    return Origin("desk-in.placed.k-1", STREAM, str(sequence), STORED_NS, attempts, replays)
+
+
+def rounded(nanoseconds: int) -> int:
+    """The time as versions wrote it that had only microseconds."""
+    return nanoseconds_of(datetime.fromtimestamp(nanoseconds / 1e9, UTC).isoformat())
 
 
 def payload_of(given: Struct | bytes) -> bytes:
@@ -193,7 +196,7 @@ def payload_of(given: Struct | bytes) -> bytes:
 
 def message_id(handler: str, sequence: int, subject: str) -> str:
     """The id of what `handler` publishes for the input with this sequence."""
-    return f"desk:{handler}:{STREAM}:{sequence}:{subject}"
+    return f"desk:{handler}:{STREAM}:{sequence}-{STORED_NS}:{subject}"
 
 
 async def all_that_can_run() -> None:

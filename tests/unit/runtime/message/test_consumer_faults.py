@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from jetmesh import Policy
+from jetmesh import Policy, wire
 from jetmesh.testing import eventually
-from tests.unit.runtime.message.desk import Accepted, Desk, Noted, Placed
+from tests.unit.runtime.message.desk import Accepted, Desk, Noted, Placed, origin
 from tests.unit.runtime.message.wire import Ack, Published, Term
 
 ONCE = Policy(attempts=1)
@@ -238,3 +238,18 @@ def test_what_was_typed_on_the_lane_by_hand_is_dead_lettered_without_a_run(
     letter.stored()
     assert desk.wire.verdicts == [Term(reply, "dead-lettered")]
     assert desk.lane.unsettled == 0
+
+
+@pytest.mark.parametrize(
+    "subject", [b"desk-in.\rplaced", b"desk-in.a b", b"desk-in.*", b"desk-in.>"]
+)
+def test_a_subject_that_is_none_on_the_lane_ends_as_typed_by_hand(subject: bytes) -> None:
+    block = wire.block(origin(17).headers()).replace(b"desk-in.placed.k-1", subject)
+    desk = Desk(raising(AssertionError("it ran")))
+    reply = desk.lane.reply(5)
+    desk.lane.deliver("lanes.desk.look.k-1", reply, b"no json", block)
+    (letter,) = desk.wire.published
+    assert letter.subject == "deadletters.desk.look._"
+    assert letter.headers["Jetmesh-Subject"] == "lanes.desk.look.k-1"
+    letter.stored()
+    assert desk.wire.verdicts == [Term(reply, "dead-lettered")]

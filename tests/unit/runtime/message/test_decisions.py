@@ -18,8 +18,9 @@ from tests.unit.runtime.message.desk import (
     Ticked,
     message_id,
     origin,
+    rounded,
 )
-from tests.unit.runtime.message.wire import Ack
+from tests.unit.runtime.message.wire import STORED_NS, Ack
 
 
 @pytest.fixture(autouse=True)
@@ -61,11 +62,22 @@ async def test_an_effect_whose_key_is_undecided_is_done() -> None:
     assert [each.subject for each in desk.wire.published] == ["desk.accepted.a%20b"]
 
 
+BY_US = [
+    message_id("look", 17, ACCEPTED),
+    f"desk:look:{STREAM}:17-{rounded(STORED_NS)}:{ACCEPTED}",
+    f"desk:look:{STREAM}:17:{ACCEPTED}",
+]
+"""Now, from what an older version put on the lane, and as an older version wrote it."""
+
+
+@pytest.mark.parametrize("by", BY_US)
 @pytest.mark.parametrize("number", [1, 2])
-async def test_an_effect_that_was_done_for_this_message_is_not_done_again(number: int) -> None:
+async def test_an_effect_that_was_done_for_this_message_is_not_done_again(
+    number: int, by: str
+) -> None:
     effect = Effect()
     desk = effect.deciding()
-    desk.streams.hold(GUARD, ACCEPTED, message_id("look", 17, ACCEPTED))
+    desk.streams.hold(GUARD, ACCEPTED, by)
     reply = desk.deliver(sequence=17, number=number)
     await ended(desk)
     assert effect.runs == 0
@@ -73,11 +85,15 @@ async def test_an_effect_that_was_done_for_this_message_is_not_done_again(number
     assert (desk.stats.repeated, desk.stats.refused, desk.stats.acked) == (1, 0, 1)
 
 
-async def test_an_effect_done_on_the_stream_is_not_done_again_from_the_lane() -> None:
+@pytest.mark.parametrize("by", BY_US)
+@pytest.mark.parametrize("stored", [STORED_NS, rounded(STORED_NS)])
+async def test_an_effect_done_on_the_stream_is_not_done_again_from_the_lane(
+    by: str, stored: int
+) -> None:
     effect = Effect()
     desk = effect.deciding()
-    desk.streams.hold(GUARD, ACCEPTED, message_id("look", 17, ACCEPTED))
-    reply = desk.deliver_on_lane(sequence=5, origin=origin(17))
+    desk.streams.hold(GUARD, ACCEPTED, by)
+    reply = desk.deliver_on_lane(sequence=5, origin=origin(17)._replace(stored=stored))
     await ended(desk)
     assert effect.runs == 0
     assert desk.wire.sent == [Ack(reply)]
@@ -90,6 +106,7 @@ async def test_an_effect_done_on_the_stream_is_not_done_again_from_the_lane() ->
         message_id("looking", 1, ACCEPTED),
         f"desk2:look:{STREAM}:1:{ACCEPTED}",
         f"desk:look:OTHER:1:{ACCEPTED}",
+        f"desk:look:{STREAM}:1-{STORED_NS - 1_000_000}:{ACCEPTED}",
         "",
     ],
 )
@@ -104,7 +121,9 @@ async def test_a_key_that_another_cause_decided_is_acked_without_an_effect_and_m
     (mark,) = desk.wire.sent
     assert mark is desk.wire.published[0]
     assert desk.wire.published[0].subject == "refusals.desk.look.k-1"
-    assert desk.wire.published[0].headers == {"Nats-Msg-Id": f"desk:look:{STREAM}:1:refusal"}
+    assert desk.wire.published[0].headers == {
+        "Nats-Msg-Id": f"desk:look:{STREAM}:1-{STORED_NS}:refusal"
+    }
     told = json.loads(desk.wire.published[0].payload)
     assert told.pop("at")
     assert told == {

@@ -34,10 +34,11 @@ def test_its_numbers_are_read_from_the_ack_subject(
     desk = Desk(note)
     desk.deliver(sequence=1234567, number=number, domain=domain)
     found = in_flight(desk)
-    assert (found.deliveries, found.sequence, found.stored_ns) == (number, b"1234567", STORED_NS)
+    assert (found.deliveries, found.slot, found.stored_ns) == (number, b"1234567", STORED_NS)
+    assert found.token == found.name == b"1234567-%d" % STORED_NS
     assert (found.cause, found.attempt) == (f"{STREAM}:1234567", 1)
     assert found.origin.subject == "desk-in.placed.k-1"
-    assert found.origin.stored_at == datetime.fromtimestamp(STORED_NS / 1e9, UTC)
+    assert found.origin.stored_at == datetime(2023, 11, 14, 22, 13, 20, 123456, UTC)
 
 
 def test_on_the_lane_it_speaks_for_its_origin() -> None:
@@ -45,9 +46,10 @@ def test_on_the_lane_it_speaks_for_its_origin() -> None:
     desk.deliver_on_lane(sequence=5, number=2, origin=origin(17, attempts=3, replays=1))
     found = in_flight(desk)
     assert found.on_lane
-    assert (found.sequence, found.cause, found.attempt) == (b"17", f"{STREAM}:17", 4)
+    assert (found.token, found.cause, found.attempt) == (b"17-%d" % STORED_NS, f"{STREAM}:17", 4)
     assert found.origin == origin(17, attempts=3, replays=1)
     assert (found.slot, found.deliveries) == (b"lane.5", 2)
+    assert found.name == b"lane.5-%d" % STORED_NS
 
 
 @pytest.mark.parametrize(

@@ -9,11 +9,13 @@ from typing import Any, cast
 import pytest
 
 from jetmesh.errors import BrokerError
+from jetmesh.protocol.lanes import Origin
 from jetmesh.runtime.message import quarantine
 from jetmesh.runtime.message.delivered import Delivered, Runner
 from jetmesh.runtime.message.quarantine import Quarantine
 from jetmesh.testing import eventually
 from jetmesh.transport.stored import PubAck, StoredMessage
+from tests.unit.runtime.message.wire import STORED_NS
 
 
 class Forgetful:
@@ -57,7 +59,7 @@ async def test_a_mark_that_stays_does_not_end_the_round(monkeypatch: pytest.Monk
     for number in range(3):
         made = SimpleNamespace(
             cause=str(number),
-            origin=SimpleNamespace(stream="IN", sequence=str(number)),
+            origin=Origin("in.placed", "IN", str(number), STORED_NS),
             held=True,
         )
         round_.add(cast(Delivered, made), runner)

@@ -14,7 +14,7 @@ from jetmesh.runtime.message import verdicts
 from tests.unit.runtime.message.desk import STREAM, Desk, Placed, origin
 from tests.unit.runtime.message.wire import STORED_NS, Ack, Nak, Published, Term
 
-LATER = "lanes.desk.look.DESK_IN.1.later"
+LATER = f"lanes.desk.look.DESK_IN.1-{STORED_NS}.later"
 LETTER = "deadletters.desk.look.k-1"
 
 
@@ -82,12 +82,12 @@ def test_the_second_retry_goes_to_the_lane_and_its_input_is_acked_once_it_is_sto
     assert told.pop("Nats-Schedule").startswith("@at ")
     assert told == {
         "Correlation-Id": "story-1",
-        "Nats-Msg-Id": f"desk:look:{STREAM}:1:retry:2",
+        "Nats-Msg-Id": f"desk:look:{STREAM}:1-{STORED_NS}:retry:2",
         "Nats-Schedule-Target": "lanes.desk.look.k-1",
         "Jetmesh-Subject": "desk-in.placed.k-1",
         "Jetmesh-Stream": STREAM,
         "Jetmesh-Sequence": "1",
-        "Jetmesh-Stored-At": datetime.fromtimestamp(STORED_NS / 1e9, UTC).isoformat(),
+        "Jetmesh-Stored-At": "2023-11-14T22:13:20.123456789+00:00",
         "Jetmesh-Attempts": "2",
         "Jetmesh-Error": "ValueError",
         "Jetmesh-Message": "broken",
@@ -107,7 +107,7 @@ def test_a_failure_on_the_lane_is_counted_on_and_waits_on_the_lane_again() -> No
     assert handler.attempts == [4]
     assert retry.subject == LATER
     assert retry.headers["Jetmesh-Attempts"] == "4"
-    assert retry.headers["Nats-Msg-Id"] == "desk:look:LANES:9:retry:1"
+    assert retry.headers["Nats-Msg-Id"] == f"desk:look:LANES:9-{STORED_NS}:retry:1"
     retry.stored()
     assert desk.wire.verdicts == [Ack(reply)]
     assert desk.lane.unsettled == 0
@@ -178,14 +178,14 @@ def test_a_message_is_dead_lettered_at_the_last_of_its_attempts() -> None:
     retry, letter = desk.wire.published
     assert (retry.subject, letter.subject) == (LATER, LETTER)
     assert letter.headers["Jetmesh-Attempts"] == "5"
-    assert letter.headers["Nats-Msg-Id"] == f"desk:look:{STREAM}:1:deadletter"
+    assert letter.headers["Nats-Msg-Id"] == f"desk:look:{STREAM}:1-{STORED_NS}:deadletter"
 
 
 def test_a_replay_has_a_letter_of_its_own() -> None:
     desk = failing(policy=Policy(attempts=1))
     desk.deliver_on_lane(origin=origin(1, attempts=0, replays=2))
     (letter,) = desk.wire.published
-    assert letter.headers["Nats-Msg-Id"] == f"desk:look:{STREAM}:1:deadletter:2"
+    assert letter.headers["Nats-Msg-Id"] == f"desk:look:{STREAM}:1-{STORED_NS}:deadletter:2"
 
 
 def test_a_retry_that_does_not_count_takes_no_attempt() -> None:
@@ -283,11 +283,11 @@ def test_a_letter_tells_the_story_of_its_message() -> None:
     assert told.pop("Jetmesh-Where").startswith("message/test_verdicts.py:")
     assert told == {
         "Trace": "t-1",
-        "Nats-Msg-Id": f"desk:look:{STREAM}:17:deadletter",
+        "Nats-Msg-Id": f"desk:look:{STREAM}:17-{STORED_NS}:deadletter",
         "Jetmesh-Subject": "desk-in.placed.k-1",
         "Jetmesh-Stream": STREAM,
         "Jetmesh-Sequence": "17",
-        "Jetmesh-Stored-At": datetime.fromtimestamp(STORED_NS / 1e9, UTC).isoformat(),
+        "Jetmesh-Stored-At": "2023-11-14T22:13:20.123456789+00:00",
         "Jetmesh-Service": "desk",
         "Jetmesh-Version": "1.2.3",
         "Jetmesh-Handler": "look",

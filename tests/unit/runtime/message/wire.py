@@ -10,7 +10,7 @@ from typing import TypeAlias
 from jetmesh import wire
 from jetmesh.transport.seam import OnDelivery, Waiter
 
-STORED_NS = 1_700_000_000_000_000_000
+STORED_NS = 1_700_000_000_123_456_789
 
 
 @dataclass(frozen=True, slots=True)
