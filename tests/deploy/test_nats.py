@@ -195,6 +195,7 @@ def test_a_nats_of_ones_own_is_reached_with_its_secret_and_none_is_bundled(rende
     assert 'tls_ca_file = "/nats/tls/ca.crt"' in text
     assert "tls_first = true" in text
     assert "ignore_discovered_servers = true" in text
+    assert "js_" not in text
 
     def secrets(kind: str, name: str) -> set[str]:
         volumes = rendered.one(kind, name)["spec"]["template"]["spec"]["volumes"]
@@ -202,6 +203,19 @@ def test_a_nats_of_ones_own_is_reached_with_its_secret_and_none_is_bundled(rende
 
     assert secrets("Deployment", "payments") == {"mesh", "ca"}
     assert secrets("Job", "provision-before") == {"mesh-admin", "ca"}
+
+
+@pytest.mark.parametrize(
+    ("value", "line"),
+    [
+        ("nats.jsDomain=hub", 'js_domain = "hub"'),
+        ("nats.jsApiPrefix=$JS.hub.API", 'js_api_prefix = "$JS.hub.API"'),
+    ],
+)
+def test_jetstream_may_be_elsewhere(render: Render, value: str, line: str) -> None:
+    rendered = render("nats.url=nats://nats.example.test", value)
+    for name in ("payments", "provision-before"):
+        assert line in rendered.one("ConfigMap", name)["data"]["jetmesh.toml"]
 
 
 @pytest.mark.parametrize(

@@ -71,6 +71,8 @@ def test_a_nats_elsewhere_is_reached_at_its_ports(render: Render) -> None:
     rendered = render("nats.url=tls://a.example.test:4223\\,tls://b.example.test")
     assert egress(rendered, "order-validation") == [{"ports": [{"port": 4223}, {"port": 4222}]}]
     assert "nats" not in rendered.kind("NetworkPolicy")
+    rendered = render("nats.url=TLS://a.example.test:4223/\\, b.example.test:4224\\,")
+    assert egress(rendered, "order-validation") == [{"ports": [{"port": 4223}, {"port": 4224}]}]
 
 
 def test_policies_can_be_left_out(render: Render) -> None:

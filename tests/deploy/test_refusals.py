@@ -84,6 +84,14 @@ REFUSED_BY_SENSE = [
         "nats.credentials.secret is missing; name the Secret that holds the creds.",
     ),
     (("nats.url=nats://u:p@nats.example.test",), "nats.url holds a password;"),
+    (("nats.url=u:p@nats.example.test",), "nats.url holds a password;"),
+    (("nats.url=NATS://u:p/w@nats.example.test",), "nats.url holds a password;"),
+    (("nats.url=a\\,token@nats.example.test",), "nats.url holds a password;"),
+    (("nats.jsDomain=hub",), "are for a NATS of your own; set nats.url,"),
+    (
+        ("nats.url=nats://a.example.test", "nats.jsDomain=hub", "nats.jsApiPrefix=mesh.api"),
+        "nats.jsApiPrefix is set, and nats.jsDomain too;",
+    ),
     (
         ("services.business-dashboard.ingress.enabled=true",),
         "services.business-dashboard.ingress.host is missing;",

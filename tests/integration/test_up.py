@@ -63,6 +63,16 @@ def test_what_the_caller_sets_wins_over_a_sandbox(start: Callable[..., Up]) -> N
     assert answer(up.state.services["first"].url)["TINY_URL"] == "http://elsewhere"
 
 
+def test_its_own_broker_has_no_other_domain(start: Callable[..., Up], project: Path) -> None:
+    """Whatever the settings say of production."""
+    (project / "jetmesh.toml").write_text('[nats]\njs_domain = "hub"\n')
+    up = start()
+    up.wait_for("Ctrl-C stops everything")
+    assert answer(up.state.services["first"].url)["JETMESH__NATS__JS_DOMAIN"] == ""
+    planned = command(up.root, "plan", "--check")
+    assert (planned.returncode, planned.stdout) == (0, "The broker is as declared.\n")
+
+
 def test_without_sandboxes_there_are_none(start: Callable[..., Up]) -> None:
     up = start("--no-sandbox")
     up.wait_for("Ctrl-C stops everything")

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import traceback
 from pathlib import Path
 from typing import Annotated
 
 import pytest
 from msgspec import Meta, Struct
+from rich.pretty import pretty_repr
 
 from jetmesh import Duration, Policy, Service, event
 from jetmesh.declare import StreamTuning
 from jetmesh.errors import SettingsError
-from jetmesh.settings import Loaded, load_settings
+from jetmesh.settings import Loaded, NatsSettings, addresses_of, load_settings
 
 
 @event("parcels.sent", key="parcel_id")
@@ -175,7 +177,7 @@ def test_a_stream_is_tuned(here: Path) -> None:
         ("grace = 'soon'", "'soon' is not a duration", "45s or 250ms"),
         ("provision = 'always'", "Invalid enum value 'always'", ""),
         ("nats", "is not valid TOML", "Correct that line."),
-        ("[nats]\nurl = 'http://x'", "holds 'http://x': not the address", "nats://host:4222"),
+        ("[nats]\nurl = 'http://x'", "nats.url: the address cannot be used", "nats://host:4222"),
     ],
 )
 def test_a_wrong_file_is_refused_in_one_sentence(
@@ -196,7 +198,8 @@ def test_a_wrong_file_is_refused_in_one_sentence(
         ("JETMESH__GRACE__X", "1", "there is no setting 'grace.x'"),
         ("JETMESH__HTTP__PORT", "many", "http.port: Expected `int`, got `str`"),
         ("JETMESH__GRACE", "20", "20 is not a duration"),
-        ("NATS_URL", "nats://h:port", "not the address of a NATS server"),
+        ("NATS_URL", "nats://h:port", "its port is not a number from 1 to 65535"),
+        ("NATS_URL", "nats://h,tls://", "address 2 of 2 cannot be used: it names no host"),
     ],
 )
 def test_a_wrong_variable_is_refused_in_one_sentence(
@@ -251,8 +254,78 @@ def test_an_error_never_quotes_a_secret(here: Path) -> None:
     with pytest.raises(SettingsError) as caught:
         load(here, "[nats]\npassword = 123456")
     assert "123456" not in str(caught.value)
-    for scheme in ("http", "nats"):
-        with pytest.raises(SettingsError) as caught:
-            load(here, NATS_URL=f"{scheme}://me:hunter2@broker")
-        assert "hunter2" not in str(caught.value)
-        assert "user belongs in nats.user, the password in nats.password" in caught.value.message
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://me:hunter2@broker",
+        "nats://me:hunter 2@broker",
+        "nats://me:hunter2/pw@broker:4222",
+        "nats://me:hunter2,pw@broker:4222",
+        "nats://me:7,hunter2@broker:4222",
+        "nats://me:hunter2#@broker",
+        "nats://me:hunter2@broker:port",
+        "//me:hunter2@broker",
+        "me:hunter2@broker:0",
+        "nats://:hunter2@broker",
+        "nats://me:hunter2%@broker",
+        "tls:hunter2",
+    ],
+)
+def test_an_address_that_cannot_be_used_is_not_quoted(here: Path, url: str) -> None:
+    with pytest.raises(SettingsError, match=r"^NATS_URL: nats\.url: ") as caught:
+        load(here, NATS_URL=url)
+    told = "".join(traceback.format_exception(caught.value)) + caught.value.remedy
+    assert "hunter2" not in told
+    assert "hunter2" not in repr(NatsSettings(url=url))
+
+
+def test_jetstream_may_be_in_another_domain_or_under_another_prefix(here: Path) -> None:
+    assert load(here).settings.nats.js_api == "$JS.API"
+    assert load(here, JETMESH__NATS__JS_DOMAIN="hub").settings.nats.js_api == "$JS.hub.API"
+    nats = load(here, '[nats]\njs_api_prefix = "$JS.hub.API"').settings.nats
+    assert nats.js_api == "$JS.hub.API"
+    with pytest.raises(SettingsError, match="js_api_prefix is set, and") as both:
+        load(here, '[nats]\njs_domain = "hub"', JETMESH__NATS__JS_API_PREFIX="mesh.api")
+    assert "JETMESH__NATS__JS_API_PREFIX" in both.value.message
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{"JS_DOMAIN": each} for each in ("a.b", "*", "a b", ">")]
+    + [{"JS_API_PREFIX": each} for each in ("mesh.", ".mesh", "a..b", "mesh.>", "a b", "*")],
+)
+def test_what_would_break_a_subject_is_refused(here: Path, given: dict[str, str]) -> None:
+    with pytest.raises(SettingsError, match="matching regex"):
+        load(here, **{f"JETMESH__NATS__{name}": value for name, value in given.items()})
+
+
+def test_the_user_of_an_address_is_shown_nowhere(here: Path) -> None:
+    urls = "me:hunter2@broker:4222", "hunter2@broker", "nats://me:hunter2@a, TLS://hunter2@b:1,c"
+    for url in urls:
+        loaded = load(here, NATS_URL=url)
+        shown = {each.path: each.value for each in loaded.effective([tracking])}
+        assert "hunter2" not in repr((shown, loaded.settings, addresses_of(url)))
+        assert "hunter2" not in pretty_repr((loaded.settings, addresses_of(url)[0].login))
+        assert "***@" in shown["nats.url"]
+    assert shown["nats.url"] == "nats://***@a,TLS://***@b:1,c"
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        ("https://me:hunter2@carrier.example.test/v1", "https://***@carrier.example.test/v1"),
+        ("postgres://me:hunter2/x@db/orders", "postgres://***@db/orders"),
+        ("me:hunter2@carrier", "***@carrier"),
+        ("//me:hunter 2@carrier", "***@carrier"),
+        ("shop@example.test", "shop@example.test"),
+        ("http://carrier", "http://carrier"),
+    ],
+)
+def test_a_url_among_a_services_own_settings_is_shown_without_its_user(
+    here: Path, text: str, masked: str
+) -> None:
+    loaded = load(here, JETMESH__SERVICES__PARCEL_TRACKING__SETTINGS__CARRIER_URL=text)
+    shown = {each.path: each.value for each in loaded.effective([tracking])}
+    assert shown["services.parcel-tracking.settings.carrier_url"] == masked

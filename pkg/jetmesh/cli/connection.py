@@ -10,20 +10,39 @@ import msgspec
 from jetmesh.declare import Topology
 from jetmesh.operate.project import Project, find_project
 from jetmesh.operate.up import upfile
-from jetmesh.settings import Loaded, NatsSettings
+from jetmesh.settings import Loaded, NatsSettings, addresses_of
 from jetmesh.transport.control import ControlPlane
 
 
 def broker_of(project: Project, loaded: Loaded, nats_url: str) -> NatsSettings:
-    """The broker of --nats-url, else of the settings, else of a running mesh, else the default."""
-    settings = loaded.settings.nats
+    """The broker of --nats-url, else of the settings, else of a running mesh, else the default.
+
+    Raises:
+        SettingsError: --nats-url holds what is not an address.
+    """
+    settings = told(loaded.settings.nats, nats_url)
     if nats_url:
-        return msgspec.structs.replace(settings, url=nats_url)
+        return settings
     if loaded.origins["nats.url"] == "default":
         up = upfile.running(project.state)
         if up is not None:
-            return msgspec.structs.replace(settings, url=up.nats_url)
+            # its broker has JetStream itself, whatever production needs
+            return msgspec.structs.replace(
+                settings, url=up.nats_url, js_domain="", js_api_prefix=""
+            )
     return settings
+
+
+def told(settings: NatsSettings, nats_url: str) -> NatsSettings:
+    """`settings` with the servers of --nats-url, if it was given.
+
+    Raises:
+        SettingsError: it holds what is not an address.
+    """
+    if not nats_url:
+        return settings
+    addresses_of(nats_url, "--nats-url")
+    return msgspec.structs.replace(settings, url=nats_url)
 
 
 def load(reference: str, nats_url: str) -> tuple[NatsSettings, Topology]:

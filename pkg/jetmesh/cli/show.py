@@ -20,7 +20,9 @@ def topology(reference: str, wanted: str) -> None:
     if wanted not in get_args(Format):
         known = ", ".join(get_args(Format))
         raise UsageError(f"There is no format {wanted!r}.", remedy=f"Choose one of: {known}.")
-    typer.echo(render(find_project(reference).load().topology, cast("Format", wanted)))
+    whole = find_project(reference).load()
+    js_api = whole.loaded.settings.nats.js_api
+    typer.echo(render(whole.topology, cast("Format", wanted), js_api=js_api))
 
 
 def settings(reference: str, *, changed: bool, as_json: bool) -> None:

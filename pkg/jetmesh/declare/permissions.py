@@ -8,7 +8,7 @@ from typing import Final, Literal, TypeAlias
 
 from jetmesh.declare.event import EventSpec
 from jetmesh.declare.service import Handler, ReadModel, Service
-from jetmesh.protocol.streams import LANES, OWN_STREAMS
+from jetmesh.protocol.streams import JS_API, LANES, OWN_STREAMS
 from jetmesh.protocol.subjects import own_subjects
 
 Action: TypeAlias = Literal["publish", "subscribe"]
@@ -33,8 +33,11 @@ class Permissions:
         return f'{action}: ["{found or _whole(subject)}"]'
 
 
-def permissions_of(service: Service, *, inbox_prefix: str) -> Permissions:
-    """Everything that `service` does on the broker where somebody else applies (`verify`)."""
+def permissions_of(service: Service, *, inbox_prefix: str, js_api: str = JS_API) -> Permissions:
+    """Everything that `service` does on the broker where somebody else applies (`verify`).
+
+    `js_api` is how the subjects begin on which it asks JetStream.
+    """
     publish = ["$JS.API.INFO", "$JS.API.STREAM.NAMES"]
     streams = sorted({spec.stream for spec in service.events} | {*OWN_STREAMS})
     publish += [f"$JS.API.STREAM.INFO.{stream}" for stream in streams]
@@ -50,8 +53,9 @@ def permissions_of(service: Service, *, inbox_prefix: str) -> Permissions:
         ]
     for model in service.read_models:
         publish += _reading(model)
+    asked = (_asked_on(js_api, subject) for subject in publish)
     return Permissions(
-        publish=tuple(dict.fromkeys(publish)),
+        publish=tuple(dict.fromkeys(asked)),
         subscribe=(f"{inbox_prefix}.>", *_answering(service)),
     )
 
@@ -78,6 +82,11 @@ def covers(pattern: str, subject: str) -> bool:
         if index >= len(given) or given[index] == ">" or part not in ("*", given[index]):
             return False
     return len(given) == len(wanted)
+
+
+def _asked_on(js_api: str, subject: str) -> str:
+    api, begins, rest = subject.partition(f"{JS_API}.")
+    return f"{js_api}.{rest}" if begins and not api else subject
 
 
 def _consuming(handler: Handler) -> Iterator[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from jetmesh.declare import Permissions, Topology, permissions_of
+from jetmesh.protocol.streams import JS_API
 
 CLIENTS = "clients"
 """Whoever publishes what comes from outside."""
@@ -22,12 +23,16 @@ _TAIL = """\
 }"""
 
 
-def authorization(topology: Topology) -> str:
-    """The `authorization` block for a configuration of nats-server."""
+def authorization(topology: Topology, js_api: str = JS_API) -> str:
+    """The `authorization` block for a configuration of nats-server.
+
+    `js_api` is how the subjects begin on which JetStream is asked.
+    """
     lines = [_HEAD, "    # jetmesh apply, doctor, deadletters", f"    {_credentials('admin')} }}"]
     for service in sorted(topology.services, key=lambda each: each.name):
         prefix = inbox_prefix(service.name)
-        lines += _user(service.name, permissions_of(service, inbox_prefix=prefix), responds=True)
+        needed = permissions_of(service, inbox_prefix=prefix, js_api=js_api)
+        lines += _user(service.name, needed, responds=True)
     outside = [spec for spec in topology.events if spec not in topology.owners]
     publish = [text for spec in outside for text in spec.filters]
     subscribe = (f"{inbox_prefix(CLIENTS)}.>",)

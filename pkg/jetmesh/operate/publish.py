@@ -13,6 +13,7 @@ from jetmesh.declare import EventSpec, Topology, escape_key, key_of
 from jetmesh.errors import BrokerError, ContractViolation, UsageError
 from jetmesh.privacy.mask import masked_violation
 from jetmesh.transport.control import ControlPlane
+from jetmesh.transport.publishes import too_large
 from jetmesh.transport.stored import PubAck
 
 _AT_ONCE: Final = 256
@@ -70,8 +71,10 @@ async def publish(control: ControlPlane, events: Sequence[Checked]) -> AsyncIter
     """Store the events in their order, several on their way at once.
 
     Raises:
-        BrokerError: one was refused or not confirmed; it says how many are stored for certain.
+        BrokerError: one is larger than the server takes, and nothing was sent; or one was refused
+            or not confirmed; it says how many are stored for certain.
     """
+    _check_sizes(events, control.max_payload)
     for start in range(0, len(events), _AT_ONCE):
         several = events[start : start + _AT_ONCE]
         acks = await asyncio.gather(
@@ -84,6 +87,17 @@ async def publish(control: ControlPlane, events: Sequence[Checked]) -> AsyncIter
                     ack.remedy = f"{number} of {len(events)} are stored. {ack.remedy}".strip()
                 raise ack
             yield ack
+
+
+def _check_sizes(events: Sequence[Checked], limit: int | None) -> None:
+    for number, each in enumerate(events, 1):
+        size = len(each.payload)
+        if limit is not None and size > limit:
+            what = f"Line {number}" if len(events) > 1 else "The event"
+            raise BrokerError(
+                f"{what} is too large: {too_large(size, limit)}.",
+                remedy="Raise max_payload of the server or of our account. Nothing was sent.",
+            )
 
 
 def _check(spec: EventSpec, payload: bytes, what: str) -> Checked:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+JS_API: Final = "$JS.API"
+"""How the subjects begin on which JetStream is asked, in its own domain and account."""
 DEADLETTERS: Final = "DEADLETTERS"
 REFUSALS: Final = "REFUSALS"
 LANES: Final = "LANES"

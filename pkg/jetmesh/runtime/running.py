@@ -59,7 +59,7 @@ class Running:
         self._stack = AsyncExitStack()
         self._tasks: list[asyncio.Task[None]] = []
         nats = self._settings.nats
-        self._needs = permissions_of(service, inbox_prefix=nats.inbox_prefix)
+        self._needs = permissions_of(service, inbox_prefix=nats.inbox_prefix, js_api=nats.js_api)
         self._plane = DataPlane(nats, name=service.name, needs=self._needs)
         self._control: ControlPlane | None = None
         events = [spec.type for spec in service.published]

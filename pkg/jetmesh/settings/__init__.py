@@ -10,27 +10,33 @@ from typing import Any, Final
 from jetmesh.declare.service import Service
 from jetmesh.declare.setting import leaves
 from jetmesh.errors import SettingsError
-from jetmesh.settings.address import address_of, asks_for_tls
+from jetmesh.settings.address import (
+    Address,
+    Login,
+    address_of,
+    addresses_of,
+    asks_for_tls,
+    shown,
+    without_userinfo,
+)
 from jetmesh.settings.loaded import Loaded
 from jetmesh.settings.names import names_for
 from jetmesh.settings.sources import Given, decode, from_environment, from_file
-from jetmesh.settings.tree import (
-    HttpSettings,
-    LogSettings,
-    NatsSettings,
-    Settings,
-    without_userinfo,
-)
+from jetmesh.settings.tree import HttpSettings, LogSettings, NatsSettings, Settings
 
 __all__ = [
+    "Address",
     "HttpSettings",
     "Loaded",
     "LogSettings",
+    "Login",
     "NatsSettings",
     "Settings",
     "address_of",
+    "addresses_of",
     "asks_for_tls",
     "load_settings",
+    "shown",
     "without_userinfo",
 ]
 
@@ -61,7 +67,12 @@ def load_settings(
     origins = {".".join(path): "default" for path, _ in leaves(names)}
     origins.update({".".join(each.path): each.origin for each in given})
     settings = decode(_tree(given), Settings)
-    _check_url(settings.nats.url, origins["nats.url"])
+    addresses_of(settings.nats.url, f"{origins['nats.url']}: nats.url")
+    if settings.nats.js_domain and settings.nats.js_api_prefix:
+        raise SettingsError(
+            f"{origins['nats.js_api_prefix']}: nats.js_api_prefix is set, and nats.js_domain too.",
+            remedy="Remove one: a domain is a prefix, $JS.<domain>.API.",
+        )
     loaded = Loaded(settings, origins, names)
     loaded.policies(services)
     return loaded
@@ -85,14 +96,3 @@ def _tree(given: Iterable[Given]) -> dict[str, Any]:
             table = table.setdefault(step, {})
         table[name] = each.value
     return tree
-
-
-def _check_url(urls: str, origin: str) -> None:
-    for url in urls.split(","):
-        try:
-            address_of(url)
-        except ValueError as error:
-            raise SettingsError(
-                f"{origin}: nats.url holds {without_userinfo(url)!r}: {error}.",
-                remedy="Write nats://host:4222 or tls://host:4222, several separated by commas.",
-            ) from error

@@ -14,8 +14,9 @@ from jetmesh.declare.service import Service
 from jetmesh.declare.setting import Leaf, Names, leaves
 from jetmesh.declare.topology import StreamTuning
 from jetmesh.errors import SettingsError
+from jetmesh.settings.address import shown, without_userinfo
 from jetmesh.settings.sources import decode
-from jetmesh.settings.tree import Settings, without_userinfo
+from jetmesh.settings.tree import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +87,8 @@ class Loaded:
         for path, leaf in leaves(self.names):
             dotted = ".".join(path)
             value = self._value(path, policies, services)
-            yield Effective(dotted, _text(value, leaf), self.origins.get(dotted, "default"))
+            text = shown(value) if dotted == "nats.url" else _text(value, leaf)
+            yield Effective(dotted, text, self.origins.get(dotted, "default"))
 
     def _policy(self, service: str, handler: str, declared: Policy) -> Policy:
         section = self.settings.services.get(service)

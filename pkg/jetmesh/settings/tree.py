@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct, field
 
 from jetmesh.declare.duration import Duration
+from jetmesh.protocol.streams import JS_API
+from jetmesh.settings.address import shown
 
 Secret = Annotated[str, Meta(extra={"sensitive": True})]
 Port = Annotated[int, Meta(ge=0, le=65535)]
 Prefix = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$")]
-
-_userinfo = re.compile(r"(?<=://)[^/@,\s]*@")
+Domain = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]*$")]
+ApiPrefix = Annotated[str, Meta(pattern=r"^([$A-Za-z0-9_-]+(\.[$A-Za-z0-9_-]+)*)?$")]
 
 
 class NatsSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How to reach the broker, and as whom."""
 
     url: str = "nats://127.0.0.1:4222"
-    """The servers, separated by commas; `tls://` in one address asks for TLS with all of them."""
+    """The servers, separated by commas; `tls://` in one address asks for TLS with all of them. An
+    address may hold a user and password, or a token, of its own."""
     user: str = ""
-    """The user to be, with `password`; `creds_file`, `nkey_seed_file` and `token` win over it."""
+    """The user to be, with `password`; `creds_file`, `nkey_seed_file`, an address with a user or
+    token, and `token` win over it."""
     password: Secret = ""
     """The password of `user`."""
     token: Secret = ""
@@ -45,9 +48,25 @@ class NatsSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     inbox_prefix: Prefix = "_INBOX"
     """How the subjects begin on which answers arrive. Give each user its own, so that no other user
     can read its answers."""
+    js_domain: Domain = ""
+    """The JetStream domain that holds the streams, where we are connected to a server of another
+    one, such as a leaf node; empty: that of the server."""
+    js_api_prefix: ApiPrefix = ""
+    """In place of `$JS.API`, where our account imports the JetStream API of another one under other
+    subjects. Only one of the two may be set."""
+
+    @property
+    def js_api(self) -> str:
+        """How the subjects begin on which JetStream is asked."""
+        domain = f"$JS.{self.js_domain}.API" if self.js_domain else JS_API
+        return self.js_api_prefix or domain
 
     def __repr__(self) -> str:
-        return f"NatsSettings(url={without_userinfo(self.url)!r}, …)"
+        return f"NatsSettings(url={shown(self.url)!r}, …)"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        """What rich shows of it, as in a traceback with variables: no more."""
+        return [("url", shown(self.url))]
 
 
 class HttpSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -91,8 +110,3 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     `[services.NAME.handlers.HANDLER]`."""
     streams: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Fields of `StreamTuning` by stream, in `[streams.NAME]`."""
-
-
-def without_userinfo(text: str) -> str:
-    """`text` with the user and password of every url in it masked."""
-    return _userinfo.sub("***@", text)

@@ -10,11 +10,13 @@ from typing import Any
 import nkeys
 
 from jetmesh.errors import SettingsError
-from jetmesh.settings import NatsSettings, asks_for_tls
+from jetmesh.settings import Login, NatsSettings, asks_for_tls
 
 
-def credentials(nats: NatsSettings, nonce: str) -> dict[str, Any]:
+def credentials(nats: NatsSettings, nonce: str, login: Login | None = None) -> dict[str, Any]:
     """The fields of CONNECT for one attempt; files are read anew, they may have been renewed.
+
+    `login` is what the server's address says, if anything.
 
     Raises:
         SettingsError: a file cannot be read, or holds no credentials.
@@ -26,6 +28,9 @@ def credentials(nats: NatsSettings, nonce: str) -> dict[str, Any]:
         seed = _read(nats.nkey_seed_file).strip()
         public = _key_pair(seed, nats.nkey_seed_file).public_key.decode()
         return {"nkey": public, "sig": _sign(seed, nonce, nats.nkey_seed_file)}
+    if login is not None:
+        user = {"user": login.user, "pass": login.password}
+        return {"auth_token": login.token} if login.token else user
     if nats.token:
         return {"auth_token": nats.token}
     return {"user": nats.user, "pass": nats.password} if nats.user else {}
@@ -62,7 +67,7 @@ def wants_tls(nats: NatsSettings) -> bool:
     """Whether settings ask for TLS, whatever the server says.
 
     Raises:
-        ValueError: `nats.url` holds what is not an address.
+        SettingsError: `nats.url` holds what is not an address.
     """
     files = nats.tls_ca_file or nats.tls_cert_file or nats.tls_key_file
     return bool(files) or nats.tls_first or asks_for_tls(nats.url)

@@ -17,10 +17,20 @@ from nats.aio.msg import Msg
 
 from jetmesh.declare import Permissions
 from jetmesh.errors import BrokerError
+from jetmesh.protocol.streams import JS_API
 from jetmesh.settings import NatsSettings
 from jetmesh.transport.position import position_of
 from jetmesh.transport.session import Session
-from jetmesh.transport.stored import NOT_FOUND, PubAck, StoredMessage, accepted, message_in, read
+from jetmesh.transport.stored import (
+    NOT_ENABLED,
+    NOT_FOUND,
+    ApiError,
+    PubAck,
+    StoredMessage,
+    accepted,
+    message_in,
+    read,
+)
 
 _PAGE: Final = 500
 _EMPTY_READERS: Final = 3
@@ -29,6 +39,14 @@ _NEXT_READER_SECONDS: Final = 0.2
 _SILENCE_SECONDS: Final = 5.0
 _NEEDED_API: Final = 2
 """`api.level` of nats-server 2.12: the guard of decisions needs it."""
+_OTHER: Final = (
+    "Start nats-server with -js and enable jetstream for the account; where the streams are in "
+    "another domain or account, set nats.js_domain or nats.js_api_prefix."
+)
+_AS_SET: Final = (
+    "Check nats.js_domain or nats.js_api_prefix, and that the leaf node is connected or the API "
+    "imported."
+)
 
 
 class ControlPlane:
@@ -38,6 +56,7 @@ class ControlPlane:
         self, nats_settings: NatsSettings, name: str, needs: Permissions | None = None
     ) -> None:
         self._session = Session(nats_settings, name, needs)
+        self._js_api = nats_settings.js_api
 
     @classmethod
     async def connect(
@@ -66,6 +85,11 @@ class ControlPlane:
         """Why nothing can be asked, in words; empty while connected."""
         return self._session.problem
 
+    @property
+    def max_payload(self) -> int | None:
+        """Bytes of headers and payload that our account may send in one message, if it was said."""
+        return self._session.info.max_payload
+
     async def close(self) -> None:
         """End the connection."""
         await self._session.close()
@@ -79,14 +103,19 @@ class ControlPlane:
     async def api(
         self, subject: str, body: Mapping[str, Any] | None = None, *, timeout: float = 5.0
     ) -> dict[str, Any]:
-        """Ask `$JS.API.<subject>`.
+        """Ask `$JS.API.<subject>`, or the same of the domain or prefix that is set.
 
         Raises:
             ApiError: the server refused; `err_code` says why.
             BrokerError: no answer in `timeout` seconds, or one that cannot be read.
         """
         payload = await self._ask(subject, body, timeout)
-        accepted(subject, read(payload))
+        try:
+            accepted(subject, read(payload))
+        except ApiError as error:
+            if error.err_code in NOT_ENABLED:
+                error.remedy = self._elsewhere
+            raise
         try:
             return msgspec.json.decode(payload, type=dict[str, Any])
         except (ValueError, RecursionError) as error:
@@ -95,14 +124,20 @@ class ControlPlane:
     async def _ask(self, subject: str, body: Mapping[str, Any] | None, timeout: float) -> bytes:
         payload = json.dumps(body).encode() if body is not None else b""
         try:
-            message = await self._session.request(f"$JS.API.{subject}", payload, timeout)
+            message = await self._session.request(f"{self._js_api}.{subject}", payload, timeout)
         except nats.errors.NoRespondersError as error:
             raise BrokerError(
-                f"{subject}: JetStream does not answer.", remedy="Start nats-server with -js."
+                f"{subject}: JetStream does not answer on {self._js_api}.",
+                remedy=self._elsewhere,
             ) from error
         except (nats.errors.Error, TimeoutError, OSError) as error:
             raise BrokerError(f"{subject}: no answer ({type(error).__name__}).") from error
         return message.data
+
+    @property
+    def _elsewhere(self) -> str:
+        """What to do where there is no JetStream."""
+        return _OTHER if self._js_api == JS_API else _AS_SET
 
     async def check_server(self) -> None:
         """Refuse a server that lacks what decisions need.
@@ -127,7 +162,7 @@ class ControlPlane:
 
         Raises:
             ApiError: the stream refused it.
-            BrokerError: no stream takes the subject, or no answer.
+            BrokerError: no stream takes the subject, it is too large, or no answer.
         """
         try:
             message = await self._session.request(
@@ -203,9 +238,8 @@ class ControlPlane:
             while number < count:
                 batch = min(count - number, _PAGE)
                 body = json.dumps({"batch": batch, "no_wait": True}).encode()
-                await self._session.publish(
-                    f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{reader}", body, inbox
-                )
+                asked = f"{self._js_api}.CONSUMER.MSG.NEXT.{stream}.{reader}"
+                await self._session.publish(asked, body, inbox)
                 for _ in range(batch):
                     message = await _next(arrived)
                     number += 1

@@ -91,7 +91,7 @@ class DataPlane:
         self.publishes = Publishes(self._inbox + b".p")
         self.publish = self.publishes.publish
         self._routes[_PUBACK_SID] = self.publishes.on_answer
-        self.lookups = LookUps(self._inbox + b".l")
+        self.lookups = LookUps(self._inbox + b".l", nats.js_api)
         self.look_up = self.lookups.last
         self._routes[_LOOKUP_SID] = self.lookups.on_answer
 
@@ -160,6 +160,7 @@ class DataPlane:
             clock=monotonic,
             ready=self._can_pull,
             on_gone=on_gone,
+            js_api=self._nats.js_api,
         )
         self._pulls.append(pull)
         self._routes[sid] = pull.on_message

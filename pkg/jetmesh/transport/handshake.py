@@ -209,7 +209,7 @@ class _Handshake:
             "headers": True,
             "no_responders": True,
             "name": self._name,
-            **credentials(self._nats, nonce),
+            **credentials(self._nats, nonce, self._server.login),
         }
 
 
@@ -234,16 +234,17 @@ class _Lines(asyncio.Protocol):
         Raises:
             BrokerError: it is not a control line, or the connection is gone.
         """
-        while (end := self.rest.find(b"\r\n")) < 0:
-            if self.lost is not None:
-                raise BrokerError(self.lost)
-            if len(self.rest) >= wire.MAX_LINE:
-                raise BrokerError(f"it does not speak NATS: {wire.MAX_LINE} bytes without an end")
-            self._changed.clear()
-            await self._changed.wait()
-        line = bytes(self.rest[:end])
-        del self.rest[: end + 2]
+        searched = 0
         try:
+            while (end := self.rest.find(b"\r\n", max(0, searched - 1))) < 0:
+                if self.lost is not None:
+                    raise BrokerError(self.lost)
+                searched = len(self.rest)
+                wire.check_line(searched)
+                self._changed.clear()
+                await self._changed.wait()
+            line = bytes(self.rest[:end])
+            del self.rest[: end + 2]
             return wire.control(line)
         except wire.ProtocolError as error:
             raise BrokerError(f"it does not speak NATS: {error}") from error

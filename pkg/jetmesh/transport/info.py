@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct
@@ -39,10 +39,13 @@ _Kind = TypeVar("_Kind", Greeting, Info)
 def read_info(argument: bytes, kind: type[_Kind]) -> _Kind:
     """Read an INFO, as a `Greeting` when it came in the clear, where TLS follows.
 
+    A null says nothing, as in every other client.
+
     Raises:
         BrokerError: no server says that, such as a limit below zero.
     """
     try:
-        return msgspec.json.decode(argument, type=kind)
+        said = msgspec.json.decode(argument, type=dict[str, Any])
+        return msgspec.convert({n: v for n, v in said.items() if v is not None}, kind)
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise BrokerError(f"its INFO is not valid: {error}") from error

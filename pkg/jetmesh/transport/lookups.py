@@ -13,6 +13,7 @@ import msgspec
 
 from jetmesh import wire
 from jetmesh.errors import BrokerError
+from jetmesh.protocol.streams import JS_API
 from jetmesh.transport.publishes import ANSWER_TICKS, drop
 from jetmesh.transport.stored import NO_MESSAGE, StoredMessage, message_in, read
 
@@ -23,7 +24,8 @@ class LookUps:
     `send` is set by the owner: to the connection's while there is one, to `drop` otherwise.
     """
 
-    def __init__(self, inbox: bytes) -> None:
+    def __init__(self, inbox: bytes, js_api: str = JS_API) -> None:
+        self._js_api = js_api
         self.subject = inbox + b".*"
         self.send: Callable[[bytes], None] = drop
         self._reply_start = inbox + b"."
@@ -45,7 +47,7 @@ class LookUps:
         token = b"%d" % self._count
         self._open[token] = (self._tick, stream, future)
         body = b'{"last_by_subj":%b}' % msgspec.json.encode(subject)
-        asked = f"$JS.API.STREAM.MSG.GET.{stream}".encode()
+        asked = f"{self._js_api}.STREAM.MSG.GET.{stream}".encode()
         self.send(wire.pub(asked, body, self._reply_start + token))
         return future
 

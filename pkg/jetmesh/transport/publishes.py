@@ -80,7 +80,7 @@ class Publishes:
         header_size = len(headers)
         size = header_size + len(payload)
         if size > self.max_payload:
-            waiter.on_impossible(_too_large(size, self.max_payload))
+            waiter.on_impossible(too_large(size, self.max_payload))
             return
         self._count = count = self._count + 1
         token = b"%d" % count
@@ -133,7 +133,7 @@ class Publishes:
             if len(frame) > self.max_payload and (size := _size(frame)) > self.max_payload:
                 # another server, another limit: sending it would end the connection, for ever
                 del self._pending[token]
-                waiter.on_impossible(_too_large(size, self.max_payload))
+                waiter.on_impossible(too_large(size, self.max_payload))
             else:
                 self._again(token)
 
@@ -189,5 +189,6 @@ def _size(frame: bytes) -> int:
     return int(frame[: frame.index(b"\r\n")].rpartition(b" ")[2])
 
 
-def _too_large(size: int, limit: int) -> str:
+def too_large(size: int, limit: int) -> str:
+    """Why no server will take so many bytes of headers and payload."""
     return f"{size} bytes are more than the server's max_payload of {limit}"

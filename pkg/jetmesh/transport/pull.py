@@ -16,6 +16,7 @@ from typing import Final
 
 from jetmesh import wire
 from jetmesh.protocol.headers import PENDING_BYTES, PENDING_MESSAGES
+from jetmesh.protocol.streams import JS_API
 from jetmesh.transport.seam import OnDelivery
 
 EXPIRES_SECONDS: Final = 30.0
@@ -70,9 +71,10 @@ class Pull:
         clock: Callable[[], float],
         ready: Callable[[], bool],
         on_gone: Callable[[str], None] | None = None,
+        js_api: str = JS_API,
     ) -> None:
         self.sid = sid
-        self.asks_on = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{durable}"
+        self.asks_on = f"{js_api}.CONSUMER.MSG.NEXT.{stream}.{durable}"
         self.problem = ""
         self.pulling = False
         self._stream = stream

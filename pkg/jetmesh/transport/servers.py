@@ -8,12 +8,15 @@ import random
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
-from jetmesh.errors import SettingsError
-from jetmesh.settings import NatsSettings, address_of, without_userinfo
+from jetmesh.settings import Login, NatsSettings, address_of, addresses_of
 from jetmesh.transport.auth import wants_tls
 
 _FIRST_DELAY = 0.05
 _LONGEST_DELAY = 1.0
+_MOST_LEARNED = 256
+"""Of a larger cluster so many are as good as all, and reading all would take the loop too long."""
+_MOST_TRIED = 16
+"""Of those in one round: through all of them it would come back to the first far too late."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +29,8 @@ class Server:
     """The name that its certificate is to be for, when `host` is an address we were told."""
     tls: bool = field(default=False, compare=False)
     """Nothing but TLS will do: the settings ask for it, or who told of it spoke TLS with us."""
+    login: Login | None = field(default=None, compare=False, repr=False)
+    """Who we are to it, where its address, or that of who told of it, says so."""
 
     @property
     def tls_name(self) -> str:
@@ -43,11 +48,11 @@ class Servers:
     """
 
     def __init__(self, nats: NatsSettings) -> None:
-        self._configured = [parse_server(url) for url in nats.url.split(",") if url.strip()]
-        if not self._configured:
-            raise SettingsError("nats.url is empty.", remedy="Write nats://host:4222.")
-        if wants_tls(nats):
-            self._configured = [replace(server, tls=True) for server in self._configured]
+        tls = wants_tls(nats)
+        self._configured = [
+            Server(each.host, each.port, tls=tls, login=each.login)
+            for each in addresses_of(nats.url)
+        ]
         self._ignores_discovered = nats.ignore_discovered_servers
         self._learned: list[Server] = []
 
@@ -59,20 +64,31 @@ class Servers:
         """
         if self._ignores_discovered:
             return
+        told = [*(addresses or ())]
+        if len(told) > _MOST_LEARNED:
+            told = random.sample(told, _MOST_LEARNED)
         found = []
-        for address in addresses or ():
-            with contextlib.suppress(SettingsError):  # one odd address must not cost the others
-                found.append(parse_server(address))
+        for address in told:
+            with contextlib.suppress(ValueError):  # one odd address must not cost the others
+                where = address_of(address)
+                found.append(Server(where.host, where.port, tls=where.tls))
         if not found:
             return
         known = set(self._configured)
-        self._learned = [_trusted_as(source, server) for server in found if server not in known]
+        others = [server for server in dict.fromkeys(found) if server not in known]
+        self._learned = [_trusted_as(source, server) for server in others]
 
     def __iter__(self) -> Iterator[Server]:
-        return iter([*self._configured, *self._learned])
+        """Those to try in one round: all that are configured, and some of the others."""
+        learned = self._learned
+        if len(learned) > _MOST_TRIED:
+            learned = random.sample(learned, _MOST_TRIED)
+        return iter([*self._configured, *learned])
 
     def __str__(self) -> str:
-        return ", ".join(map(str, self))
+        named = [*self._configured, *self._learned[:_MOST_TRIED]]
+        more = len(self._learned) - _MOST_TRIED
+        return ", ".join(map(str, named)) + (f" and {more} more" if more > 0 else "")
 
 
 def delays() -> Iterator[float]:
@@ -81,21 +97,6 @@ def delays() -> Iterator[float]:
     while True:
         yield delay * (0.5 + random.random() / 2)  # noqa: S311 - jitter is no secret
         delay = min(delay * 2, _LONGEST_DELAY)
-
-
-def parse_server(url: str) -> Server:
-    """`nats://host:port`, `tls://host`, or `host:port`.
-
-    Raises:
-        SettingsError: it is none of these.
-    """
-    try:
-        host, port, tls = address_of(url)
-    except ValueError as error:
-        raise SettingsError(
-            f"{without_userinfo(url)!r} cannot be used: {error}.", remedy="Check nats.url."
-        ) from error
-    return Server(host, port, tls=tls)
 
 
 def in_words(error: Exception) -> str:
@@ -108,11 +109,12 @@ def in_words(error: Exception) -> str:
 
 
 def _trusted_as(source: Server, server: Server) -> Server:
-    """As the server that told of it: over TLS if that spoke TLS, and by a name we know.
+    """As the server that told of it: over TLS if that spoke TLS, as the same user, by a known name.
 
-    Servers advertise addresses, their certificates hold names: keep the name that we used.
+    Servers advertise addresses, their certificates hold names: keep the name that we used. Whoever
+    can name a server in the clear has heard in the clear who we are.
     """
-    server = replace(server, tls=source.tls or server.tls)
+    server = replace(server, tls=source.tls or server.tls, login=source.login)
     if not _is_address(server.host) or _is_address(source.tls_name):
         return server
     return replace(server, known_as=source.tls_name)

@@ -28,6 +28,7 @@ from jetmesh.settings import NatsSettings
 from jetmesh.transport.auth import check_files
 from jetmesh.transport.handshake import Connection, NoServerError, connect_any
 from jetmesh.transport.info import Info
+from jetmesh.transport.publishes import too_large
 from jetmesh.transport.servers import Server, Servers, delays, in_words
 from jetmesh.transport.stream import Stream
 
@@ -100,12 +101,16 @@ class Session:
             return self._unheard
         if self._client.is_connected:
             return ""
-        return f"control connection lost: {self._refusal or 'connecting again'}"
+        return f"control connection lost: {self._refusal or self._ending or 'connecting again'}"
+
+    @property
+    def _ending(self) -> str:
+        return self._stream.ending if self._stream else ""
 
     @property
     def info(self) -> Info:
-        """What the server said of itself when it was connected."""
-        return self._stream.connection.info if self._stream else Info()
+        """The newest that the server said of itself."""
+        return self._stream.info if self._stream else Info()
 
     @property
     def encrypted(self) -> bool:
@@ -147,9 +152,10 @@ class Session:
         """Ask, and return the answer.
 
         Raises:
-            BrokerError: a permission is missing; it says which.
+            BrokerError: a permission is missing, it says which; or it is too large.
             nats.errors.Error, TimeoutError, OSError: no answer.
         """
+        self._check_size(subject, payload, headers)
         denied: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         key = subject.lower()
         self._requests.setdefault(key, set()).add(denied)
@@ -177,7 +183,13 @@ class Session:
                 del self._requests[key]
 
     async def publish(self, subject: str, payload: bytes, reply: str = "") -> None:
-        """Send, perhaps a request whose answers arrive on `reply`."""
+        """Send, perhaps a request whose answers arrive on `reply`.
+
+        Raises:
+            BrokerError: it is too large.
+            nats.errors.Error: it cannot be sent.
+        """
+        self._check_size(subject, payload)
         await self._client.publish(subject, payload, reply=reply)
 
     async def listen(self, take: OnMessage | None = None) -> tuple[str, Subscription]:
@@ -189,6 +201,17 @@ class Session:
         """Call `respond` for every message, on later connections too."""
         self._subscriptions.append((subject, respond))
         await self._client.subscribe(subject, cb=respond)
+
+    def _check_size(
+        self, subject: str, payload: bytes, headers: dict[str, str] | None = None
+    ) -> None:
+        """Refuse what would make the server hang up."""
+        size, limit = _size(payload, headers), self.info.max_payload
+        if limit is not None and size > limit:
+            raise BrokerError(
+                f"{subject}: {too_large(size, limit)}.",
+                remedy="Raise max_payload of the server or of our account, or send less.",
+            )
 
     # connection
 
@@ -203,7 +226,7 @@ class Session:
                 f"No broker answers at {self._servers} ({error}).",
                 remedy="Start one with `jetmesh up`, or set NATS_URL.",
             ) from error
-        stream = Stream(connection, self._open_again)
+        stream = Stream(connection, self._open_again, self._on_info)
         client = _Client(stream)
         try:
             async with asyncio.timeout(_CONNECT_SECONDS):
@@ -270,16 +293,17 @@ class Session:
             "reconnect_to_server_handler": self._on_reconnecting,
         }
 
+    def _on_info(self, info: Info, server: Server) -> None:
+        """What a server says later, such as which others there are now."""
+        self._servers.learn(info.connect_urls, server)
+
     def _on_reconnecting(
         self, servers: list[PoolServer], _: dict[str, Any]
     ) -> tuple[PoolServer | None, float]:
         """How long to wait before `Stream.connect`, which tries every server.
 
-        The list is nats-py's: the server that it began with, and those it was told of since.
+        nats-py's list has one, the server that it began with.
         """
-        if self._stream is not None:
-            addresses = [server.uri.netloc for server in servers]
-            self._servers.learn(addresses, self._stream.connection.server)
         pause = min(0.05 * 2 ** min(servers[0].reconnects, 10), _LONGEST_PAUSE)
         return servers[0], pause * (0.5 + random.random() / 2)  # noqa: S311 - jitter is no secret
 
@@ -324,8 +348,16 @@ class Session:
     def _on_closing(self) -> None:
         """nats-py gives up for good on expired credentials: begin anew, they are read again."""
         if not self._closing and (self._rebuilding is None or self._rebuilding.done()):
+            self._refusal = self._why_closed()
             log.warning("control connection closed", reason=self._refusal)
             self._rebuilding = asyncio.create_task(self._rebuild())
+
+    def _why_closed(self) -> str:
+        """What the server said, or else what nats-py made of it."""
+        if said := self._ending or self._refusal:
+            return said
+        error = self._client.last_error
+        return in_words(error) if error else "nats-py closed it without a reason"
 
     async def _rebuild(self) -> None:
         for wait in delays():
@@ -341,6 +373,12 @@ class Session:
         if error.message != self._logged:
             log.warning("waiting for the broker", tried=error.message)
         self._refusal = self._logged = error.message
+
+
+def _size(payload: bytes, headers: dict[str, str] | None) -> int:
+    """Bytes of a message as the server counts them, with its headers as nats-py writes them."""
+    lines = "".join(f"{name}: {value}\r\n" for name, value in (headers or {}).items())
+    return len(payload) + (len(f"NATS/1.0\r\n{lines}\r\n".encode()) if headers else 0)
 
 
 async def _close(client: Client) -> None:

@@ -14,28 +14,48 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 from urllib.parse import ParseResult
 
-import msgspec
 from nats.aio.transport import Transport
 
+from jetmesh import wire
 from jetmesh.errors import BrokerError
 from jetmesh.transport.handshake import Connection
+from jetmesh.transport.info import Info, read_info
+from jetmesh.transport.servers import Server
+from jetmesh.transport.sieve import Sieve
 
 _CLOSE_SECONDS: Final = 0.5
 _ANSWERED: Final = (b"CONNECT ", b"PING")
 """What nats-py's handshake sends; ours has sent it, and read what comes of it."""
 _BUFFER: Final = 1 << 20
 """Bytes kept for nats-py before the socket is read no further."""
+_GREETING: Final = b'INFO {"headers":true,"max_payload":%d}\r\nPONG\r\n' % wire.MAX_MESSAGE
+"""INFO and PONG as nats-py's handshake reads them; the server's own have been read. What is too
+large is for the session to say: the limit may change, and nats-py would not know."""
+_LEAVING: Final = b'INFO {"ldm":true}\r\n'
+_DENIED: Final = "permissions violation"
 
 
 class Stream(Transport):
     """A `nats.aio.transport.Transport` that is given to a client before it connects.
 
-    `again` makes a new connection; it raises OSError where none is to be had.
+    `again` makes a new connection; it raises OSError where none is to be had. `on_info` is told
+    what a server says of itself later.
     """
 
-    def __init__(self, first: Connection, again: Callable[[], Awaitable[Connection]]) -> None:
+    def __init__(
+        self,
+        first: Connection,
+        again: Callable[[], Awaitable[Connection]],
+        on_info: Callable[[Info, Server], None],
+    ) -> None:
         self.connection = first
+        self.info = first.info
+        """The newest that the server said of itself."""
+        self.ending = ""
+        """What the server said, or did, before the connection came to its end."""
         self._again = again
+        self._on_info = on_info
+        self._sieve = Sieve(self._replaced)
         self._reader: asyncio.StreamReader | None = None
         self._writer: asyncio.StreamWriter | None = None
         self._answered: tuple[bytes, ...] = ()
@@ -48,8 +68,10 @@ class Stream(Transport):
         if self._writer is not None:
             self.abort()  # nats-py does not close an attempt that came to nothing
             self.connection = await self._again()
+        self.info, self.ending = self.connection.info, ""
+        self._sieve = Sieve(self._replaced)
         self._reader = asyncio.StreamReader(limit=_BUFFER)
-        self._reader.feed_data(_greeting(self.connection))
+        self._reader.feed_data(_GREETING)
         self._answered = _ANSWERED
         protocol = asyncio.StreamReaderProtocol(self._reader)
         try:
@@ -82,9 +104,19 @@ class Stream(Transport):
         self.write(b"".join(payload))
 
     async def read(self, buffer_size: int) -> bytes:
-        """What arrived; empty at the end."""
+        """What arrived that is for nats-py, perhaps nothing.
+
+        Raises:
+            ConnectionError: it is no NATS protocol, or an INFO that cannot be true.
+        """
         assert self._reader is not None  # noqa: S101 - nats-py connects first
-        return await self._reader.read(buffer_size)
+        try:
+            return self._sieve.feed(await self._reader.read(buffer_size))
+        except wire.ProtocolError as error:
+            self.ending = f"the server does not speak NATS: {error}"
+        except BrokerError as error:
+            self.ending = error.message
+        raise ConnectionError(self.ending)
 
     async def readline(self) -> bytes:
         """The next line."""
@@ -117,11 +149,15 @@ class Stream(Transport):
         """Whether everything was read that will ever come."""
         return self._reader is None or self._reader.at_eof()
 
-
-def _greeting(connection: Connection) -> bytes:
-    """INFO and PONG as nats-py's handshake reads them; the server's own have been read."""
-    info = connection.info
-    fields = {"headers": True, "connect_urls": info.connect_urls or []}
-    if info.max_payload is not None:
-        fields["max_payload"] = info.max_payload
-    return b"INFO %b\r\nPONG\r\n" % msgspec.json.encode(fields)
+    def _replaced(self, verb: bytes, argument: bytes) -> bytes:
+        """What nats-py reads instead of a line."""
+        if verb == b"INFO":
+            self.info = read_info(argument, Info)
+            self._on_info(self.info, self.connection.server)
+            return _LEAVING if self.info.ldm else b""
+        if verb == b"-ERR":
+            said = argument.decode(errors="replace").strip("'") or "an error without a text"
+            if not said.lower().startswith(_DENIED):
+                self.ending = said
+            return f"-ERR '{said}'\r\n".encode()
+        return verb + b"\r\n"

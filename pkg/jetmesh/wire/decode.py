@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final, TypeAlias
 
-MAX_LINE: Final = 65_536
-"""Longest control line; INFO of a large cluster is the longest there is."""
+MAX_LINE: Final = 4 * 1024 * 1024
+"""Longest control line; INFO of a large cluster is the longest there is, and nothing bounds it:
+3,000 addresses are 95 KB, this is more than 100,000."""
 MAX_MESSAGE: Final = 64 * 1024 * 1024
 """nats-server allows no larger max_payload."""
 
@@ -59,6 +60,10 @@ class Decoder:
             self._received += len(data)
             if self._received < self._need:
                 return
+            if not self._need and b"\n" not in data:
+                # the end of a line is to come: joining a long one anew each time would take long
+                check_line(self._received)
+                return
             data = b"".join(self._parts)
             self._parts.clear()
         self._frames(data)
@@ -72,7 +77,7 @@ class Decoder:
             while position < end:
                 line_end = find(b"\r\n", position)
                 if line_end < 0:
-                    self._check_line(end - position)
+                    check_line(end - position)
                     return
                 fields = data[position:line_end].split(b" ")  # other blanks may stand in a subject
                 verb = fields[0]
@@ -120,9 +125,15 @@ class Decoder:
                 self._parts.append(data[position:] if position else data)
                 self._received = end - position
 
-    def _check_line(self, length: int) -> None:
-        if length >= MAX_LINE:
-            raise ProtocolError(f"a control line is longer than {MAX_LINE} bytes")
+
+def check_line(length: int) -> None:
+    """Refuse a control line of which so many bytes have come, and no end.
+
+    Raises:
+        ProtocolError: no server sends such a long one.
+    """
+    if length >= MAX_LINE:
+        raise ProtocolError(f"a control line is longer than {MAX_LINE} bytes")
 
 
 def control(line: bytes) -> tuple[bytes, bytes]:

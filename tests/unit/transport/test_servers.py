@@ -3,39 +3,57 @@
 from __future__ import annotations
 
 from itertools import islice
+from pathlib import Path
 
 import pytest
 
 from jetmesh.errors import SettingsError
-from jetmesh.settings import NatsSettings
-from jetmesh.transport.servers import Server, Servers, delays, in_words, parse_server
+from jetmesh.settings import Login, NatsSettings
+from jetmesh.transport.auth import credentials
+from jetmesh.transport.servers import Server, Servers, delays, in_words
 
 TELLER = Server("a", 1)
 
 
-@pytest.mark.parametrize(
-    ("text", "host", "port"),
-    [
-        ("nats://broker:4333", "broker", 4333),
-        ("tls://broker", "broker", 4222),
-        (" broker:1 ", "broker", 1),
-        ("10.0.0.1", "10.0.0.1", 4222),
-        ("nats://[::1]:4333", "::1", 4333),
-    ],
-)
-def test_an_address_is_read(text: str, host: str, port: int) -> None:
-    assert parse_server(text) == Server(host, port)
-
-
-@pytest.mark.parametrize("text", ["http://x", "nats://", "::::", "x:99999", "nats://a:b@x"])
-def test_what_is_no_address_is_refused(text: str) -> None:
-    with pytest.raises(SettingsError):
-        parse_server(text)
-
-
 def test_an_address_is_written_so_that_it_can_be_read_again() -> None:
     for server in (Server("::1", 4222), Server("broker", 1)):
-        assert parse_server(str(server)) == server
+        assert [*Servers(NatsSettings(url=str(server)))] == [server]
+
+
+def test_each_server_gets_the_user_of_its_own_address_and_a_learned_one_its_tellers() -> None:
+    settings = NatsSettings(url="nats://u:p@a,nats://t@b,nats://c", user="us", password="ps")  # noqa: S106 - made up
+    servers = Servers(settings)
+    first, second, third = servers
+    said = [credentials(settings, "", each.login) for each in servers]
+    assert said == [
+        {"user": "u", "pass": "p"},
+        {"auth_token": "t"},
+        {"user": "us", "pass": "ps"},
+    ]
+    for source in (first, second, third):
+        servers.learn(["new:1", "b"], source)
+        assert [*servers][-1].login is source.login
+        assert [*servers][1].login is second.login, "what is configured stays as it is"
+    servers.learn(["nats://evil:x@new:1"], first)
+    assert [*servers][-1].login is first.login, "nobody tells us who we are"
+    assert "p" not in repr(first).partition("(")[2].replace("port", ""), "not in a traceback"
+
+
+def test_a_file_with_credentials_wins_over_the_user_of_an_address(tmp_path: Path) -> None:
+    seed = tmp_path / "seed"
+    seed.write_text("SUAMK2FG4MI6UE3ACF3FK3OIQBCEIEZV7NSWFFEW63UXMRLFM2XLAXK4GY")
+    settings = NatsSettings(url="nats://u:p@a", nkey_seed_file=str(seed))
+    assert {*credentials(settings, "n", Login("u", "p"))} == {"nkey", "sig"}
+
+
+def test_a_server_of_a_large_cluster_is_tried_without_a_round_over_all_of_them() -> None:
+    servers = Servers(NatsSettings(url="a:1,b:2"))
+    servers.learn([f"10.0.{n // 250}.{n % 250}:4222" for n in range(3000)], TELLER)
+    rounds = [[*servers] for _ in range(50)]
+    assert all(len(each) == 2 + 16 for each in rounds)
+    assert all(str(each[0]) == "a:1" for each in rounds)
+    assert len({server for each in rounds for server in each}) > 100, "others each time"
+    assert str(servers).endswith("and 240 more")
 
 
 def test_configured_servers_come_first_and_learned_ones_replace_one_another() -> None:

@@ -21,6 +21,12 @@ tls_first = true
 {{- if $nats.ignoreDiscoveredServers }}
 ignore_discovered_servers = true
 {{- end }}
+{{- with $nats.jsDomain }}
+js_domain = {{ . | toJson }}
+{{- end }}
+{{- with $nats.jsApiPrefix }}
+js_api_prefix = {{ . | toJson }}
+{{- end }}
 {{- end }}
 
 {{- /* .root, .who: services or admin. */ -}}

@@ -9,13 +9,12 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
-import msgspec
 import structlog
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
-from jetmesh.cli.connection import broker_of, connected
+from jetmesh.cli.connection import broker_of, connected, told
 from jetmesh.declare import EventSpec, Topology
 from jetmesh.errors import UsageError
 from jetmesh.operate.deadletters.letter import Letter, Selection, Selector, number_of
@@ -68,8 +67,7 @@ def context_of(reference: str, nats_url: str) -> Context:
         if reference or os.environ.get("JETMESH_SYSTEM"):
             raise
         typer.echo(f"{error.message} So payloads are not checked against their contract.", err=True)
-        nats = load_settings(()).settings.nats
-        return Context(msgspec.structs.replace(nats, url=nats_url) if nats_url else nats, None)
+        return Context(told(load_settings(()).settings.nats, nats_url), None)
     whole = project.load()
     return Context(broker_of(project, whole.loaded, nats_url), whole.topology)
 

@@ -11,6 +11,7 @@ import msgspec
 
 from jetmesh.operate.doctor.facts import FailedQuery, ServerStatus
 from jetmesh.operate.doctor.responses import Varz
+from jetmesh.settings import without_userinfo
 
 _ANSWER_SECONDS: Final = 3.0
 _LONGEST_REASON: Final = 300
@@ -36,13 +37,17 @@ async def not_ready(processes: Mapping[str, str]) -> dict[str, str]:
 
 
 async def _server_status(client: httpx.AsyncClient, url: str) -> ServerStatus | FailedQuery:
+    shown = without_userinfo(url)
     try:
         answer = await client.get(f"{url}/varz")
         varz = msgspec.json.decode(answer.raise_for_status().content, type=Varz)
         health = await client.get(f"{url}/healthz")
+    except httpx.HTTPStatusError as error:  # its text holds the url
+        answered = f"/varz answers {error.response.status_code}"
+        return FailedQuery(f"the monitoring port {shown}", answered)
     except (httpx.HTTPError, httpx.InvalidURL, msgspec.DecodeError) as error:
-        return FailedQuery(f"the monitoring port {url}", str(error) or type(error).__name__)
-    return ServerStatus(url, varz, "" if health.is_success else _reason(health))
+        return FailedQuery(f"the monitoring port {shown}", str(error) or type(error).__name__)
+    return ServerStatus(shown, varz, "" if health.is_success else _reason(health))
 
 
 async def _readyz(client: httpx.AsyncClient, url: str) -> str:

@@ -24,7 +24,7 @@ from jetmesh.operate.doctor.instances import instances
 from jetmesh.operate.doctor.monitoring import not_ready, server_statuses
 from jetmesh.operate.doctor.responses import Account, DurableInfo, StreamInfo, stamp
 from jetmesh.protocol.streams import DEADLETTERS, LANES, REFUSALS
-from jetmesh.settings import NatsSettings, without_userinfo
+from jetmesh.settings import NatsSettings, shown
 from jetmesh.transport import provision
 from jetmesh.transport.auth import wants_tls
 from jetmesh.transport.control import ControlPlane
@@ -58,7 +58,7 @@ async def survey(target: Target, before: Snapshot | None = None, *, own: bool = 
     Raises:
         SettingsError: credentials or certificates cannot be read.
     """
-    server = Server(url=without_userinfo(target.nats.url))
+    server = Server(url=shown(target.nats.url))
     async with AsyncExitStack() as stack:
         try:
             control = await ControlPlane.connect(target.nats, name=_NAME)
@@ -68,7 +68,8 @@ async def survey(target: Target, before: Snapshot | None = None, *, own: bool = 
             await session.connect(patient=False)
             account = await _account(control)
         except BrokerError as error:
-            return Facts(target.topology, server, broker_problem=_broker_problem(error))
+            asked = target.nats.js_api
+            return Facts(target.topology, server, broker_problem=_broker_problem(error, asked))
         server = _server(session, server.url, tls_asked=wants_tls(target.nats))
         run = _Survey(target, control, session)
         return await run.facts(server, account, before, own=own)
@@ -248,12 +249,12 @@ def _headless(error: BrokerError) -> bool:
     return isinstance(error, ApiError) and error.err_code == NO_LEADER
 
 
-def _broker_problem(error: BrokerError) -> BrokerProblem:
+def _broker_problem(error: BrokerError, js_api: str) -> BrokerProblem:
     if isinstance(error, BrokerUnreachable):
         # the cause alone: the sentence around it is ours
         return BrokerProblem("absent", error.message.partition("(")[2].rpartition(")")[0])
     if isinstance(error.__cause__, nats.errors.NoRespondersError):
-        return BrokerProblem("no JetStream", "nobody answers $JS.API.INFO")
+        return BrokerProblem("no JetStream", f"nobody answers {js_api}.INFO")
     if isinstance(error, ApiError) and error.err_code in NOT_ENABLED:
         return BrokerProblem("no JetStream", error.description)
     return BrokerProblem("old" if "too old" in error.message else "refuses", error.message)

@@ -159,6 +159,10 @@ class NatsValues(Struct, frozen=True, kw_only=True):
     ignore_discovered_servers: bool = False
     """Connect only to the servers in `url`, not to others that they announce: where a load balancer
     stands before them."""
+    js_domain: Annotated[str, Meta(pattern="^[A-Za-z0-9_-]*$")] = ""
+    """The JetStream domain that holds the streams, where `url` is a leaf node of another one."""
+    js_api_prefix: Annotated[str, Meta(pattern=r"^([$A-Za-z0-9_-]+(\.[$A-Za-z0-9_-]+)*)?$")] = ""
+    """In place of `$JS.API`, where the account imports the JetStream API of another one."""
     image: Image = "nats:2.15.1-alpine"
     """The image of the bundled NATS, 2.12 or newer."""
     existing_secret: str = ""

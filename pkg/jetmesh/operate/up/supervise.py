@@ -143,6 +143,8 @@ class Supervisor:
 
     def _environ(self) -> dict[str, str]:
         environ = {**os.environ, "JETMESH__NATS__URL": self._broker.url, "PYTHONUNBUFFERED": "1"}
+        # this broker has JetStream itself, whatever production needs
+        environ |= {"JETMESH__NATS__JS_DOMAIN": "", "JETMESH__NATS__JS_API_PREFIX": ""}
         if environ.get("JETMESH_SETTINGS"):  # they run in the root of the project, we may not
             environ["JETMESH_SETTINGS"] = str(Path(environ["JETMESH_SETTINGS"]).resolve())
         if self._screen.in_terminal:

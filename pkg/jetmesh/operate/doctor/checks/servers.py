@@ -40,9 +40,10 @@ OLD = problem(
 NO_JETSTREAM = problem(
     "jetstream-off",
     "The broker at {about} has no JetStream for us.",
-    "JetStream is off, or not enabled for the account",
+    "JetStream is off, not enabled for the account, or in another domain or account",
     "Start nats-server with -js, or enable jetstream in the account; after a full disk, free "
-    "space and restart the server.",
+    "space and restart the server. If the streams are in another domain or account, correct "
+    "nats.js_domain or nats.js_api_prefix.",
 )
 NO_QUORUM = problem(
     "no-quorum",
