@@ -54,14 +54,17 @@ class TopologyError(JetmeshError):
 class ContractViolation(JetmeshError):  # noqa: N818 - the field's word for it
     """Bytes or a key do not keep their contract; `path` is the field at fault, as `$.items[0]`.
 
-    The message never quotes the value: it may be somebody's address or token.
+    The message never quotes the value: it may be somebody's address or token. `content` is what
+    a payload seems to be instead of an event, such as gzip; empty when it has a field at fault.
     """
 
     path = "$"
+    content = ""
 
-    def __init__(self, message: str, *, path: str = "$") -> None:
+    def __init__(self, message: str, *, path: str = "$", content: str = "") -> None:
         super().__init__(message)
         self.path = path
+        self.content = content
 
 
 class SettingsError(JetmeshError):

@@ -53,6 +53,12 @@ blocks = st.tuples(versions, st.lists(lines, max_size=4), ends).map(
 )
 
 
+def is_kept(block: bytes) -> bool:
+    """nats-server 2.15.1 takes a status away, and then all headers when next to nothing is left."""
+    version, _, rest = block.partition(b"\r\n")
+    return len(block) >= SHORTEST and (version == version[:8] or len(rest) > len(b"A:"))
+
+
 async def store(broker: Broker, frames: Iterable[bytes]) -> None:
     """Say `frames` to the server on a connection of their own, and wait until it has read them."""
     reader, writer = await asyncio.open_connection(broker.host, broker.port)
@@ -100,19 +106,19 @@ async def stored(control: ControlPlane, stream: str, count: int) -> bool:
 
 
 async def test_odd_headers_are_read_the_same_everywhere(broker: Broker, unique: str) -> None:
-    wanted = [wire.parse(block).values for block in BLOCKS]
+    wanted = [wire.parse(block, exact=True).values for block in BLOCKS]
     read = await ways(broker, unique, BLOCKS)
     assert read == dict.fromkeys(("history", "message", "last", "look_up"), wanted)
 
 
-@given(st.lists(blocks.filter(lambda block: len(block) >= SHORTEST), min_size=5, max_size=40))
+@given(st.lists(blocks.filter(is_kept), min_size=5, max_size=40))
 @settings(
     max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 def test_any_headers_are_read_the_same_everywhere(
     broker: Broker, unique: str, some: list[bytes]
 ) -> None:
-    wanted = [wire.parse(block).values for block in some]
+    wanted = [wire.parse(block, exact=True).values for block in some]
     read = asyncio.run(ways(broker, unique, some))
     assert read == dict.fromkeys(("history", "message", "last", "look_up"), wanted)
 
@@ -134,16 +140,17 @@ async def test_a_request_with_odd_headers_is_answered_like_any_other(
         assert control.problem == ""
 
 
-async def test_a_subject_that_is_no_utf_8_ends_no_reading(broker: Broker, unique: str) -> None:
+@pytest.mark.parametrize("odd", [b"\xff", b"a\x0bb", b"a\x0cb", b"\x0b", b"a\x85b", b"a\x1cb"])
+async def test_an_odd_subject_ends_no_reading(broker: Broker, unique: str, odd: bytes) -> None:
     async with both(settings_of(broker)) as (_, control):
         stream = unique.upper()
         await make_stream(control, stream, f"{unique}.>")
-        await store(
-            broker, [wire.pub(f"{unique}.".encode() + last, b"") for last in (b"\xff", b"a")]
-        )
+        start = f"{unique}.".encode()
+        await store(broker, [wire.pub(start + odd, b""), headed(f"{unique}.a", BLOCKS[0])])
         await eventually(lambda: stored(control, stream, 2))
         subjects = [message.subject async for message in control.history(stream, [])]
-        assert subjects == [f"{unique}.\ufffd", f"{unique}.a"]
+        assert subjects == [f"{unique}.{odd.decode(errors='replace')}", f"{unique}.a"]
+        assert control.problem == ""
 
 
 @pytest.mark.parametrize("blank", [b"\x0b", b"\x0c", b"\x1c", b"\x00", b"\xff"])

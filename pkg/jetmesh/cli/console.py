@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.text import Text
 
 from jetmesh.errors import UsageError
+from jetmesh.privacy.mask import printable_json
 
 _WIDE: Final = 160
 """Columns when the output is no terminal: a file is not to be wrapped at 80."""
@@ -32,7 +33,7 @@ def print_lines(lines: Iterable[Text], *, err: bool = False) -> None:
 
 def print_json(data: Any) -> None:
     """Print JSON as people and programs read it."""
-    typer.echo(msgspec.json.format(msgspec.json.encode(data), indent=2).decode())
+    typer.echo(printable_json(msgspec.json.format(msgspec.json.encode(data), indent=2)).decode())
 
 
 def read_file(path: Path, remedy: str) -> bytes:

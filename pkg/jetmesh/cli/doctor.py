@@ -25,6 +25,7 @@ from jetmesh.operate.doctor.finding import Finding
 from jetmesh.operate.doctor.survey import Target, survey
 from jetmesh.operate.project import find_project
 from jetmesh.operate.up import upfile
+from jetmesh.privacy.mask import printable_json
 
 OK, PROBLEM_FOUND, BROKER_PROBLEM = 0, 1, 2
 _STEP_SECONDS: Final = 0.1
@@ -158,7 +159,8 @@ class Runner:
         if not self._options.as_json:
             self._out.print(renderer.render(facts, found))
             return
-        data = msgspec.json.encode(renderer.as_data(facts, found) | {"exit_code": self._code})
+        whole = renderer.as_data(facts, found) | {"exit_code": self._code}
+        data = printable_json(msgspec.json.encode(whole))
         # a line for each survey while watching: a program reads them one by one
         text = data if self._options.watch else msgspec.json.format(data, indent=2)
         sys.stdout.write(f"{text.decode()}\n")

@@ -19,7 +19,7 @@ from jetmesh.operate.trace import trace as steps_of
 from jetmesh.privacy.mask import printable
 from jetmesh.settings import NatsSettings
 
-_STYLES = {"event": "bold", "refusal": "yellow", "dead letter": "red"}
+_STYLES = {"event": "bold", "removal": "dim", "refusal": "yellow", "dead letter": "red"}
 
 
 def trace(key: str, reference: str, nats_url: str, *, as_json: bool) -> None:
@@ -84,5 +84,5 @@ def _lines(step: Step, began: datetime, *, lost: bool) -> Group:
         lines.append(Text(f"  {printable(step.summary)}", style))
     if lost:
         lines.append(Text(f"  its cause {step.cause} is no longer stored", "dim"))
-    lines += [Text(f"  {wait}", "yellow") for wait in step.waits]
+    lines += [Text(f"  {printable(wait)}", "yellow") for wait in step.waits]
     return Group(*lines)

@@ -75,7 +75,7 @@ class Resource:
 
 @dataclass(frozen=True, slots=True)
 class ReadModel:
-    """State folded from events; its type has `apply(event, record)`."""
+    """State folded from events; its type has `apply(event, record)`, and may have `forget`."""
 
     type: type
     """Made without arguments; parameters of this type receive the instance."""
@@ -255,11 +255,17 @@ class Service:
         same state in any order and with any repetition. Handlers, resources and pages receive the
         instance by its type; it holds what it folded in memory, and nothing of it is stored.
 
+        `model.forget(key, record)`, if there is one, is called where the server marks that all that
+        was stored on a subject is gone, for age, by a purge or removed; `record.subject` says on
+        which. Without it the read model keeps what it folded. The server marks that only in a
+        stream with `subject_delete_marker_ttl`.
+
         `events`: the event types that `apply` gets, of any service. Each process reads all of
         them again at every start, without a durable: a longer history makes a longer start.
 
         Raises:
-            DeclarationError: it has no `apply`, or one of `events` is no event.
+            DeclarationError: it has no `apply`, its `forget` is no method, or one of `events` is no
+                event.
         """
         where = calling_line()
         specs = tuple(_known(event, where) for event in events)
@@ -267,6 +273,11 @@ class Service:
             raise DeclarationError(
                 f"{where}: read model {model.__name__} has no method apply.",
                 remedy="Give it a method apply(self, event, record).",
+            )
+        if hasattr(model, "forget") and not callable(model.forget):
+            raise DeclarationError(
+                f"{where}: forget of read model {model.__name__} is no method.",
+                remedy="Write def forget(self, key, record), or call it something else.",
             )
         self.read_models.append(ReadModel(model, specs, where))
 

@@ -12,11 +12,13 @@ import msgspec
 from jetmesh.declare import EventSpec, Topology, escape_key, key_of
 from jetmesh.errors import BrokerError, ContractViolation, UsageError
 from jetmesh.privacy.mask import masked_violation
+from jetmesh.protocol.content import LINES, as_utf8, remedy_for, seems
 from jetmesh.transport.control import ControlPlane
 from jetmesh.transport.publishes import too_large
 from jetmesh.transport.stored import PubAck
 
 _AT_ONCE: Final = 256
+_UNREADABLE: Final = (msgspec.DecodeError, UnicodeError, RecursionError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +27,7 @@ class Checked:
 
     subject: str
     payload: bytes
-    """As it was given: publishing changes nothing."""
+    """As it was given, in UTF-8: publishing changes nothing else."""
 
 
 def spec_for(topology: Topology, subject: str) -> EventSpec:
@@ -44,12 +46,17 @@ def spec_for(topology: Topology, subject: str) -> EventSpec:
 
 
 def split(text: bytes) -> list[bytes]:
-    """One JSON object, however it is laid out, or one per line."""
+    """One JSON object, however it is laid out, or one per line, in any Unicode.
+
+    What seems to be something else is left whole, so that it is called by its name once.
+    """
+    text = as_utf8(text).strip()
     try:
         msgspec.json.decode(text)
-    except msgspec.DecodeError:
-        return [line for line in text.splitlines() if line.strip()]
-    return [text.strip()]
+    except _UNREADABLE:
+        if seems(text) in ("", LINES):
+            return [line for line in text.splitlines() if line.strip()]
+    return [text] if text else []
 
 
 def check(spec: EventSpec, payloads: Sequence[bytes]) -> list[Checked]:
@@ -103,7 +110,13 @@ def _check_sizes(events: Sequence[Checked], limit: int | None) -> None:
 def _check(spec: EventSpec, payload: bytes, what: str) -> Checked:
     try:
         event = msgspec.json.decode(payload, type=spec.type)
-    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+    except _UNREADABLE as error:
+        if content := seems(payload):
+            raise ContractViolation(
+                f"{what} breaks the contract of {spec.subject} at $: it seems to be {content}; "
+                f"{remedy_for(content)}.",
+                content=content,
+            ) from None
         text = masked_violation(str(error), payload, spec.type)
         text, _, path = (text or type(error).__name__).rstrip(".").partition(" - at ")
         where = path.strip("`") or "$"

@@ -18,10 +18,20 @@ from jetmesh.declare.key import MAX_KEY_BYTES
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 
-# What Decimal reads and writes; whether NaN is sound is for the contract's words to say.
-_decimal: Final = r"^[+-]?(([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?|s?NaN[0-9]*|Infinity)$"
+# What Decimal reads, and so the decoder: digits of every script, blanks around, and underscores
+# anywhere. To refuse those would cost each message; whether NaN is sound the contract's words say.
+_digits: Final = (
+    r"[^\u0000-/:-^`-\u007f]"  # no other ASCII; which of the rest are digits, no class says
+)
+_blanks: Final = r"[\s_\u001c-\u001f\u0085]*"
+_finite: Final = rf"({_digits}+(\.{_digits}*)?|\.{_digits}+)([eE]_*[+-]?{_digits}+)?"
+_nan: Final = rf"[sS]?_*[nN]_*[aA]_*[nN]{_digits}*"
+_infinity: Final = r"[iI]_*[nN]_*[fF]_*([iI]_*[nN]_*[iI]_*[tT]_*[yY]_*)?"
+_decimal: Final = rf"^{_blanks}[+-]?_*({_finite}|{_nan}|{_infinity}){_blanks}$"
 # Keywords whose values are schemas by name, so that a field called "discriminator" stays.
 _BY_NAME: Final = ("properties", "$defs", "patternProperties")
+# OpenAPI's, which a JSON Schema does not know, and what a decoder does not ask of a set.
+_UNTRUE: Final = ("discriminator", "uniqueItems")
 # Keywords whose values are data: what looks like a schema in there is an example of something.
 _DATA: Final = ("default", "examples", "enum", "const")
 
@@ -111,7 +121,7 @@ def _walk(start: Type | Field, *, into_structs: bool = True) -> Iterator[Type | 
 
 
 def _published(schema: Any) -> Any:
-    """`schema` as other tools read it: no OpenAPI keyword, and numbers for decimals too."""
+    """`schema` as other tools read it, and no narrower than what is read."""
     if isinstance(schema, list):
         return [_published(item) for item in schema]
     if not isinstance(schema, dict):
@@ -123,7 +133,7 @@ def _published(schema: Any) -> Any:
         if keyword in _BY_NAME
         else _published(value)
         for keyword, value in schema.items()
-        if keyword != "discriminator"
+        if keyword not in _UNTRUE
     }
     if changed.get("format") == "decimal":
         changed |= {"type": ["string", "number"], "pattern": _decimal}
@@ -135,12 +145,21 @@ def _document(schema: dict[str, Any], cls: type[Struct], info: StructType) -> No
     if "description" in schema:
         schema["description"] = inspect.cleandoc(schema["description"])
     written = field_docstrings(cls)
-    for field in info.fields:
-        published = schema["properties"][field.encode_name]
+    for field, published in _fields(schema, info):
         if field.name in written:
             published.setdefault("description", written[field.name])
         if _is_sensitive(field):
             published["x-sensitive"] = True
+
+
+def _fields(schema: dict[str, Any], info: StructType) -> Iterator[tuple[Field, dict[str, Any]]]:
+    """Each field with its schema; of a struct that is written as an array, by its place."""
+    if "properties" in schema:
+        for field in info.fields:
+            yield field, schema["properties"][field.encode_name]
+    else:
+        behind_tag = schema.get("prefixItems", [])[info.tag is not None :]
+        yield from zip(info.fields, behind_tag, strict=False)
 
 
 def _is_sensitive(field: Field) -> bool:

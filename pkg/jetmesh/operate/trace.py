@@ -7,26 +7,28 @@ carries no key in its subject; it is found as the cause of what it led to, or am
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import msgspec
+from msgspec import Struct
 
 from jetmesh.declare import EventSpec, Handler, Topology, escape_key
 from jetmesh.operate.deadletters.letter import Letter, LetterError
 from jetmesh.operate.humanize import counted
 from jetmesh.operate.summary import summary
-from jetmesh.privacy.mask import masked
+from jetmesh.privacy.mask import masked, printable
 from jetmesh.protocol import headers as header
+from jetmesh.protocol.content import event_json
 from jetmesh.protocol.ids import cause_of, is_number
-from jetmesh.protocol.lanes import Origin, origin_of, scheduled_at
+from jetmesh.protocol.lanes import Origin, scheduled_at
 from jetmesh.protocol.streams import DEADLETTERS, LANES, REFUSALS, is_stream
 from jetmesh.protocol.subjects import (
     address_of,
     deadletter_subject,
+    lane_subject,
     old_subject,
     refusal_subject,
     retry_subject,
@@ -38,7 +40,7 @@ from jetmesh.transport.stored import StoredMessage, if_exists
 _NEWEST: Final = 256
 """How many messages are looked through for one that nobody has handled yet."""
 
-Kind = Literal["event", "refusal", "dead letter"]
+Kind = Literal["event", "removal", "refusal", "dead letter"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +87,10 @@ async def trace(control: ControlPlane, topology: Topology, key: str) -> list[Ste
     token = escape_key(key)
     found = await _keyed(control, topology, token)
     steps = {step.id: step for step in (_step(topology, each) for each in found)}
+    known = {stream.name for stream in topology.streams}
     for place in sorted({step.place for step in steps.values()} - {""} - set(steps)):
         stream, _, sequence = place.partition(":")
-        message = await control.message(stream, int(sequence))
+        message = await control.message(stream, int(sequence)) if stream in known else None
         followers = [step for step in steps.values() if step.place == place]
         if message is not None and any(s.may_follow(message.stored_ns) for s in followers):
             steps[place] = _step(topology, message)
@@ -96,7 +99,7 @@ async def trace(control: ControlPlane, topology: Topology, key: str) -> list[Ste
         steps[step.id] = step
     linked = [_linked(step, steps) for step in steps.values()]
     ordered = sorted(linked, key=lambda step: step.stored_ns)
-    return await _with_waits(control, topology, ordered)
+    return await _with_waits(control, topology, ordered, token)
 
 
 def _linked(step: Step, steps: Mapping[str, Step]) -> Step:
@@ -154,18 +157,23 @@ async def _newest(control: ControlPlane, stream: str) -> list[StoredMessage]:
 
 def _has_key(spec: EventSpec, message: StoredMessage, key: str) -> bool:
     try:
-        raw = msgspec.json.decode(message.payload)
+        raw = msgspec.json.decode(_event_in(message))
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         return False
     return isinstance(raw, dict) and raw.get(spec.key) == key
 
 
 def _step(topology: Topology, message: StoredMessage) -> Step:
+    spec = topology.event(message.subject)
+    if message.removal:
+        text = f"the server removed what was stored here ({message.removal})"
+        return replace(
+            _mark(message, "removal", spec.subject if spec else message.subject, "", text), by=""
+        )
     if message.stream == REFUSALS:
         return _refusal(message)
     if message.stream == DEADLETTERS:
         return _dead_letter(message)
-    spec = topology.event(message.subject)
     cause, by = _cause(topology, message.message_id)
     return Step(
         id=f"{message.stream}:{message.sequence}",
@@ -175,8 +183,12 @@ def _step(topology: Topology, message: StoredMessage) -> Step:
         by=by,
         stored_ns=message.stored_ns,
         stored_at=message.stored_at,
-        summary=summary(spec, message.payload) if spec else "",
+        summary=summary(spec, _event_in(message)) if spec else "",
     )
+
+
+def _event_in(message: StoredMessage) -> bytes:
+    return event_json(message.payload, message.headers)
 
 
 def _cause(topology: Topology, message_id: str) -> tuple[str, str]:
@@ -187,14 +199,32 @@ def _cause(topology: Topology, message_id: str) -> tuple[str, str]:
     return f"{cause.stream}:{cause.token}", f"{cause.service}.{cause.handler}"
 
 
+class _Stored(Struct):
+    stream: str
+    sequence: int
+    subject: str
+
+
+class _Refusal(Struct):
+    """What `runtime.message.letters.refusal` wrote."""
+
+    stream: str
+    sequence: int
+    refused: str
+    stored: _Stored
+
+
 def _refusal(message: StoredMessage) -> Step:
-    body: dict[str, Any] = json.loads(message.payload)
-    stored = body["stored"]
-    first = f"{stored['stream']}:{stored['sequence']}"
-    text = f"{body['refused']} was refused: {first} had decided ({stored['subject']})"
+    try:
+        mark = msgspec.json.decode(message.payload, type=_Refusal)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):  # somebody typed it
+        text = "a mark that cannot be read"
+        return _mark(message, "refusal", "second decision", "", text)
+    first = f"{mark.stored.stream}:{mark.stored.sequence}"
+    text = f"{mark.refused} was refused: {first} had decided ({mark.stored.subject})"
     cause = cause_of(message.message_id)
-    token = cause.token if cause else body["sequence"]
-    return _mark(message, "refusal", "second decision", f"{body['stream']}:{token}", text)
+    token = cause.token if cause else mark.sequence
+    return _mark(message, "refusal", "second decision", f"{mark.stream}:{token}", text)
 
 
 def _dead_letter(message: StoredMessage) -> Step:
@@ -226,43 +256,80 @@ def _mark(message: StoredMessage, kind: Kind, subject: str, cause: str, text: st
 
 
 async def _with_waits(
-    control: ControlPlane, topology: Topology, steps: Sequence[Step]
+    control: ControlPlane, topology: Topology, steps: Sequence[Step], token: str
 ) -> list[Step]:
     handled = {(step.cause, step.by) for step in steps}
+    lanes = await _on_lanes(control, steps, token)
+    stored = {step.id for step in steps}
     found: list[Step] = []
     for step in steps:
-        waits: list[str] = []
+        waits = [text for (cause, _), text in lanes.items() if cause == step.id]
+        if step.kind == "dead letter" and step.cause not in stored:  # what was replayed is gone
+            waits += [text for (cause, by), text in lanes.items() if (cause, by) == _of(step)]
         for handler in topology.handlers:
-            name = f"{handler.service}.{handler.name}"
+            about = step.id, f"{handler.service}.{handler.name}"
             if step.kind != "event" or handler.input.subject != step.subject:
                 continue
-            retry = await _retry(control, handler, step)
-            if retry or (step.id, name) not in handled:
-                waits += retry or await _wait(control, handler, step)
+            if about not in handled and about not in lanes:
+                waits += await _wait(control, handler, step)
         found.append(replace(step, waits=tuple(waits)))
     return found
 
 
-async def _retry(control: ControlPlane, handler: Handler, step: Step) -> list[str]:
-    """The retry of a message that waits on its handler's lane."""
+def _of(step: Step) -> tuple[str, str]:
+    return step.cause, step.by
+
+
+async def _on_lanes(
+    control: ControlPlane, steps: Sequence[Step], token: str
+) -> dict[tuple[str, str], str]:
+    """What waits on lanes, by message and handler; handlers that nobody declares included."""
+    origins = {step.id: _origin(step) for step in steps if step.kind == "event"}
+    retries = [retry_subject("*", "*", origin) for origin in origins.values()]
+    places = [lane_subject("*", "*", token), *retries, *map(old_subject, retries)]
+    found: dict[tuple[str, str], str] = {}
+    for message in await _history(control, LANES, places):
+        letter = Letter(message)  # with the same headers
+        try:
+            stands_for = letter.origin
+        except LetterError:  # somebody typed it
+            continue
+        name = f"{letter.service}.{letter.handler}"
+        about = _id_of(stands_for, origins), name
+        found[about] = _waits_on_lane(name, letter)
+        if not await _has_lane(control, letter):
+            found[about] += (
+                "; nothing will take it, because LANES has no durable of this handler. "
+                "Run jetmesh apply, if a service still declares it"
+            )
+    return found
+
+
+def _id_of(origin: Origin, known: Mapping[str, Origin]) -> str:
+    """The id of the step of an origin, with its time where another message stands there now."""
+    place = f"{origin.stream}:{origin.sequence}"
+    if place in known and not origin.is_same(known[place]):
+        return f"{origin.stream}:{origin.token}"
+    return place
+
+
+def _waits_on_lane(name: str, letter: Letter) -> str:
+    at = printable(scheduled_at(letter.message.headers)[11:19])
+    number = letter.attempts + 1
+    why = masked(f"{letter.error}: {letter.text}") if letter.header(header.ERROR) else "replayed"
+    if at:
+        return f"{name} tries again at {at}, attempt {number} ({why})"
+    return f"{name} has it on its lane, attempt {number} ({why})"
+
+
+async def _has_lane(control: ControlPlane, letter: Letter) -> bool:
+    durable = f"{LANES}.{letter.service}-{letter.handler}"
+    return await if_exists(control.api(f"CONSUMER.INFO.{durable}")) is not None
+
+
+def _origin(step: Step) -> Origin:
     stream, _, sequence = step.id.partition(":")
-    origin = Origin(step.subject, stream, sequence, step.stored_ns)
-    subject = retry_subject(handler.service, handler.name, origin)
-    found = await control.last(LANES, subject) or await control.last(LANES, old_subject(subject))
-    if found is None or not _stands_for(found, origin):
-        return []
-    values = found.headers
-    at = scheduled_at(values)[11:19]
-    number = int(values.get(header.ATTEMPTS, "0")) + 1
-    why = masked(f"{values.get(header.ERROR)}: {values.get(header.MESSAGE)}")
-    return [f"{handler.service}.{handler.name} tries again at {at}, attempt {number} ({why})"]
-
-
-def _stands_for(message: StoredMessage, origin: Origin) -> bool:
-    try:
-        return origin.is_same(origin_of(message.headers))
-    except ValueError:
-        return False
+    return Origin(step.subject, stream, sequence, step.stored_ns)
 
 
 async def _wait(control: ControlPlane, handler: Handler, step: Step) -> list[str]:
@@ -274,6 +341,11 @@ async def _wait(control: ControlPlane, handler: Handler, step: Step) -> list[str
         return [f"waiting for {name}, which has no durable here"]
     if sequence > info["delivered"]["stream_seq"]:
         return [f"waiting for {name}"]
-    if sequence > info["ack_floor"]["stream_seq"] and handler.outputs:
+    if not handler.outputs:
+        return []
+    if sequence > info["ack_floor"]["stream_seq"]:
         return [f"{name} is handling it, or will try again"]
+    if await if_exists(control.api(f"STREAM.INFO.{LANES}")) is None:
+        lost = f"If it waited on its lane it is lost: there is no stream {LANES}"
+        return [f"{name} has made nothing of it. {lost}. Run jetmesh apply, and publish it again"]
     return []

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any, Final
 from urllib.parse import quote, quote_plus
 
 import msgspec
 
+from jetmesh.privacy.readable import data_in, scalars_in, text_in
 from jetmesh.privacy.sensitive import sensitive_values
 
 MASK: Final = "•••"
@@ -31,6 +32,7 @@ _WITHHELD: Final = "(a text about too many sensitive values, withheld)"
 _part = r"(?:[^\s<>\"'@]|(?<=\w)'(?=\w))++"
 _address = re.compile(rf"(?<![^\s<>\"'@])(?<!\w'){_part}(?:@{_part})+")
 _quoted_address = re.compile(r"(?<![\w.+%-])(?:[\w.+-]|%(?!40)[0-9A-Fa-f]{2})++%40[\w.-]+")
+_unprintable = re.compile(r"[^ -~]")
 _quoted_value = re.compile(
     r"(Invalid (?:enum )?value|Object contains unknown field) (?:['\"`]|-?\d)(?:.*(?= - at `)|.*)",
     re.DOTALL,
@@ -39,20 +41,19 @@ _quoted_value = re.compile(
 
 def masked(text: str, event: Any = None, *, longest: int = _LONGEST) -> str:
     """`text` in one printable line, without the sensitive values of `event`."""
-    return printable(_without_values(text, list(_values(event))))[:longest]
+    return printable(_without_values(text, _values(event)))[:longest]
 
 
 def masked_violation(text: str, payload: bytes, contract: type[msgspec.Struct]) -> str:
     """`text` about a payload that does not keep its contract, without what it may quote.
 
     msgspec quotes some values and a contract's own check may quote any, so the payload is read
-    without its contract once more, to know what has to be masked.
+    without its contract once more, to know what has to be masked. Of what cannot be read all
+    values have.
     """
-    try:
-        raw = msgspec.json.decode(payload)
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
-        raw = None
-    return printable(_without_values(text, list(_values(raw, contract))))[:_LONGEST]
+    data = data_in(payload)
+    values = _values(data.values, contract) if data else _first(scalars_in(text_in(payload) or ""))
+    return printable(_without_values(text, values))[:_LONGEST]
 
 
 def text_of(error: BaseException) -> str:
@@ -78,8 +79,32 @@ def printable(text: str, *, keep: str = "") -> str:
     )
 
 
-def _values(event: Any, contract: type[msgspec.Struct] | None = None) -> Iterator[str]:
-    return islice(dict.fromkeys(sensitive_values(event, contract)), _MOST_VALUES + 1)
+def printable_json(encoded: bytes) -> bytes:
+    """JSON that says the same, with all that a terminal may obey written as JSON writes ESC.
+
+    JSON itself lets stand what turns the direction of a text, and what cannot be seen.
+    """
+    text = encoded.decode()
+    if text.isprintable():
+        return encoded
+    return _unprintable.sub(_as_escape, text).encode()
+
+
+def _as_escape(found: re.Match[str]) -> str:
+    c = found[0]
+    return c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1]
+
+
+def _values(event: Any, *contracts: type[msgspec.Struct]) -> list[str]:
+    several = event if contracts else [event]
+    try:
+        return _first(text for each in several for text in sensitive_values(each, *contracts))
+    except RecursionError:  # too deep, or too much of it
+        return [""] * (_MOST_VALUES + 1)
+
+
+def _first(values: Iterable[str]) -> list[str]:
+    return [*islice(dict.fromkeys(filter(str.strip, values)), _MOST_VALUES + 1)]
 
 
 def _without_values(text: str, values: list[str]) -> str:

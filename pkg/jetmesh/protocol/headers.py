@@ -14,6 +14,8 @@ SCHEDULE: Final = "Nats-Schedule"
 SCHEDULE_TARGET: Final = "Nats-Schedule-Target"
 PENDING_MESSAGES: Final = "Nats-Pending-Messages"
 PENDING_BYTES: Final = "Nats-Pending-Bytes"
+MARKER_REASON: Final = "Nats-Marker-Reason"
+"""On a message without a payload, with which the server tells that others are gone (ADR-43)."""
 
 # the origin of a message on a lane, or of a dead letter
 SUBJECT: Final = "Jetmesh-Subject"

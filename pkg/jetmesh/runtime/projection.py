@@ -16,10 +16,12 @@ import msgspec
 import structlog
 
 from jetmesh import wire
-from jetmesh.declare import EventSpec, ReadModel, Record
+from jetmesh.declare import EventSpec, ReadModel, Record, unescape_key
 from jetmesh.errors import BrokerError
 from jetmesh.privacy.mask import masked, masked_violation, name_of, text_of
+from jetmesh.protocol.content import seems
 from jetmesh.protocol.headers import MESSAGE_ID
+from jetmesh.runtime.reading import Removed, event_in, read
 from jetmesh.transport.control import ControlPlane
 from jetmesh.transport.dataplane import DataPlane
 from jetmesh.transport.position import Position, position_of
@@ -32,6 +34,7 @@ _QUIET_SECONDS: Final = 3.0
 _INACTIVE_NS: Final = 60_000_000_000
 
 Apply = Callable[[Any, Record], None]
+Forget = Callable[[str, Record], None]
 
 log = structlog.get_logger()
 
@@ -63,6 +66,7 @@ def projections_of(
                 instance.apply,
                 plane=plane,
                 control=control,
+                forget=getattr(instance, "forget", None),
                 on_renewed=begin_anew,
             )
         )
@@ -90,6 +94,7 @@ class Projection:
         *,
         plane: DataPlane,
         control: ControlPlane,
+        forget: Forget | None = None,
         on_renewed: Callable[[], None] | None = None,
     ) -> None:
         self.stream = stream
@@ -98,9 +103,12 @@ class Projection:
         self.folded = 0
         self.skipped = 0
         """Events that could not be read; a read model passes over them."""
+        self.forgotten = 0
+        """Keys of which the server said that their events are gone."""
         self._filters = [text for spec in events for text in spec.filters]
         self._decoders = {spec.subject.encode(): msgspec.json.Decoder(spec.type) for spec in events}
         self._apply = apply
+        self._forget = forget
         self._plane = plane
         self._control = control
         self._on_renewed = on_renewed or self.begin_anew
@@ -134,7 +142,7 @@ class Projection:
         """Ask for everything, from the first event on."""
         self._last = 0
         self._times += 1
-        self.folded = self.skipped = 0
+        self.folded = self.skipped = self.forgotten = 0
         self.caught_up = False
         self._drop()
         self.start()
@@ -238,16 +246,6 @@ class Projection:
         self, subject: bytes, headers: bytes, payload: bytes, position: Position
     ) -> None:
         decoder = self._decoders.get(subject) or self._decoders[subject.rpartition(b".")[0]]
-        try:
-            event = decoder.decode(payload)
-        except BaseException as error:  # noqa: BLE001 - a contract's own check may raise anything
-            self.skipped += 1
-            log.info(
-                "unreadable event",
-                cause=f"{self.stream}:{position.sequence}",
-                error=masked_violation(text_of(error), payload, decoder.type),
-            )
-            return
         record = Record(
             stream=self.stream,
             sequence=position.sequence,
@@ -256,14 +254,41 @@ class Projection:
             message_id=wire.parse(headers).values.get(MESSAGE_ID, "") if headers else "",
         )
         try:
-            self._apply(event, record)
-        except BaseException as error:  # noqa: BLE001 - one event must not stop a dashboard
+            event = read(decoder.decode, payload, headers)
+        except Removed:
+            self._forget_one(subject, record)
+        except BaseException as error:  # noqa: BLE001 - a contract's own check may raise anything
+            self.skipped += 1
+            found = event_in(payload, headers)
+            log.info(
+                "unreadable event",
+                cause=f"{self.stream}:{position.sequence}",
+                error=masked_violation(text_of(error), found, decoder.type),
+                seems=seems(found),
+            )
+        else:
+            self.folded += self._fold_in(record, event, self._apply, event)
+
+    def _forget_one(self, subject: bytes, record: Record) -> None:
+        """The server tells that what was stored on the subject is gone."""
+        self.forgotten += 1
+        if self._forget is not None:
+            token = "" if subject in self._decoders else record.subject.rpartition(".")[2]
+            self._fold_in(record, None, self._forget, unescape_key(token))
+
+    def _fold_in(
+        self, record: Record, event: Any, fold: Callable[[Any, Record], None], what: Any
+    ) -> bool:
+        """Whether the read model took it; one event must not stop a dashboard."""
+        try:
+            fold(what, record)
+        except BaseException as error:  # noqa: BLE001 - as above
             self.skipped += 1
             log.error(  # noqa: TRY400 - a traceback would quote personal data
                 "the read model failed",
-                cause=f"{self.stream}:{position.sequence}",
+                cause=f"{self.stream}:{record.sequence}",
                 error=name_of(error),
                 message=masked(text_of(error), event),
             )
-        else:
-            self.folded += 1
+            return False
+        return True

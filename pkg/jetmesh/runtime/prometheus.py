@@ -29,6 +29,7 @@ _COUNTERS: Final = {
     "published": "Outputs stored",
     "repeated": "Outcomes found stored already by the same cause",
     "refused": "Outcomes refused because another cause had decided the key",
+    "markers": "Deliveries that only told that the server removed others, acked without a run",
 }
 
 _GAUGES: Final[dict[str, tuple[str, Callable[[Consumer], int]]]] = {
@@ -67,6 +68,7 @@ class ServiceCollector(Collector):
             yield self._by_handler(GaugeMetricFamily, name, text, value)
         yield self._by_stream("folded", "Events folded into read models")
         yield self._by_stream("skipped", "Events that read models could not read or apply")
+        yield self._by_stream("forgotten", "Keys that the server removed under read models")
         yield GaugeMetricFamily("jetmesh_ready", "1 when ready", value=float(self._ready()))
         yield GaugeMetricFamily(
             "jetmesh_publishes_pending", "Outputs without a PubAck", len(self._plane.publishes)

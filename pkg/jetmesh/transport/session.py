@@ -26,6 +26,7 @@ from jetmesh.declare.permissions import Action, denial
 from jetmesh.errors import BrokerError, BrokerUnreachable
 from jetmesh.settings import NatsSettings
 from jetmesh.transport.auth import check_files
+from jetmesh.transport.client import ControlClient
 from jetmesh.transport.handshake import Connection, NoServerError, connect_any
 from jetmesh.transport.info import Info
 from jetmesh.transport.publishes import too_large
@@ -43,36 +44,6 @@ _DENIED: Final = "permissions violation for "
 OnMessage = Callable[[Msg], Awaitable[None]]
 
 log = structlog.get_logger()
-
-
-class _Client(Client):
-    """Lives on our own connections, reads whatever was published, and tells its end.
-
-    nats-py does not call `closed_cb` when it is refused for good while it connects again, and its
-    read loop ends at a block of headers that it cannot read, or a subject that is no UTF-8.
-    """
-
-    def __init__(self, stream: Stream) -> None:
-        super().__init__()
-        self.stream = self._transport = stream
-        self.on_closing: Callable[[], None] = lambda: None
-
-    async def _process_headers(self, headers: bytes | None) -> Any:
-        return headers or b""  # nats-py hands it on as it is
-
-    def _build_message(
-        self, _: int, subject: bytes, reply: bytes, data: bytes, headers: Any
-    ) -> Msg:
-        status, _why, values = wire.parse(headers)
-        if status and not reply:  # the server's word; what is delivered may begin with one, too
-            values["Status"] = str(status)
-        where, answer_to = subject.decode(errors="replace"), reply.decode(errors="replace")
-        return Msg(self, where, answer_to, data, values)
-
-    async def _close(self, status: int, do_cbs: bool = True) -> None:  # noqa: FBT001, FBT002 - nats-py's
-        if status == Client.CLOSED and not self.is_closed:
-            self.on_closing()
-        await super()._close(status, do_cbs)
 
 
 class Session:
@@ -227,7 +198,7 @@ class Session:
                 remedy="Start one with `jetmesh up`, or set NATS_URL.",
             ) from error
         stream = Stream(connection, self._open_again, self._on_info)
-        client = _Client(stream)
+        client = ControlClient(stream)
         try:
             async with asyncio.timeout(_CONNECT_SECONDS):
                 await client.connect(**self._options(connection.server))
@@ -376,14 +347,13 @@ class Session:
 
 
 def _size(payload: bytes, headers: dict[str, str] | None) -> int:
-    """Bytes of a message as the server counts them, with its headers as nats-py writes them."""
-    lines = "".join(f"{name}: {value}\r\n" for name, value in (headers or {}).items())
-    return len(payload) + (len(f"NATS/1.0\r\n{lines}\r\n".encode()) if headers else 0)
+    """Bytes of a message as the server counts them, with its headers."""
+    return len(payload) + (len(wire.block(headers)) if headers else 0)
 
 
 async def _close(client: Client) -> None:
     with contextlib.suppress(Exception):  # nats-py asserts that it was connected, among others
         async with asyncio.timeout(_CLOSE_SECONDS):
             await client.close()
-    if isinstance(client, _Client):
+    if isinstance(client, ControlClient):
         client.stream.abort()  # nats-py forgets it when it fails to close it

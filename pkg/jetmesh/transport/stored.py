@@ -14,7 +14,7 @@ import msgspec
 
 from jetmesh import wire
 from jetmesh.errors import BrokerError
-from jetmesh.protocol.headers import MESSAGE_ID
+from jetmesh.protocol.headers import MARKER_REASON, MESSAGE_ID
 from jetmesh.protocol.times import nanoseconds_of, time_at
 
 _T = TypeVar("_T")
@@ -84,6 +84,7 @@ class StoredMessage:
     sequence: int
     subject: str
     headers: dict[str, str]
+    """Exactly: `wire.legible` is what may be shown of a value."""
     payload: bytes
     stored_ns: int
     """When, in nanoseconds since 1970."""
@@ -94,7 +95,12 @@ class StoredMessage:
 
     @property
     def message_id(self) -> str:
-        return self.headers.get(MESSAGE_ID, "")
+        return wire.legible(self.headers.get(MESSAGE_ID, ""))
+
+    @property
+    def removal(self) -> str:
+        """Why others are gone, where the server's mark says so; empty of any other message."""
+        return "" if self.payload else wire.legible(self.headers.get(MARKER_REASON, ""))
 
 
 class _Found(msgspec.Struct):
@@ -165,7 +171,7 @@ def message_in(about: str, stream: str, answer: Answer) -> StoredMessage:
     found = accepted(about, answer).message
     if found is None:
         raise BrokerError(f"{about}: the answer is empty.")
-    headers = wire.parse(found.hdrs).values
+    headers = wire.parse(found.hdrs, exact=True).values
     return StoredMessage(stream, found.seq, found.subject, headers, found.data, found.stored_ns)
 
 

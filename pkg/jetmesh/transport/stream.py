@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import ssl
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import Final, NoReturn
 from urllib.parse import ParseResult
 
 from nats.aio.transport import Transport
@@ -21,7 +21,6 @@ from jetmesh.errors import BrokerError
 from jetmesh.transport.handshake import Connection
 from jetmesh.transport.info import Info, read_info
 from jetmesh.transport.servers import Server
-from jetmesh.transport.sieve import Sieve
 
 _CLOSE_SECONDS: Final = 0.5
 _ANSWERED: Final = (b"CONNECT ", b"PING")
@@ -31,7 +30,6 @@ _BUFFER: Final = 1 << 20
 _GREETING: Final = b'INFO {"headers":true,"max_payload":%d}\r\nPONG\r\n' % wire.MAX_MESSAGE
 """INFO and PONG as nats-py's handshake reads them; the server's own have been read. What is too
 large is for the session to say: the limit may change, and nats-py would not know."""
-_LEAVING: Final = b'INFO {"ldm":true}\r\n'
 _DENIED: Final = "permissions violation"
 
 
@@ -55,7 +53,6 @@ class Stream(Transport):
         """What the server said, or did, before the connection came to its end."""
         self._again = again
         self._on_info = on_info
-        self._sieve = Sieve(self._replaced)
         self._reader: asyncio.StreamReader | None = None
         self._writer: asyncio.StreamWriter | None = None
         self._answered: tuple[bytes, ...] = ()
@@ -69,7 +66,6 @@ class Stream(Transport):
             self.abort()  # nats-py does not close an attempt that came to nothing
             self.connection = await self._again()
         self.info, self.ending = self.connection.info, ""
-        self._sieve = Sieve(self._replaced)
         self._reader = asyncio.StreamReader(limit=_BUFFER)
         self._reader.feed_data(_GREETING)
         self._answered = _ANSWERED
@@ -104,19 +100,9 @@ class Stream(Transport):
         self.write(b"".join(payload))
 
     async def read(self, buffer_size: int) -> bytes:
-        """What arrived that is for nats-py, perhaps nothing.
-
-        Raises:
-            ConnectionError: it is no NATS protocol, or an INFO that cannot be true.
-        """
+        """What arrived."""
         assert self._reader is not None  # noqa: S101 - nats-py connects first
-        try:
-            return self._sieve.feed(await self._reader.read(buffer_size))
-        except wire.ProtocolError as error:
-            self.ending = f"the server does not speak NATS: {error}"
-        except BrokerError as error:
-            self.ending = error.message
-        raise ConnectionError(self.ending)
+        return await self._reader.read(buffer_size)
 
     async def readline(self) -> bytes:
         """The next line."""
@@ -149,15 +135,29 @@ class Stream(Transport):
         """Whether everything was read that will ever come."""
         return self._reader is None or self._reader.at_eof()
 
-    def _replaced(self, verb: bytes, argument: bytes) -> bytes:
-        """What nats-py reads instead of a line."""
-        if verb == b"INFO":
+    # what the server says beside messages
+
+    def on_info(self, argument: bytes) -> bool:
+        """What the server says of itself; whether it goes away.
+
+        Raises:
+            ConnectionError: that cannot be true.
+        """
+        try:
             self.info = read_info(argument, Info)
-            self._on_info(self.info, self.connection.server)
-            return _LEAVING if self.info.ldm else b""
-        if verb == b"-ERR":
-            said = argument.decode(errors="replace").strip("'") or "an error without a text"
-            if not said.lower().startswith(_DENIED):
-                self.ending = said
-            return f"-ERR '{said}'\r\n".encode()
-        return verb + b"\r\n"
+        except BrokerError as error:
+            self.fail(error.message)
+        self._on_info(self.info, self.connection.server)
+        return self.info.ldm
+
+    def on_error(self, argument: bytes) -> str:
+        """An error, in words; unless it denies something, the server ends the connection."""
+        said = argument.decode(errors="replace").strip("'") or "an error without a text"
+        if not said.lower().startswith(_DENIED):
+            self.ending = said
+        return said
+
+    def fail(self, reason: str) -> NoReturn:
+        """Let nats-py begin anew; raises ConnectionError, which it takes for a lost connection."""
+        self.ending = reason
+        raise ConnectionError(reason)

@@ -10,8 +10,8 @@ from jetmesh.wire.decode import (
     check_line,
     control,
 )
-from jetmesh.wire.encode import PING, PONG, connect, pub, sub, unsub
-from jetmesh.wire.headers import Headers, block, parse
+from jetmesh.wire.encode import PING, PONG, connect, hpub, pub, sub, unsub
+from jetmesh.wire.headers import Headers, block, bytes_of, legible, parse
 
 __all__ = [
     "MAX_LINE",
@@ -24,9 +24,12 @@ __all__ = [
     "OnMessage",
     "ProtocolError",
     "block",
+    "bytes_of",
     "check_line",
     "connect",
     "control",
+    "hpub",
+    "legible",
     "parse",
     "pub",
     "sub",

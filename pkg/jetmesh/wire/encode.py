@@ -1,6 +1,6 @@
-"""Frames that a client sends: CONNECT, SUB, UNSUB, PUB, PING, PONG.
+"""Frames that a client sends: CONNECT, SUB, UNSUB, PUB, HPUB, PING, PONG.
 
-HPUB stands in `transport/publishes.py`: it is made for every message.
+The data plane writes its HPUB in `transport/publishes.py`: it is made for every message.
 """
 
 from __future__ import annotations
@@ -31,3 +31,9 @@ def unsub(sid: bytes) -> bytes:
 def pub(subject: bytes, payload: bytes, reply: bytes = b"") -> bytes:
     """A message without headers."""
     return b"PUB %b %b %d\r\n%b\r\n" % (subject, reply, len(payload), payload)
+
+
+def hpub(subject: bytes, headers: bytes, payload: bytes, reply: bytes = b"") -> bytes:
+    """A message with a block of headers."""
+    sizes = b"%d %d" % (len(headers), len(headers) + len(payload))
+    return b"HPUB %b %b %b\r\n%b%b\r\n" % (subject, reply, sizes, headers, payload)

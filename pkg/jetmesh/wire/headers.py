@@ -7,6 +7,8 @@ from typing import Final, NamedTuple
 
 VERSION: Final = b"NATS/1.0"
 _STATUS_DIGITS: Final = 3
+_EXACT: Final = "surrogateescape"
+"""How bytes that are no UTF-8 stand in a text."""
 
 
 class Headers(NamedTuple):
@@ -30,12 +32,16 @@ def block(values: Mapping[str, str]) -> bytes:
         if name.split() != [name] or ":" in name or any(c in value for c in "\r\n"):
             raise ValueError(f"header {name!r} has a character that headers cannot carry")
         lines.append(f"{name}: {value}")
-    return "\r\n".join([*lines, "", ""]).encode()
+    return "\r\n".join([*lines, "", ""]).encode(errors=_EXACT)
 
 
-def parse(data: bytes) -> Headers:
-    """Read a block; what is no header is passed over, as the server does."""
-    first, *lines = data.decode(errors="replace").split("\r\n")
+def parse(data: bytes, *, exact: bool = False) -> Headers:
+    """Read a block; what is no header is passed over, as the server does.
+
+    What is no UTF-8 is replaced. `exact` keeps it, for whoever hands headers on: `block` writes it
+    as it was, and `legible` is what people may see of it.
+    """
+    first, *lines = data.decode(errors=_EXACT if exact else "replace").split("\r\n")
     status, _, description = first.removeprefix(VERSION.decode()).strip().partition(" ")
     values = {}
     for line in lines:
@@ -44,3 +50,13 @@ def parse(data: bytes) -> Headers:
             values[name.strip()] = value.strip()
     known = len(status) == _STATUS_DIGITS and status.isdecimal()
     return Headers(int(status) if known else 0, description.strip(), values)
+
+
+def legible(text: str) -> str:
+    """What was read exactly, with what is no UTF-8 replaced."""
+    return text if text.isascii() else bytes_of(text).decode(errors="replace")
+
+
+def bytes_of(text: str) -> bytes:
+    """What was read exactly, as it was."""
+    return text.encode(errors=_EXACT)

@@ -10,11 +10,11 @@ from urllib.parse import quote, quote_plus
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from msgspec import Meta, Struct
 
-from jetmesh.privacy.mask import MASK, masked, masked_violation, printable, text_of
+from jetmesh.privacy.mask import MASK, masked, masked_violation, printable, printable_json, text_of
 from jetmesh.privacy.sensitive import sensitive_values
 
 Secret = Annotated[str, Meta(extra={"sensitive": True})]
@@ -158,6 +158,15 @@ def test_control_characters_and_terminal_escapes_are_written_out() -> None:
     assert masked("\ud800") == "\\ud800"
 
 
+@given(st.text(), st.sampled_from([0, 2]))
+@example("red \x1b[31m \u202e\u2066 \u200b \xad \U000e0001 \x85", 2)
+def test_json_says_the_same_and_nothing_that_a_terminal_obeys(text: str, indent: int) -> None:
+    encoded = msgspec.json.format(msgspec.json.encode({text: [text]}), indent=indent)
+    shown = printable_json(encoded)
+    assert json.loads(shown) == {text: [text]}
+    assert shown.decode().replace("\n", "").isprintable()
+
+
 def test_a_text_is_cut_before_it_fills_a_header() -> None:
     assert len(masked("x y" * 1000)) == 500
 
@@ -213,6 +222,38 @@ def test_a_violation_names_the_path_and_never_the_value(payload: object, path: s
     text = masked_violation(str(caught.value), data, Checked)
     assert "tok_x" not in text
     assert path in text
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b'{"data": {"card": {"token": "tok_x"}}}',
+        b'[{"token": "tok_x"}]',
+        b'{"body": "{\\"token\\": \\"tok_x\\"}"}',
+        b'{"card": {"token": "tok_x"}, "cut of',
+        b"{'card': 'tok_x'",
+        b'\xef\xbb\xbf{"Token": "tok_x"}',
+        '{"token": "tok_x"}'.encode("utf-16"),
+        msgspec.msgpack.encode({"token": "tok_x"}),
+        b"token=tok_x",
+    ],
+)
+def test_no_value_survives_in_whatever_form_the_payload_is(payload: bytes) -> None:
+    assert masked_violation("no card tok_x here", payload, Checked) == f"no card {MASK} here"
+
+
+def test_what_strayed_into_a_field_for_anything_is_masked() -> None:
+    order = Order(card=Card("tok_first"), anything={"old": [{"TOKEN": "tok_strayed"}]})
+    assert "strayed" not in masked("about tok_strayed", order)
+    order = Order(card=Card("tok_first"), anything='{"token": "tok_strayed"}')
+    assert "strayed" not in masked("about tok_strayed", order)
+
+
+def test_looking_for_what_strayed_takes_no_time() -> None:
+    begun = process_time()
+    for payload in (b'{"a":' * 300 + b"1" + b"}" * 300, b"[" + b"[]," * 400_000 + b"[]]"):
+        masked_violation("text", payload, Order)
+    assert process_time() - begun < 2
 
 
 def test_a_violation_in_bytes_that_are_no_json_is_told_as_it_is() -> None:

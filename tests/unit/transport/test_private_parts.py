@@ -1,7 +1,7 @@
 """Each private part of nats-py that we use, by name, and that the installed nats-py still has it.
 
 pyproject.toml admits only versions with which this passes. Where it fails with a newer one, that
-version is not to be admitted before `transport/session.py` follows it.
+version is not to be admitted before `transport/client.py` follows it.
 """
 
 from __future__ import annotations
@@ -17,16 +17,26 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.aio.transport import Transport
+from nats.protocol.parser import Parser
 
 import jetmesh
 from jetmesh.testing import eventually
 
 PACKAGE = Path(jetmesh.__file__).parent
 PRIVATE = {
-    ("transport/session.py", "_build_message"),
-    ("transport/session.py", "_close"),
-    ("transport/session.py", "_process_headers"),
-    ("transport/session.py", "_transport"),
+    ("transport/client.py", "_build_message"),
+    ("transport/client.py", "_close"),
+    ("transport/client.py", "_flush_pending"),
+    ("transport/client.py", "_process_err"),
+    ("transport/client.py", "_process_headers"),
+    ("transport/client.py", "_process_info"),
+    ("transport/client.py", "_process_msg"),
+    ("transport/client.py", "_process_ping"),
+    ("transport/client.py", "_process_pong"),
+    ("transport/client.py", "_ps"),
+    ("transport/client.py", "_send_command"),
+    ("transport/client.py", "_send_publish"),
+    ("transport/client.py", "_transport"),
 }
 
 
@@ -259,3 +269,89 @@ async def test_the_end_by_the_server_s_word_goes_through_it_too() -> None:
     await eventually(lambda: bool(client.calls))
     (call,) = client.calls
     assert call[:2] == ("_close", Client.CLOSED), changed("Client._close")
+
+
+class Heard(Parser):
+    """Keeps what nats-py gives its parser."""
+
+    def __init__(self) -> None:
+        self.resets = 0
+        self.fed: list[bytes] = []
+        super().__init__()
+
+    def reset(self) -> None:
+        self.resets += 1
+        super().reset()
+
+    async def parse(self, data: bytes = b"") -> None:
+        self.fed.append(data)
+
+
+async def test_all_that_arrives_goes_through_the_parser_that_it_is_given() -> None:
+    wire, heard = Wire(), Heard()
+    client = Recorder(wire)
+    client._ps = heard
+    await client.connect(servers=["nats://nowhere:1"], allow_reconnect=False, reconnect_time_wait=0)
+    wire.arriving.put_nowait(b"whatever")
+    await eventually(lambda: b"whatever" in heard.fed, what=changed("Client._ps"))
+    client.options["allow_reconnect"] = True
+    before = heard.resets
+    await client.force_reconnect()
+    await eventually(lambda: client.stats["reconnects"] == 1)
+    assert heard.resets > before, changed("Parser.reset")
+    await client.close()
+
+
+async def test_a_client_does_what_frames_say() -> None:
+    said: list[str] = []
+
+    async def note(error: Exception) -> None:
+        said.append(str(error))
+
+    async def leave() -> None:
+        said.append("lame duck")
+
+    wire = Wire()
+    client = Client()
+    client._transport = wire
+    await client.connect(
+        servers=["nats://nowhere:1"],
+        allow_reconnect=False,
+        error_cb=note,
+        lame_duck_mode_cb=leave,
+    )
+    arrived: asyncio.Queue[Msg] = asyncio.Queue()
+    subscription = await client.subscribe(">", cb=arrived.put)
+    await client._process_msg(subscription._id, b"a", b"r", b"data", b"NATS/1.0\r\nA: b\r\n\r\n")
+    message = await asyncio.wait_for(arrived.get(), 5)
+    assert (message.subject, message.reply, message.data) == ("a", "r", b"data"), changed(
+        "Client._process_msg"
+    )
+    await client._process_err("'permissions violation for publish to \"x\"'")
+    await client._process_info({"connect_urls": ["n1:4222"], "ldm": True})
+    await client._process_info({"connect_urls": None, "ldm": False})
+    assert said == ['nats: permissions violation for publish to "x"', "lame duck"], changed(
+        "Client._process_err or _process_info"
+    )
+    assert [server.uri.netloc for server in client._server_pool][1:] == ["n1:4222"]
+    before = wire.written.count(b"PONG\r\n")
+    await client._process_ping()
+    await eventually(lambda: wire.written.count(b"PONG\r\n") == before + 1)
+    await client._process_pong()
+    await client.close()
+
+
+async def test_what_is_published_is_written_by_one_method() -> None:
+    class Writer(Recorder):
+        async def _send_publish(self, *given: object) -> None:
+            self.calls.append(given)
+            await self._send_command(b"HPUB ours\r\n")
+            await self._flush_pending()
+
+    wire = Wire()
+    client = Writer(wire)
+    await client.connect(servers=["nats://nowhere:1"], allow_reconnect=False)
+    await client.publish("a", b"data", reply="r", headers={"A": "b"})
+    assert client.calls == [("a", "r", b"data", 4, {"A": "b"})], changed("Client._send_publish")
+    await eventually(lambda: b"HPUB ours\r\n" in wire.written)
+    await client.close()

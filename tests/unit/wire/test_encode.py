@@ -74,3 +74,14 @@ def test_connect_carries_its_options_as_json_in_one_line() -> None:
     ((verb, text),) = parsed(wire.connect(options))
     assert verb == b"CONNECT"
     assert json.loads(text) == options
+
+
+@given(subjects, replies, headers, st.binary(max_size=50))
+def test_a_message_with_headers_is_read_back(
+    subject: bytes, reply: bytes, values: dict[str, str], payload: bytes
+) -> None:
+    line, _, rest = wire.hpub(subject, wire.block(values), payload, reply).partition(b"\r\n")
+    verb, *words = line.split()
+    size, whole = int(words[-2]), int(words[-1])
+    assert [verb, *words[:-2]] == [b"HPUB", subject, *([reply] if reply else [])]
+    assert (fields(rest[:size]), rest[size:whole], rest[whole:]) == (values, payload, b"\r\n")

@@ -121,3 +121,23 @@ def test_no_block_is_too_broken_to_read(block: bytes) -> None:
     """Headers come from whoever may publish: they must never end a connection."""
     headers = wire.parse(block)
     assert 0 <= headers.status <= 999
+
+
+@given(st.binary(max_size=60).filter(lambda value: not {*b"\r\n"} & {*value}))
+@example(b"\xff\xfe")
+@example("é\udcff".encode(errors="surrogateescape"))
+def test_what_is_read_exactly_is_written_as_it_was(value: bytes) -> None:
+    """Blanks around a value are no part of it; a blank of Unicode is one, too."""
+    found = wire.parse(b"NATS/1.0\r\nA: %b\r\n\r\n" % value, exact=True).values
+    again = wire.parse(wire.block(found), exact=True).values
+    assert again == found
+    assert wire.bytes_of(found["A"]) in value
+    assert wire.legible(found["A"]) == wire.bytes_of(found["A"]).decode(errors="replace")
+    wire.legible(found["A"]).encode()
+
+
+def test_a_value_that_is_no_utf_8_is_legible_all_the_same() -> None:
+    block = b"NATS/1.0\r\nA: caf\xe9\r\n\r\n"
+    assert wire.parse(block).values == {"A": "caf\ufffd"}
+    assert wire.legible(wire.parse(block, exact=True).values["A"]) == "caf\ufffd"
+    assert wire.block(wire.parse(block, exact=True).values) == block

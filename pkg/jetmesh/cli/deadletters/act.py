@@ -30,6 +30,7 @@ from jetmesh.operate.deadletters.desk import Desk, Outcome
 from jetmesh.operate.deadletters.letter import STATES, Action, Selection
 from jetmesh.operate.humanize import counted
 from jetmesh.privacy.mask import printable
+from jetmesh.protocol.content import as_utf8
 from jetmesh.transport.control import ControlPlane
 
 _MOST_REFUSALS: Final = 20
@@ -67,7 +68,7 @@ def replay(context: Context, choice: Choice, options: Options, payload: Path | N
         raise UsageError("A payload corrects one letter.", remedy="Name it: replay 17 --payload …")
     if options.again and not choice.numbers:
         raise UsageError("Only named letters are replayed again.", remedy="Name them: replay 17 …")
-    corrected = read_file(payload, "Name a file.") if payload else None
+    corrected = as_utf8(read_file(payload, "Name a file.")) if payload else None
     act = partial(_replay_one, options=options, payload=corrected)
     return _Command(context, choice, options, "replay", act).run()
 

@@ -11,11 +11,12 @@ from typing import Final
 
 import structlog
 import typer
+from msgspec import Struct
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
 from jetmesh.cli.connection import broker_of, connected, told
-from jetmesh.declare import EventSpec, Topology
+from jetmesh.declare import Topology
 from jetmesh.errors import UsageError
 from jetmesh.operate.deadletters.letter import Letter, Selection, Selector, number_of
 from jetmesh.operate.deadletters.store import OnRead, select
@@ -39,9 +40,15 @@ class Context:
     topology: Topology | None
     """None outside of a project, as on the machine of whoever is on call."""
 
-    def spec_of(self, letter: Letter) -> EventSpec | None:
-        """The event that a letter's message is, None when the topology does not know it."""
-        return self.topology.event(letter.header(SUBJECT)) if self.topology else None
+    def contracts_for(self, letter: Letter) -> tuple[type[Struct], ...]:
+        """What says what is sensitive in a letter: its event, and all others of the project.
+
+        None of them when the topology does not know the event.
+        """
+        spec = self.topology.event(letter.header(SUBJECT)) if self.topology else None
+        if self.topology is None or spec is None:
+            return ()
+        return tuple(dict.fromkeys((spec.type, *(each.type for each in self.topology.events))))
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,6 @@ from rich.console import Console
 from jetmesh.cli.connection import connected
 from jetmesh.cli.console import print_json, print_lines
 from jetmesh.cli.deadletters.select import Choice, Context, progress_bar, read, selection_of
-from jetmesh.declare import EventSpec
 from jetmesh.errors import UsageError
 from jetmesh.operate.deadletters import render
 from jetmesh.operate.deadletters.export import lines
@@ -26,6 +25,7 @@ from jetmesh.operate.deadletters.payload import PayloadView, content_of
 from jetmesh.operate.deadletters.payload import render as render_payload
 from jetmesh.operate.deadletters.store import HistoryEntry, find, history, lane_status, letters
 from jetmesh.operate.humanize import counted
+from jetmesh.privacy.mask import printable_json
 from jetmesh.transport.control import ControlPlane
 
 
@@ -43,18 +43,19 @@ def ls_letters(context: Context, selector: Selector, *, every: bool, as_json: bo
     asyncio.run(_ls_letters(context, selector, every=every, as_json=as_json))
 
 
-def show(context: Context, text: str, *, as_json: bool) -> None:
+def show(context: Context, text: str, *, as_json: bool, as_hex: bool = False) -> None:
     """Print everything about one letter.
 
     Raises:
         JetmeshError: there is no such letter.
     """
-    letter, entries, payload, wait = asyncio.run(_load(context, number_of(text)))
+    number = number_of(text)
+    letter, entries, payload, wait = asyncio.run(_load(context, number, as_hex=as_hex))
+    contracts = context.contracts_for(letter)
     if as_json:
-        print_json(render.details_as_data(entries, letter, payload, wait))
+        print_json(render.details_as_data(entries, letter, payload, wait, contracts))
         return
-    known = context.spec_of(letter) is not None
-    print_lines(render.details(entries, letter, payload, known=known))
+    print_lines(render.details(entries, letter, payload, contracts))
     print_lines(render.history(entries, letter, wait))
 
 
@@ -104,7 +105,7 @@ async def _ls_letters(context: Context, selector: Selector, *, every: bool, as_j
             count += 1
             if as_json:
                 data = render.letter_as_data(letter) | {"state": state}
-                sys.stdout.write(msgspec.json.encode(data).decode() + "\n")
+                sys.stdout.write(printable_json(msgspec.json.encode(data)).decode() + "\n")
             elif console.is_terminal:
                 console.print(render.one_line(letter, state))
             else:
@@ -114,20 +115,23 @@ async def _ls_letters(context: Context, selector: Selector, *, every: bool, as_j
 
 
 async def _load(
-    context: Context, number: int
+    context: Context, number: int, *, as_hex: bool
 ) -> tuple[Letter, list[HistoryEntry], PayloadView, str]:
     async with connected(context.nats) as control:
         letter = await find(control, number)
-        payload = await _rendered(control, letter, context.spec_of(letter))
+        payload = await _rendered(control, letter, context, as_hex=as_hex)
         async with progress_bar(control) as on_read:
             entries = await history(control, letter, on_read=on_read)
         replayed = render.state_of(entries[-1].notes) == "replayed"
         return letter, entries, payload, await lane_status(control, letter) if replayed else ""
 
 
-async def _rendered(control: ControlPlane, letter: Letter, spec: EventSpec | None) -> PayloadView:
+async def _rendered(
+    control: ControlPlane, letter: Letter, context: Context, *, as_hex: bool
+) -> PayloadView:
     try:
-        return render_payload((await content_of(control, letter)).payload, spec)
+        payload = (await content_of(control, letter)).payload
+        return render_payload(payload, context.contracts_for(letter), as_hex=as_hex)
     except LetterError as error:
         return PayloadView("lost", error.message)
 

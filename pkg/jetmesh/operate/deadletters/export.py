@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
 
+from jetmesh import wire
 from jetmesh.operate.deadletters.letter import Letter, LetterError
 from jetmesh.operate.deadletters.payload import content_of
 from jetmesh.operate.deadletters.store import find, notes
+from jetmesh.privacy.mask import printable_json
 from jetmesh.transport.control import ControlPlane
 
 _AT_ONCE: Final = 64
@@ -40,10 +42,21 @@ async def _line(control: ControlPlane, sequence: int) -> bytes:
         "subject": letter.message.subject,
         "stored_at": letter.message.stored_at,
         "notes": (await notes(control, [letter]))[sequence],
-        "headers": letter.message.headers,
+        **_headers(letter.message.headers),
         **await _payload(control, letter),
     }
-    return msgspec.json.encode(line) + b"\n"
+    return printable_json(msgspec.json.encode(line)) + b"\n"
+
+
+def _headers(given: Mapping[str, str]) -> dict[str, Any]:
+    """Each as text, and those that are no UTF-8 exactly, too."""
+    texts = {wire.legible(name): wire.legible(value) for name, value in given.items()}
+    odd = {
+        wire.legible(name): base64.b64encode(wire.bytes_of(value)).decode()
+        for name, value in given.items()
+        if wire.legible(value) != value
+    }
+    return {"headers": texts} | ({"headers_base64": odd} if odd else {})
 
 
 async def _payload(control: ControlPlane, letter: Letter) -> dict[str, Any]:

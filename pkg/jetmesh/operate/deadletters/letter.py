@@ -14,6 +14,7 @@ from typing import Final, Literal
 
 from msgspec import Struct
 
+from jetmesh import wire
 from jetmesh.declare import escape_key, unescape_key
 from jetmesh.errors import JetmeshError, UsageError
 from jetmesh.protocol import headers as header
@@ -92,7 +93,7 @@ class Letter:
 
     def header(self, name: str) -> str:
         """Its value, empty when it is missing, as in a letter that somebody typed."""
-        return self.message.headers.get(name, "")
+        return wire.legible(self.message.headers.get(name, ""))
 
     @property
     def error(self) -> str:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 import msgspec
+from msgspec import Struct
 
-from jetmesh.declare import EventSpec
+from jetmesh import wire
 from jetmesh.operate.deadletters.letter import Letter, LetterError
 from jetmesh.privacy.mask import MASK, masked
-from jetmesh.privacy.sensitive import sensitive_values
+from jetmesh.privacy.readable import data_in, text_in, within, without_scalars
+from jetmesh.privacy.sensitive import is_sensitive, names_sensitive, sensitive_values
 from jetmesh.protocol.headers import carried
 from jetmesh.protocol.times import is_same_time
 from jetmesh.transport.control import ControlPlane
@@ -23,11 +25,7 @@ _ROW: Final = 16
 _MOST_VALUES: Final = 1_000
 _SHORT: Final = 4
 """A shorter sensitive value is masked where it stands alone, not inside every other word."""
-
-_quoted = re.compile(
-    r""" "(?:[^"\\]|\\.)*+(?:"|\Z)(\s*+:)? | '(?:[^'\\]|\\.)*+(?:'|\Z)(\s*+:)? """,
-    re.VERBOSE | re.DOTALL,
-)
+_LONGEST_HEADER: Final = 2_000
 
 
 class Content(NamedTuple):
@@ -42,10 +40,10 @@ class PayloadView(NamedTuple):
     """A payload as people may see it."""
 
     kind: str
-    """JSON, text, bytes or empty."""
+    """JSON, JSON lines, form data, msgpack, text, withheld, bytes, empty or lost."""
     text: str
     left_out: int = 0
-    """Characters, or bytes, that would follow."""
+    """Characters, or bytes, that would follow; all of them where nothing is shown."""
 
 
 async def content_of(control: ControlPlane, letter: Letter) -> Content:
@@ -67,66 +65,107 @@ async def content_of(control: ControlPlane, letter: Letter) -> Content:
     return Content(found.payload, carried(found.headers))
 
 
-def render(payload: bytes, spec: EventSpec | None) -> PayloadView:
-    """The payload without what its contract marks as sensitive, and without e-mail addresses.
+def render(
+    payload: bytes, contracts: Sequence[type[Struct]] = (), *, as_hex: bool = False
+) -> PayloadView:
+    """The payload without what contracts mark as sensitive, and without e-mail addresses.
 
-    What is no JSON but looks like it is shown without its quoted values; bytes that are no text
-    are shown as such.
+    What is data in any form is laid out. What looks like JSON and is none keeps its names alone,
+    a text that names something sensitive is withheld, and bytes that are no text are shown only
+    `as_hex`, for who they are about nobody can tell.
     """
     if not payload:
         return PayloadView("empty", "")
     try:
-        raw = msgspec.json.decode(payload)
-        hidden = list(dict.fromkeys(sensitive_values(raw, spec.type if spec else None)))
-        laid_out = msgspec.json.format(msgspec.json.encode(_masked(raw, hidden)), indent=2)
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
-        return _render_text(payload)
-    return _cut("JSON", laid_out.decode())
+        data = data_in(payload)
+        if data is not None:
+            encoded = [_encoded(value, contracts) for value in data.values]
+            laid_out = (msgspec.json.format(each, indent=2).decode() for each in encoded)
+            return _cut(data.kind, "\n".join(laid_out))
+    except (TypeError, ValueError, RecursionError):  # as a number that JSON cannot say
+        pass
+    text = text_in(payload)
+    if text is None or not _is_text(text):
+        return _hex(payload) if as_hex else PayloadView("bytes", "", len(payload))
+    return _render_text(text, contracts)
+
+
+def header(name: str, value: str, contracts: Sequence[type[Struct]]) -> str:
+    """The value of a header as people may see it."""
+    value = wire.legible(value)
+    words = name.split("-")
+    tails = ("-".join(words[start:]) for start in range(len(words)))
+    if carried({name: value}) and any(is_sensitive(tail, contracts) for tail in tails):
+        return MASK
+    found = within(value)
+    if isinstance(found, dict | list):
+        try:
+            value = _encoded(found, contracts).decode()
+        except (ValueError, RecursionError):  # half a surrogate pair, or too much
+            value = without_scalars(value, MASK)
+    return masked(value, longest=_LONGEST_HEADER)
+
+
+def _encoded(value: Any, contracts: Sequence[type[Struct]]) -> bytes:
+    hidden = list(dict.fromkeys(sensitive_values(value, *contracts)))
+    return msgspec.json.encode(_masked(value, hidden))
 
 
 def _masked(value: Any, hidden: list[str]) -> Any:
     if isinstance(value, dict):
-        return {_text(name, hidden): _masked(each, hidden) for name, each in value.items()}
+        return {_name(name, hidden): _masked(each, hidden) for name, each in value.items()}
     if isinstance(value, list):
         return [_masked(each, hidden) for each in value]
     if isinstance(value, str):
         return _text(value, hidden)
     if isinstance(value, int | float) and not isinstance(value, bool) and str(value) in hidden:
         return MASK
+    if isinstance(value, bytes) and value.decode(errors="replace") in hidden:
+        return MASK
     return value
+
+
+def _name(name: Any, hidden: list[str]) -> Any:
+    """A name in data, which in msgpack may be anything."""
+    return _text(name, hidden) if isinstance(name, str) else name
 
 
 def _text(text: str, hidden: list[str]) -> str:
     if text in hidden or len(hidden) > _MOST_VALUES:
         return MASK
+    inner = within(text)
+    if isinstance(inner, dict | list | str):
+        return msgspec.json.encode(_masked(inner, hidden)).decode()
     for value in hidden:
         if len(value) >= _SHORT:
             text = text.replace(value, MASK)
     return masked(text, longest=_LONGEST) if "@" in text or "%40" in text else text
 
 
-def _render_text(payload: bytes) -> PayloadView:
-    try:
-        text = payload.decode()
-    except UnicodeDecodeError:
-        text = "\0"
-    lines = text[:_READ].splitlines()
-    if not all(line.replace("\t", "").isprintable() for line in lines):
-        first = payload[:_MOST_BYTES]
-        rows = (first[start : start + _ROW] for start in range(0, len(first), _ROW))
-        return PayloadView(
-            "bytes", "\n".join(row.hex(" ") for row in rows), len(payload) - len(first)
-        )
+def _is_text(text: str) -> bool:
+    """Whether a terminal can show the beginning of it."""
+    start = text[:_READ]
+    return all(line.replace("\t", "").isprintable() for line in start.splitlines()) or _like(start)
+
+
+def _like(text: str) -> bool:
+    return text.lstrip().startswith(("{", "["))
+
+
+def _render_text(text: str, contracts: Sequence[type[Struct]]) -> PayloadView:
     cut = text[:_READ]
-    if cut.lstrip().startswith(("{", "[")):
-        cut = _quoted.sub(_unquoted, cut)
+    if _like(cut):
+        cut = without_scalars(cut, MASK)
+    elif names_sensitive(text, contracts):
+        return PayloadView("withheld", "", len(text))
     lines = [masked(line, longest=_READ) for line in cut.splitlines()]
     return _cut("text", "\n".join(lines), more=len(text) - len(text[:_READ]))
 
 
-def _unquoted(match: re.Match[str]) -> str:
-    """A name stays, a value goes: what it means nobody can tell any more."""
-    return match[0] if match[1] or match[2] else f"{match[0][0]}{MASK}{match[0][0]}"
+def _hex(payload: bytes) -> PayloadView:
+    first = payload[:_MOST_BYTES]
+    rows = (first[start : start + _ROW] for start in range(0, len(first), _ROW))
+    return PayloadView("bytes", "\n".join(row.hex(" ") for row in rows), len(payload) - len(first))
 
 
 def _cut(kind: str, text: str, *, more: int = 0) -> PayloadView:

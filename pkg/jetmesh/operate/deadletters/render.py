@@ -5,19 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
+from msgspec import Struct
 from rich.text import Text
 
+from jetmesh import wire
 from jetmesh.operate.deadletters.desk import describe
 from jetmesh.operate.deadletters.letter import Group, Letter, Note, Selection, State
-from jetmesh.operate.deadletters.payload import PayloadView
+from jetmesh.operate.deadletters.payload import PayloadView, header
 from jetmesh.operate.deadletters.store import HistoryEntry
 from jetmesh.operate.humanize import counted
-from jetmesh.privacy.mask import masked, printable
+from jetmesh.privacy.mask import printable
 from jetmesh.protocol.streams import LANES
 
 _STYLES: Final = {"open": "red", "replayed": "green", "dropped": "dim"}
 _TIME: Final = "%Y-%m-%d %H:%M:%S"
-_LONGEST: Final = 2_000
 _FEW: Final = 10
 _FAULT: Final = ("service", "handler", "error", "where", "fingerprint")
 """What all letters of a group have alike."""
@@ -59,15 +60,18 @@ def one_line(letter: Letter, state: State) -> Text:
 
 
 def details(
-    entries: Sequence[HistoryEntry], letter: Letter, payload: PayloadView, *, known: bool
+    entries: Sequence[HistoryEntry],
+    letter: Letter,
+    payload: PayloadView,
+    contracts: Sequence[type[Struct]] = (),
 ) -> list[Text]:
-    """Everything about a letter but its history."""
+    """Everything about a letter but its history; `contracts` say what is sensitive in it."""
     state = _state_in(entries, letter)
     lines = [Text.assemble((letter.id, "bold"), "  ", (state, _STYLES[state]))]
     lines.append(Text.assemble("  ", *_headline(letter)))
     lines.append(Text(f"  {printable(letter.text)}"))
-    lines += [Text(), Text("Headers", "bold"), *_headers(letter)]
-    lines += [Text(), *_payload(payload, known=known), Text(), Text("History", "bold")]
+    lines += [Text(), Text("Headers", "bold"), *_headers(letter, contracts)]
+    lines += [Text(), *_payload(payload, known=bool(contracts)), Text(), Text("History", "bold")]
     return lines
 
 
@@ -125,13 +129,20 @@ def letter_as_data(letter: Letter) -> dict[str, Any]:
 
 
 def details_as_data(
-    entries: Sequence[HistoryEntry], letter: Letter, payload: PayloadView, wait: str
+    entries: Sequence[HistoryEntry],
+    letter: Letter,
+    payload: PayloadView,
+    wait: str,
+    contracts: Sequence[type[Struct]] = (),
 ) -> dict[str, Any]:
     """A letter with its story, for programs."""
     return {
         **letter_as_data(letter),
         "state": _state_in(entries, letter),
-        "headers": {name: _value(value) for name, value in letter.message.headers.items()},
+        "headers": {
+            wire.legible(name): header(name, value, contracts)
+            for name, value in letter.message.headers.items()
+        },
         "payload": payload._asdict(),
         "waits": wait,
         "history": [{**letter_as_data(entry.letter), "notes": entry.notes} for entry in entries],
@@ -176,29 +187,38 @@ def _headline(letter: Letter) -> Iterator[tuple[str, str]]:
         yield f"  at {printable(letter.where)}", ""
 
 
-def _headers(letter: Letter) -> Iterator[Text]:
+def _headers(letter: Letter, contracts: Sequence[type[Struct]]) -> Iterator[Text]:
     headers = letter.message.headers
     width = max(map(len, headers), default=0)
     for name, value in headers.items():
-        yield Text.assemble((f"  {printable(name):<{width}}  ", "dim"), _value(value))
-
-
-def _value(value: str) -> str:
-    return masked(value, longest=_LONGEST)
+        shown = printable(header(name, value, contracts))
+        yield Text.assemble((f"  {printable(name):<{width}}  ", "dim"), shown)
 
 
 def _payload(payload: PayloadView, *, known: bool) -> Iterator[Text]:
-    notes = {
-        "JSON": "without what its contract marks as sensitive"
-        if known
-        else "its contract is not known here: only e-mail addresses are masked",
-        "text": "no JSON",
-        "bytes": "no text, in hexadecimal",
-        "empty": "empty",
-    }
-    note = notes.get(payload.kind, "")
-    yield Text.assemble(("Payload", "bold"), (f"  {note}", "dim"))
+    yield Text.assemble(("Payload", "bold"), (f"  {_note(payload, known=known)}", "dim"))
     for line in payload.text.splitlines():
         yield Text(f"  {printable(line)}")
-    if payload.left_out:
+    if payload.left_out and payload.text:
         yield Text(f"  and {payload.left_out:,} more; --payload writes all of it", "dim")
+
+
+def _note(payload: PayloadView, *, known: bool) -> str:
+    """What the payload is, and what of it is not shown."""
+    match payload.kind:
+        case "empty" | "lost":
+            return "" if payload.text else payload.kind
+        case "text":
+            return "no JSON"
+        case "bytes" if payload.text:
+            return "no text, in hexadecimal"
+        case "bytes":
+            return (
+                f"{payload.left_out:,} bytes that are no text, not shown: whom they are about "
+                "nobody can tell. --hex shows them, --payload writes them"
+            )
+        case "withheld":
+            return "a text that names something sensitive, not shown. --payload writes it"
+    hidden = "without what contracts mark as sensitive"
+    unknown = "its contract is not known here: only e-mail addresses are masked"
+    return f"{'' if payload.kind == 'JSON' else f'{payload.kind}, '}{hidden if known else unknown}"

@@ -218,7 +218,9 @@ async def _stored(
 
 def _letter(message: StoredMessage) -> Letter | None:
     address = address_of(message.subject)
-    return Letter(message) if address and not address.suffix else None
+    if address is None or address.suffix or message.removal:
+        return None
+    return Letter(message)
 
 
 def _state_of(message: StoredMessage) -> tuple[int, State] | None:

@@ -12,6 +12,7 @@ from time import perf_counter
 from typing import Any, Final
 
 from jetmesh.declare import Handler, Policy, escape_key
+from jetmesh.protocol.content import CLOUDEVENTS, PLUS
 from jetmesh.protocol.streams import LANES
 from jetmesh.runtime.message.decisions import LookUp
 from jetmesh.runtime.message.delivered import Delivered, Durable, LaneDelivered
@@ -101,14 +102,19 @@ class Consumer:
 
     def _handle(self, subject: bytes, reply: bytes, headers: bytes, payload: bytes) -> None:
         """Run a `def` handler, here and now."""
-        if self._is_disturbed or not reply.startswith(self._first):
+        is_odd = PLUS in headers and CLOUDEVENTS in headers
+        if is_odd or self._is_disturbed or not reply.startswith(self._first):
             self._start(subject, reply, headers, payload)
             return
         received = perf_counter()
-        self.stats.delivered += 1
-        delivered, event, result, failure = None, None, None, None
         try:
             event = self._decode(payload)
+        except (Exception, SystemExit):  # noqa: BLE001 - there may be another way to read it
+            self._start(subject, reply, headers, payload)
+            return
+        self.stats.delivered += 1
+        delivered, result, failure = None, None, None
+        try:
             if self._key is not None:
                 escape_key(getattr(event, self._key))  # refuses a key that cannot be one
             if self._is_plain:

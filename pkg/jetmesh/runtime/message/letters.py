@@ -17,6 +17,7 @@ from jetmesh.declare import EventSpec
 from jetmesh.errors import ContractViolation
 from jetmesh.privacy.mask import masked_violation, name_of, printable, text_of
 from jetmesh.protocol import headers as header
+from jetmesh.protocol.content import remedy_for, seems
 from jetmesh.protocol.ids import Cause, fingerprint
 from jetmesh.protocol.lanes import schedule
 from jetmesh.protocol.streams import LANES
@@ -65,7 +66,7 @@ def dead_letter(delivered: Delivered, error: BaseException, text: str) -> Messag
 def without_payload(letter: Message) -> Message:
     """The same letter when it is too large: payload and others' headers stay in their stream."""
     subject, headers, _ = letter
-    values = wire.parse(headers).values
+    values = wire.parse(headers, exact=True).values
     ours = {name: value for name, value in values.items() if name not in header.carried(values)}
     return subject, wire.block({**ours, header.PAYLOAD: header.LEFT}), b""
 
@@ -92,8 +93,10 @@ def retry_later(delivered: Delivered, error: BaseException, text: str, at: datet
 
 
 def _block(delivered: Delivered, ours: dict[str, str]) -> bytes:
-    """What others gave the message, and ours, of which no value may break its line."""
-    given = header.carried(wire.parse(delivered.headers).values) if delivered.headers else {}
+    """What others gave the message, exactly, and ours, of which no value may break its line."""
+    given: dict[str, str] = {}
+    if delivered.headers:
+        given = header.carried(wire.parse(delivered.headers, exact=True).values)
     for name, value in ours.items():
         given[name] = printable(value) if "\n" in value or "\r" in value else value
     return wire.block(given)
@@ -121,8 +124,14 @@ def refusal(delivered: Delivered, refused: str, stored: StoredMessage) -> Messag
 
 
 def unreadable(spec: EventSpec, payload: bytes, error: BaseException) -> BaseException:
-    """What could not be decoded does not keep its contract; any other error stays what it is."""
+    """What could not be decoded does not keep its contract; any other error stays what it is.
+
+    `payload` is what was read, without what stood around it.
+    """
     if isinstance(error, msgspec.DecodeError | UnicodeError | RecursionError):
+        if content := seems(payload):
+            told = f"{spec.subject}: the payload seems to be {content}; {remedy_for(content)}"
+            return ContractViolation(told, content=content).with_traceback(error.__traceback__)
         text = masked_violation(text_of(error), payload, spec.type) or type(error).__name__
         violation = ContractViolation(f"{spec.subject}: {text}", path=_field(text_of(error)))
         return violation.with_traceback(error.__traceback__)
@@ -138,8 +147,8 @@ def _field(text: str) -> str:
 def where(error: BaseException) -> str:
     """The innermost line that is not the mesh's own, as `shop/payments.py:88 in charge`.
 
-    The field at fault for a broken contract, whoever read it. Empty for an error that nobody
-    raised, and for one that does not show its traceback.
+    The field at fault for a broken contract, or what its payload seems to be. Empty for an error
+    that nobody raised, and for one that does not show its traceback.
     """
     try:
         return _where(error)
@@ -151,7 +160,8 @@ def _where(error: BaseException) -> str:
     frames = traceback.extract_tb(error.__traceback__)
     theirs = [f for f in frames if not f.filename.startswith(_OWN)]
     if isinstance(error, ContractViolation) and not theirs:
-        return f"field {error.path}"
+        what = f"a payload that seems to be {error.content}"
+        return what if error.content else f"field {error.path}"
     if not frames:
         return ""
     last = (theirs or frames)[-1]

@@ -17,6 +17,7 @@ class HandlerStats:
         "failed",
         "lag",
         "last_error",
+        "markers",
         "published",
         "refused",
         "repeated",
@@ -41,6 +42,8 @@ class HandlerStats:
         """Outcomes found stored already by the same cause, in an attempt before."""
         self.refused = 0
         """Outcomes refused because another cause had decided the key."""
+        self.markers = 0
+        """Deliveries with which the server told that others are gone; they are acked."""
         self.lag = 0
         """Messages waiting on the server, as of the last look."""
         self.last_error = ""

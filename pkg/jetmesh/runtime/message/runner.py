@@ -22,6 +22,7 @@ from jetmesh.runtime.message.outputs import Outputs
 from jetmesh.runtime.message.publisher import Publisher
 from jetmesh.runtime.message.quarantine import Quarantine
 from jetmesh.runtime.message.verdicts import Verdicts
+from jetmesh.runtime.reading import Removed, event_in, read
 
 _CANCEL_SECONDS: Final = 1.0
 _EXCUSES: Final = 3
@@ -149,7 +150,7 @@ class HandlerRunner:
         """Decode the event, unless it is one already; what speaks against handling it."""
         try:
             if delivered.event is None:
-                delivered.event = self.decode(delivered.payload)
+                delivered.event = read(self.decode, delivered.payload, delivered.headers)
             if self._key is not None:
                 escape_key(getattr(delivered.event, self._key))
             self._verdicts.check(delivered)  # once it is known what the letter is about
@@ -158,16 +159,24 @@ class HandlerRunner:
         return None
 
     def _judge(self, delivered: Delivered, failure: BaseException) -> None:
-        """An outage is nobody's failure, unless it turned out too often that others work."""
+        """An outage is nobody's failure, unless it turned out too often that others work.
+
+        Nor is what the server has to say of what is gone.
+        """
         if not delivered.held:
             return  # it was given back meanwhile, and comes again
         try:
+            if isinstance(failure, Removed):
+                self._verdicts.stats.markers += 1
+                self._verdicts.acknowledge(delivered)
+                return
             if isinstance(failure, Unavailable) and delivered.excuses < _EXCUSES:
                 reason = masked(text_of(failure), delivered.event).strip() or name_of(failure)
                 self.outage.report(delivered, reason)
                 return
             if delivered.event is None:
-                failure = unreadable(self.handler.input, delivered.payload, failure)
+                payload = event_in(delivered.payload, delivered.headers)
+                failure = unreadable(self.handler.input, payload, failure)
             self._verdicts.failed(delivered, failure)
         except BaseException as fault:  # noqa: BLE001 - an error's own code runs when it is judged
             self._verdicts.last_resort(delivered, failure, fault)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import timedelta
 
+from msgspec import Struct
 from rich.text import Text
 
 from jetmesh.operate.deadletters import render
@@ -14,6 +15,10 @@ from jetmesh.operate.deadletters.store import HistoryEntry
 from tests.unit.operate.deadletters.test_letter import NOON, letter, note
 
 SAME = "fingerprint 3f2a9c01b7de"
+
+
+class Known(Struct, frozen=True):
+    """A contract without anything sensitive."""
 
 
 def plain(lines: Iterable[Text]) -> list[str]:
@@ -58,10 +63,10 @@ def test_one_letter_shows_headers_payload_and_story() -> None:
         HistoryEntry(second, ()),
     ]
     payload = PayloadView("JSON", '{\n  "a": 1\n}')
-    shown = plain(render.details(entries, second, payload, known=True))
+    shown = plain(render.details(entries, second, payload, (Known,)))
     assert shown[0] == "DEADLETTERS:30  open"
     assert "  Jetmesh-Sequence     5" in shown
-    assert "Payload  without what its contract marks as sensitive" in shown
+    assert "Payload  without what contracts mark as sensitive" in shown
     assert '    "a": 1' in shown
     assert plain(render.history(entries, second, "")) == [
         "  2026-01-01 12:00:00  DEADLETTERS:17  ValueError:  (0 attempts)",
@@ -95,7 +100,7 @@ def test_nothing_of_a_letter_is_obeyed_by_a_terminal() -> None:
         *render.faults(selection, every=True),
         *render.summary(selection),
         render.one_line(odd, "open"),
-        *render.details(entries, odd, PayloadView("text", rude), known=False),
+        *render.details(entries, odd, PayloadView("text", rude)),
         *render.history(entries, odd, ""),
     ]
     assert [line for line in plain(lines) if not line.isprintable()] == []
@@ -103,7 +108,7 @@ def test_nothing_of_a_letter_is_obeyed_by_a_terminal() -> None:
 
 def test_addresses_in_headers_are_masked() -> None:
     entries = [HistoryEntry(letter(by="customer@example.test"), ())]
-    shown = plain(render.details(entries, entries[0].letter, PayloadView("empty", ""), known=True))
+    shown = plain(render.details(entries, entries[0].letter, PayloadView("empty", ""), (Known,)))
     assert any(line.endswith("•••") for line in shown)
     assert not any("example.test" in line for line in shown)
 

@@ -85,24 +85,24 @@ async def test_an_effect_that_cancels_its_own_task_has_failed() -> None:
 
 @pytest.mark.parametrize("number", [1, 2])
 @pytest.mark.parametrize(
-    ("payload", "path"),
+    ("payload", "where"),
     [
-        (b"no json", "$"),
-        (b"", "$"),
-        (b"\xff\xfe", "$"),
-        (b"[" * 100_000, "$"),
-        (b'{"order_id":5}', "$.order_id"),
-        (b'{"note":"n"}', "$.order_id"),
+        (b"no json", "field $"),
+        (b"", "a payload that seems to be empty"),
+        (b"\xff\xff", "field $"),
+        (b"[" * 100_000, "field $"),
+        (b'{"order_id":5}', "field $.order_id"),
+        (b'{"note":"n"}', "field $.order_id"),
     ],
 )
 async def test_what_cannot_be_decoded_is_dead_lettered_as_it_came(
-    payload: bytes, path: str, number: int
+    payload: bytes, where: str, number: int
 ) -> None:
     desk = Desk(raising(AssertionError("it ran")))
     reply = desk.deliver(payload, number=number)
     letter = await letter_of(desk)
     assert letter.headers["Jetmesh-Error"] == "ContractViolation"
-    assert letter.headers["Jetmesh-Where"] == f"field {path}"
+    assert letter.headers["Jetmesh-Where"] == where
     assert letter.payload == payload
     letter.stored()
     assert desk.wire.verdicts == [Term(reply, "dead-lettered")]
