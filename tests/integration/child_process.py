@@ -15,13 +15,14 @@ import pytest
 from jetmesh.operate.up.broker import Broker, free_port
 from jetmesh.testing import eventually
 
-CHILD = Path(__file__).parent / "children" / "working.py"
+CHILDREN = Path(__file__).parent / "children"
 
 
 class Child:
-    """One process of the service in children/working.py."""
+    """One process of the service in children/<script>.py."""
 
-    def __init__(self, folder: Path, domain: str, url: str, number: int) -> None:
+    def __init__(self, folder: Path, domain: str, url: str, number: int, script: str) -> None:
+        self._script = CHILDREN / f"{script}.py"
         self.effects_file = folder / "effects"
         self.port = free_port()
         self._log = folder / f"child-{number}.log"
@@ -38,7 +39,7 @@ class Child:
     def start(self, does: str = "", **variables: str) -> Child:
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
-                [sys.executable, str(CHILD)],
+                [sys.executable, str(self._script)],
                 env={**self._environment, "CHILD_DOES": does, **variables},
                 stderr=log,
             )
@@ -100,8 +101,8 @@ def child(tmp_path: Path, broker: Broker, unique: str) -> Iterator[Callable[...,
     """Makes processes of one service on the broker, or on another; ends what still runs."""
     made: list[Child] = []
 
-    def make(url: str = "") -> Child:
-        made.append(Child(tmp_path, unique, url or broker.url, len(made)))
+    def make(url: str = "", script: str = "working") -> Child:
+        made.append(Child(tmp_path, unique, url or broker.url, len(made), script))
         return made[-1]
 
     yield make

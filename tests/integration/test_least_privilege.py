@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import nats
@@ -23,6 +25,7 @@ from jetmesh.testing import _load, eventually
 from jetmesh.transport.control import ControlPlane
 from jetmesh.transport.dataplane import DataPlane
 from jetmesh.transport.provision import apply, plan
+from tests.integration.identities import rewrite
 from tests.integration.planes import Fate
 
 NAME = "worker"
@@ -51,13 +54,23 @@ class Board:
         self.seen += 1
 
 
+runs: Counter[str] = Counter()
+"""How often the handler ran for a key."""
 service = Service(NAME)
+SHORT = Policy(
+    attempts=3, backoff=Duration(0.05), timeout=Duration(1), ack_wait=Duration(1), concurrency=8
+)
 service.read_model(Board, events=[Placed, Noted])
 
 
-@service.on(Placed, policy=Policy(attempts=3, backoff=Duration(0.05)))
+@service.on(Placed, policy=SHORT)
 async def decide(placed: Placed, delivery: Delivery) -> list[Accepted | Noted]:
     """Do everything that a service may have to do on the broker."""
+    runs[placed.id] += 1
+    if placed.id == "long":
+        await asyncio.sleep(0.8)  # it is prolonged meanwhile, and settled after that
+    if placed.id == "fails":
+        raise ValueError("it always does")
     if placed.id == "bad":
         raise Reject("it is bad")
     if placed.id == "late" and delivery.attempt == 1:
@@ -65,7 +78,7 @@ async def decide(placed: Placed, delivery: Delivery) -> list[Accepted | Noted]:
     return [Accepted(placed.id), Noted(placed.id)]
 
 
-@service.on(Accepted, name="echo")
+@service.on(Accepted, name="echo", policy=SHORT)
 def echo(accepted: Accepted) -> None:
     """Take what the other one made."""
 
@@ -75,15 +88,43 @@ def topology() -> Topology:
     return derive([service])
 
 
+RESPONDS = "allow_responses: true"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """How a server is configured beside what is printed."""
+
+    flags: str = ""
+    responses: str = RESPONDS
+    """What stands in place of the line for `nats micro`."""
+
+
+V2 = "feature_flags { js_ack_fc_v2: true }"
+KINDS = {
+    "as printed": Kind(),
+    "no responses": Kind(responses=""),
+    "js_ack_fc_v2": Kind(flags=V2),
+    "js_ack_fc_v2, responses denied": Kind(flags=V2, responses="allow_responses: false"),
+}
+
+
+@pytest.fixture(params=KINDS)
+def kind(request: pytest.FixtureRequest) -> Kind:
+    return KINDS[request.param]
+
+
 @pytest.fixture
 def guarded(
-    tmp_path: Path, topology: Topology, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, topology: Topology, kind: Kind, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Broker]:
     """A broker that lets everyone do only what is printed."""
+    runs.clear()
     for user in ("admin", NAME, CLIENTS):
         monkeypatch.setenv(password_variable(user), f"{user}-secret")
     config = tmp_path / "server.conf"
-    config.write_text(authorization(topology))
+    printed = authorization(topology).replace(RESPONDS, kind.responses)
+    config.write_text(f"{kind.flags}\n{printed}")
     with Broker(tmp_path / "store", config=config) as broker:
         yield broker
 
@@ -111,14 +152,14 @@ def running(broker: Broker) -> Running:
 
 
 async def test_a_service_does_all_its_work_with_what_is_printed(
-    guarded: Broker, topology: Topology
+    guarded: Broker, topology: Topology, kind: Kind
 ) -> None:
     async with await admin(guarded) as control, running(guarded) as worker:
         await eventually(lambda: "missing" in worker.health.starting, what="waiting for apply")
         await apply(control, await plan(control, topology))
         await worker.started
         async with await ControlPlane.connect(identity(guarded, CLIENTS), name="client") as client:
-            for key in ("good", "bad", "late"):
+            for key in ("good", "bad", "late", "long"):
                 await client.publish(f"in.placed.{key}", b'{"id":"%b"}' % key.encode())
             await client.publish("in.placed", b'{"id":"good"}')  # decided by another cause
         await stored(control, "OUT", "out.accepted.good")
@@ -126,6 +167,7 @@ async def test_a_service_does_all_its_work_with_what_is_printed(
         await stored(control, DEADLETTERS, f"deadletters.{NAME}.decide.bad")
         await stored(control, REFUSALS, f"refusals.{NAME}.decide.good")
         await stored(control, "OUT", "out.accepted.late")
+        await stored(control, "OUT", "out.accepted.long")
         await eventually(lambda: worker.injector[Board].seen >= 6, what="the read model")
 
         async def lane_is_empty() -> bool:
@@ -134,7 +176,17 @@ async def test_a_service_does_all_its_work_with_what_is_printed(
 
         await eventually(lane_is_empty, what="the lane's message is forgotten")
         await eventually(lambda: not worker.health.problems(), what="ready")
-        assert f'"name": "{NAME}"' in await found_by_micro(guarded)
+        await eventually(lambda: settled(control, topology), what="every verdict")
+        assert runs["long"] == 1
+        if kind.responses == RESPONDS:
+            assert f'"name": "{NAME}"' in await found_by_micro(guarded)
+
+
+async def settled(control: ControlPlane, topology: Topology) -> bool:
+    infos = [
+        await control.api(f"CONSUMER.INFO.{spec.stream}.{spec.name}") for spec in topology.durables
+    ]
+    return not any(info["num_pending"] or info["num_ack_pending"] for info in infos)
 
 
 async def stored(control: ControlPlane, stream: str, subject: str) -> None:
@@ -193,3 +245,62 @@ async def test_a_permission_that_is_taken_away_is_named_with_the_line_to_grant(
             await control.publish("in.placed.p-1", b'{"id":"p-1"}')
             line = 'publish on out.accepted.p-1; grant publish: ["out.accepted.*"]'
             await eventually(lambda: any(line in text for text in worker.health.problems()))
+
+
+async def asked_again(worker: Running) -> None:
+    """Wait until it asks once more whether verdicts are taken."""
+    before = worker._plane._asked
+    await eventually(lambda: worker._plane._asked not in (before, None), what="a question")
+
+
+async def test_a_service_that_may_not_settle_runs_nothing_until_it_may(
+    guarded: Broker, topology: Topology
+) -> None:
+    """However often the server would deliver it again, which it does after each second."""
+    assert guarded.config is not None
+    printed = guarded.config.read_text()
+    left = [line for line in printed.splitlines() if "$JS.ACK" not in line]
+    guarded.config.write_text("\n".join(left).replace(RESPONDS, ""))
+    guarded.stop()
+    guarded.start()
+    async with await admin(guarded) as control:
+        await apply(control, await plan(control, topology))
+        async with running(guarded) as worker:
+            await worker.started
+            for key in ("fails", *map(str, range(100))):
+                await control.publish(f"in.placed.{key}", b'{"id":"%b"}' % key.encode())
+            said = 'worker-decide.>"]'
+            await eventually(lambda: any(said in text for text in worker.health.problems()))
+            before = Counter(runs)
+            for _ in range(2):
+                await asked_again(worker)
+            assert runs == before
+            assert max(runs.values()) <= 1
+            assert sum(runs.values()) < 50, "what was delivered already does not run on either"
+            rewrite(guarded, printed)
+            await eventually(lambda: settled(control, topology), within=20, what="every verdict")
+            await eventually(lambda: not worker.health.problems(), what="ready")
+            assert runs["fails"] <= 4
+            assert runs.keys() >= set(map(str, range(100)))
+
+
+async def test_that_answers_are_allowed_hides_no_missing_permission(
+    guarded: Broker, topology: Topology
+) -> None:
+    """One answer to each delivery is allowed then: `+WPI` uses it up, and the ack is refused."""
+    assert guarded.config is not None
+    printed = guarded.config.read_text()
+    left = [line for line in printed.splitlines() if "$JS.ACK" not in line]
+    guarded.config.write_text("\n".join(left))
+    guarded.stop()
+    guarded.start()
+    async with await admin(guarded) as control:
+        await apply(control, await plan(control, topology))
+        async with running(guarded) as worker:
+            await worker.started
+            await control.publish("in.placed.long", b'{"id":"long"}')
+            said = 'worker-decide.>"]'
+            await eventually(lambda: any(said in text for text in worker.health.problems()))
+            for _ in range(2):
+                await asked_again(worker)
+            assert runs["long"] == 1

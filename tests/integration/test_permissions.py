@@ -14,6 +14,7 @@ from jetmesh.settings import NatsSettings
 from jetmesh.testing import eventually
 from jetmesh.transport.control import ControlPlane
 from jetmesh.transport.dataplane import DataPlane
+from jetmesh.transport.pull import Pull
 from tests.integration.identities import Configured, at, rewrite
 from tests.integration.planes import (
     NO_HEADERS,
@@ -101,7 +102,58 @@ async def test_an_ack_that_is_not_permitted_is_told(configured: Configured, uniq
         pull.start()
         await admin.publish(f"{unique}.a", b"")
         needed = f"$JS.ACK.{unique.upper()}.d.>"
-        await eventually(lambda: plane.problem.endswith(f'grant publish: ["{needed}"]'))
+        await eventually(lambda: pull.problem.endswith(f'grant publish: ["{needed}"]'))
+        assert plane.problem == "", "other durables go on"
+
+
+async def test_only_the_durable_pauses_whose_verdicts_are_refused_until_they_are_taken(
+    configured: Configured, unique: str
+) -> None:
+    stream = unique.upper()
+    allowed = ["$JS.API.>", f"$JS.ACK.{stream}.works.>"]
+    broker = configured(permitting(allowed))
+    arrived: dict[str, int] = {"works": 0, "paused": 0}
+    async with (
+        both(at(_ADMIN, broker)) as (_, admin),
+        DataPlane(at(_WORKER, broker), name="test") as plane,
+    ):
+        await make_stream(admin, stream, f"{unique}.>")
+        pulls: dict[str, Pull] = {}
+        for durable in arrived:
+            await make_durable(admin, stream, durable, ack_wait=0.5)
+
+            def take(_: bytes, reply: bytes, *__: bytes, durable: str = durable) -> None:
+                arrived[durable] += 1
+                plane.ack(reply)
+                pulls[durable].settled()
+
+            pulls[durable] = plane.inflow(stream, durable, limit=1, on_delivery=take)
+            pulls[durable].start()
+        await admin.publish(f"{unique}.a", b"")
+        await eventually(lambda: pulls["paused"].muted)
+        for _ in range(5):
+            await admin.publish(f"{unique}.a", b"")
+        await eventually(lambda: arrived["works"] == 6)
+        asked = plane._asked
+        await eventually(lambda: plane._asked not in (asked, None), what="one more question")
+        assert arrived["paused"] <= 2, "nothing more is asked for, however often it would come"
+        rewrite(broker, permitting([*allowed, f"$JS.ACK.{stream}.paused.>"]))
+
+        async def is_done() -> bool:
+            info = await admin.api(f"CONSUMER.INFO.{stream}.paused")
+            return not (info["num_pending"] or info["num_ack_pending"])
+
+        await eventually(is_done, what="everything is settled")
+        assert pulls["paused"].problem == ""
+
+
+def test_the_line_to_grant_is_that_of_one_durable_in_either_form() -> None:
+    for start in ("$JS.ACK.S.d.", "$JS.ACK.hub.A1b2C3.S.d."):
+        tail = ".r4nd" if "hub" in start else ""
+        subject = f"{start}1.7.7.1700000000000000000.0{tail}"
+        line = Permissions().line_for("publish", subject)
+        expected = "$JS.ACK.*.*.S.d.>" if "hub" in start else "$JS.ACK.S.d.>"
+        assert line == f'publish: ["{expected}"]'
 
 
 async def test_an_inbox_that_is_not_permitted_is_no_connection(configured: Configured) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 from msgspec import Struct
+from structlog.testing import capture_logs
 
 from jetmesh import Record, event
 from jetmesh.declare import spec_of
@@ -30,11 +32,14 @@ class Reader:
         spec = spec_of(Told)
         assert spec is not None
         self.folded: list[int] = []
+        self.seconds = 0.0
+        """How long it takes to fold one event."""
         self.stream = unique.upper()
         self.projection = Projection(self.stream, [spec], self.apply, plane=plane, control=control)
 
     def apply(self, _: object, record: Record) -> None:
         self.folded.append(record.sequence)
+        time.sleep(self.seconds)
 
 
 @asynccontextmanager
@@ -104,3 +109,43 @@ async def test_a_read_model_has_no_gap_after_a_lost_connection(broker: Broker, u
         link.abort("lost")
         await eventually(lambda: len(reader.folded) >= 60, within=5)
         assert reader.folded == [*range(1, 61)]
+
+
+async def test_a_slow_read_model_leaves_the_loop_to_others(broker: Broker, unique: str) -> None:
+    async with reading(broker, unique, 0) as (reader, _, __, write):
+        await eventually(lambda: reader.projection.caught_up)
+        reader.seconds = 0.01
+        await write(200)
+        longest = 0.0
+        while len(reader.folded) < 200:
+            began = time.monotonic()
+            await asyncio.sleep(0)
+            longest = max(longest, time.monotonic() - began)
+        assert longest < 1
+        assert reader.folded == [*range(1, 201)]
+        assert reader.projection.problem == ""
+
+
+async def test_a_read_model_that_keeps_the_loop_is_named_once(broker: Broker, unique: str) -> None:
+    async with reading(broker, unique, 0) as (reader, _, __, write):
+        reader.seconds = 0.11
+        with capture_logs() as logged:
+            await write(5)
+            await eventually(lambda: len(reader.folded) == 5)
+        named = [line for line in logged if line["event"] == "the read model keeps the event loop"]
+        assert [line["stream"] for line in named] == [reader.stream]
+        assert reader.projection.slow_folds == 5
+
+
+async def test_what_waits_to_be_folded_is_forgotten_when_it_begins_anew(
+    broker: Broker, unique: str
+) -> None:
+    async with reading(broker, unique, 0) as (reader, _, __, write):
+        await eventually(lambda: reader.projection.caught_up)
+        reader.seconds = 0.01
+        await write(50)
+        await eventually(lambda: len(reader.folded) > 5)
+        reader.folded.clear()
+        reader.projection.begin_anew()
+        await eventually(lambda: len(reader.folded) >= 50)
+        assert reader.folded == [*range(1, 51)]

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 from jetmesh.declare.event import EventSpec
 from jetmesh.declare.service import Handler, ReadModel, Service
+from jetmesh.protocol.acks import ack_subjects, covering
 from jetmesh.protocol.streams import JS_API, LANES, OWN_STREAMS
 from jetmesh.protocol.subjects import own_subjects
 
 Action: TypeAlias = Literal["publish", "subscribe"]
-_ACK_TOKENS: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Permissions:
         """The line to grant when `subject` was denied, such as `publish: ["orders.placed.*"]`."""
         needed = self.publish if action == "publish" else self.subscribe
         found = next((each for each in needed if covers(each.lower(), subject.lower())), "")
-        return f'{action}: ["{found or _whole(subject)}"]'
+        return f'{action}: ["{found or covering(subject)}"]'
 
 
 def permissions_of(service: Service, *, inbox_prefix: str, js_api: str = JS_API) -> Permissions:
@@ -94,7 +94,7 @@ def _consuming(handler: Handler) -> Iterator[str]:
     for stream in (handler.input.stream, LANES):
         yield f"$JS.API.CONSUMER.INFO.{stream}.{handler.durable}"
         yield f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{handler.durable}"
-        yield f"$JS.ACK.{stream}.{handler.durable}.>"
+        yield from ack_subjects(stream, handler.durable)
 
 
 def _reading(model: ReadModel) -> Iterator[str]:
@@ -112,10 +112,3 @@ def _answering(service: Service) -> Iterator[str]:
             f"$SRV.{verb}.{service.name}",
             f"$SRV.{verb}.{service.name}.*",
         )
-
-
-def _whole(subject: str) -> str:
-    """What covers a subject that nobody declared, without the parts that change."""
-    if subject.startswith("$JS.ACK."):
-        return ".".join([*subject.split(".")[:_ACK_TOKENS], ">"])
-    return subject

@@ -20,7 +20,7 @@ class Policy(Struct, frozen=True, kw_only=True):
     """The longest delay before any attempt."""
     timeout: Duration = Duration(20)
     """An attempt of an `async def` handler that takes longer is cancelled and has failed; a `def`
-    handler cannot be interrupted."""
+    handler cannot be interrupted, in threads neither."""
     max_age: Duration = Duration(0)
     """How long after the broker stored a message an attempt may still begin; after that the message
     is dead-lettered. 0s: no limit."""
@@ -34,9 +34,11 @@ class Policy(Struct, frozen=True, kw_only=True):
     """How many deliveries may be without a verdict, in all replicas together; at that number the
     server delivers no more."""
     concurrency: int = 64
-    """How many deliveries one process runs at once; a `def` handler always runs one at a time."""
+    """How many deliveries one process runs at once; a `def` handler runs one at a time, or as many
+    as it was declared with threads."""
     batch: int = 2048
-    """How many deliveries one process of a `def` handler may have in flight."""
+    """How many deliveries one process of a `def` handler may have in flight; a slow one has only
+    what it can finish well within `ack_wait`."""
 
     def delay(self, attempt: int, chance: float) -> float:
         """Seconds until the attempt after `attempt` (1-based); `chance` is random in [0, 1).

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Concatenate, Literal, ParamSpec, TypeAlias, TypeVar, get_args, get_origin
 
 from msgspec import Struct
@@ -40,6 +40,8 @@ class Handler:
     outputs: tuple[EventSpec, ...]
     """Every event type that the return annotation names, in its order."""
     is_async: bool
+    threads: int
+    """So many threads of each process run a `def` handler; 0: it runs on the event loop."""
     delivery: str | None
     """The parameter that receives the `Delivery`, if there is one."""
     needs: Needs
@@ -55,6 +57,13 @@ class Handler:
     def durable(self) -> str:
         """The durable's name; renaming service or handler leaves an orphan on the server."""
         return f"{self.service}-{self.name}"
+
+    @property
+    def runs(self) -> Literal["inline", "threads", "async"]:
+        """Where its calls run: on the event loop one after another, in threads, or in tasks."""
+        if self.is_async:
+            return "async"
+        return "threads" if self.threads else "inline"
 
     @property
     def decision(self) -> str | None:
@@ -163,6 +172,7 @@ class Service:
         start: Literal["all", "new"] = "all",
         cycle: bool = False,
         name: str | None = None,
+        threads: int = 0,
     ) -> Callable[[_Function[_E, _P, _R]], _Function[_E, _P, _R]]:
         """Handle every event of `event_type`; the function itself stays as it is.
 
@@ -185,6 +195,10 @@ class Service:
         `cycle`: True says that its outputs may lead back to its input; without it such a circle is
         refused, and its steps are named. The handler ends the circle by returning None.
 
+        `threads`: a `def` handler that has to wait runs in so many threads of each process, and
+        must be safe for that. Its calls are never interrupted: no `policy.timeout` ends them, and
+        what still runs when a stop's grace is over is given back and runs again. 0: no threads.
+
         `name`: what the durable, settings, metrics and logs call the handler; left out, the
         function's name. Changing it makes another durable, which begins as `start` says: with
         "all" every stored event is handled once more. `jetmesh doctor` names the old one.
@@ -194,20 +208,14 @@ class Service:
         """
 
         def declare(function: _Function[_E, _P, _R]) -> _Function[_E, _P, _R]:
-            signature = read_signature(function)
-            handler = Handler(
-                service=self.name,
-                name=name or signature.name,
-                function=function,
-                input=_input(event_type, signature),
-                outputs=_outputs(signature),
-                is_async=signature.is_async,
-                delivery=signature.parameter_of(Delivery),
-                needs=signature.needs(Delivery),
-                policy=policy or Policy(),
+            handler = _handler(self.name, function, event_type)
+            handler = replace(
+                handler,
+                name=name or handler.name,
+                policy=policy or handler.policy,
                 start=start,
                 cycle=cycle,
-                where=signature.where,
+                threads=threads,
             )
             self._check(handler)
             self.handlers.append(handler)
@@ -331,8 +339,34 @@ class Service:
                     f"{handler.where}: {self.name} has a handler {other.name!r} already.",
                     remedy=f"{handler.name!r} would share its durable or its variables: rename it.",
                 )
+        if handler.threads < 0 or (handler.threads and handler.is_async):
+            why = "its calls run in tasks" if handler.is_async else "there are none"
+            raise DeclarationError(
+                f"{handler.where}: {handler.name} cannot run in {handler.threads} threads: {why}.",
+                remedy="Give threads to a def handler; an async def one has its concurrency.",
+            )
         for problem in problems_of(handler.policy):
             raise DeclarationError(f"{handler.where}: {problem}.", remedy="Change the policy.")
+
+
+def _handler(service: str, function: Callable[..., Any], event_type: type[Struct]) -> Handler:
+    """What the annotations of `function` declare; the rest is as when nothing is said."""
+    signature = read_signature(function)
+    return Handler(
+        service=service,
+        name=signature.name,
+        function=function,
+        input=_input(event_type, signature),
+        outputs=_outputs(signature),
+        is_async=signature.is_async,
+        delivery=signature.parameter_of(Delivery),
+        needs=signature.needs(Delivery),
+        policy=Policy(),
+        start="all",
+        cycle=False,
+        threads=0,
+        where=signature.where,
+    )
 
 
 def _input(event_type: type[Struct], signature: Signature) -> EventSpec:

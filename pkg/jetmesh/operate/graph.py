@@ -77,7 +77,7 @@ def _handler_data(handler: Handler, topology: Topology) -> dict[str, Any]:
     policy = topology.durable_of(handler).policy  # settings may have changed the declared one
     return {
         "name": handler.name,
-        "kind": "async" if handler.is_async else "inline",
+        "kind": handler.runs,
         "input": handler.input.subject,
         "outputs": [spec.subject for spec in handler.outputs],
         "stream": handler.input.stream,
@@ -141,7 +141,8 @@ def _text(topology: Topology) -> Iterator[str]:
 def _service_text(service: Service, topology: Topology) -> Iterator[str]:
     yield f"  {service.name} {service.version}"
     for handler in service.handlers:
-        yield f"    {handler.name} ({'async' if handler.is_async else 'inline'})"
+        how = f"{handler.threads} threads" if handler.threads else handler.runs
+        yield f"    {handler.name} ({how})"
         yield f"      takes     {handler.input.subject}"
         outputs = " | ".join(spec.subject for spec in handler.outputs)
         yield f"      publishes {outputs or 'nothing'}"

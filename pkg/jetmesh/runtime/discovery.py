@@ -10,6 +10,7 @@ from typing import Any
 
 from jetmesh.declare import Service
 from jetmesh.runtime.message.consumer import Consumer
+from jetmesh.runtime.projection import Projection
 from jetmesh.transport.control import ControlPlane
 
 _TYPE = "io.nats.micro.v1.{}_response"
@@ -24,11 +25,13 @@ class Discovery:
         identity: str,
         consumers: Sequence[Consumer],
         problems: Callable[[], Sequence[str]] = list,
+        projections: Sequence[Projection] = (),
     ) -> None:
         self._service = service
         self._identity = identity
         self._consumers = consumers
         self._problems = problems
+        self._projections = projections
         self._started = datetime.now(UTC).isoformat()
 
     async def serve(self, control: ControlPlane) -> None:
@@ -74,6 +77,11 @@ class Discovery:
             "endpoints": [
                 {**self._endpoint(consumer), **_numbers(consumer)} for consumer in self._consumers
             ],
+            # read models are no endpoints, and `nats micro` passes over what it does not know
+            "read_models": [
+                {"stream": each.stream, "folded": each.folded, "slow": each.slow_folds}
+                for each in self._projections
+            ],
         }
 
     def _endpoint(self, consumer: Consumer) -> dict[str, Any]:
@@ -99,5 +107,10 @@ def _numbers(consumer: Consumer) -> dict[str, Any]:
         "last_error": stats.last_error,
         "processing_time": nanoseconds,
         "average_processing_time": nanoseconds // max(1, stats.delivered),
-        "data": {"acked": stats.acked, "retried": stats.retried, "dead": stats.dead},
+        "data": {
+            "acked": stats.acked,
+            "retried": stats.retried,
+            "dead": stats.dead,
+            "slow": stats.slow,
+        },
     }

@@ -9,8 +9,10 @@ folded anew, so that it always shows what the streams hold (ADR-0003).
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from time import perf_counter
+from typing import Any, Final, TypeAlias
 
 import msgspec
 import structlog
@@ -32,7 +34,10 @@ _RETRY_SECONDS: Final = 0.5
 _QUIET_SECONDS: Final = 3.0
 """For so long nothing of a history may arrive until it is asked for anew."""
 _INACTIVE_NS: Final = 60_000_000_000
+_BLOCKING_SECONDS: Final = 0.1
+"""An `apply` that keeps the event loop longer than this is named in the log."""
 
+_Message: TypeAlias = tuple[bytes, bytes, bytes, bytes]
 Apply = Callable[[Any, Record], None]
 Forget = Callable[[str, Record], None]
 
@@ -105,11 +110,14 @@ class Projection:
         """Events that could not be read; a read model passes over them."""
         self.forgotten = 0
         """Keys of which the server said that their events are gone."""
+        self.slow_folds = 0
+        """Events that kept the event loop for more than 100 ms."""
         self._filters = [text for spec in events for text in spec.filters]
         self._decoders = {spec.subject.encode(): msgspec.json.Decoder(spec.type) for spec in events}
         self._apply = apply
         self._forget = forget
         self._plane = plane
+        self._turns = plane.turns
         self._control = control
         self._on_renewed = on_renewed or self.begin_anew
         """Called when the stream is another one than before."""
@@ -120,6 +128,8 @@ class Projection:
         """How often it began anew."""
         self._expected = 0
         self._pull: Pull | None = None
+        self._waiting: deque[_Message] = deque()
+        """What arrived when a turn of the event loop was over (ADR-0014)."""
         self._starting: asyncio.Task[None] | None = None
         self._trouble = ""
 
@@ -153,6 +163,7 @@ class Projection:
         self._drop()
 
     def _drop(self) -> None:
+        self._waiting.clear()
         if self._pull is not None:
             self._plane.drop(self._pull)
             self._pull = None
@@ -180,7 +191,7 @@ class Projection:
                 self.stream,
                 name,
                 limit=_BATCH,
-                on_delivery=self._fold,
+                on_delivery=self._arrive,
                 on_gone=lambda _: self.start(),
             )
             self._pull.start()
@@ -229,6 +240,21 @@ class Projection:
             },
         }
 
+    def _arrive(self, subject: bytes, reply: bytes, headers: bytes, payload: bytes) -> None:
+        if self._waiting:
+            self._waiting.append((subject, reply, headers, payload))
+        elif perf_counter() > self._turns.until:
+            self._waiting.append((subject, reply, headers, payload))
+            self._turns.take(self._fold_next)
+        else:
+            self._fold(subject, reply, headers, payload)
+
+    def _fold_next(self) -> bool:
+        """Fold what has waited longest; whether there is more."""
+        if self._waiting:  # else it began anew meanwhile
+            self._fold(*self._waiting.popleft())
+        return bool(self._waiting)
+
     def _fold(self, subject: bytes, reply: bytes, headers: bytes, payload: bytes) -> None:
         position = position_of(reply)
         if self._pull is not None:
@@ -238,9 +264,22 @@ class Projection:
             self.start()  # something was lost on the way: once more, behind what was folded
             return
         self._last = position.sequence
+        began = perf_counter()
         self._apply_one(subject, headers, payload, position)
+        if (took := perf_counter() - began) > _BLOCKING_SECONDS:
+            self._name_it(took)
         if not position.pending:
             self.caught_up = True
+
+    def _name_it(self, seconds: float) -> None:
+        self.slow_folds += 1
+        if self.slow_folds == 1:
+            log.warning(
+                "the read model keeps the event loop",
+                stream=self.stream,
+                seconds=round(seconds, 3),
+                remedy="let apply only note what happened; compute when somebody asks",
+            )
 
     def _apply_one(
         self, subject: bytes, headers: bytes, payload: bytes, position: Position

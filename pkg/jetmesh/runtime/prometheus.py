@@ -30,6 +30,7 @@ _COUNTERS: Final = {
     "repeated": "Outcomes found stored already by the same cause",
     "refused": "Outcomes refused because another cause had decided the key",
     "markers": "Deliveries that only told that the server removed others, acked without a run",
+    "slow": "Calls that kept the event loop for more than 100 ms",
 }
 
 _GAUGES: Final[dict[str, tuple[str, Callable[[Consumer], int]]]] = {
@@ -69,6 +70,7 @@ class ServiceCollector(Collector):
         yield self._by_stream("folded", "Events folded into read models")
         yield self._by_stream("skipped", "Events that read models could not read or apply")
         yield self._by_stream("forgotten", "Keys that the server removed under read models")
+        yield self._by_stream("slow_folds", "Events whose folding kept the event loop over 100 ms")
         yield GaugeMetricFamily("jetmesh_ready", "1 when ready", value=float(self._ready()))
         yield GaugeMetricFamily(
             "jetmesh_publishes_pending", "Outputs without a PubAck", len(self._plane.publishes)

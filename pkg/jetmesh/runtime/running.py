@@ -127,7 +127,9 @@ class Running:
 
     async def _begin(self) -> None:
         assert self._control is not None  # noqa: S101 - it is connected
-        discovery = Discovery(self._service, self._identity, self.consumers, self.health.problems)
+        discovery = Discovery(
+            self._service, self._identity, self.consumers, self.health.problems, self.projections
+        )
         await discovery.serve(
             self._control
         )  # first: who waits for its streams is there, and says so

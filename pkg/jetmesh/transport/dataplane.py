@@ -18,6 +18,7 @@ from jetmesh import wire
 from jetmesh.declare import Permissions
 from jetmesh.declare.permissions import Action, denial
 from jetmesh.errors import BrokerError
+from jetmesh.protocol.acks import ACK, durable_of
 from jetmesh.settings import NatsSettings
 from jetmesh.transport.auth import check_files, wants_tls
 from jetmesh.transport.handshake import Connection, NoServerError, connect_any
@@ -28,6 +29,7 @@ from jetmesh.transport.publishes import SWEEP_SECONDS, Publishes, drop
 from jetmesh.transport.pull import Pull
 from jetmesh.transport.seam import OnDelivery
 from jetmesh.transport.servers import Server, Servers, delays
+from jetmesh.transport.turns import Turns
 
 _SILENT_SWEEPS: Final = 8
 """After two silent seconds the server is asked for a sign of life, after four given up."""
@@ -37,7 +39,8 @@ _PATIENCES: Final = (1.0, 1.0, 1.0, 5.0)
 """Seconds for a server's first word, round by round: short ones notice soon that a cut network is
 whole again, the long one gives a busy server its chance."""
 _LEAVE_SECONDS: Final = 2.0
-_MUTE_SECONDS: Final = 60.0
+_ASK_SWEEPS: Final = 4
+"""A second between two questions whether verdicts are taken: servers log each that they refuse."""
 _MOST_UNSENT: Final = 65_536
 """Verdicts kept for the next connection; a delivery whose verdict is lost comes again."""
 _PUBACK_SID: Final = b"0"
@@ -58,6 +61,7 @@ class DataPlane:
 
     def __init__(self, nats: NatsSettings, *, name: str, needs: Permissions | None = None) -> None:
         self.reconnects = 0
+        self.turns = Turns()
         self._nats = nats
         self._name = name
         self._needs = needs or Permissions(subscribe=(f"{nats.inbox_prefix}.>",))
@@ -73,8 +77,10 @@ class DataPlane:
         self._down = "not connected to the broker yet"
         self._unheard = ""
         """What this connection may not subscribe to; it is as good as none then."""
-        self._mute, self._mute_until = "", 0.0
-        """Why verdicts do not arrive; the server says so again when it delivers again."""
+        self._asked: asyncio.Future[None] | None = None
+        """Done when the server has read the question whether verdicts are taken again."""
+        self._ask_in = 0
+        """Sweeps until it is asked again."""
         self._refused = ""
         self._sids = int(_LOOKUP_SID)
         self._silent = 0
@@ -105,8 +111,7 @@ class DataPlane:
     @property
     def problem(self) -> str:
         """Why nothing can be sent, or stored, in words; empty when all is well."""
-        unsettled = self._mute if monotonic() < self._mute_until else ""
-        return self._down or self.publishes.problem or unsettled
+        return self._down or self.publishes.problem
 
     async def connect(self) -> None:
         """Return once connected, however long that takes.
@@ -143,8 +148,10 @@ class DataPlane:
         durable: str,
         *,
         limit: int,
+        first: int = 0,
         on_delivery: OnDelivery,
         on_gone: Callable[[str], None] | None = None,
+        on_muted: Callable[[], None] | None = None,
     ) -> Pull:
         """Pull from a durable; `start()` it when everything is in place."""
         self._sids += 1
@@ -155,12 +162,14 @@ class DataPlane:
             sid=sid,
             inbox=self._inbox + b"." + sid,
             limit=limit,
+            first=first,
             on_delivery=on_delivery,
             send=lambda frame: self._send_if_up(frame),  # noqa: PLW0108 - it changes with the connection
             clock=monotonic,
             ready=self._can_pull,
             on_gone=on_gone,
             js_api=self._nats.js_api,
+            on_muted=on_muted,
         )
         self._pulls.append(pull)
         self._routes[sid] = pull.on_message
@@ -215,6 +224,7 @@ class DataPlane:
         link = Link(
             connection.info,
             self._routes,
+            turns=self.turns,
             on_lost=self._on_lost,
             on_info=self._on_info,
             on_denied=self._on_denied,
@@ -226,8 +236,7 @@ class DataPlane:
         self._up_at = monotonic()
         self._silent = 0
         self._down = self._unheard = ""
-        self._leaving = None
-        self._mute_until = 0.0
+        self._leaving = self._asked = None
         self._server = connection.server
         self._send_verdict = link.send_later
         self._send_if_up = self.publishes.send = link.send
@@ -293,6 +302,9 @@ class DataPlane:
         what, subject = found.groups() if found else ("Publish", text)
         action: Action = "subscribe" if what == "Subscription" else "publish"
         lacking = f"the {denial(action, subject)}; grant {self._needs.line_for(action, subject)}"
+        if action == "publish" and subject.startswith(ACK):
+            self._on_refused_verdict(subject, lacking)
+            return
         log.error("permission denied", reason=lacking)
         if action == "subscribe":
             self._unheard = lacking
@@ -303,10 +315,35 @@ class DataPlane:
             if pull.asks_on == subject:
                 pull.denied(lacking)
                 return
-        if subject.startswith("$JS.ACK."):
-            self._mute, self._mute_until = lacking, monotonic() + _MUTE_SECONDS
-        else:
-            self.publishes.denied(lacking)
+        self.publishes.denied(lacking)
+
+    def _on_refused_verdict(self, subject: str, lacking: str) -> None:
+        """Its durable pauses: what cannot be settled would be delivered again and again."""
+        durable = durable_of(subject)
+        pulls = [pull for pull in self._pulls if pull.durable == durable]
+        if not any(pull.muted for pull in pulls):  # else it was said, and is asked each second
+            log.error("permission denied", reason=lacking)
+        for pull in pulls:
+            pull.mute(lacking, subject.encode())
+
+    def _ask_for_verdicts(self, link: Link) -> None:
+        """A permission may have been given: ask with a verdict that changes nothing.
+
+        A refusal comes before the answer to the PING that follows it.
+        """
+        if self._asked is not None and self._asked.done():
+            self._asked = None
+            for pull in list(self._pulls):
+                if pull.unmute():
+                    log.info("verdicts are taken again", durable=" ".join(pull.durable))
+        self._ask_in -= 1
+        muted = [pull for pull in self._pulls if pull.muted]
+        if not muted or self._asked is not None or self._ask_in > 0:
+            return
+        self._ask_in = _ASK_SWEEPS
+        for pull in muted:
+            pull.ask_for_verdicts()
+        self._asked = link.ping()
 
     def _refill(self) -> None:
         for pull in self._pulls:
@@ -320,6 +357,7 @@ class DataPlane:
                 if not self._link.congested:  # or it would only be sent twice
                     self.publishes.sweep()
                     self._tell_refusal()
+                    self._ask_for_verdicts(self._link)
                 self.lookups.sweep()
                 for pull in list(self._pulls):
                     pull.sweep()

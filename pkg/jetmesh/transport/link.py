@@ -11,6 +11,7 @@ from typing import Final
 from jetmesh import wire
 from jetmesh.errors import BrokerError
 from jetmesh.transport.info import Info, read_info
+from jetmesh.transport.turns import Turns
 
 _CHUNK: Final = 65_536
 """Bytes read at once: outputs leave when a chunk is done, and the server should not wait longer."""
@@ -35,6 +36,7 @@ class Link(asyncio.BufferedProtocol):
         info: Info,
         routes: Mapping[bytes, wire.OnMessage],
         *,
+        turns: Turns,
         on_lost: Callable[[str], None],
         on_info: Callable[[Info], None],
         on_denied: Callable[[str], None],
@@ -47,6 +49,7 @@ class Link(asyncio.BufferedProtocol):
         self.heard = False
         """Something arrived since it was last set to False."""
         self._decoder = wire.Decoder(routes, self._on_control)
+        self._begin_turn = turns.begin
         self._on_lost = on_lost
         self._on_info = on_info
         self._on_denied = on_denied
@@ -100,14 +103,15 @@ class Link(asyncio.BufferedProtocol):
         """
         if self._lost:
             raise BrokerError(self._reason)
-        self._flush()
-        self.ping()
-        await self._pongs[-1]
+        await self.ping()
 
-    def ping(self) -> None:
-        """Ask for a sign of life."""
-        self._pongs.append(self._loop.create_future())  # answers come in the order of questions
+    def ping(self) -> asyncio.Future[None]:
+        """Ask for a sign of life; it comes when the server has read everything sent so far."""
+        self._flush()
+        answered = self._loop.create_future()
+        self._pongs.append(answered)  # answers come in the order of questions
         self.write(wire.PING)
+        return answered
 
     def abort(self, reason: str) -> None:
         """Give the connection up; `on_lost` follows."""
@@ -147,6 +151,7 @@ class Link(asyncio.BufferedProtocol):
     def buffer_updated(self, nbytes: int) -> None:
         data = bytes(self._input[:nbytes])
         self.heard = True
+        self._begin_turn()
         self._reading = True  # what this chunk causes leaves in one write, below
         try:
             self._decoder.feed(data)

@@ -7,6 +7,9 @@ requests are only counted, and silence is told by missed heartbeats.
 What is in flight is bounded in bytes too, without counting them here: a request says how many
 it may bring, and its end how many they were. From that follows how large messages are, and how
 many of them fit.
+
+A pull may begin with few, and then asks for twice as many each time some have their verdicts: who
+receives them may turn out to be slow, and say with `limit_to` how many it can finish in time.
 """
 
 from __future__ import annotations
@@ -66,23 +69,29 @@ class Pull:
         sid: bytes,
         inbox: bytes,
         limit: int,
+        first: int = 0,
         on_delivery: OnDelivery,
         send: Callable[[bytes], None],
         clock: Callable[[], float],
         ready: Callable[[], bool],
         on_gone: Callable[[str], None] | None = None,
+        on_muted: Callable[[], None] | None = None,
         js_api: str = JS_API,
     ) -> None:
         self.sid = sid
+        self.durable = stream, durable
         self.asks_on = f"{js_api}.CONSUMER.MSG.NEXT.{stream}.{durable}"
-        self.problem = ""
+        self.muted = ""
+        """Why verdicts are refused, in words: nothing is asked for until they are taken again."""
         self.pulling = False
+        self._said = ""
         self._stream = stream
         self._durable = durable
         self._next = self.asks_on.encode()
         self._base = self._inbox = inbox
         self._turn = 0
-        self._widest = self._narrowed = limit
+        self._widest = self._allowed = limit
+        self._grown = min(limit, first or limit)
         self._size = 0.0
         """Bytes that a message is expected to have."""
         self._single = False
@@ -93,6 +102,11 @@ class Pull:
         self._clock = clock
         self._ready = ready
         self._on_gone = on_gone
+        self._on_muted = on_muted or (lambda: None)
+        self._refused = b""
+        """The newest verdict that was refused: what it was sent to."""
+        self._is_refused = False
+        """The newest question whether verdicts are taken was refused."""
         self._load = 0
         self._unsettled = 0
         self._count = 0
@@ -100,6 +114,11 @@ class Pull:
         self._heard = False
         self._delivered_at = self._closed_at = clock()
         self._not_before = 0.0
+
+    @property
+    def problem(self) -> str:
+        """Why nothing can arrive, in words; empty when all is well."""
+        return self.muted or self._said
 
     def start(self) -> None:
         """Begin to pull, or begin anew: after a reconnect every request is dead."""
@@ -130,23 +149,42 @@ class Pull:
         self._forget_requests()
         self._not_before = self._clock() + DENIED_PAUSE
         self._heard = False
-        self.problem = problem
+        self._said = problem
 
-    def narrow(self, limit: int) -> None:
-        """Have at most `limit` deliveries asked for or unsettled, from now on."""
-        if limit < self._narrowed:
-            self._narrowed = limit
-            self._set_limit()
-            if self.pulling and self._ready():
-                self._begin_anew()
-                self.refill()
+    def mute(self, reason: str, refused: bytes) -> None:
+        """The broker's user may not settle: what was delivered would only come again and again.
 
-    def widen(self) -> None:
-        """Go back to the limit that it began with."""
-        if self._narrowed < self._widest:
-            self._narrowed = self._widest
-            self._set_limit()
-            self.refill()
+        What was asked for is withdrawn, and what still arrives is kept by who receives it.
+        """
+        self._refused = refused
+        self._is_refused = True
+        if not self.muted:
+            self.muted = reason
+            self.withdraw()
+            self._on_muted()
+
+    def ask_for_verdicts(self) -> None:
+        """Send a verdict that changes nothing; `mute` follows when it is refused."""
+        self._is_refused = False
+        self._send(wire.pub(self._refused, b"+WPI"))
+
+    def unmute(self) -> bool:
+        """Go on, unless the last question was refused."""
+        if not self.muted or self._is_refused:
+            return False
+        self.muted = ""
+        if self.pulling:
+            self.start()
+        self._on_muted()
+        return True
+
+    def limit_to(self, limit: int) -> None:
+        """Have at most `limit` deliveries asked for or unsettled, and no more than at first."""
+        self._allowed = min(limit, self._widest)
+        self._set_limit()
+        if self._load > self._limit and self._requests and self.pulling and self._ready():
+            self._begin_anew()
+        self.refill()
 
     def settled(self) -> None:
         """A delivery has its verdict."""
@@ -157,11 +195,14 @@ class Pull:
 
     def refill(self) -> None:
         """Ask for what there is room for, when that is a part worth asking for."""
-        if not self.pulling or self._load > self._low or not self._ready():
+        if not self.pulling or self.muted or self._load > self._low or not self._ready():
             return
         now = self._clock()
         if now < self._not_before:
             return
+        if self._count and self._grown < self._widest:
+            self._grown = min(2 * self._grown, self._widest)
+            self._set_limit()
         asked = 1 if self._single else self._limit - self._load
         bound = b"" if self._single else _BYTES
         self._single = False
@@ -189,7 +230,7 @@ class Pull:
         if self._heard:
             self._heard = False
             self._delivered_at = now
-            self.problem = ""
+            self._said = ""
         self._close_dead(now)
         self.refill()
 
@@ -215,9 +256,9 @@ class Pull:
             self._fell_silent()
 
     def _fell_silent(self) -> None:
-        self.problem = f"durable {self._durable!r} on {self._stream} is silent"
+        self._said = f"durable {self._durable!r} on {self._stream} is silent"
         if self._on_gone is not None:
-            self._on_gone(self.problem)
+            self._on_gone(self._said)
         else:
             self._begin_anew()  # a server that was only slow must not serve old and new requests
 
@@ -230,7 +271,7 @@ class Pull:
         now = self._clock()
         if status.status == _HEARTBEAT:
             request.alive_at = now
-            self.problem = ""
+            self._said = ""
             return
         del self._requests[number]
         self._closed_at = now
@@ -247,7 +288,7 @@ class Pull:
     def _judge(self, status: wire.Headers, now: float) -> None:
         """What a closed request says about its durable."""
         if status.status in (_EXPIRED, _NO_MESSAGES) or status.description in _COMPLETE:
-            self.problem = ""
+            self._said = ""
             return
         said = status.description or f"status {status.status}"
         self._not_before = now + ERROR_PAUSE
@@ -255,9 +296,9 @@ class Pull:
         gone = status.status == _NO_RESPONDERS or "Deleted" in said
         if status.status == _NO_RESPONDERS:  # which of the two, the look at the durable tells
             said = "no answer; it is gone, or its servers are electing a leader"
-        self.problem = f"durable {self._durable!r} on {self._stream}: {said} ({status.status})"
+        self._said = f"durable {self._durable!r} on {self._stream}: {said} ({status.status})"
         if gone and self._on_gone is not None:
-            self._on_gone(self.problem)
+            self._on_gone(self._said)
 
     def _measure(self, brought: int, status: wire.Headers) -> None:
         """Learn from the end of a request how large messages are; what is larger counts at once."""
@@ -271,8 +312,8 @@ class Pull:
         self._set_limit()
 
     def _set_limit(self) -> None:
-        fit = int(MOST_BYTES / self._size) if self._size else self._narrowed
-        self._limit = limit = min(self._narrowed, max(1, fit))
+        fit = int(MOST_BYTES / self._size) if self._size else self._allowed
+        self._limit = limit = min(self._allowed, self._grown, max(1, fit))
         # small limits are refilled sooner, they run dry sooner
         self._low = limit - max(1, limit // 2 if limit >= _LARGE else limit // 4)
 

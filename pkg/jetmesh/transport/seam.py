@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
+from jetmesh.transport.turns import Turns
+
 OnDelivery = Callable[[bytes, bytes, bytes, bytes], None]
 """(subject, reply, headers, payload) of one delivery; `reply` is what verdicts are sent to."""
 
@@ -31,17 +33,19 @@ class Waiter(Protocol):
 class Inflow(Protocol):
     """The continuous pull of one durable."""
 
-    problem: str
-    """Why nothing can arrive, in words; empty when all is well."""
+    @property
+    def problem(self) -> str:
+        """Why nothing can arrive, in words; empty when all is well."""
+
+    @property
+    def muted(self) -> str:
+        """Why verdicts are refused, in words: run nothing until they are taken again."""
 
     def start(self) -> None:
         """Begin to pull."""
 
-    def narrow(self, limit: int) -> None:
-        """Have at most `limit` deliveries asked for or unsettled, from now on."""
-
-    def widen(self) -> None:
-        """Go back to the limit that it began with."""
+    def limit_to(self, limit: int) -> None:
+        """Have at most `limit` deliveries asked for or unsettled, and no more than at first."""
 
     def settled(self) -> None:
         """One delivery has its verdict: there is room for another."""
@@ -53,8 +57,24 @@ class Inflow(Protocol):
 class Transport(Protocol):
     """What a running service needs of the network, message by message."""
 
-    def inflow(self, stream: str, durable: str, *, limit: int, on_delivery: OnDelivery) -> Inflow:
-        """Pull from a durable, with at most `limit` deliveries asked for or unsettled."""
+    turns: Turns
+    """Who shares the event loop with what arrives."""
+
+    def inflow(
+        self,
+        stream: str,
+        durable: str,
+        *,
+        limit: int,
+        first: int = 0,
+        on_delivery: OnDelivery,
+        on_muted: Callable[[], None] | None = None,
+    ) -> Inflow:
+        """Pull from a durable, with at most `limit` deliveries asked for or unsettled.
+
+        `first`: with how many it begins; 0 is all of them. `on_muted` is called when verdicts are
+        refused, and when they are taken again.
+        """
 
     def publish(self, subject: bytes, headers: bytes, payload: bytes, waiter: Waiter) -> None:
         """Publish until its fate is known: again after every silence and passing refusal."""

@@ -18,6 +18,8 @@ from nats.aio.msg import Msg
 
 _ASK_SECONDS: Final = 3.0
 _QUIET_SECONDS: Final = 5.0
+_SHORT: Final = 9
+"""Tokens of an ack subject without domain and account."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,5 +156,7 @@ async def _next(queue: asyncio.Queue[Msg]) -> Msg:
 
 def _stored(message: Msg) -> Stored:
     # $JS.ACK.<stream>.<consumer>.<delivered>.<stream sequence>.<consumer sequence>.<time>.<pending>
-    numbers = message.reply.split(".")
-    return Stored(int(numbers[5]), int(numbers[7]), message.subject, dict(message.headers or {}))
+    # and newer servers put domain and account before the stream
+    tokens = message.reply.split(".")
+    numbers = tokens[4:] if len(tokens) == _SHORT else tokens[6:]
+    return Stored(int(numbers[1]), int(numbers[3]), message.subject, dict(message.headers or {}))

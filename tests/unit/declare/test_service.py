@@ -274,6 +274,43 @@ def test_a_policy_that_cannot_work_is_refused() -> None:
         def decide(order: Placed) -> None: ...
 
 
+def test_a_handler_may_run_in_threads() -> None:
+    service = Service("desk")
+
+    @service.on(Placed, threads=4)
+    def decide(placed: Placed) -> None:
+        """Do nothing."""
+
+    @service.on(Placed)
+    async def ship(placed: Placed) -> None:
+        """Do nothing."""
+
+    @service.on(Placed)
+    def count(placed: Placed) -> None:
+        """Do nothing."""
+
+    assert [(each.threads, each.runs) for each in service.handlers] == [
+        (4, "threads"),
+        (0, "async"),
+        (0, "inline"),
+    ]
+
+
+def test_threads_that_cannot_be_are_refused() -> None:
+    service = Service("desk")
+
+    async def ship(placed: Placed) -> None:
+        """Do nothing."""
+
+    def decide(placed: Placed) -> None:
+        """Do nothing."""
+
+    with pytest.raises(DeclarationError, match=f"{HERE}ship cannot run in 4 threads: its calls"):
+        service.on(Placed, threads=4)(ship)
+    with pytest.raises(DeclarationError, match=f"{HERE}decide cannot run in -1 threads"):
+        service.on(Placed, threads=-1)(decide)
+
+
 def test_a_resource_that_yields_nothing_is_refused() -> None:
     service = Service("any")
     with pytest.raises(DeclarationError, match=HERE + ".*must return AsyncIterator"):

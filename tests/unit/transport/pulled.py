@@ -28,7 +28,7 @@ class Asked:
 class Server:
     """Reads the frames of a pull, holds its requests, and answers when told to."""
 
-    def __init__(self, limit: int = 8, *, gone: list[str] | None = None) -> None:
+    def __init__(self, limit: int = 8, *, gone: list[str] | None = None, first: int = 0) -> None:
         self.now = 100.0
         self.connected = True
         self.congested = False
@@ -43,17 +43,21 @@ class Server:
         self.delivered = 0
         self.unsettled = 0
         self.limit = limit
+        self.told: list[str] = []
+        """Why verdicts are refused, as often as it was said; empty when they are taken."""
         self.pull = Pull(
             "ORDERS",
             "payments",
             sid=b"1",
             inbox=b"_INBOX.x.1",
             limit=limit,
+            first=first,
             on_delivery=self._on_delivery,
             send=self._on_frame,
             clock=lambda: self.now,
             ready=lambda: self.connected and not self.congested,
             on_gone=None if gone is None else gone.append,
+            on_muted=lambda: self.told.append(self.pull.muted),
         )
 
     # what the pull does
@@ -78,8 +82,8 @@ class Server:
                 self.open.clear()
             elif verb == b"SUB":
                 self.interest = fields[0].removesuffix(b"*")
-            elif verb == b"PUB":
-                self._take(fields, json.loads(lines.pop(0)))
+            elif verb == b"PUB" and (body := lines.pop(0)) != b"+WPI":
+                self._take(fields, json.loads(body))
 
     def _take(self, fields: list[bytes], body: dict[str, int]) -> None:
         assert fields[0] == b"$JS.API.CONSUMER.MSG.NEXT.ORDERS.payments"
@@ -170,7 +174,7 @@ class Server:
         self.open.clear()
 
 
-def started(limit: int = 8, *, gone: list[str] | None = None) -> Server:
-    server = Server(limit, gone=gone)
+def started(limit: int = 8, *, gone: list[str] | None = None, first: int = 0) -> Server:
+    server = Server(limit, gone=gone, first=first)
     server.pull.start()
     return server

@@ -182,12 +182,30 @@ class Varz(Struct, frozen=True):
     jetstream: JetStream = JetStream()
 
 
+class EndpointData(Struct, frozen=True):
+    """What a handler of an instance counts beside what `nats micro` knows."""
+
+    slow: int = 0
+    """Calls that kept the event loop of its process for more than 100 ms."""
+
+
 class Endpoint(Struct, frozen=True):
     """What a handler of an instance did since it started."""
 
     name: str
+    num_requests: int = 0
     num_errors: int = 0
     last_error: str = ""
+    data: EndpointData = EndpointData()
+
+
+class Folds(Struct, frozen=True):
+    """What a read model of an instance folded of one stream since it began."""
+
+    stream: str
+    folded: int = 0
+    slow: int = 0
+    """Events that kept the event loop of its process for more than 100 ms."""
 
 
 class Instance(Struct, frozen=True):
@@ -198,6 +216,7 @@ class Instance(Struct, frozen=True):
     version: str = ""
     metadata: dict[str, str] | None = None
     endpoints: list[Endpoint] | None = None
+    read_models: list[Folds] | None = None
 
     @property
     def is_ours(self) -> bool:

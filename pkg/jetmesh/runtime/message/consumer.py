@@ -6,6 +6,7 @@ handler is `async def`. Every delivery ends in exactly one verdict.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from time import perf_counter
@@ -14,6 +15,7 @@ from typing import Any, Final
 from jetmesh.declare import Handler, Policy, escape_key
 from jetmesh.protocol.content import CLOUDEVENTS, PLUS
 from jetmesh.protocol.streams import LANES
+from jetmesh.runtime.message.backlog import QUICK_SECONDS
 from jetmesh.runtime.message.decisions import LookUp
 from jetmesh.runtime.message.delivered import Delivered, Durable, LaneDelivered
 from jetmesh.runtime.message.quarantine import Quarantine
@@ -22,6 +24,8 @@ from jetmesh.runtime.message.verdicts import Verdicts
 from jetmesh.transport.seam import Transport
 
 _LANE_BATCH: Final = 256
+_FIRST: Final = 64
+"""Deliveries of a `def` handler in flight before it is known how long a call takes."""
 
 
 class Consumer:
@@ -50,11 +54,12 @@ class Consumer:
             look_up=look_up,
             injected=injected,
             quarantine=quarantine,
+            turns=transport.turns,
             on_change=self.adjust,
         )
         self._quarantine = quarantine
         self._is_disturbed = False
-        """There is a quarantine or an outage: every delivery is checked before it runs."""
+        """Not every delivery runs at once: each is checked before it does."""
         self._transport = transport
         self._send_ack = transport.ack
         self._took = self.stats.took
@@ -67,19 +72,24 @@ class Consumer:
 
     def _pull(self, version: str) -> None:
         handler, policy = self.handler, self.policy
-        limit = policy.concurrency if handler.is_async else policy.batch
-        lane_limit = max(1, limit // 4) if handler.is_async else min(limit, _LANE_BATCH)
+        limit, lane_limit = _limits(handler, policy)
+        is_inline = handler.runs == "inline"
+        first = _FIRST if is_inline else 0  # the others have what they can run at once
         self.inflow = self._transport.inflow(
             handler.input.stream,
             handler.durable,
             limit=min(limit, policy.max_ack_pending),
-            on_delivery=self._start if handler.is_async else self._handle,
+            first=first,
+            on_delivery=self._handle if is_inline else self._start,
+            on_muted=self.adjust,
         )
         self.lane = self._transport.inflow(
             LANES,
             handler.durable,
             limit=min(lane_limit, policy.max_ack_pending),
+            first=first,
             on_delivery=self._start_on_lane,
+            on_muted=self.adjust,
         )
         self._durable = Durable(
             handler=handler,
@@ -109,7 +119,7 @@ class Consumer:
         received = perf_counter()
         try:
             event = self._decode(payload)
-        except (Exception, SystemExit):  # noqa: BLE001 - there may be another way to read it
+        except BaseException:  # noqa: BLE001 - there may be another way to read it
             self._start(subject, reply, headers, payload)
             return
         self.stats.delivered += 1
@@ -126,10 +136,13 @@ class Consumer:
                 result = self.runner.call(delivered)
         except BaseException as error:  # noqa: BLE001 - whatever a handler raises ends in a verdict
             failure = error
+        took = perf_counter() - received
+        if took > QUICK_SECONDS:
+            self.runner.took(took)
         if result is None and failure is None:
             self._send_ack(reply)
             self.stats.acked += 1
-            self._took(perf_counter() - received)
+            self._took(took)
             self._on_settled()
             return
         delivered = delivered or Delivered(
@@ -139,10 +152,17 @@ class Consumer:
             self._conclude(delivered, result, failure)
 
     def _start(self, subject: bytes, reply: bytes, headers: bytes, payload: bytes) -> None:
-        """Take a delivery of an `async def` handler, or one that may not be the first."""
-        self._arrive(
-            Delivered(self._durable, subject, reply, headers, payload, None, perf_counter())
-        )
+        """Take a delivery that is not handled here and now, or one that may not be the first."""
+        delivered = Delivered(self._durable, subject, reply, headers, payload, None, perf_counter())
+        if delivered.meta[0] == b"1" and not reply.startswith(self._first):
+            self._learn_form(delivered)
+        self._arrive(delivered)
+
+    def _learn_form(self, delivered: Delivered) -> None:
+        """How a server that puts its domain before the stream begins a first delivery."""
+        if not self.policy.max_age:
+            numbers = len(b".".join(delivered.meta))
+            self._first = delivered.reply[:-numbers] + b"1."
 
     def _start_on_lane(self, subject: bytes, reply: bytes, headers: bytes, payload: bytes) -> None:
         self._arrive(LaneDelivered(self._lane_durable, subject, reply, headers, payload))
@@ -172,19 +192,32 @@ class Consumer:
         await self.runner.stop()
 
     def adjust(self) -> None:
-        """Pull as much as makes sense now."""
-        self._is_disturbed = self._quarantine.active or bool(self.runner.outage.reason)
-        if self.runner.stopping:
+        """Pull as much as makes sense now, and run it only where that does."""
+        runner = self.runner
+        muted = bool(self.inflow.muted or self.lane.muted)
+        if muted and not runner.backlog.is_paused:
+            runner.backlog.pause()
+        elif not muted and runner.backlog.is_paused:
+            self.keep_alive(math.inf)  # nothing could be prolonged meanwhile
+            runner.backlog.go_on()
+        self._is_disturbed = bool(
+            self._quarantine.active
+            or runner.outage.reason
+            or muted
+            or runner.backlog
+            or runner.pace.is_slow
+        )
+        if runner.stopping:
             return
-        if self.runner.outage.reason:
-            self.inflow.narrow(2)  # one that waits, and one that may work where it does not
-            self.lane.narrow(1)
-        else:
-            self.inflow.widen()
-            self.lane.widen()
+        # in an outage one that waits, and one that may work where it does not
+        most = 2 if runner.outage.reason else runner.pace.limit
+        self.inflow.limit_to(most)
+        self.lane.limit_to(max(1, most // 2))
 
     def keep_alive(self, now: float) -> None:
-        """Prolong what has run for a third of its ack_wait; called by the service's clock."""
+        """Prolong what came a third of its ack_wait ago; called by the service's clock."""
+        if self.inflow.muted or self.lane.muted:
+            return  # it would be refused
         oldest = now - self.policy.ack_wait / 3
         for delivered in self.in_flight.values():
             if delivered.received < oldest:
@@ -197,3 +230,13 @@ class Consumer:
         for delivered in left:
             self.verdicts.give_back(delivered)
         return len(left)
+
+
+def _limits(handler: Handler, policy: Policy) -> tuple[int, int]:
+    """How much may be in flight of the handler's stream, and of its lane."""
+    if handler.runs == "inline":
+        return policy.batch, min(policy.batch, _LANE_BATCH)
+    if handler.runs == "async":
+        return policy.concurrency, max(1, policy.concurrency // 4)
+    # a few that wait, so that no thread does
+    return handler.threads + max(1, handler.threads // 2), max(1, handler.threads // 4)

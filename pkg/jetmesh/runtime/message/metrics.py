@@ -23,6 +23,7 @@ class HandlerStats:
         "repeated",
         "retried",
         "seconds",
+        "slow",
     )
 
     def __init__(self) -> None:
@@ -44,6 +45,8 @@ class HandlerStats:
         """Outcomes refused because another cause had decided the key."""
         self.markers = 0
         """Deliveries with which the server told that others are gone; they are acked."""
+        self.slow = 0
+        """Calls that kept the event loop for more than 100 ms."""
         self.lag = 0
         """Messages waiting on the server, as of the last look."""
         self.last_error = ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Callable, Coroutine, Mapping
 from time import perf_counter
 from typing import Any, Final
@@ -13,6 +14,7 @@ from jetmesh.declare import Handler, Policy, escape_key
 from jetmesh.errors import Unavailable
 from jetmesh.privacy.mask import masked, name_of, text_of
 from jetmesh.runtime.cancelled import is_cancelled
+from jetmesh.runtime.message.backlog import Backlog, Pace
 from jetmesh.runtime.message.decisions import Decisions, LookUp
 from jetmesh.runtime.message.delivered import Delivered
 from jetmesh.runtime.message.delivery import LiveDelivery
@@ -21,8 +23,10 @@ from jetmesh.runtime.message.outage import Outage
 from jetmesh.runtime.message.outputs import Outputs
 from jetmesh.runtime.message.publisher import Publisher
 from jetmesh.runtime.message.quarantine import Quarantine
+from jetmesh.runtime.message.threads import Threads
 from jetmesh.runtime.message.verdicts import Verdicts
 from jetmesh.runtime.reading import Removed, event_in, read
+from jetmesh.transport.turns import Turns
 
 _CANCEL_SECONDS: Final = 1.0
 _EXCUSES: Final = 3
@@ -41,11 +45,18 @@ class HandlerRunner:
         look_up: LookUp,
         injected: Mapping[str, Any],
         quarantine: Quarantine,
+        turns: Turns,
         on_change: Callable[[], None],
     ) -> None:
         self.handler = handler
         self._quarantine = quarantine
-        self.outage = Outage(f"{handler.service}.{handler.name}", policy, self, on_change)
+        name = f"{handler.service}.{handler.name}"
+        self.outage = Outage(name, policy, self, on_change)
+        self.pace = Pace(name, policy.ack_wait, verdicts.stats, on_change)
+        self.backlog = Backlog(turns, self._begin, on_change)
+        self._turns = turns
+        self._is_inline = handler.runs == "inline"
+        self._threads = Threads(name, handler.threads) if handler.threads else None
         self.tasks: set[asyncio.Task[None]] = set()
         """Handlers at work."""
         self.stopping = False
@@ -60,28 +71,40 @@ class HandlerRunner:
         self._verdicts = verdicts
         self._key = handler.input.key
         self._injected = dict(injected)
-        self._slots = asyncio.Semaphore(policy.concurrency)
+        self._slots = asyncio.Semaphore(handler.threads or policy.concurrency)
         self._timeout = policy.timeout
 
     # delivered.Runner
 
     def begin(self, delivered: Delivered) -> None:
         """Run a delivery now, or when nothing speaks against it any more."""
+        backlog = self.backlog
+        turn_is_over = self._is_inline and self._turns.is_over
+        if not backlog and not backlog.is_paused and not turn_is_over:
+            self._begin(delivered)
+        elif self.stopping:
+            self.give_back(delivered)
+        else:
+            backlog.add(delivered)
+
+    def _begin(self, delivered: Delivered) -> None:
+        """It is its turn."""
         if self._quarantine.active:
             self._quarantine.park(delivered, self)
         elif self.outage.reason:
             self.outage.wait(delivered)
-        elif self.handler.is_async:
-            self._spawn(self._run_effect(delivered))
-        else:
+        elif self._is_inline:
             self._run_inline(delivered)
+        else:
+            self._spawn(self._run_effect(delivered))
 
     async def run(self, delivered: Delivered) -> None:
         """Run a delivery, whatever else is on; returns when its handler has, however that ends.
 
         When who waits for that is cancelled, the handler is, too.
         """
-        if not self.handler.is_async:
+        await self.backlog.opened()
+        if self._is_inline:
             self._run_inline(delivered)
             return
         # a task of its own: a handler that cancels itself cancels nobody who waits for it
@@ -121,30 +144,54 @@ class HandlerRunner:
         return handler.function(delivered.event, **about, **self._injected)
 
     def _run_inline(self, delivered: Delivered) -> None:
+        began = perf_counter()
         result, failure = None, self._read(delivered)
         if failure is None:
             try:
                 result = self.call(delivered)
             except BaseException as error:  # noqa: BLE001 - whatever a handler raises ends in a verdict
                 failure = error
+        self.took(perf_counter() - began)
         self.conclude(delivered, result, failure)
 
+    def took(self, seconds: float) -> None:
+        """A call kept the event loop for so long; of quick ones nobody needs to tell."""
+        self.pace.took(seconds)
+        if self._turns.is_over:
+            self.pace.keeps_the_loop()
+
     async def _run_effect(self, delivered: Delivered) -> None:
-        """Run an `async def` handler, unless its outcome is stored already."""
+        """Run a handler that is not inline, unless its outcome is stored already."""
         result, failure = None, self._read(delivered)
         if failure is None:
             try:
                 async with self._slots:
+                    if self._comes_too_late(delivered):
+                        return
                     if await self.decisions.is_settled(delivered):
                         return
                     delivered.began = perf_counter()
-                    async with asyncio.timeout(self._timeout):
-                        result = await self.call(delivered)
+                    if self._threads is not None:
+                        call = functools.partial(self.call, delivered)
+                        result, failure = await self._threads.call(call)
+                    else:
+                        async with asyncio.timeout(self._timeout):
+                            result = await self.call(delivered)
             except BaseException as error:  # noqa: BLE001 - as above
                 if self.stopping and is_cancelled():
                     return  # whatever it made of that: it was cut short, and is given back
                 failure = error
         self.conclude(delivered, result, failure)
+
+    def _comes_too_late(self, delivered: Delivered) -> bool:
+        """Whether something speaks against running what waited for its slot."""
+        if self.stopping:
+            self.give_back(delivered)
+            return True
+        if self.backlog.is_paused:
+            self.backlog.add(delivered)
+            return True
+        return False
 
     def _read(self, delivered: Delivered) -> BaseException | None:
         """Decode the event, unless it is one already; what speaks against handling it."""
@@ -190,9 +237,11 @@ class HandlerRunner:
     # lifecycle
 
     async def stop(self) -> None:
-        """Give back what waits for a dependency."""
+        """Give back what waits: for a dependency, for its turn, for a permission."""
         self.stopping = True
         await self.outage.stop()
+        for delivered in self.backlog.empty():
+            self.give_back(delivered)
 
     async def cancel(self) -> None:
         """Cancel what still runs."""
@@ -200,3 +249,5 @@ class HandlerRunner:
             task.cancel()
         if self.tasks:
             await asyncio.wait(self.tasks, timeout=_CANCEL_SECONDS)
+        if self._threads is not None:
+            self._threads.close()

@@ -26,6 +26,9 @@ from jetmesh.operate.doctor.responses import (
     Cluster,
     DurableConfig,
     Endpoint,
+    EndpointData,
+    Folds,
+    Instance,
     JetStream,
     JetStreamConfig,
     JetStreamStats,
@@ -155,6 +158,10 @@ CASES: dict[str, Callable[[], Facts]] = {
     "versions": lambda: facts({"instances": (instance(), instance(id="two", version="0.9.0"))}),
     "other-version": lambda: flow({}, instances=(instance(version="2.0.0"),)),
     "stranger": lambda: facts({"instances": (instance(), instance(id="two", name="other"))}),
+    "keeps-loop": lambda: facts({"instances": (slow(1, of=100),)}),
+    "slow-read-model": lambda: facts(
+        {"instances": (instance(read_models=[Folds("FACTS", folded=100, slow=1)]),)}
+    ),
     "dead-letters-grow": lambda: facts({"letters": (group(6),)}),
     "dead-letters": lambda: facts({"letters": (group(5),)}),
     "dead-letters-more": lambda: facts({"letters": tuple(group(5, f"f{n}") for n in range(11))}),
@@ -164,6 +171,12 @@ CASES: dict[str, Callable[[], Facts]] = {
     "refusals": lambda: facts({"refusals": {"desk.take": 3}}),
 }
 KINDS = [kind for area in AREAS for kind in area.kinds]
+
+
+def slow(calls: int, *, of: int) -> Instance:
+    """A process whose handler kept the event loop in so many calls."""
+    endpoint = Endpoint("take", num_requests=of, data=EndpointData(slow=calls))
+    return instance(endpoints=[endpoint])
 
 
 def codes(several: list[Finding]) -> list[str]:
@@ -226,6 +239,20 @@ def test_limits_of_an_account_that_has_none_are_no_limits() -> None:
     assert findings(account(storage=10**15, streams=10**6)) == []
 
 
+# services
+
+
+def test_a_handler_that_keeps_the_loop_is_named_with_the_place_and_the_remedy() -> None:
+    (finding,) = findings(facts({"instances": (slow(7, of=50),)}))
+    assert finding.sentence == "desk.take keeps the event loop of its process."
+    assert finding.evidence == ("7 of 50 calls of one on machine-1 took longer than 100 ms",)
+    assert "on(…, threads=4)" in finding.remedy
+
+
+def test_a_call_that_was_slow_once_is_no_finding() -> None:
+    assert findings(facts({"instances": (slow(1, of=101),)})) == []
+
+
 # streams
 
 
@@ -267,7 +294,8 @@ def test_a_dedup_window_need_not_outlive_what_a_policy_cuts_short() -> None:
 
 def test_the_service_that_does_not_pull_is_named_with_its_own_words() -> None:
     messages_wait = {"num_waiting": 0, "num_pending": 12}
-    failing = instance(endpoints=[Endpoint("take", 3, "ValueError: no shelf")])
+    error = "ValueError: no shelf"
+    failing = instance(endpoints=[Endpoint("take", num_errors=3, last_error=error)])
     (finding,) = findings(flow(messages_wait, instances=(failing,)))
     assert finding.sentence == f"Nobody pulls {ID}, where 12 messages wait."
     assert "its last error: ValueError: no shelf" in finding.evidence

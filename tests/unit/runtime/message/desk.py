@@ -96,10 +96,12 @@ class NoMarks:
     async def forget(self, _stream: str, _subject: str) -> None: ...
 
 
-def handler_of(function: Callable[..., Any], on: type[Struct] = Placed) -> Handler:
+def handler_of(
+    function: Callable[..., Any], on: type[Struct] = Placed, threads: int = 0
+) -> Handler:
     """The handler that `function` is, declared on an event."""
     service = Service("desk")
-    service.on(on)(function)
+    service.on(on, threads=threads)(function)
     return service.handlers[0]
 
 
@@ -114,12 +116,13 @@ class Desk:
         policy: Policy = QUICK,
         wire: Wire | None = None,
         injected: Mapping[str, Any] | None = None,
+        threads: int = 0,
     ) -> None:
         self.wire = wire or Wire()
         self.streams = Streams()
         self.quarantine = Quarantine(NoMarks, lambda: [*self.consumer.runner.tasks])
         self.consumer = Consumer(
-            handler_of(function, on),
+            handler_of(function, on, threads),
             version="1.2.3",
             policy=policy,
             transport=self.wire,

@@ -251,6 +251,24 @@ def test_a_server_that_names_its_domain_in_the_ack_subject_is_understood(number:
     assert desk.wire.verdicts == [Ack(reply)]
 
 
+@pytest.mark.parametrize("domain", ["", "hub"])
+def test_a_quick_handler_runs_at_once_whatever_form_the_server_writes(
+    domain: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only the first delivery of a server that names its domain goes the longer way."""
+    desk = Desk(ignore)
+    desk.deliver(sequence=1, domain=domain)
+    begun: list[Any] = []
+    monkeypatch.setattr(desk.consumer.runner, "begin", begun.append)
+    replies = [desk.deliver(sequence=number, domain=domain) for number in (2, 3)]
+    assert [each.reply for each in desk.wire.verdicts[1:]] == replies
+    assert begun == []
+
+
+def ignore(placed: Placed) -> None:
+    """Do nothing, so that it is acked at once."""
+
+
 def test_a_repetition_is_recognized_behind_a_domain() -> None:
     desk = Desk(accept)
     desk.deliver(number=1, domain="hub")

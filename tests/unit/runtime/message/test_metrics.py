@@ -36,6 +36,8 @@ def check(placed: Placed) -> None:
 class Wire:
     """A transport that keeps nothing and hears everything."""
 
+    turns = SimpleNamespace(is_over=False)
+
     def inflow(self, *_: object, **__: object) -> Any:
         return SimpleNamespace(settled=lambda: None)
 
@@ -152,9 +154,9 @@ def test_a_duration_is_counted_in_every_bucket_that_it_is_below(seconds: float) 
 
 def test_read_models_of_one_stream_are_one_number() -> None:
     projections = [
-        SimpleNamespace(stream="ORDERS", folded=3, skipped=1, forgotten=1),
-        SimpleNamespace(stream="ORDERS", folded=2, skipped=0, forgotten=1),
-        SimpleNamespace(stream="PAYMENTS", folded=1, skipped=0, forgotten=1),
+        SimpleNamespace(stream="ORDERS", folded=3, skipped=1, forgotten=1, slow_folds=0),
+        SimpleNamespace(stream="ORDERS", folded=2, skipped=0, forgotten=1, slow_folds=0),
+        SimpleNamespace(stream="PAYMENTS", folded=1, skipped=0, forgotten=1, slow_folds=0),
     ]
     found = families(projections=projections)
     assert {s.labels["stream"]: s.value for s in found["jetmesh_folded"].samples} == {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import count
@@ -9,6 +10,7 @@ from typing import TypeAlias
 
 from jetmesh import wire
 from jetmesh.transport.seam import OnDelivery, Waiter
+from jetmesh.transport.turns import Turns
 
 STORED_NS = 1_700_000_000_123_456_789
 
@@ -85,12 +87,26 @@ class Source:
     durable: str
     limit: int
     on_delivery: OnDelivery
+    on_muted: Callable[[], None] | None = None
+    first: int = 0
     problem: str = ""
+    muted: str = ""
+    allowed: int = 0
+    """What it was limited to."""
     arrived: int = 0
     room_made: int = 0
     steps: list[str] = field(default_factory=list)
     """What was asked of it, in order."""
     _count: count[int] = field(default_factory=lambda: count(1))
+
+    def __post_init__(self) -> None:
+        self.allowed = self.limit
+
+    def mute(self, reason: str) -> None:
+        """Refuse verdicts, or with an empty reason take them again."""
+        self.muted = reason
+        if self.on_muted is not None:
+            self.on_muted()
 
     @property
     def unsettled(self) -> int:
@@ -100,11 +116,8 @@ class Source:
     def start(self) -> None:
         self.steps.append("start")
 
-    def narrow(self, limit: int) -> None:
-        self.steps.append(f"narrow {limit}")
-
-    def widen(self) -> None:
-        self.steps.append("widen")
+    def limit_to(self, limit: int) -> None:
+        self.allowed = min(limit, self.limit)
 
     def settled(self) -> None:
         self.room_made += 1
@@ -137,6 +150,8 @@ class Wire:
 
     def __init__(self, fate: Callable[[Published], None] = leave_open) -> None:
         self.fate = fate
+        self.turns = Turns()
+        self.turns.until = math.inf
         self.sent: list[Sent] = []
         self.sources: dict[str, Source] = {}
         """By their stream."""
@@ -162,8 +177,17 @@ class Wire:
 
     # seam.Transport
 
-    def inflow(self, stream: str, durable: str, *, limit: int, on_delivery: OnDelivery) -> Source:
-        made = self.sources[stream] = Source(stream, durable, limit, on_delivery)
+    def inflow(
+        self,
+        stream: str,
+        durable: str,
+        *,
+        limit: int,
+        first: int = 0,
+        on_delivery: OnDelivery,
+        on_muted: Callable[[], None] | None = None,
+    ) -> Source:
+        made = self.sources[stream] = Source(stream, durable, limit, on_delivery, on_muted, first)
         return made
 
     def publish(self, subject: bytes, headers: bytes, payload: bytes, waiter: Waiter) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
 from typing import Final
 
@@ -41,6 +42,22 @@ STRANGER = note(
     "a jetmesh service answers that the project does not declare",
     "Add it to the system, or end it; its durables are reported as orphans.",
 )
+
+
+KEEPS_LOOP = warning(
+    "keeps-loop",
+    "{about} keeps the event loop of its process.",
+    "a call in a hundred of a `def` handler took longer than 100 ms since the process started, and "
+    "nothing else of it was done meanwhile",
+    "Make {handler} `async def`, or let it run in threads: `on(…, threads=4)`.",
+)
+SLOW_READ_MODEL = warning(
+    "slow-read-model",
+    "A read model of {about} keeps the event loop of its process.",
+    "one event in a hundred took longer than 100 ms to fold since the process started",
+    "Let its `apply` only note what happened, and compute when somebody asks.",
+)
+_SLOW_SHARE: Final = 100
 
 
 def presence(facts: Facts) -> Iterator[Finding]:
@@ -84,4 +101,35 @@ def strangers(facts: Facts) -> Iterator[Finding]:
         yield STRANGER.finding(name, f"{counted(len(places), 'instance')}: {listed(places)}")
 
 
-CHECKS: Final = (presence, readiness, versions, strangers)
+def loops(facts: Facts) -> Iterator[Finding]:
+    """Does a handler keep its process from everything else?"""
+    for service in facts.topology.services:
+        slow: defaultdict[str, list[str]] = defaultdict(list)
+        for instance in facts.instances_of(service.name):
+            for each in instance.endpoints or ():
+                if _many(each.data.slow, each.num_requests):
+                    seen = f"{each.data.slow:,} of {each.num_requests:,} calls"
+                    slow[each.name].append(f"{seen} of {instance.place} took longer than 100 ms")
+        for handler, seen_at in sorted(slow.items()):
+            yield KEEPS_LOOP.finding(f"{service.name}.{handler}", *seen_at, handler=handler)
+
+
+def folds(facts: Facts) -> Iterator[Finding]:
+    """Does a read model keep its process from everything else?"""
+    for service in facts.topology.services:
+        evidence = [
+            f"{each.slow:,} of {each.folded:,} events of {each.stream} in {instance.place}"
+            for instance in facts.instances_of(service.name)
+            for each in instance.read_models or ()
+            if _many(each.slow, each.folded)
+        ]
+        if evidence:
+            yield SLOW_READ_MODEL.finding(service.name, *evidence)
+
+
+def _many(slow: int, of: int) -> bool:
+    """One that was slow once, as while the machine was busy, is nothing to mend."""
+    return bool(slow) and slow * _SLOW_SHARE >= of
+
+
+CHECKS: Final = (presence, readiness, versions, strangers, loops, folds)

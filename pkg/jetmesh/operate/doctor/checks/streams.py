@@ -279,7 +279,7 @@ def _unguarded(facts: Facts) -> Mapping[str, dict[str, float]]:
         for spec in handler.outputs:
             if not spec.decision:
                 policy = facts.topology.durable_of(handler).policy
-                run = policy.timeout if handler.is_async else 0.0  # the other kind ends at once
+                run = 0.0 if handler.runs == "inline" else policy.timeout  # that kind ends at once
                 name = f"{handler.service}.{handler.name}"
                 found[spec.stream][name] = longest_retry(policy, run)
     return found
