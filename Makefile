@@ -5,7 +5,7 @@ BIN := .venv/bin
 INSTALLED := .venv/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install tools up down clean test chaos test-cluster lint format contracts docs lock bench image manifests
+.PHONY: help install tools up down clean test test-pythons chaos test-cluster lint format contracts docs lock bench image manifests
 
 help:  ## show this
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' Makefile | while IFS='|' read -r name text; do \
@@ -30,6 +30,9 @@ else
 	$(BIN)/python -m pytest --numprocesses=3 --dist=loadfile --ignore=tests/cluster
 	$(BIN)/python -m pytest tests/cluster
 endif
+
+test-pythons: $(INSTALLED)  ## the quick tests on every other Python that is supported and on this machine
+	@.ci/pythons
 
 test-cluster: $(INSTALLED) tools  ## try chart and manifests on a real cluster: KUBECONFIG's, else ../shared/cluster
 	@PATH="$$PWD/.cache/bin:$$PATH" tests/deploy/cluster/keda >/dev/null

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import sysconfig
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -47,3 +48,12 @@ def test_every_service_and_sandbox_can_be_started(root: Path) -> None:
     expected = {service.name for service in system.load()}
     expected |= {sandbox.name for sandbox in system.sandboxes}
     assert {path.parent.name for path in root.glob("cmd/*/main.py")} == expected
+
+
+def test_every_supported_python_is_named(root: Path) -> None:
+    """`make test-pythons` reads the names; a gap among them would be a version nobody tries."""
+    project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
+    prefix = "Programming Language :: Python :: 3."
+    named = [int(c.removeprefix(prefix)) for c in project["classifiers"] if c.startswith(prefix)]
+    lowest = int(project["requires-python"].removeprefix(">=3."))
+    assert named == list(range(lowest, lowest + len(named)))

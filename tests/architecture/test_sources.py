@@ -91,3 +91,17 @@ def naming(pattern: re.Pattern[str], files: list[Path], root: Path) -> list[str]
         for path in files
         if (found := pattern.search(path.read_text(encoding="utf-8", errors="replace")))
     ]
+
+
+def test_commands_read_and_print_through_the_console_alone(root: Path) -> None:
+    """It decides what becomes of a text that cannot be shown, and of a stream that is closed."""
+    package = root / "pkg" / "jetmesh" / "cli"
+    otherwise = re.compile(r"(typer|click)\.echo|^\s*print\(|sys\.std\w+\.(write|read)")
+    found = [
+        f"{path.relative_to(root)}:{number} {line.strip()}"
+        for path in sorted(package.rglob("*.py"))
+        if path.name not in ("console.py", "output.py")
+        for number, line in enumerate(path.read_text().splitlines(), 1)
+        if otherwise.search(line)
+    ]
+    assert found == [], "use jetmesh.cli.output or console"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import signal
 import socket
 from collections.abc import AsyncIterator
@@ -319,3 +320,17 @@ async def test_an_address_in_an_error_appears_nowhere(
         assert SECRET not in text
         assert "tok_secret" not in text
         assert "example.test" not in text
+
+
+@pytest.mark.parametrize("log", [os.devnull, "/dev/full"])
+async def test_a_log_that_cannot_be_written_changes_neither_work_nor_exit_code(
+    child: Any, control: ControlPlane, unique: str, log: str
+) -> None:
+    first = child()
+    first._log = Path(log)
+    first.start()
+    await first.ready()
+    await publish(control, unique, "p-1")
+    await eventually(lambda: first.effects == ["p-1"], what="work")
+    first.process.terminate()
+    assert await first.ended() == 0

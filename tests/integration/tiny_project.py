@@ -12,7 +12,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 
@@ -106,7 +106,14 @@ def tiny(root: Path) -> Path:
 class Up:
     """A `jetmesh up` in the background, with everything that it printed."""
 
-    def __init__(self, root: Path, *arguments: str, port: int = 0, **environ: str) -> None:
+    def __init__(
+        self,
+        root: Path,
+        *arguments: str,
+        port: int = 0,
+        stdout: IO[str] | None = None,
+        **environ: str,
+    ) -> None:
         self.root = root
         self.printed = ""
         self.port = port or free_port()
@@ -114,8 +121,8 @@ class Up:
             [JETMESH, "up", "--port", str(self.port), *arguments],
             cwd=root,
             env=clean_environment() | environ,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
+            stdout=stdout or subprocess.PIPE,
+            stderr=subprocess.PIPE if stdout else subprocess.STDOUT,
             text=True,
         )
         self._reader = threading.Thread(target=self._read, daemon=True)
@@ -139,13 +146,18 @@ class Up:
     def ended(self) -> int:
         code = self.process.wait(20)
         self._reader.join(5)
-        if self.process.stdout is not None:
-            self.process.stdout.close()
+        self._output.close()
         return code
 
+    @property
+    def _output(self) -> IO[str]:
+        """What it prints; where that goes elsewhere, its errors."""
+        output = self.process.stdout or self.process.stderr
+        assert output is not None
+        return output
+
     def _read(self) -> None:
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
+        for line in self._output:
             self.printed += line
 
 

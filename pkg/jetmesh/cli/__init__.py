@@ -8,43 +8,54 @@ from __future__ import annotations
 import os
 import sys
 
+from jetmesh.cli import exits, output
 from jetmesh.errors import JetmeshError, UsageError
 from jetmesh.extras import require
-
-FAILED = 1
-WRONG_USE = 2
-INTERRUPTED = 130
+from jetmesh.runtime.host import require_posix
 
 
 def main() -> None:
-    """Run the command line and exit: 0 done, 1 failed, 2 called wrongly."""
-    try:
-        require("cli", "The jetmesh command", "typer", "rich", "yaml", "httpx")
-        from jetmesh.cli.app import app  # noqa: PLC0415 - `import jetmesh.cli` stays cheap
+    """Run the command line and exit; `exits` says with which code."""
+    with output.standard_streams():
+        try:
+            code = output.settled(_command())
+        except output.ReaderLeft:
+            code = exits.READER_LEFT
+    sys.exit(code)
 
-        app()
+
+def _command() -> int:
+    """Do what the command line says; the exit code."""
+    try:
+        require_posix()
+        require("cli", "The jetmesh command", "typer", "rich", "yaml", "httpx")
+        code = _app()
+        sys.stdout.flush()
     except JetmeshError as error:
-        _complain(error.message, error.remedy)
-        sys.exit(WRONG_USE if isinstance(error, UsageError) else FAILED)
+        output.complain(error.message, error.remedy)
+        return exits.WRONG_USE if isinstance(error, UsageError) else exits.FAILED
     except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at exit
-        sys.exit(FAILED)
+        return exits.INTERRUPTED
+    except OSError as error:
+        output.complain(exits.because(error))
+        return exits.FAILED
     except Exception as error:
         if os.environ.get("JETMESH_DEBUG"):
             raise
-        _complain(
+        output.complain(
             f"{type(error).__name__}: {error}",
             "This is a bug in jetmesh or in the system it loads; "
             "JETMESH_DEBUG=1 shows where it happened.",
         )
-        sys.exit(FAILED)
+        return exits.FAULT
+    return code
 
 
-def _complain(message: str, remedy: str) -> None:
-    from jetmesh.privacy.mask import printable  # noqa: PLC0415 - only when there is an error
+def _app() -> int:
+    from jetmesh.cli.app import app  # noqa: PLC0415 - `import jetmesh.cli` stays cheap
 
-    for text in (*message.splitlines(), remedy):
-        if text:
-            sys.stderr.write(printable(text, keep="\t") + "\n")
+    try:
+        app()
+    except SystemExit as ended:
+        return ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+    return 0

@@ -11,6 +11,7 @@ import typer
 from jetmesh import __version__
 from jetmesh.cli.deadletters.app import deadletters
 from jetmesh.cli.options import AsJson, NatsUrl, System
+from jetmesh.cli.output import echo
 
 app = typer.Typer(
     name="jetmesh",
@@ -34,7 +35,7 @@ app.add_typer(deadletters, name="deadletters", rich_help_panel=_INSPECT)
 
 def _print_version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it so
     if wanted:
-        typer.echo(f"jetmesh {__version__}, Python {platform.python_version()}")
+        echo(f"jetmesh {__version__}, Python {platform.python_version()}")
         raise typer.Exit
 
 
@@ -162,7 +163,7 @@ def doctor(
 ) -> None:
     """Report what is wrong with a running mesh, how it was seen, and what to do about it.
 
-    Exits with 0 when nothing is wrong, 1 when there is a problem, 2 when nothing could be asked.
+    Exits with 0 when nothing is wrong, 1 when there is a problem, 2 when it cannot ask or tell.
     docs/doctor.md explains every finding.
 
     Example: jetmesh doctor --monitoring http://nats-0:8222,http://nats-1:8222

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import errno
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
-import typer
 from rich.console import Console
 from rich.text import Text
 
+from jetmesh.cli.output import echo
 from jetmesh.errors import UsageError
 from jetmesh.privacy.mask import printable_json
 
@@ -31,9 +33,42 @@ def print_lines(lines: Iterable[Text], *, err: bool = False) -> None:
         out.print(line, soft_wrap=not out.is_terminal)
 
 
-def print_json(data: Any) -> None:
-    """Print JSON as people and programs read it."""
-    typer.echo(printable_json(msgspec.json.format(msgspec.json.encode(data), indent=2)).decode())
+def print_json(data: Any, *, in_a_line: bool = False) -> None:
+    """Print JSON as people and programs read it, or in a line of its own."""
+    text = msgspec.json.encode(data)
+    text = printable_json(text if in_a_line else msgspec.json.format(text, indent=2))
+    write(text + b"\n")
+
+
+def write(data: bytes) -> None:
+    """Write bytes as they are: JSON is UTF-8 whatever a terminal shows."""
+    sys.stdout.flush()
+    sys.stdout.buffer.write(data)
+    sys.stdout.buffer.flush()
+
+
+def read_input() -> bytes:
+    """All of standard input.
+
+    Raises:
+        UsageError: it cannot be read.
+    """
+    try:
+        return sys.stdin.buffer.read()
+    except OSError as error:
+        raise _unreadable("Standard input", error, "Name a file instead of -.") from error
+
+
+def read_answer(question: str) -> str:
+    """What is answered to a question on standard error; empty when nobody answers."""
+    echo(question, err=True, end="")
+    try:
+        answer = sys.stdin.buffer.readline().decode(errors="replace")
+    except OSError:
+        answer = ""
+    if not answer:
+        echo("", err=True)
+    return answer
 
 
 def read_file(path: Path, remedy: str) -> bytes:
@@ -45,4 +80,9 @@ def read_file(path: Path, remedy: str) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror}.", remedy=remedy) from error
+        raise _unreadable(str(path), error, remedy) from error
+
+
+def _unreadable(what: str, error: OSError, remedy: str) -> UsageError:
+    why = "it is closed" if error.errno == errno.EBADF else error.strerror
+    return UsageError(f"{what} cannot be read: {why}.", remedy=remedy)

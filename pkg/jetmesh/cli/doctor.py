@@ -10,14 +10,14 @@ from dataclasses import dataclass, replace
 from time import monotonic
 from typing import Final
 
-import msgspec
 import structlog
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 
 from jetmesh.cli.connection import broker_of
-from jetmesh.cli.console import console
-from jetmesh.errors import JetmeshError, UsageError
+from jetmesh.cli.console import console, print_json
+from jetmesh.cli.exits import answering
+from jetmesh.errors import UsageError
 from jetmesh.operate.doctor import render as renderer
 from jetmesh.operate.doctor.diagnosis import findings
 from jetmesh.operate.doctor.facts import Facts, Snapshot
@@ -25,7 +25,6 @@ from jetmesh.operate.doctor.finding import Finding
 from jetmesh.operate.doctor.survey import Target, survey
 from jetmesh.operate.project import find_project
 from jetmesh.operate.up import upfile
-from jetmesh.privacy.mask import printable_json
 
 OK, PROBLEM_FOUND, BROKER_PROBLEM = 0, 1, 2
 _STEP_SECONDS: Final = 0.1
@@ -59,15 +58,10 @@ def doctor(reference: str, nats_url: str, monitoring: tuple[str, ...], options: 
         wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL),
         logger_factory=structlog.WriteLoggerFactory(sys.stderr),
     )
-    try:
+    with answering():
         target = _target(reference, nats_url, monitoring)
         runner = Runner(target, options)
         return runner.watch() if options.watch else runner.run()
-    except UsageError:
-        raise
-    except JetmeshError as error:
-        # not 1: that says that the mesh has a problem
-        raise UsageError(error.message, remedy=error.remedy) from error
 
 
 def exit_code(facts: Facts, found: list[Finding], *, strict: bool) -> int:
@@ -139,7 +133,8 @@ class Runner:
         progress.remove_task(task)
 
     def _progress(self) -> Progress:
-        columns = SpinnerColumn(), TextColumn("{task.description}"), BarColumn()
+        spinner = "line" if self._progress_on.options.ascii_only else "dots"
+        columns = SpinnerColumn(spinner), TextColumn("{task.description}"), BarColumn()
         quiet = not self._progress_on.is_terminal
         return Progress(*columns, console=self._progress_on, transient=True, disable=quiet)
 
@@ -159,12 +154,9 @@ class Runner:
         if not self._options.as_json:
             self._out.print(renderer.render(facts, found))
             return
-        whole = renderer.as_data(facts, found) | {"exit_code": self._code}
-        data = printable_json(msgspec.json.encode(whole))
         # a line for each survey while watching: a program reads them one by one
-        text = data if self._options.watch else msgspec.json.format(data, indent=2)
-        sys.stdout.write(f"{text.decode()}\n")
-        sys.stdout.flush()
+        data = renderer.as_data(facts, found) | {"exit_code": self._code}
+        print_json(data, in_a_line=bool(self._options.watch))
 
 
 def _target(reference: str, nats_url: str, monitoring: tuple[str, ...]) -> Target:

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from jetmesh.cli.connection import connected, load
+from jetmesh.cli.exits import answering
 from jetmesh.declare import Duration, Topology
 from jetmesh.errors import SettingsError, UsageError
 from jetmesh.operate.apply import apply as apply_plan
@@ -22,8 +23,9 @@ _MARKS = {"create": ("+", "green"), "update": ("~", "yellow"), "refuse": ("!", "
 
 def plan(reference: str, nats_url: str, *, check: bool) -> int:
     """Print the plan; 1 if `check` and there is anything to do, or if any of it is refused."""
-    settings, topology = load(reference, nats_url)
-    planned = asyncio.run(_plan(settings, topology))
+    with answering(when=check):
+        settings, topology = load(reference, nats_url)
+        planned = asyncio.run(_plan(settings, topology))
     _show(planned)
     return 1 if check and planned.changes else 0
 

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import typer
 from rich.console import Console
 from rich.progress import Progress
 
 from jetmesh.cli.connection import connected, load
-from jetmesh.cli.console import read_file
+from jetmesh.cli.console import read_file, read_input
+from jetmesh.cli.output import echo, finishing
 from jetmesh.operate.publish import Checked, check, spec_for, split
 from jetmesh.operate.publish import publish as store
 from jetmesh.settings import NatsSettings
@@ -26,12 +25,13 @@ def publish(subject: str, file: str, reference: str, nats_url: str) -> None:
     """Check, store, and print stream and sequence."""
     settings, topology = load(reference, nats_url)
     events = check(spec_for(topology, subject), split(_read(file)))
-    asyncio.run(_publish(settings, events))
+    with finishing():  # of many events those that follow are stored, too
+        asyncio.run(_publish(settings, events))
 
 
 def _read(file: str) -> bytes:
     if file == "-":
-        return sys.stdin.buffer.read()
+        return read_input()
     return read_file(Path(file), "Name a file, or - for stdin.")
 
 
@@ -49,6 +49,6 @@ async def _publish(settings: NatsSettings, events: Sequence[Checked]) -> None:
                     progress.advance(bar)
                 else:
                     note = " (was stored before)" if ack.duplicate else ""
-                    typer.echo(f"{ack.stream} {ack.sequence}{note}")
+                    echo(f"{ack.stream} {ack.sequence}{note}")
     if many and first is not None:
-        typer.echo(f"{len(events)} events: {last.stream} {first.sequence} to {last.sequence}")
+        echo(f"{len(events)} events: {last.stream} {first.sequence} to {last.sequence}")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import cast, get_args
 
-import typer
 from rich.table import Table
 from rich.text import Text
 
 from jetmesh.cli.console import console, print_json
+from jetmesh.cli.output import echo
 from jetmesh.errors import UsageError
 from jetmesh.operate.graph import Format, render
 from jetmesh.operate.project import find_project
@@ -22,7 +22,7 @@ def topology(reference: str, wanted: str) -> None:
         raise UsageError(f"There is no format {wanted!r}.", remedy=f"Choose one of: {known}.")
     whole = find_project(reference).load()
     js_api = whole.loaded.settings.nats.js_api
-    typer.echo(render(whole.topology, cast("Format", wanted), js_api=js_api))
+    echo(render(whole.topology, cast("Format", wanted), js_api=js_api))
 
 
 def settings(reference: str, *, changed: bool, as_json: bool) -> None:

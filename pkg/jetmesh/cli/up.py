@@ -10,8 +10,7 @@ import time
 from pathlib import Path
 from typing import Final
 
-import typer
-
+from jetmesh.cli.output import echo, finishing
 from jetmesh.errors import JetmeshError
 from jetmesh.operate.project import find_project
 from jetmesh.operate.up import upfile
@@ -25,7 +24,9 @@ def up(reference: str, port: int, store: Path | None, *, sandbox: bool) -> int:
     from jetmesh.operate.up.supervise import Options, up  # noqa: PLC0415 - the same
 
     options = Options(reference, port, store.resolve() if store else None, sandbox=sandbox)
-    return up(find_project(reference), options, Screen())
+    project = find_project(reference)
+    with finishing():
+        return up(project, options, Screen())
 
 
 def down(reference: str) -> None:
@@ -37,9 +38,7 @@ def down(reference: str) -> None:
         if upfile.read(state) is not None:
             with upfile.locked(state):
                 left = upfile.end_orphans(state)
-        typer.echo(
-            f"Stopped what was left over: {', '.join(left)}." if left else "No mesh runs here."
-        )
+        echo(f"Stopped what was left over: {', '.join(left)}." if left else "No mesh runs here.")
         return
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGTERM)
@@ -51,14 +50,14 @@ def down(reference: str) -> None:
                 remedy=f"Look at its terminal, or end it at once: kill -9 {pid}",
             )
         time.sleep(0.05)
-    typer.echo("The mesh has ended.")
+    echo("The mesh has ended.")
 
 
 def clean(reference: str) -> None:
     """Remove what the mesh stored."""
     state = find_project(reference).state
     if not state.exists():
-        typer.echo("There is nothing to delete.")
+        echo("There is nothing to delete.")
         return
     with upfile.locked(state):
         upfile.end_orphans(state)
@@ -66,4 +65,4 @@ def clean(reference: str) -> None:
             if entry.is_dir():
                 shutil.rmtree(entry)
     shutil.rmtree(state)
-    typer.echo(f"Deleted what was stored in {state}.")
+    echo(f"Deleted what was stored in {state}.")

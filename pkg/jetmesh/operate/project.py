@@ -99,7 +99,12 @@ def find_project(
     Raises:
         UsageError: nothing says which system is meant.
     """
-    here = (start or Path.cwd()).resolve()
+    try:
+        here = (start or Path.cwd()).resolve()
+    except FileNotFoundError as error:
+        raise UsageError(
+            "The current directory is not there any more.", remedy="Change into another."
+        ) from error
     reference = reference or environ.get("JETMESH_SYSTEM", "")
     for directory in (here, *here.parents):
         named = _system_of(directory / _PYPROJECT)

@@ -121,7 +121,10 @@ def _walk(start: Type | Field, *, into_structs: bool = True) -> Iterator[Type | 
 
 
 def _published(schema: Any) -> Any:
-    """`schema` as other tools read it, and no narrower than what is read."""
+    """`schema` as other tools read it, and no narrower than what is read.
+
+    Descriptions lose their indentation, which Python 3.13 takes from docstrings and 3.12 leaves.
+    """
     if isinstance(schema, list):
         return [_published(item) for item in schema]
     if not isinstance(schema, dict):
@@ -137,13 +140,13 @@ def _published(schema: Any) -> Any:
     }
     if changed.get("format") == "decimal":
         changed |= {"type": ["string", "number"], "pattern": _decimal}
+    if isinstance(text := changed.get("description"), str):
+        changed["description"] = inspect.cleandoc(text)
     return changed
 
 
 def _document(schema: dict[str, Any], cls: type[Struct], info: StructType) -> None:
     """Describe a type and its fields, and mark the fields that are nobody else's business."""
-    if "description" in schema:
-        schema["description"] = inspect.cleandoc(schema["description"])
     written = field_docstrings(cls)
     for field, published in _fields(schema, info):
         if field.name in written:

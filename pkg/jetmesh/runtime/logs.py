@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import sys
 from collections.abc import Mapping
-from typing import Any, Final, TextIO
+from typing import Any, Final
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
@@ -54,25 +53,11 @@ def configure(settings: LogSettings, service: str) -> None:
     structlog.configure(
         processors=[*shared, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=lambda *_: _Lines(sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
         cache_logger_on_first_use=False,
     )
     _adopt_libraries(shared, renderer, level)
     structlog.contextvars.bind_contextvars(service=service)
-
-
-class _Lines:
-    """Writes lines; a reader that went away must not end a delivery with its broken pipe."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-
-    def msg(self, line: str) -> None:
-        with contextlib.suppress(OSError, ValueError):
-            self._stream.write(f"{line}\n")
-            self._stream.flush()
-
-    debug = info = warning = error = critical = msg
 
 
 def _adopt_libraries(shared: list[Processor], renderer: Processor, level: int) -> None:
@@ -86,7 +71,7 @@ def _adopt_libraries(shared: list[Processor], renderer: Processor, level: int) -
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(max(level, logging.WARNING))  # what libraries say below it is for themselves
-    logging.raiseExceptions = False  # a broken pipe, as above
+    logging.raiseExceptions = False  # how a library calls its logger ends nothing
     logging.captureWarnings(capture=True)
 
 

@@ -17,8 +17,9 @@ import structlog
 from jetmesh.declare import Service
 from jetmesh.errors import JetmeshError
 from jetmesh.privacy.mask import printable
-from jetmesh.runtime import logs
+from jetmesh.runtime import logs, streams
 from jetmesh.runtime.failures import failed
+from jetmesh.runtime.host import require_posix
 from jetmesh.runtime.running import Running
 from jetmesh.settings import Loaded, load_settings
 
@@ -29,8 +30,10 @@ _LEFTOVER_SECONDS: Final = 2.0
 
 def run(service: Service) -> None:
     """Run `service` until it is told to end; `jetmesh.run` says how."""
+    streams.keep_standard_error()
     ending = _Ending()
     try:
+        require_posix()
         loaded = load_settings([service])
         logs.configure(loaded.settings.log, service.name)
         code = asyncio.run(_serve(service, loaded, ending))

@@ -25,8 +25,10 @@ def names_for(services: Sequence[Service]) -> dict[str, Any]:
         }
         for service in services
     }
-    streams = {spec.stream for service in services for spec in service.events} | {*OWN_STREAMS}
-    tree["streams"] = {name: struct_names(StreamTuning) for name in streams}
+    streams = {spec.stream for service in services for spec in service.events}
+    tree["streams"] = {
+        name: struct_names(StreamTuning) for name in (*sorted(streams), *OWN_STREAMS)
+    }
     return tree
 
 

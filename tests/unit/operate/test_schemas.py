@@ -22,7 +22,11 @@ from tests.unit.declared import spec
 
 
 class Size(StrEnum):
-    """How big."""
+    """How big.
+
+    small: fits into a pocket.
+        Not into every one.
+    """
 
     SMALL = "small"
     LARGE = "large"
@@ -187,6 +191,13 @@ def test_the_key_is_neither_empty_nor_longer_than_a_subject_carries(
 def test_fields_are_described_by_meta_or_by_the_string_below_them(schema: dict[str, Any]) -> None:
     assert schema["properties"]["purchaseId"]["description"] == "What was bought, as a number."
     assert schema["$defs"]["Item"]["properties"]["price"]["description"] == "What one costs."
+
+
+def test_descriptions_are_the_same_on_every_python(schema: dict[str, Any]) -> None:
+    """3.13 takes the indentation from docstrings, older ones leave it."""
+    text = "How big.\n\nsmall: fits into a pocket.\n    Not into every one."
+    assert schema["$defs"]["Size"]["description"] == text
+    assert schema["description"] == "Somebody bought.\n\nAnd paid for it."
 
 
 def test_sensitive_fields_are_marked_wherever_they_are(schema: dict[str, Any]) -> None:

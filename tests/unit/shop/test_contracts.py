@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from decimal import Decimal
 from pathlib import Path
@@ -94,7 +95,7 @@ def test_a_code_newer_than_its_reader_is_read_as_other(code: type[Code]) -> None
 
 @pytest.mark.parametrize("code", [RejectionCode, DeclineReason, Outcome, Channel])
 def test_every_code_is_explained(code: type[Code]) -> None:
-    assert all(f"\n    {member.value}: " in (code.__doc__ or "") for member in code)
+    assert all(f"\n{member.value}: " in (inspect.getdoc(code) or "") for member in code)
 
 
 @pytest.mark.parametrize("struct", STRUCTS, ids=lambda struct: struct.__name__)

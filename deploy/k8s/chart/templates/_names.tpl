@@ -50,6 +50,11 @@ capabilities:
   drop: [ALL]
 {{- end }}
 
+{{- /* A whole number in digits: one from a values file is a float64, which prints as 1.048576e+06. */ -}}
+{{- define "number" -}}
+{{ int64 . }}
+{{- end }}
+
 {{- /* The number of seconds in "45s". */ -}}
 {{- define "seconds" -}}
 {{- $number := regexFind "^[0-9.]+" . -}}

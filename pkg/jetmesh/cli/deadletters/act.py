@@ -6,7 +6,6 @@ import asyncio
 import getpass
 import os
 import socket
-import sys
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -14,14 +13,14 @@ from functools import partial
 from pathlib import Path
 from typing import Final, TypeAlias
 
-import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
 from jetmesh.cli.connection import connected
-from jetmesh.cli.console import print_lines, read_file
+from jetmesh.cli.console import print_lines, read_answer, read_file
 from jetmesh.cli.deadletters.select import Choice, Context, selection_of
+from jetmesh.cli.output import echo, finishing
 from jetmesh.declare import unescape_key
 from jetmesh.errors import BrokerError, JetmeshError, UsageError
 from jetmesh.operate.deadletters import render
@@ -106,17 +105,17 @@ class _Tally:
     def print(self) -> None:
         """Sum up, also after a failure: what was done is done."""
         done = self.counts["replayed"] + self.counts["dropped"]
-        typer.echo(f"{_letters(done, self._verb)} {self._state}.")
+        echo(f"{_letters(done, self._verb)} {self._state}.")
         if others := self.counts["others"]:
             text = f"{_letters(others, 'were')} done by others"
-            typer.echo(f"{text} at the same moment, and not sent twice.")
+            echo(f"{text} at the same moment, and not sent twice.")
         if refused := self.counts["refused"]:
             more = refused - len(self._refused)
             lines = [f"{counted(refused, 'letter')} cannot be {self._state}:", *self._refused]
             lines += [f"and {more:,} more"] if more else []
             print_lines((Text(printable(line), "yellow") for line in lines), err=True)
         if left := self._total - self.counts.total():
-            typer.echo(f"Stopped; {_letters(left, 'are')} as before.")
+            echo(f"Stopped; {_letters(left, 'are')} as before.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,10 +130,11 @@ class _Command:
     """What is done with a named letter."""
 
     def run(self) -> int:
-        if not self.choice.numbers:
-            return self._on_selected()
-        self._confirm(len(self.choice.numbers))
-        return asyncio.run(self._on_named())
+        with finishing():
+            if not self.choice.numbers:
+                return self._on_selected()
+            self._confirm(len(self.choice.numbers))
+            return asyncio.run(self._on_named())
 
     async def _on_named(self) -> int:
         """Of several, one refusal does not stop the others."""
@@ -143,18 +143,18 @@ class _Command:
             desk = self._desk(control)
             for number in self.choice.numbers:
                 try:
-                    typer.echo((await self.act(desk, number)).text)
+                    echo((await self.act(desk, number)).text)
                 except JetmeshError as error:
                     if len(self.choice.numbers) == 1 or isinstance(error, BrokerError):
                         raise
-                    typer.echo(printable(str(error)), err=True)
+                    echo(printable(str(error)), err=True)
                     code = 1
         return code
 
     def _on_selected(self) -> int:
         selection = asyncio.run(selection_of(self.context, self.choice.selector))
         if not selection:
-            typer.echo(f"There is no open letter to {self.action}.")
+            echo(f"There is no open letter to {self.action}.")
             return 0
         print_lines(render.summary(selection), err=True)
         self._confirm(len(selection))
@@ -192,11 +192,8 @@ class _Command:
         if count == 1 or self.options.dry_run or self.options.yes:
             return
         letters = counted(count, "letter")
-        sys.stderr.write(f"{self.action.capitalize()} {letters}? [y/N] ")
-        sys.stderr.flush()
-        answer = sys.stdin.readline()
+        answer = read_answer(f"{self.action.capitalize()} {letters}? [y/N] ")
         if not answer:
-            sys.stderr.write("\n")
             raise UsageError(
                 "Nobody confirmed, so nothing was done.",
                 remedy=f"--yes: {self.action} {letters} without a question.",
@@ -212,11 +209,11 @@ async def _replay_one(
     prepared = await desk.prepare(letter, corrected=payload, again=options.again)
     if payload is not None and desk.input_of(letter) is None:
         name = f"{letter.service}.{letter.handler}"
-        typer.echo(f"The payload is not checked: {name} is not declared here.", err=True)
+        echo(f"The payload is not checked: {name} is not declared here.", err=True)
     key = prepared.subject.rpartition(".")[2]
     if key != letter.key_token:
         before = f", the letter's was {printable(letter.key)}" if letter.key else ""
-        typer.echo(f"Its key is {printable(unescape_key(key))} now{before}.", err=True)
+        echo(f"Its key is {printable(unescape_key(key))} now{before}.", err=True)
     return prepared.dry_run() if options.dry_run else await desk.send(prepared)
 
 

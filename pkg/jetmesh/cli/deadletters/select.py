@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from typing import Final
 
 import structlog
-import typer
 from msgspec import Struct
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
 from jetmesh.cli.connection import broker_of, connected, told
+from jetmesh.cli.output import echo
 from jetmesh.declare import Topology
 from jetmesh.errors import UsageError
 from jetmesh.operate.deadletters.letter import Letter, Selection, Selector, number_of
@@ -73,7 +73,7 @@ def context_of(reference: str, nats_url: str) -> Context:
     except UsageError as error:
         if reference or os.environ.get("JETMESH_SYSTEM"):
             raise
-        typer.echo(f"{error.message} So payloads are not checked against their contract.", err=True)
+        echo(f"{error.message} So payloads are not checked against their contract.", err=True)
         return Context(told(load_settings(()).settings.nats, nats_url), None)
     whole = project.load()
     return Context(broker_of(project, whole.loaded, nats_url), whole.topology)

@@ -10,13 +10,12 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import BinaryIO
 
-import msgspec
-import typer
 from rich.console import Console
 
 from jetmesh.cli.connection import connected
-from jetmesh.cli.console import print_json, print_lines
+from jetmesh.cli.console import print_json, print_lines, write
 from jetmesh.cli.deadletters.select import Choice, Context, progress_bar, read, selection_of
+from jetmesh.cli.output import echo
 from jetmesh.errors import UsageError
 from jetmesh.operate.deadletters import render
 from jetmesh.operate.deadletters.export import lines
@@ -25,7 +24,6 @@ from jetmesh.operate.deadletters.payload import PayloadView, content_of
 from jetmesh.operate.deadletters.payload import render as render_payload
 from jetmesh.operate.deadletters.store import HistoryEntry, find, history, lane_status, letters
 from jetmesh.operate.humanize import counted
-from jetmesh.privacy.mask import printable_json
 from jetmesh.transport.control import ControlPlane
 
 
@@ -65,8 +63,7 @@ def write_payload(context: Context, text: str) -> None:
     Raises:
         JetmeshError: there is no such letter, or its payload is gone.
     """
-    sys.stdout.buffer.write(asyncio.run(_payload(context, number_of(text))))
-    sys.stdout.buffer.flush()
+    write(asyncio.run(_payload(context, number_of(text))))
 
 
 def export(context: Context, choice: Choice, output: Path | None, *, every: bool) -> None:
@@ -92,7 +89,7 @@ def export(context: Context, choice: Choice, output: Path | None, *, every: bool
         ) from error
     finally:
         beside.unlink(missing_ok=True)
-    typer.echo(f"Wrote {counted(count, 'letter')} to {output}.")
+    echo(f"Wrote {counted(count, 'letter')} to {output}.")
 
 
 async def _ls_letters(context: Context, selector: Selector, *, every: bool, as_json: bool) -> None:
@@ -104,12 +101,11 @@ async def _ls_letters(context: Context, selector: Selector, *, every: bool, as_j
                 continue
             count += 1
             if as_json:
-                data = render.letter_as_data(letter) | {"state": state}
-                sys.stdout.write(printable_json(msgspec.json.encode(data)).decode() + "\n")
+                print_json(render.letter_as_data(letter) | {"state": state}, in_a_line=True)
             elif console.is_terminal:
                 console.print(render.one_line(letter, state))
             else:
-                sys.stdout.write(render.one_line(letter, state).plain + "\n")
+                echo(render.one_line(letter, state).plain)
     if not count and not as_json:
         print_lines(render.faults(Selection(), every=every))
 

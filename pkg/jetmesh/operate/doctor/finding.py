@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final, Literal
 
 Severity = Literal["problem", "warning", "note"]
 SEVERITIES: Final[tuple[Severity, ...]] = ("problem", "warning", "note")
 """The worst first."""
+_MOST_NAMED: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,25 @@ class Kind:
             evidence=tuple(filter(None, evidence)),
             remedy=self.remedy.format(**values),
         )
+
+
+def folded(found: Sequence[Finding], about: str, sentence: str, remedy: str) -> Iterator[Finding]:
+    """What belongs to others, in one finding however much it is.
+
+    `sentence` holds `{count}`. What was found first is named as evidence.
+    """
+    if len(found) <= 1:
+        yield from found
+        return
+    seen = [": ".join(filter(None, (each.about, ", ".join(each.evidence)))) for each in found]
+    more = [f"and {len(seen) - _MOST_NAMED:,} more"] if len(seen) > _MOST_NAMED else []
+    yield replace(
+        found[0],
+        about=about,
+        sentence=sentence.format(count=f"{len(found):,}"),
+        evidence=(*seen[:_MOST_NAMED], *more),
+        remedy=remedy,
+    )
 
 
 # a kind of each severity, given the rest

@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 import nats.errors
 
-from jetmesh.operate.doctor.responses import Instance
+from jetmesh.operate.doctor.responses import UNREADABLE, Instance
 from jetmesh.transport.session import Session
 
 _SUBJECT: Final = "$SRV.STATS"
@@ -49,7 +49,7 @@ async def _all(session: Session, missing: set[str]) -> tuple[Instance, ...]:
                 message = await subscription.next_msg(timeout=wait)
             except (nats.errors.Error, TimeoutError):
                 break
-            with contextlib.suppress(msgspec.DecodeError):  # it speaks another language
+            with contextlib.suppress(*UNREADABLE):  # it speaks another language
                 instance = msgspec.json.decode(message.data, type=Instance)
                 found[instance.id] = instance
                 missing.discard(instance.name)

@@ -10,7 +10,7 @@ import httpx
 import msgspec
 
 from jetmesh.operate.doctor.facts import FailedQuery, ServerStatus
-from jetmesh.operate.doctor.responses import Varz
+from jetmesh.operate.doctor.responses import UNREADABLE, Varz
 from jetmesh.settings import without_userinfo
 
 _ANSWER_SECONDS: Final = 3.0
@@ -45,7 +45,7 @@ async def _server_status(client: httpx.AsyncClient, url: str) -> ServerStatus | 
     except httpx.HTTPStatusError as error:  # its text holds the url
         answered = f"/varz answers {error.response.status_code}"
         return FailedQuery(f"the monitoring port {shown}", answered)
-    except (httpx.HTTPError, httpx.InvalidURL, msgspec.DecodeError) as error:
+    except (httpx.HTTPError, httpx.InvalidURL, *UNREADABLE) as error:
         return FailedQuery(f"the monitoring port {shown}", str(error) or type(error).__name__)
     return ServerStatus(shown, varz, "" if health.is_success else _reason(health))
 
@@ -61,6 +61,6 @@ async def _readyz(client: httpx.AsyncClient, url: str) -> str:
 def _reason(answer: httpx.Response) -> str:
     try:
         health = msgspec.json.decode(answer.content, type=dict[str, object])
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return f"/healthz answers {answer.status_code}"
     return f"/healthz: {str(health.get('error', health.get('status', '')))[:_LONGEST_REASON]}"

@@ -8,9 +8,13 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Final
 
+import msgspec
 from msgspec import Struct, field
 
 from jetmesh.transport.stored import time_of
+
+UNREADABLE: Final = (msgspec.DecodeError, UnicodeError, RecursionError)
+"""What reading an answer raises when its sender speaks another language."""
 
 _NEVER: Final = "0001-01-01"
 

@@ -33,7 +33,8 @@ def template(program: Path, chart: Path, values: Path, release: str) -> str:
     done = subprocess.run(  # noqa: S603 - a program that was found, and paths
         [program, "template", release, chart, "--values", values],
         capture_output=True,
-        text=True,
+        encoding="utf-8",  # whatever the terminal shows
+        errors="replace",
         check=False,
     )
     if done.returncode:

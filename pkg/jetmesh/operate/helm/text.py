@@ -24,7 +24,11 @@ def values_yaml(tree: Group) -> str:
 
 
 def schema_json(tree: Group) -> str:
-    """The schema that helm checks values against; a name that is not in it is refused."""
+    """The schema that helm checks values against.
+
+    A name that is not in it is refused. So is a value that is missing, which helm makes of null:
+    every one has its default in values.yaml, and templates need them all.
+    """
     return json.dumps({"$schema": DIALECT, **_schema(tree)}, indent=1, ensure_ascii=False) + "\n"
 
 
@@ -84,8 +88,13 @@ def _schema(node: Node) -> dict[str, Any]:
         **described,
         "type": "object",
         "additionalProperties": False,
+        "required": [name for name, below in node.values.items() if not _may_be_missing(below)],
         "properties": properties,
     }
+
+
+def _may_be_missing(node: Node) -> bool:
+    return isinstance(node, Value) and node.default is None
 
 
 def _general(path: tuple[str, ...]) -> str:

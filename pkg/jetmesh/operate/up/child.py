@@ -15,6 +15,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from jetmesh.operate.up import leash
+from jetmesh.operate.up.ports import listens
 
 _CHUNK: Final = 65536
 _LONGEST_LINE: Final = 16384
@@ -56,6 +57,7 @@ class Child:
         self.ready_after = 0.0
         """Seconds from its start until it was ready."""
         self._root = root
+        self._port = urlsplit(program.url).port or 0
         self._on_line = on_line
         self._on_change = on_change
         self._stopping = asyncio.Event()
@@ -131,7 +133,10 @@ class Child:
         self.problem = "starting"
         while self.problem:
             await asyncio.sleep(_PROBE_SECONDS)
-            self.problem = await _problem(self.program.url, self.program.probe)
+            problem = await _problem(self.program.url, self.program.probe)
+            if not problem and not listens(self.pid, self._port):
+                problem = f"another process answers on port {self._port}"
+            self.problem = problem
         self.ready_after = monotonic() - self._started_at
         self._on_change()
 

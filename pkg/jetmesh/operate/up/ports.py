@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Final
 
 from jetmesh.errors import UsageError
 
 _TRIES: Final = 200
 _LAST: Final = 65535
+_LISTENS: Final = "0A"
+_PROCESSES: Final = Path("/proc")
 
 
 class Ports:
@@ -31,6 +36,33 @@ class Ports:
             f"No port from {preferred} on is free.",
             remedy="Stop some of the programs that use these ports.",
         )
+
+
+def listens(pid: int, port: int) -> bool:
+    """Whether it is process `pid` that listens on `port`; believed where nobody can tell."""
+    if not _PROCESSES.exists():
+        return True
+    sockets = _listeners(port)
+    return any(held in sockets for held in _held(pid))
+
+
+def _held(pid: int) -> Iterator[str]:
+    """What the descriptors of a process are; those that it closes meanwhile are left out."""
+    for number in (_PROCESSES / str(pid) / "fd").glob("*"):
+        with contextlib.suppress(OSError):
+            yield str(number.readlink())
+
+
+def _listeners(port: int) -> set[str]:
+    """`socket:[inode]` of every socket that listens on `port`."""
+    found: set[str] = set()
+    for table in ("tcp", "tcp6"):
+        with contextlib.suppress(OSError):
+            for line in (_PROCESSES / "net" / table).read_text().splitlines()[1:]:
+                fields = line.split()
+                if fields[3] == _LISTENS and int(fields[1].rpartition(":")[2], 16) == port:
+                    found.add(f"socket:[{fields[9]}]")
+    return found
 
 
 def is_free(port: int) -> bool:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import json
 import os
 import shlex
@@ -43,7 +41,7 @@ class Screen:
     """One writer of the terminal, so that lines of several processes never mix."""
 
     def __init__(self, console: Console | None = None) -> None:
-        self.console = console or _Console(highlight=False, soft_wrap=True)
+        self.console = console or Console(highlight=False, soft_wrap=True)
         self.in_terminal = self.console.is_terminal
         self._styles: dict[str, str] = {OWN: "bold"}
         self._width = len(OWN)
@@ -57,9 +55,9 @@ class Screen:
     def line(self, name: str, text: str) -> None:
         """Show one line that a process wrote."""
         prefix = (f"{name:<{self._width}} │ ", self._styles.get(name, ""))
-        line = Text.assemble(prefix, Text.from_ansi(clean(text, colours=self.in_terminal)))
-        with contextlib.suppress(OSError):  # a terminal that was closed
-            self.console.print(line)
+        self.console.print(
+            Text.assemble(prefix, Text.from_ansi(clean(text, colours=self.in_terminal)))
+        )
 
     def say(self, text: str) -> None:
         """Show one line of our own."""
@@ -73,7 +71,7 @@ class Screen:
             return
         from rich.live import Live  # noqa: PLC0415 - only in a terminal
 
-        progress = _Progress(children)
+        progress = _Progress(children, "line" if self.console.options.ascii_only else "dots")
         with Live(progress, console=self.console, refresh_per_second=12, transient=True):
             yield
 
@@ -105,21 +103,14 @@ class Screen:
         out.print()
 
 
-class _Console(Console):
-    def on_broken_pipe(self) -> None:
-        """Go on in silence when the reader of a pipe has gone: the mesh is not to end by it."""
-        self.file = io.StringIO()
-        self.quiet = True
-
-
 class _Progress:
     """Rendered anew with every frame, from what the children are."""
 
-    def __init__(self, children: Sequence[Child]) -> None:
+    def __init__(self, children: Sequence[Child], spinner: str) -> None:
         from rich.spinner import Spinner  # noqa: PLC0415 - only in a terminal
 
         self._children = children
-        self._spinner = Spinner("dots")
+        self._spinner = Spinner(spinner)
 
     def __rich_console__(self, console: Console, options: object) -> Iterator[Text]:
         del options
@@ -150,7 +141,7 @@ def examples(root: Path, events: Mapping[str, str]) -> list[Example]:
     found: list[Example] = []
     for subject, key_field in events.items():
         directory = root / "examples" / subject.partition(".")[0]
-        files = [f for f in directory.glob("*.json") if "{{" not in f.read_text(encoding="utf-8")]
+        files = [f for f in directory.glob("*.json") if b"{{" not in f.read_bytes()]
         files.sort(key=lambda f: (_LED.index(f.stem) if f.stem in _LED else len(_LED), f.stem))
         chosen = files[:_MOST_EXAMPLES]
         found += [_example(root, subject, key_field, file) for file in chosen]

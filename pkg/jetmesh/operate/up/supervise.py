@@ -257,6 +257,12 @@ class Supervisor:
         return Child(program, self._project.root, on_line=self._screen.line, on_change=self._note)
 
     def _note(self) -> None:
+        try:
+            self._write_up()
+        except OSError as error:
+            self._screen.say(f"other terminals do not find this mesh: {error.strerror}")
+
+    def _write_up(self) -> None:
         address = BrokerAddress(self._broker.pid, self._broker.port)
         upfile.write(
             self._project.state,

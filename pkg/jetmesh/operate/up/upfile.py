@@ -65,18 +65,26 @@ class Up(Struct):
 
 
 def write(state: Path, up: Up) -> None:
-    """Replace up.json at once: a reader sees the old one or the new one."""
-    handle, temporary = tempfile.mkstemp(dir=state, prefix="up-")
-    with os.fdopen(handle, "wb") as file:
-        file.write(msgspec.json.format(msgspec.json.encode(up), indent=2) + b"\n")
-    Path(temporary).replace(_up(state))
+    """Replace up.json at once: a reader sees the old one or the new one.
+
+    Raises:
+        OSError: the directory cannot be written.
+    """
+    handle, name = tempfile.mkstemp(dir=state, prefix="up-")
+    temporary = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(msgspec.json.format(msgspec.json.encode(up), indent=2) + b"\n")
+        temporary.replace(_up(state))
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def read(state: Path) -> Up | None:
     """What was written last, whether or not it still runs; None when nothing or nonsense."""
     try:
         return msgspec.json.decode(_up(state).read_bytes(), type=Up)
-    except (OSError, msgspec.DecodeError):
+    except (OSError, msgspec.DecodeError, UnicodeError, RecursionError):
         return None
 
 
@@ -118,14 +126,14 @@ def locked(state: Path) -> Iterator[None]:
         state.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(_lock(state), os.O_RDWR | os.O_CREAT, 0o644)
     except OSError as error:
-        raise UsageError(
-            f"The directory {state} cannot be written: {error.strerror}.",
-            remedy="Change its permissions, or run from a project of your own.",
-        ) from error
+        raise _unwritable(state, error) from error
     try:
         _take(descriptor, state)
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+        try:
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+        except OSError as error:
+            raise _unwritable(state, error) from error
         yield
     finally:
         os.close(descriptor)
@@ -147,6 +155,13 @@ def end_orphans(state: Path, *, within: float = 5.0) -> list[str]:
             time.sleep(0.05)
     forget(state)
     return list(left.values())
+
+
+def _unwritable(state: Path, error: OSError) -> UsageError:
+    return UsageError(
+        f"The directory {state} cannot be written: {error.strerror}.",
+        remedy="Make room or change its permissions, or run from a project of your own.",
+    )
 
 
 def _take(descriptor: int, state: Path) -> None:

@@ -218,6 +218,30 @@ def test_nothing_else_is_said_about_a_broker_that_cannot_be_asked() -> None:
     assert codes(findings(replace(told, now=nothing, before=None))) == ["broker-absent"]
 
 
+def test_what_belongs_to_others_is_counted_in_one_finding() -> None:
+    """Hundreds of them would hide what is ours."""
+    names = [f"other-{number:03}" for number in range(300)]
+    now = {
+        "durables": {
+            (STREAM, name): durable((STREAM, name), num_pending=int(name == names[200]))
+            for name in names
+        },
+        "instances": (instance(), *(instance(id=name, name=name) for name in names)),
+        "lanes": tuple(Lane("another", name, due=1) for name in names),
+    }
+    told = {each.code: each for each in findings(facts(now))}
+    assert len(told) == len(findings(facts(now))) == 3
+    orphan, stranger, lane = (told[code] for code in ("orphan", "stranger", "lost-lane"))
+    assert orphan.sentence == "No service declares 300 durables."
+    assert orphan.evidence[0].startswith(f"{STREAM}/other-200: 1 message waits"), (
+        "the fullest first"
+    )
+    assert orphan.evidence[-1] == "and 295 more"
+    assert stranger.sentence == "300 services are running but are not part of this system."
+    assert lane.sentence == "Messages wait on the lanes of 300 handlers that no service declares."
+    assert "'lanes.SERVICE.HANDLER.>'" in lane.remedy
+
+
 # servers
 
 

@@ -23,6 +23,12 @@ def made(**services: int) -> Up:
     )
 
 
+@pytest.mark.parametrize("nonsense", [b"", b"{}", b'{"nats_url": "\xff"}', b"[" * 100_000])
+def test_nonsense_is_no_mesh(tmp_path: Path, nonsense: bytes) -> None:
+    (tmp_path / "up.json").write_bytes(nonsense)
+    assert upfile.read(tmp_path) is None
+
+
 def test_what_is_written_is_read(tmp_path: Path) -> None:
     upfile.write(tmp_path, made(payments=7))
     assert upfile.read(tmp_path) == made(payments=7)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from jetmesh.operate.doctor.facts import DurableStatus, Facts
-from jetmesh.operate.doctor.finding import Finding, problem, warning
+from jetmesh.operate.doctor.finding import Finding, folded, problem, warning
 from jetmesh.operate.doctor.responses import DurableInfo
 from jetmesh.operate.humanize import counted, messages_wait, span
 
@@ -141,14 +141,24 @@ def pauses(facts: Facts) -> Iterator[Finding]:
 
 
 def orphans(facts: Facts) -> Iterator[Finding]:
-    """Is there a durable that nobody declares?"""
+    """Are there durables that nobody declares?"""
     declared = {(spec.stream, spec.name) for spec in facts.topology.durables}
-    for key, info in sorted(facts.now.durables.items()):
-        if key not in declared:
-            open_ = f"{messages_wait(info.num_pending)}, {info.num_ack_pending:,} have no verdict"
-            idle = f"nothing moved for {span(info.idle)}" if info.idle is not None else ""
-            says = f'it says "{info.config.description}"' if info.config.description else ""
-            yield ORPHAN.finding(info.id, open_, idle, says, stream=key[0], name=key[1])
+    others = [info for key, info in sorted(facts.now.durables.items()) if key not in declared]
+    others.sort(key=lambda info: -info.lag)
+    yield from folded(
+        [_orphan(info) for info in others],
+        "durables",
+        "No service declares {count} durables.",
+        "If nobody needs them: `nats consumer rm STREAM DURABLE`. They may be those of another "
+        "system that reads these streams.",
+    )
+
+
+def _orphan(info: DurableInfo) -> Finding:
+    open_ = f"{messages_wait(info.num_pending)}, {info.num_ack_pending:,} have no verdict"
+    idle = f"nothing moved for {span(info.idle)}" if info.idle is not None else ""
+    says = f'it says "{info.config.description}"' if info.config.description else ""
+    return ORPHAN.finding(info.id, open_, idle, says, stream=info.stream_name, name=info.name)
 
 
 CHECKS: Final = (unpulled, standing, lags, places, repetitions, pauses, orphans)

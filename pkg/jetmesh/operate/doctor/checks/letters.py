@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Final
 
 from jetmesh.operate.doctor.facts import Facts
-from jetmesh.operate.doctor.finding import Finding, note, problem, warning
+from jetmesh.operate.doctor.finding import Finding, folded, note, problem, warning
 from jetmesh.operate.humanize import counted, listed, messages_wait, span
 from jetmesh.protocol.streams import DEADLETTERS
 
@@ -84,14 +84,20 @@ def dead_letters(facts: Facts) -> Iterator[Finding]:
 def lanes(facts: Facts) -> Iterator[Finding]:
     """What is still open on lanes, and will somebody take it?"""
     declared = {(handler.service, handler.name) for handler in facts.topology.handlers}
+    lost = []
     for lane in facts.now.lanes:
         name, count = f"{lane.service}.{lane.handler}", lane.due + lane.scheduled
         if not count:
             continue
         oldest = f"the oldest came {_ago(facts, lane.oldest)}" if lane.oldest else ""
         seen = f"{lane.due:,} due, {lane.scheduled:,} wait for their time"
-        kind = ON_LANE if (lane.service, lane.handler) in declared else LOST_LANE
-        yield kind.finding(name, seen, oldest, waiting=messages_wait(count), service=lane.service)
+        values = {"waiting": messages_wait(count), "service": lane.service}
+        if (lane.service, lane.handler) in declared:
+            yield ON_LANE.finding(name, seen, oldest, **values)
+        else:
+            lost.append(LOST_LANE.finding(name, seen, oldest, **values))
+    sentence = "Messages wait on the lanes of {count} handlers that no service declares."
+    yield from folded(lost, "lanes", sentence, LOST_LANE.remedy.format(about="SERVICE.HANDLER"))
 
 
 def quarantine(facts: Facts) -> Iterator[Finding]:

@@ -8,7 +8,7 @@ from typing import Final
 
 from jetmesh.operate.doctor.checks.durables import is_unpulled
 from jetmesh.operate.doctor.facts import Facts
-from jetmesh.operate.doctor.finding import Finding, note, problem, warning
+from jetmesh.operate.doctor.finding import Finding, folded, note, problem, warning
 from jetmesh.operate.humanize import counted, listed
 
 ABSENT = problem(
@@ -96,9 +96,14 @@ def strangers(facts: Facts) -> Iterator[Finding]:
     """Does something run that is not ours?"""
     ours = {service.name for service in facts.topology.services}
     foreign = [each for each in facts.now.instances or () if each.is_ours and each.name not in ours]
+    found = []
     for name in sorted({each.name for each in foreign}):
         places = [each.place for each in foreign if each.name == name]
-        yield STRANGER.finding(name, f"{counted(len(places), 'instance')}: {listed(places)}")
+        found.append(
+            STRANGER.finding(name, f"{counted(len(places), 'instance')}: {listed(places)}")
+        )
+    sentence = "{count} services are running but are not part of this system."
+    yield from folded(found, "services", sentence, STRANGER.remedy)
 
 
 def loops(facts: Facts) -> Iterator[Finding]:
