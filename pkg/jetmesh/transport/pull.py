@@ -252,15 +252,17 @@ class Pull:
         expected = self._load - self._unsettled
         if dead or (idle and self._closed_at < before):
             self._clamp()
-        if dead and idle and expected and not self._requests:
+        if dead and idle and expected:
             self._fell_silent()
 
     def _fell_silent(self) -> None:
-        self._said = f"durable {self._durable!r} on {self._stream} is silent"
-        if self._on_gone is not None:
-            self._on_gone(self._said)
-        else:
-            self._begin_anew()  # a server that was only slow must not serve old and new requests
+        """A server that was only slow must not serve what is dead to us beside what is not."""
+        if not self._requests:
+            self._said = f"durable {self._durable!r} on {self._stream} is silent"
+            if self._on_gone is not None:
+                self._on_gone(self._said)
+                return
+        self._begin_anew()
 
     def _on_status(self, subject: bytes, headers: bytes) -> None:
         number = subject.rpartition(b".")[2]

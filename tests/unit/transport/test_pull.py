@@ -372,3 +372,16 @@ def test_junk_on_the_inbox_changes_nothing(junk: bytes) -> None:
         server.pull.on_message(subject, b"", junk, b"junk")
     assert server.asked == [4]
     assert server.pull._load == 4
+
+
+def test_a_server_that_was_only_slow_serves_no_more_than_the_limit() -> None:
+    """It read nothing for a while, and holds a request that was given up meanwhile."""
+    server = started(limit=2)
+    server.deliver()
+    server.stopped = True
+    server.advance(1)
+    server.settle()
+    server.advance(1)
+    server.stopped = False
+    server.read()
+    assert server.outstanding == 2
