@@ -195,7 +195,8 @@ class Pull:
 
     def refill(self) -> None:
         """Ask for what there is room for, when that is a part worth asking for."""
-        if not self.pulling or self.muted or self._load > self._low or not self._ready():
+        enough = self._limit - 1 if self._said else self._low  # or a problem would outlive its end
+        if not self.pulling or self.muted or self._load > enough or not self._ready():
             return
         now = self._clock()
         if now < self._not_before:

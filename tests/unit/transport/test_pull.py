@@ -385,3 +385,13 @@ def test_a_server_that_was_only_slow_serves_no_more_than_the_limit() -> None:
     server.stopped = False
     server.read()
     assert server.outstanding == 2
+
+
+def test_a_problem_ends_although_nothing_that_was_delivered_is_settled() -> None:
+    server = started(limit=8)
+    server.deliver(7)
+    server.end("409 Leadership Change")
+    assert "Leadership Change" in server.pull.problem
+    server.advance(2)
+    assert server.pull.problem == ""
+    assert server.unsettled == 7
