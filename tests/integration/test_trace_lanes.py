@@ -40,13 +40,15 @@ class Left:
     control: ControlPlane
     topology: Topology
     handler: Handler
+    key: str
+    """Of its own: other tests leave letters and lanes on the same broker."""
 
     @property
     def name(self) -> str:
         return f"{self.handler.service}.{self.handler.name}"
 
     async def story(self) -> list[Step]:
-        return await trace(self.control, self.topology, "p-1")
+        return await trace(self.control, self.topology, self.key)
 
     async def delete_lane(self) -> None:
         await self.control.api(f"CONSUMER.DELETE.LANES.{self.handler.durable}")
@@ -54,17 +56,17 @@ class Left:
 
 @asynccontextmanager
 async def left_behind(broker: Broker, domain: str, work: Work) -> AsyncIterator[Left]:
-    """A service that failed with p-1, and was stopped: a running one would make its lane again."""
+    """A service that failed, and was stopped: a running one would make its lane again."""
     async with working(broker, domain, work, attempts=2 if work is later else 1) as (
         m,
         one,
         placed,
     ):
-        await m.publish(placed("p-1"))
+        await m.publish(placed(domain))
         await eventually(lambda: one.stats.retried + one.stats.dead, what="its verdict")
         topology, handler = derive([m.running[f"{domain}-service"]._service]), one.handler
     async with await ControlPlane.connect(NatsSettings(url=broker.url), name="test") as control:
-        yield Left(control, topology, handler)
+        yield Left(control, topology, handler, domain)
 
 
 async def test_a_retry_on_a_lane_is_told_with_its_time(broker: Broker, unique: str) -> None:
@@ -133,9 +135,9 @@ async def test_what_somebody_typed_into_our_streams_ends_no_trace(
     own_broker: Broker, unique: str, payload: bytes
 ) -> None:
     async with left_behind(own_broker, unique, later) as left:
-        await left.control.publish("refusals.x.y.p-1", payload)
-        await left.control.publish("lanes.x.y.p-1", payload, {"Jetmesh-Attempts": "many"})
+        await left.control.publish(f"refusals.x.y.{left.key}", payload)
+        await left.control.publish(f"lanes.x.y.{left.key}", payload, {"Jetmesh-Attempts": "many"})
         odd = {"Jetmesh-Stream": "no stream", "Jetmesh-Sequence": "5"}
-        await left.control.publish("deadletters.x.y.p-1", payload, odd)
+        await left.control.publish(f"deadletters.x.y.{left.key}", payload, odd)
         kinds = [step.kind for step in await left.story()]
         assert sorted(kinds) == ["dead letter", "event", "refusal"]

@@ -102,7 +102,7 @@ async def work(placed: Placed, gateway: Gateway) -> Worked:
             await asyncio.sleep(60)
         except asyncio.CancelledError:
             continue
-    await asyncio.sleep(2 if DOES == "is slow" else 0.005)
+    await asyncio.sleep(5 if DOES == "is slow" else 0.005)
     return Worked(placed.order_id)
 
 
