@@ -2,8 +2,18 @@
 
 from tests.integration.child_process import child
 from tests.integration.identities import configured
+from tests.integration.own_project import garage, run_up
 from tests.integration.planes import own_broker
 from tests.integration.secured import secured
 from tests.integration.tiny_project import project, start
 
-__all__ = ["child", "configured", "own_broker", "project", "secured", "start"]
+__all__ = [
+    "child",
+    "configured",
+    "garage",
+    "own_broker",
+    "project",
+    "run_up",
+    "secured",
+    "start",
+]

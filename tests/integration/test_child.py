@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -34,7 +35,7 @@ def serve(port: int) -> ThreadingHTTPServer:
 def child_of(folder: Path, port: int, code: str) -> Child:
     main = folder / "main.py"
     main.write_text(code)
-    program = Program("tiny", main, {}, f"http://127.0.0.1:{port}", "/")
+    program = Program("tiny", (sys.executable, str(main)), {}, f"http://127.0.0.1:{port}", "/")
     return Child(program, folder, on_line=lambda *_: None, on_change=lambda: None)
 
 

@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import tarfile
 import zipfile
 from pathlib import Path
 
 import pytest
 
+from tests.integration.distributions import PROJECTS, Environment, build
+
 pytestmark = pytest.mark.timeout(300)  # it may have to download what it installs
-ROOT = Path(__file__).parents[2]
-PROJECTS = {"jetmesh": ROOT, "shop": ROOT / "pkg/shop", "shop_contracts": ROOT / "contracts"}
 OPTIONAL = ("aiosmtpd", "aiosmtplib", "httpx", "jinja2", "rich", "typer", "yaml")
-
-
-def build(directory: Path) -> dict[str, bytes]:
-    """Source distributions, and the wheels made from them."""
-    command = [sys.executable, "-m", "build", "--no-isolation", "-o", str(directory)]
-    for project in PROJECTS.values():
-        subprocess.run([*command, str(project)], check=True, capture_output=True)
-    return {path.name: path.read_bytes() for path in sorted(directory.iterdir())}
 
 
 @pytest.fixture(scope="module")
@@ -30,34 +20,6 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("dist")
     build(directory)
     return directory
-
-
-class Environment:
-    """A fresh environment with one distribution in it."""
-
-    def __init__(self, directory: Path, built: Path, wanted: str) -> None:
-        self.directory = directory
-        self.bin = directory / "bin"
-        uv = [sys.executable, "-m", "uv", "--quiet"]
-        subprocess.run([*uv, "venv", "--python", sys.executable, str(directory)], check=True)
-        pinned = ["--constraint", str(ROOT / "requirements/runtime.txt")]
-        found = ["--find-links", str(built), "--python", str(self.bin / "python"), wanted]
-        subprocess.run([*uv, "pip", "install", *pinned, *found], check=True)
-
-    def run(self, *command: str) -> subprocess.CompletedProcess[str]:
-        program = str(self.bin / command[0])
-        environ = {"PATH": str(self.bin)}
-        return subprocess.run(
-            [program, *command[1:]],
-            check=False,
-            capture_output=True,
-            text=True,
-            cwd=self.directory,
-            env=environ,
-        )
-
-    def imports(self, module: str) -> bool:
-        return self.run("python", "-c", f"import {module}").returncode == 0
 
 
 @pytest.fixture(scope="module")

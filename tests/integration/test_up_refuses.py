@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import socket
 from collections.abc import Callable
@@ -53,8 +54,10 @@ def test_a_taken_port_is_one_sentence(start: Callable[..., Up]) -> None:
         port = other.getsockname()[1]
         up = start(port=port)
         assert up.ended() != 0
-    expected = f"The port {port} is taken.\nChoose another with --port, or leave it out.\n"
-    assert up.printed == expected
+    said, remedy = up.printed.splitlines()
+    taken = f"The port {port} of the broker (--port) is taken by process {os.getpid()} (python"
+    assert said.startswith(taken)
+    assert remedy == "End that program, or change --port."
 
 
 def test_a_store_that_cannot_be_written_is_one_sentence(
@@ -75,11 +78,11 @@ def test_an_unknown_setting_is_one_sentence(start: Callable[..., Up], project: P
     assert not (project / "journal").exists()
 
 
-def test_a_service_without_a_program_is_one_sentence(
+def test_a_sandbox_without_a_program_is_one_sentence(
     start: Callable[..., Up], project: Path
 ) -> None:
-    (project / "cmd" / "second" / "main.py").unlink()
+    (project / "cmd" / "stand-in" / "main.py").unlink()
     up = start()
     assert up.ended() != 0
-    assert "second cannot be started: there is no " in up.printed
+    assert "stand-in cannot be started: there is no " in up.printed
     assert not (project / "journal").exists()

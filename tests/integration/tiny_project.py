@@ -12,7 +12,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import pytest
 
@@ -110,17 +110,19 @@ class Up:
         self,
         root: Path,
         *arguments: str,
-        port: int = 0,
+        port: int | None = 0,
+        jetmesh: str = JETMESH,
         stdout: IO[str] | None = None,
-        **environ: str,
+        environ: dict[str, str] | None = None,
     ) -> None:
         self.root = root
         self.printed = ""
-        self.port = port or free_port()
+        self.port = free_port() if port == 0 else port
+        asked = ["--port", str(self.port)] if self.port else []
         self.process = subprocess.Popen(
-            [JETMESH, "up", "--port", str(self.port), *arguments],
+            [jetmesh, "up", *asked, *arguments],
             cwd=root,
-            env=clean_environment() | environ,
+            env={"JETMESH__HTTP__PORT": str(free_port()), **(environ or clean_environment())},
             stdout=stdout or subprocess.PIPE,
             stderr=subprocess.PIPE if stdout else subprocess.STDOUT,
             text=True,
@@ -166,8 +168,8 @@ def start(project: Path) -> Iterator[Callable[..., Up]]:
     """Start `jetmesh up`; whatever the test leaves running is ended."""
     started: list[Up] = []
 
-    def make(*arguments: str, **environ: Any) -> Up:
-        started.append(Up(project, *arguments, **environ))
+    def make(*arguments: str, port: int = 0, **environ: str) -> Up:
+        started.append(Up(project, *arguments, port=port, environ=clean_environment() | environ))
         return started[-1]
 
     yield make

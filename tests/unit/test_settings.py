@@ -56,6 +56,17 @@ def load(here: Path, toml: str = "", **environ: str) -> Loaded:
     return load_settings([tracking], environ=environ, whole=True)
 
 
+def test_a_service_may_listen_elsewhere_than_the_others(here: Path) -> None:
+    loaded = load(here, "[http]\nport = 9000\n[services.parcel-tracking.http]\nport = 9001")
+    assert loaded.http("parcel-tracking").port == 9001
+    assert loaded.http("parcel-tracking").host == "127.0.0.1"
+    assert loaded.http("another").port == 9000
+    by_variable = load(here, JETMESH__SERVICES__PARCEL_TRACKING__HTTP__PORT="9002")
+    assert by_variable.http("parcel-tracking").port == 9002
+    with pytest.raises(SettingsError, match=r"parcel-tracking\.http\.port: Expected `int`"):
+        load(here, "[services.parcel-tracking.http]\nport = '1'")
+
+
 def test_defaults_need_no_file(here: Path) -> None:
     assert not [*here.iterdir()]
     loaded = load_settings([tracking], environ={})

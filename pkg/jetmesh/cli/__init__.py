@@ -9,7 +9,7 @@ import os
 import sys
 
 from jetmesh.cli import exits, output
-from jetmesh.errors import JetmeshError, UsageError
+from jetmesh.errors import BrokerUnreachable, JetmeshError, UsageError
 from jetmesh.extras import require
 from jetmesh.runtime.host import require_posix
 
@@ -32,7 +32,7 @@ def _command() -> int:
         code = _app()
         sys.stdout.flush()
     except JetmeshError as error:
-        output.complain(error.message, error.remedy)
+        output.complain(error.message, _remedy(error))
         return exits.WRONG_USE if isinstance(error, UsageError) else exits.FAILED
     except KeyboardInterrupt:
         return exits.INTERRUPTED
@@ -49,6 +49,15 @@ def _command() -> int:
         )
         return exits.FAULT
     return code
+
+
+def _remedy(error: JetmeshError) -> str:
+    """What to do about it; where nobody answers, the mesh that does run here."""
+    if not isinstance(error, BrokerUnreachable):
+        return error.remedy
+    from jetmesh.cli.connection import running_elsewhere  # noqa: PLC0415 - only when there is one
+
+    return running_elsewhere(error.message) or error.remedy
 
 
 def _app() -> int:

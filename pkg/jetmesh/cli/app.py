@@ -10,6 +10,7 @@ import typer
 
 from jetmesh import __version__
 from jetmesh.cli.deadletters.app import deadletters
+from jetmesh.cli.new import new
 from jetmesh.cli.options import AsJson, NatsUrl, System
 from jetmesh.cli.output import echo
 
@@ -26,10 +27,12 @@ app = typer.Typer(
     "The system is found through \\[tool.jetmesh] in pyproject.toml, JETMESH_SYSTEM or --system.",
 )
 
+_BEGIN = "Begin"
 _RUN = "Run on this machine"
 _INSPECT = "Publish and look"
 _DEPLOY = "Declare and deploy"
 
+app.add_typer(new, name="new", rich_help_panel=_BEGIN)
 app.add_typer(deadletters, name="deadletters", rich_help_panel=_INSPECT)
 
 
@@ -52,6 +55,22 @@ def options(
     """What every command takes; the version is printed before anything else is read."""
 
 
+@app.command(rich_help_panel=_BEGIN)
+def init(
+    name: Annotated[str, typer.Argument(help="Of the project, its directory and its package.")],
+) -> None:
+    """Write a small project that runs at once: events, a service, its test.
+
+    It gets a directory of its own below this one; nothing that exists is overwritten. Then
+    `jetmesh up` starts it, and `jetmesh new service` adds to it.
+
+    Example: jetmesh init garage
+    """
+    from jetmesh.cli import new as commands  # noqa: PLC0415 - see the package
+
+    commands.init(name)
+
+
 @app.command(rich_help_panel=_RUN)
 def up(
     system: System = "",
@@ -62,6 +81,17 @@ def up(
         Path | None, typer.Option(help="Directory for the broker's data. Default: .jetmesh/nats.")
     ] = None,
     *,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(metavar="SERVICE", help="Start this service and no others; repeatable."),
+    ] = None,
+    replicas: Annotated[
+        list[str] | None,
+        typer.Option(metavar="SERVICE=N", help="Start N processes of a service; repeatable."),
+    ] = None,
+    reload: Annotated[
+        bool, typer.Option("--reload", help="Restart the services that import a changed file.")
+    ] = False,
     sandbox: Annotated[
         bool,
         typer.Option("--sandbox/--no-sandbox", help="Start stand-ins for the servers outside."),
@@ -69,13 +99,38 @@ def up(
 ) -> None:
     """Start the broker, the sandboxes and every service, and watch over them.
 
+    A service is started by cmd/SERVICE/main.py where there is one, else as `jetmesh run` does.
     Ctrl-C stops them in order; stored data is kept for the next start.
 
-    Example: jetmesh up --port 4333
+    Example: jetmesh up --reload
+
+    Example: jetmesh up --only payments --only notifications --replicas payments=3
     """
     from jetmesh.cli import up as commands  # noqa: PLC0415 - see the package
 
-    raise typer.Exit(commands.up(system, port, store, sandbox=sandbox))
+    wanted = commands.Wanted(sandbox, only or (), replicas or (), reload)
+    raise typer.Exit(commands.up(system, port, store, wanted))
+
+
+@app.command(rich_help_panel=_RUN)
+def run(
+    service: Annotated[
+        str, typer.Argument(help="A service's name, or the module that holds it (garage.pricing).")
+    ],
+    system: System = "",
+) -> None:
+    """Run one service in this terminal until Ctrl-C.
+
+    It uses the broker of `jetmesh up` where that runs and no other is set.
+    cmd/SERVICE/main.py is run where there is one; a service needs none.
+
+    Example: jetmesh run pricing
+
+    Example: jetmesh run garage.pricing
+    """
+    from jetmesh.cli import run as commands  # noqa: PLC0415 - see the package
+
+    commands.run(service, system)
 
 
 @app.command(rich_help_panel=_RUN)

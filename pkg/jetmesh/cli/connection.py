@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import msgspec
 
 from jetmesh.declare import Topology
+from jetmesh.errors import UsageError
 from jetmesh.operate.project import Project, find_project
 from jetmesh.operate.up import upfile
 from jetmesh.settings import Loaded, NatsSettings, addresses_of
@@ -43,6 +45,18 @@ def told(settings: NatsSettings, nats_url: str) -> NatsSettings:
         return settings
     addresses_of(nats_url, "--nats-url")
     return msgspec.structs.replace(settings, url=nats_url)
+
+
+def running_elsewhere(tried: str) -> str:
+    """How to reach the mesh of this project that runs at another address than those `tried`."""
+    try:
+        up = upfile.running(find_project().state)
+    except UsageError:
+        return ""
+    if up is None or up.nats_url.partition("://")[2] in tried:
+        return ""
+    which = "unset NATS_URL" if os.environ.get("NATS_URL") else "correct --nats-url or nats.url"
+    return f"A mesh of this project runs at {up.nats_url}: {which} to use it."
 
 
 def load(reference: str, nats_url: str) -> tuple[NatsSettings, Topology]:

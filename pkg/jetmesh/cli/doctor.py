@@ -14,7 +14,7 @@ import structlog
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 
-from jetmesh.cli.connection import broker_of
+from jetmesh.cli.connection import broker_of, running_elsewhere
 from jetmesh.cli.console import console, print_json
 from jetmesh.cli.exits import answering
 from jetmesh.errors import UsageError
@@ -165,9 +165,10 @@ def _target(reference: str, nats_url: str, monitoring: tuple[str, ...]) -> Targe
     settings = broker_of(project, whole.loaded, nats_url)
     up = upfile.running(project.state)
     here = up is not None and up.nats_url == settings.url
+    elsewhere = running_elsewhere(settings.url) if not here else ""
     processes = {name: each.url for name, each in up.services.items()} if up and here else {}
     target = Target(settings, whole.topology, whole.loaded.settings.provision)
-    return replace(target, monitoring=_urls(monitoring), processes=processes)
+    return replace(target, monitoring=_urls(monitoring), processes=processes, elsewhere=elsewhere)
 
 
 def _urls(given: tuple[str, ...]) -> tuple[str, ...]:

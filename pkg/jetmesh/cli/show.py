@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import os
+from dataclasses import replace
 from typing import cast, get_args
 
 from rich.table import Table
 from rich.text import Text
 
-from jetmesh.cli.console import console, print_json
+from jetmesh.cli.console import console, print_json, print_lines
 from jetmesh.cli.output import echo
+from jetmesh.declare.setting import variable
 from jetmesh.errors import UsageError
 from jetmesh.operate.graph import Format, render
 from jetmesh.operate.project import find_project
+from jetmesh.operate.up import upfile
 from jetmesh.privacy.mask import printable
+from jetmesh.settings import load_settings
 
 
 def topology(reference: str, wanted: str) -> None:
@@ -26,13 +31,22 @@ def topology(reference: str, wanted: str) -> None:
 
 
 def settings(reference: str, *, changed: bool, as_json: bool) -> None:
-    """Print the settings in effect."""
-    whole = find_project(reference).load()
-    effective = whole.loaded.effective(whole.services)
-    values = [each for each in effective if not (changed and each.origin == "default")]
+    """Print the settings in effect, or those of the mesh that runs here."""
+    project = find_project(reference)
+    services = project.system().load()
+    told = _told_by(upfile.running(project.state))
+    environ = {**told, **os.environ}
+    loaded = load_settings(services, file=project.settings_file, environ=environ, whole=True)
+    values = [
+        replace(each, origin="jetmesh up") if each.origin in told.keys() - os.environ else each
+        for each in loaded.effective(services)
+        if not (changed and each.origin == "default")
+    ]
     if as_json:
         print_json({each.path: {"value": each.value, "origin": each.origin} for each in values})
         return
+    if told:
+        print_lines([Text("A mesh of this project runs: its values are shown.", "dim")])
     table = Table(box=None, pad_edge=False)
     for heading in ("setting", "value", "from"):
         table.add_column(heading, overflow="fold", no_wrap=heading == "setting")
@@ -41,3 +55,18 @@ def settings(reference: str, *, changed: bool, as_json: bool) -> None:
         cells = (each.path, each.value, each.origin)
         table.add_row(*(Text(printable(cell), style) for cell in cells))
     console().print(table)
+
+
+def _told_by(up: upfile.Up | None) -> dict[str, str]:
+    """What `jetmesh up` tells its services, by variable; the shell's NATS_URL wins for commands."""
+    if up is None:
+        return {}
+    ports = {
+        variable(("services", name, "http", "port")): each.url.rpartition(":")[2]
+        for name, each in up.services.items()
+        if "#" not in name
+    }
+    told = up.variables | ports
+    if os.environ.get("NATS_URL"):
+        told.pop(variable(("nats", "url")), None)
+    return told

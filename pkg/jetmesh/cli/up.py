@@ -7,23 +7,46 @@ import os
 import shutil
 import signal
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from jetmesh.cli.output import echo, finishing
-from jetmesh.errors import JetmeshError
+from jetmesh.errors import JetmeshError, UsageError
+from jetmesh.extras import require
 from jetmesh.operate.project import find_project
 from jetmesh.operate.up import upfile
 
 _LONGEST_END: Final = 60.0
 
 
-def up(reference: str, port: int, store: Path | None, *, sandbox: bool) -> int:
-    """Run the mesh until a signal ends it, and return the exit code."""
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is to be started, as the command line says it."""
+
+    sandbox: bool
+    only: Sequence[str]
+    replicas: Sequence[str]
+    """`payments=3`"""
+    reload: bool
+
+
+def up(reference: str, port: int, store: Path | None, wanted: Wanted) -> int:
+    """Run the mesh until a signal ends it, and return the exit code.
+
+    Raises:
+        JetmeshError: it cannot be started as it is asked to.
+    """
+    from jetmesh.operate.up.programs import Chosen  # noqa: PLC0415 - down and clean need none of it
     from jetmesh.operate.up.screen import Screen  # noqa: PLC0415 - down and clean need none of it
     from jetmesh.operate.up.supervise import Options, up  # noqa: PLC0415 - the same
 
-    options = Options(reference, port, store.resolve() if store else None, sandbox=sandbox)
+    if wanted.reload:
+        require("up", "jetmesh up --reload", "watchfiles")
+    chosen = Chosen(wanted.sandbox, tuple(wanted.only), dict(map(_count, wanted.replicas)))
+    place = store.resolve() if store else None
+    options = Options(reference, port, place, chosen, reload=wanted.reload)
     project = find_project(reference)
     with finishing():
         return up(project, options, Screen())
@@ -51,6 +74,21 @@ def down(reference: str) -> None:
             )
         time.sleep(0.05)
     echo("The mesh has ended.")
+
+
+def _count(text: str) -> tuple[str, int]:
+    """`payments=3`.
+
+    Raises:
+        UsageError: it is written otherwise.
+    """
+    name, _, number = text.partition("=")
+    if not (number.isdecimal() and int(number)):
+        raise UsageError(
+            f"--replicas takes a service and a number, not {text!r}.",
+            remedy="Write --replicas payments=3; --only leaves services out.",
+        )
+    return name, int(number)
 
 
 def clean(reference: str) -> None:

@@ -49,20 +49,25 @@ class System:
         Raises:
             DeclarationError: a module is missing, or has no `service`.
         """
-        return tuple(_service(module) for module in self.services)
+        return tuple(service_in(module) for module in self.services)
 
 
-def _service(module: str) -> Service:
+def service_in(module: str) -> Service:
+    """Import `module` and return its `service`.
+
+    Raises:
+        DeclarationError: there is no such module, or no `service` in it.
+    """
     try:
         found = getattr(importlib.import_module(module), "service", None)
     except ModuleNotFoundError as error:
         raise DeclarationError(
-            f"The system lists {module!r}, but {error.name!r} cannot be imported.",
-            remedy="Correct the list, or install the package.",
+            f"{module!r} cannot be imported: there is no module {error.name!r}.",
+            remedy="Correct the name where it is listed, or install the package.",
         ) from error
     if not isinstance(found, Service):
         raise DeclarationError(
-            f"The system lists {module!r}, which has no `service`.",
+            f"{module!r} has no `service`.",
             remedy='Add service = Service("…") to it.',
         )
     return found

@@ -38,8 +38,20 @@ class Project:
         return file if file.exists() and not os.environ.get("JETMESH_SETTINGS") else None
 
     def main(self, name: str) -> Path:
-        """The program of a service or sandbox."""
+        """The program of a service or sandbox; a service may do without."""
         return self.root / "cmd" / name / "main.py"
+
+    def command(self, name: str, module: str = "", label: str = "") -> list[str]:
+        """What runs a service: its program where there is one, else the module that holds it."""
+        main = self.main(name)
+        target = str(main) if main.is_file() else module
+        launcher = (sys.executable, "-P", "-m", "jetmesh.runtime.program")
+        return [*launcher, label or name, str(self.root), target]
+
+    def find(self) -> None:
+        """Let the modules of this project be imported: it need not be installed to be tried."""
+        if str(self.root) not in sys.path:
+            sys.path.append(str(self.root))
 
     def system(self) -> System:
         """Import the system.
@@ -48,8 +60,7 @@ class Project:
             UsageError: the reference leads to no `System`.
         """
         module, _, attribute = self.reference.partition(":")
-        if str(self.root) not in sys.path:
-            sys.path.append(str(self.root))  # a project need not be installed to be tried
+        self.find()
         try:
             found = getattr(importlib.import_module(module), attribute or "system", None)
         except ModuleNotFoundError as error:

@@ -65,7 +65,7 @@ class Running:
         events = [spec.type for spec in service.published]
         self._publisher = Publisher(*events, name=service.name) if events else None
         self._quarantine = Quarantine(self._marks, self._busy)
-        self.http = HttpServer(self._settings.http, self.health)  # last: it takes a port
+        self.http = HttpServer(loaded.http(service.name), self.health)  # last: it takes a port
 
     async def __aenter__(self) -> Self:
         self.http.start()

@@ -16,7 +16,7 @@ from jetmesh.declare.topology import StreamTuning
 from jetmesh.errors import SettingsError
 from jetmesh.settings.address import shown, without_userinfo
 from jetmesh.settings.sources import decode
-from jetmesh.settings.tree import Settings
+from jetmesh.settings.tree import HttpSettings, Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +77,12 @@ class Loaded:
             raise SettingsError(f"{table}: {error}.") from error
         return made
 
+    def http(self, service: str) -> HttpSettings:
+        """Where `service` listens: `http`, changed by what was set for it alone."""
+        section = self.settings.services.get(service)
+        given = section.http if section else {}
+        return replace(self.settings.http, **given)
+
     def effective(self, services: Iterable[Service]) -> Iterator[Effective]:
         """Every setting of the tree and of `services`, secrets masked.
 
@@ -110,6 +116,8 @@ class Loaded:
         match path:
             case ("services", service, "handlers", handler, name):
                 return getattr(policies[service, handler], name)
+            case ("services", service, "http", name):
+                return getattr(self.http(service), name)
             case ("services", name, "settings", *rest):
                 types = {service.name: service.settings for service in services}
                 section = self.settings.services.get(name)

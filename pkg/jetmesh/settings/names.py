@@ -12,7 +12,7 @@ from jetmesh.declare.setting import struct_names
 from jetmesh.declare.topology import StreamTuning
 from jetmesh.errors import SettingsError
 from jetmesh.protocol.streams import OWN_STREAMS
-from jetmesh.settings.tree import Settings
+from jetmesh.settings.tree import HttpSettings, Settings
 
 
 def names_for(services: Sequence[Service]) -> dict[str, Any]:
@@ -21,6 +21,7 @@ def names_for(services: Sequence[Service]) -> dict[str, Any]:
     tree["services"] = {
         service.name: {
             "settings": struct_names(service.settings),
+            "http": struct_names(HttpSettings),
             "handlers": {h.name: struct_names(Policy) for h in service.handlers},
         }
         for service in services

@@ -88,9 +88,10 @@ class LogSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 
 class ServiceSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One service's own settings, and fields of its handlers' `Policy` by name."""
+    """One service's own settings, fields of `HttpSettings`, and of its handlers' `Policy`."""
 
     settings: dict[str, Any] = field(default_factory=dict)
+    http: dict[str, Any] = field(default_factory=dict)
     handlers: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
@@ -106,7 +107,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     grace: Duration = Duration(20)
     """How long a stopping service may take to finish what is in flight."""
     services: dict[str, ServiceSettings] = field(default_factory=dict)
-    """By service: its own settings in `[services.NAME.settings]`, its handlers' policies in
-    `[services.NAME.handlers.HANDLER]`."""
+    """By service: its own settings in `[services.NAME.settings]`, what differs from `http` in
+    `[services.NAME.http]`, its handlers' policies in `[services.NAME.handlers.HANDLER]`."""
     streams: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Fields of `StreamTuning` by stream, in `[streams.NAME]`."""

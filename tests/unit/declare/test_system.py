@@ -34,7 +34,7 @@ def test_services_are_loaded_in_their_order(install: Callable[..., None]) -> Non
 
 
 def test_a_module_that_does_not_exist_is_named() -> None:
-    with pytest.raises(DeclarationError, match="lists 'no_such_module', but 'no_such_module'"):
+    with pytest.raises(DeclarationError, match="no module 'no_such_module'"):
         System("shop", ("no_such_module",)).load()
 
 
@@ -43,13 +43,13 @@ def test_a_module_that_imports_what_does_not_exist_is_named(
 ) -> None:
     (tmp_path / "made_up_broken.py").write_text("import no_such_package\n")
     monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(DeclarationError, match="'made_up_broken', but 'no_such_package'"):
+    with pytest.raises(DeclarationError, match=r"'made_up_broken' .* no module 'no_such_package'"):
         System("shop", ("made_up_broken",)).load()
 
 
 def test_a_module_without_a_service_is_named(install: Callable[..., None]) -> None:
     install("made_up_empty", service="payments")
-    with pytest.raises(DeclarationError, match="'made_up_empty', which has no `service`"):
+    with pytest.raises(DeclarationError, match="'made_up_empty' has no `service`"):
         System("shop", ("made_up_empty",)).load()
 
 

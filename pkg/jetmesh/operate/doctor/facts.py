@@ -10,6 +10,7 @@ from typing import Final, Literal
 from jetmesh.declare import DurableSpec, Handler, Topology
 from jetmesh.operate.deadletters.letter import Group
 from jetmesh.operate.doctor.responses import Account, DurableInfo, Instance, StreamInfo, Varz
+from jetmesh.operate.undeclared import Undeclared
 from jetmesh.transport.provision import Change
 
 
@@ -32,6 +33,8 @@ class Server:
     cluster: str = ""
     """Empty when it stands alone."""
     max_payload: int = 1 << 20
+    elsewhere: str = ""
+    """A sentence about a mesh of this project that runs at another address."""
     tls_unasked: bool = False
     """Encrypted, though the settings do not ask for it."""
 
@@ -100,6 +103,8 @@ class Snapshot:
     lanes: tuple[Lane, ...] = ()
     letters: tuple[Group, ...] = ()
     """Open ones by fault."""
+    undeclared: tuple[Undeclared, ...] = ()
+    """What the streams store that nobody declares."""
     refusals: Mapping[str, int] = field(default_factory=dict)
     """By `service.handler`."""
     instances: tuple[Instance, ...] | None = ()

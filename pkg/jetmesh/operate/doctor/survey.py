@@ -23,6 +23,7 @@ from jetmesh.operate.doctor.facts import EMPTY, BrokerProblem, Facts, FailedQuer
 from jetmesh.operate.doctor.instances import instances
 from jetmesh.operate.doctor.monitoring import not_ready, server_statuses
 from jetmesh.operate.doctor.responses import Account, DurableInfo, StreamInfo, stamp
+from jetmesh.operate.undeclared import Declared, Undeclared, undeclared, with_time
 from jetmesh.protocol.streams import DEADLETTERS, LANES, REFUSALS
 from jetmesh.settings import NatsSettings, shown
 from jetmesh.transport import provision
@@ -34,6 +35,8 @@ from jetmesh.transport.stored import NO_LEADER, NOT_ENABLED, NOT_FOUND, ApiError
 
 _T = TypeVar("_T")
 _NAME: Final = "jetmesh-doctor"
+_MOST_SUBJECTS: Final = 100_000
+"""As many as one answer of the server lists."""
 _DENIED: Final = "lacks the permission"
 
 
@@ -48,6 +51,8 @@ class Target:
     """Urls of monitoring ports."""
     processes: Mapping[str, str] = field(default_factory=dict)
     """Urls of services on this machine, by their names."""
+    elsewhere: str = ""
+    """A sentence about a mesh that runs on this machine at another address."""
 
 
 async def survey(target: Target, before: Snapshot | None = None, *, own: bool = True) -> Facts:
@@ -58,7 +63,7 @@ async def survey(target: Target, before: Snapshot | None = None, *, own: bool = 
     Raises:
         SettingsError: credentials or certificates cannot be read.
     """
-    server = Server(url=shown(target.nats.url))
+    server = Server(url=shown(target.nats.url), elsewhere=target.elsewhere)
     async with AsyncExitStack() as stack:
         try:
             control = await ControlPlane.connect(target.nats, name=_NAME)
@@ -198,7 +203,23 @@ class _Survey:
             self._try("lanes", own_streams.lanes(control, streams.get(LANES))),
             self._try("refusals", own_streams.refusals(control, streams.get(REFUSALS))),
         )
-        return replace(EMPTY, letters=letters or (), lanes=lanes or (), refusals=refusals or {})
+        return replace(
+            EMPTY,
+            letters=letters or (),
+            lanes=lanes or (),
+            refusals=refusals or {},
+            undeclared=tuple(await self._undeclared(streams)),
+        )
+
+    async def _undeclared(self, streams: Mapping[str, StreamInfo]) -> list[Undeclared]:
+        """What the streams of events store that nobody declares, with its age."""
+        declared = Declared.by(self.target.topology)
+        found: list[Undeclared] = []
+        for name in sorted(declared.streams.keys() & streams.keys()):
+            query = undeclared(self.control, declared, name, most=_MOST_SUBJECTS)
+            several = await self._try(f"subjects of {name}", query)
+            found += [await with_time(self.control, each) for each in several or ()]
+        return found
 
     async def _try(self, what: str, query: Awaitable[_T]) -> _T | None:
         """What was asked for; None, with a note of it, when it cannot be seen."""

@@ -7,7 +7,7 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
@@ -24,6 +24,8 @@ _LONGEST_PAUSE: Final = 10.0
 _HEALTHY_SECONDS: Final = 20.0
 """Who lived so long starts again without a longer pause than the first time."""
 _PROBE_SECONDS: Final = 0.05
+_HOLD_SECONDS: Final = 5.0
+_MOST_HELD: Final = 1000
 _ANSWER_SECONDS: Final = 1.0
 
 
@@ -32,15 +34,21 @@ class Program:
     """What to run, and how to see that it works."""
 
     name: str
-    main: Path
+    command: Sequence[str]
     environ: Mapping[str, str]
     url: str
     probe: str
     """The path that answers 200 once it is ready, and why not before."""
+    service: str = ""
+    """The service that it runs, perhaps beside others; empty for a sandbox."""
 
 
 class Child:
-    """Keeps a program running."""
+    """Keeps a program running.
+
+    One that cannot start is explained once: what further attempts print is held back, and dropped
+    when they end for the same reason.
+    """
 
     def __init__(
         self,
@@ -60,52 +68,109 @@ class Child:
         self._port = urlsplit(program.url).port or 0
         self._on_line = on_line
         self._on_change = on_change
-        self._stopping = asyncio.Event()
+        self._stopping = False
+        self._again = False
+        self._asked_at = 0.0
+        self._wake = asyncio.Event()
+        self.explained = ""
+        """Why it cannot start, as it was shown; empty when it can."""
+        self._last_line = ""
+        self._held: list[str] | None = None
+        """Lines of this attempt that are not shown yet; None when they are shown at once."""
+        self._next: asyncio.subprocess.Process | None = None
+        """It has loaded its modules, and waits until the one before it has ended."""
         self._process: asyncio.subprocess.Process | None = None
         self._started_at = monotonic()
 
     async def run(self) -> None:
         """Run it again and again until it is stopped."""
         pause = _FIRST_PAUSE
-        while not self._stopping.is_set():
+        while not self._stopping:
+            self._wake.clear()
+            self._again = False
             code = await self._once()
-            if self._stopping.is_set():
-                return
+            if self._again or self._stopping:
+                pause = _FIRST_PAUSE
+                continue
             if monotonic() - self._started_at > _HEALTHY_SECONDS:
                 pause = _FIRST_PAUSE
-            self.problem = f"{_ending(code)}; starting again in {pause:g} s"
-            self._on_line("jetmesh", f"{self.program.name} {self.problem}")
+            self._explain(code, pause)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stopping.wait(), pause)
+                await asyncio.wait_for(self._wake.wait(), pause)
             pause = min(pause * 2, _LONGEST_PAUSE)
 
     def terminate(self) -> None:
         """Ask it to end, and do not start it again."""
-        self._stopping.set()
+        self._stopping = True
+        self._drop_next()
+        self._wake.set()
         if self._process is not None and self._process.returncode is None:
             self._process.terminate()
 
+    async def restart(self, grace: float) -> None:
+        """Start it anew: what runs may finish what it has in flight, for `grace` seconds.
+
+        The next process loads its modules meanwhile.
+        """
+        again, self._again = self._again, True
+        if again or self._stopping:
+            self._drop_next()  # it may have loaded what has changed since; no second signal
+            return
+        self._asked_at = monotonic()
+        self._wake.set()
+        process = self._process
+        if process is None or process.returncode is not None:
+            return
+        following = await self._spawn()
+        if self._process is not process or self._stopping:
+            _kill(following)
+            return
+        self._next = following
+        process.terminate()
+        try:
+            await asyncio.wait_for(process.wait(), grace)
+        except TimeoutError:
+            self._say(f"{self.program.name} did not end in time; killing it")
+            _kill(process)
+
     def kill(self) -> None:
         """End it at once, with whatever it started."""
-        self._stopping.set()
+        self._stopping = True
+        self._drop_next()
+        self._wake.set()
         if self._process is not None and self._process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGKILL)
+            _kill(self._process)
 
-    async def _once(self) -> int:
-        self._started_at = monotonic()
-        process = await asyncio.create_subprocess_exec(
-            *(*leash_prefix(), sys.executable, str(self.program.main)),
+    async def _spawn(self) -> asyncio.subprocess.Process:
+        """A process that loads what it needs, and runs once it is told to."""
+        return await asyncio.create_subprocess_exec(
+            *(*leash_prefix(), *self.program.command, "held"),
             cwd=self._root,
             env=self.program.environ,
-            stdin=asyncio.subprocess.DEVNULL,
+            stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
             start_new_session=True,  # Ctrl-C reaches it through us, once
         )
+
+    def _drop_next(self) -> None:
+        following, self._next = self._next, None
+        if following is not None:
+            _kill(following)
+
+    async def _once(self) -> int:
+        self._started_at = monotonic()
+        self.ready_after = 0.0
+        self._last_line = ""
+        self._held = [] if self.explained else None
+        following, self._next = self._next, None
+        process = following or await self._spawn()
         self._process = process
-        if self._stopping.is_set():
+        if self._stopping or self._again:  # asked for while it was being made
             process.terminate()
+        if process.stdin is not None:
+            process.stdin.write(b"go\n")
+            process.stdin.close()
         self.pid = process.pid
         self._on_change()
         probing = asyncio.create_task(self._probe())
@@ -125,9 +190,44 @@ class Child:
             if len(rest) > _LONGEST_LINE:
                 lines, rest = [*lines, rest], b""
             for line in lines:
-                self._on_line(self.program.name, line.decode(errors="replace"))
+                self._line(line)
         if rest:
-            self._on_line(self.program.name, rest.decode(errors="replace"))
+            self._line(rest)
+
+    def _line(self, raw: bytes) -> None:
+        text = raw.decode(errors="replace")
+        self._last_line = text.strip() or self._last_line
+        if self._held is None:
+            self._on_line(self.program.name, text)
+        elif len(self._held) < _MOST_HELD:
+            self._held.append(text)
+
+    def _show_held(self) -> None:
+        held, self._held = self._held, None
+        for text in held or ():
+            self._on_line(self.program.name, text)
+
+    def _explain(self, code: int, pause: float) -> None:
+        """Say why it ended, unless that was said already."""
+        name, ending = self.program.name, _ending(code)
+        if self.ready_after:
+            self.problem = f"{ending}; starting again in {pause:g} s"
+            self._say(f"{name} {self.problem}")
+            return
+        reason = self._last_line or ending
+        self.problem = f"cannot start: {reason}"
+        if reason != self.explained:
+            self.explained = reason
+            self._show_held()
+            alone = f"`jetmesh run {self.program.service}` runs it alone; "
+            self._say(
+                f"{name} cannot start: it {ending}. Mend what it says above; "
+                f"{alone if self.program.service else ''}"
+                "it is tried again until it can, and shown again when it says something else"
+            )
+
+    def _say(self, text: str) -> None:
+        self._on_line("jetmesh", text)
 
     async def _probe(self) -> None:
         self.problem = "starting"
@@ -137,8 +237,22 @@ class Child:
             if not problem and not listens(self.pid, self._port):
                 problem = f"another process answers on port {self._port}"
             self.problem = problem
+            if monotonic() - self._started_at > _HOLD_SECONDS:
+                self._show_held()
+        recovered, self.explained = bool(self.explained), ""
+        self._show_held()
         self.ready_after = monotonic() - self._started_at
+        if self._asked_at:
+            taken, self._asked_at = monotonic() - self._asked_at, 0.0
+            self._say(f"{self.program.name} is ready again after {taken:.1f} s")
+        elif recovered:
+            self._say(f"{self.program.name} is ready")
         self._on_change()
+
+
+def _kill(process: asyncio.subprocess.Process) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def leash_prefix() -> list[str]:

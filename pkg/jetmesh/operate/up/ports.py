@@ -1,4 +1,4 @@
-"""Ports on loopback: each the preferred one, or the next that nobody uses."""
+"""Ports on loopback: the one that was asked for, or the next free one and a word about it."""
 
 from __future__ import annotations
 
@@ -14,28 +14,58 @@ _TRIES: Final = 200
 _LAST: Final = 65535
 _LISTENS: Final = "0A"
 _PROCESSES: Final = Path("/proc")
+_LONGEST: Final = 80
 
 
 class Ports:
     """Hands out ports, none twice."""
 
     def __init__(self) -> None:
+        self.passed_over: list[str] = []
+        """A sentence for each port that a stranger has, and who has to do without it."""
         self._given: set[int] = set()
+        self._strangers: set[int] = set()
 
-    def take(self, preferred: int) -> int:
-        """`preferred`, or the next free one above it.
+    def take(self, preferred: int, who: str) -> int:
+        """`preferred`, or the next free one above it; 0 is any.
 
         Raises:
             UsageError: 200 in a row are taken.
         """
+        if not preferred:
+            with socket.create_server(("127.0.0.1", 0)) as probe:
+                preferred = probe.getsockname()[1]
+        taken = 0
         for port in range(preferred, min(preferred + _TRIES, _LAST + 1)):
-            if port not in self._given and is_free(port):
+            if port in self._given:
+                continue
+            if is_free(port):
                 self._given.add(port)
+                if taken and taken not in self._strangers:
+                    self._strangers.add(taken)
+                    self.passed_over.append(
+                        f"port {taken} is taken{by(taken)}: {who} listens on {port} instead"
+                    )
                 return port
+            taken = taken or port
         raise UsageError(
             f"No port from {preferred} on is free.",
             remedy="Stop some of the programs that use these ports.",
         )
+
+    def take_fixed(self, port: int, who: str, setting: str) -> int:
+        """Exactly `port`, which `setting` asks for.
+
+        Raises:
+            UsageError: somebody else has it.
+        """
+        if port in self._given or not is_free(port):
+            raise UsageError(
+                f"The port {port} of {who} ({setting}) is taken{by(port)}.",
+                remedy=f"End that program, or change {setting}.",
+            )
+        self._given.add(port)
+        return port
 
 
 def listens(pid: int, port: int) -> bool:
@@ -74,3 +104,15 @@ def is_free(port: int) -> bool:
         except OSError:
             return False
         return True
+
+
+def by(port: int) -> str:
+    """` by process 12 (python3 -m http.server)`; how to find out where that cannot be seen."""
+    inodes = _listeners(port)
+    for process in _PROCESSES.glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # another user's, or it has ended
+            if any(held in inodes for held in _held(int(process.name))):
+                first, *words = (process / "cmdline").read_text(errors="replace").split("\0")
+                said = " ".join((Path(first).name, *words)).strip()[:_LONGEST]
+                return f" by process {process.name} ({said})"
+    return f" (`lsof -i :{port}` says by whom)"

@@ -13,8 +13,18 @@ from msgspec import Struct
 
 from jetmesh.declare import Sandbox, Topology
 from jetmesh.errors import JetmeshError
-from jetmesh.operate.project import find_project
+from jetmesh.operate.project import Whole, find_project
+from jetmesh.operate.undeclared import Declared
 from jetmesh.settings import Settings
+
+
+class Described(Struct):
+    """What the supervisor needs to know of a service."""
+
+    module: str
+    pages: bool
+    port: int = 0
+    """The port that the settings fix for it alone; 0: none."""
 
 
 class Prepared(Struct):
@@ -23,11 +33,16 @@ class Prepared(Struct):
     name: str
     grace: float
     """Seconds that a service has to end."""
-    services: dict[str, bool]
-    """By name, whether they have pages."""
+    services: dict[str, Described]
+    """By name, in the order of the system."""
+    port: int
+    """The first port to give out."""
+    port_is_set: bool
+    """Somebody chose it."""
     sandboxes: list[Sandbox]
     external_events: dict[str, str]
     """Subjects of what comes from outside, and the field that holds the key, if any."""
+    declared: Declared
     environment: dict[str, str]
     """Variables for everyone, with `{name}` for the address of a service."""
 
@@ -43,15 +58,27 @@ def prepare(reference: str) -> Prepared:
     return Prepared(
         name=whole.system.name,
         grace=float(whole.loaded.settings.grace),
-        services={service.name: bool(service.pages) for service in whole.services},
+        services=_services(whole),
+        port=whole.loaded.settings.http.port,
+        port_is_set=whole.loaded.origins["http.port"] != "default",
         sandboxes=list(whole.system.sandboxes),
         external_events={
             spec.subject: spec.key or ""
             for spec in whole.topology.events
             if spec not in whole.topology.owners
         },
+        declared=Declared.by(whole.topology),
         environment=dict(whole.system.environment),
     )
+
+
+def _services(whole: Whole) -> dict[str, Described]:
+    found: dict[str, Described] = {}
+    for module, service in zip(whole.system.services, whole.services, strict=True):
+        fixed = whole.loaded.origins[f"services.{service.name}.http.port"] != "default"
+        port = whole.loaded.http(service.name).port if fixed else 0
+        found[service.name] = Described(module, bool(service.pages), port)
+    return found
 
 
 async def _provision(settings: Settings, topology: Topology) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+import difflib
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
 from jetmesh.declare import Sandbox
+from jetmesh.declare.setting import variable
 from jetmesh.errors import UsageError
 from jetmesh.operate.project import Project
 from jetmesh.operate.up.child import Program
@@ -14,51 +17,130 @@ from jetmesh.operate.up.ports import Ports
 from jetmesh.operate.up.prepare import Prepared
 
 _HOST: Final = "127.0.0.1"
-_FIRST_PORT: Final = 8080
+_placeholder = re.compile(r"\{(\w[\w-]*)\}")
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Which of the programs are wanted, and how many of each."""
+
+    sandboxes: bool = True
+    only: tuple[str, ...] = ()
+    """Services; empty: all of them."""
+    replicas: Mapping[str, int] = field(default_factory=dict)
+    """Processes of a service, where it is not one."""
+
+    def services(self, known: Iterable[str]) -> dict[str, int]:
+        """Those of `known` that are wanted, and how many processes each gets.
+
+        Raises:
+            UsageError: there is no such service, or it is left out and multiplied.
+        """
+        known = list(known)
+        for name in (*self.only, *self.replicas):
+            if name not in known:
+                close = difflib.get_close_matches(name, known, n=1)
+                remedy = f"Did you mean {close[0]}?" if close else f"There are {', '.join(known)}."
+                raise UsageError(f"There is no service {name!r}.", remedy=remedy)
+            if self.only and name not in self.only:
+                raise UsageError(
+                    f"--replicas asks for {name}, which --only leaves out.",
+                    remedy=f"Add --only {name}, or remove it from --replicas.",
+                )
+        return {n: self.replicas.get(n, 1) for n in known if not self.only or n in self.only}
+
+
+@dataclass(frozen=True, slots=True)
+class Programs:
+    """What is to be started."""
+
+    sandboxes: list[Program]
+    services: list[Program]
+    variables: dict[str, str]
+    """Addresses that all services are told, by environment variable."""
 
 
 def programs(
     project: Project,
     prepared: Prepared,
-    wanted: Sequence[Sandbox],
+    chosen: Chosen,
     ports: Ports,
     environ: Mapping[str, str],
-) -> tuple[list[Program], list[Program]]:
+) -> Programs:
     """Sandboxes and services. What the caller's environment sets wins over a sandbox's address.
 
     Raises:
-        UsageError: a program's file is missing, or no port is free.
+        UsageError: a sandbox's file is missing, a fixed port is taken, none is free, or what is
+            `chosen` does not exist.
     """
+    counts = chosen.services(prepared.services)
+    fixed = _fixed(prepared, counts, ports)
     addresses: dict[str, str] = {}
     sandboxes: list[Program] = []
-    for sandbox in wanted:
-        chosen = {purpose: ports.take(port) for purpose, port in sandbox.ports.items()}
-        addresses |= _filled(sandbox.environment, chosen)
-        sandboxes.append(_sandbox(project, sandbox, chosen, environ))
-    ordered = sorted(prepared.services, key=lambda name: not prepared.services[name])
-    chosen = {name: ports.take(_FIRST_PORT) for name in ordered}
-    urls = {name: f"http://{_HOST}:{port}" for name, port in chosen.items()}
-    everyone = {**addresses, **_filled(prepared.environment, urls), **environ}
+    for sandbox in prepared.sandboxes if chosen.sandboxes else ():
+        own = {purpose: ports.take(port, sandbox.name) for purpose, port in sandbox.ports.items()}
+        addresses |= _filled(sandbox.environment, own)
+        sandboxes.append(_sandbox(project, sandbox, own, environ))
+    listening = _listening(prepared, counts, fixed, ports)
+    urls = {name: f"http://{_HOST}:{taken[0]}" for name, taken in listening.items()}
+    addresses |= _filled(prepared.environment, urls)
+    everyone = {**addresses, **environ}
     services = [
         Program(
-            name,
-            _main(project, name),
-            {**everyone, "JETMESH__HTTP__PORT": str(port)},
-            urls[name],
-            "/readyz",
+            name=(label := name if number == 1 else f"{name}#{number}"),
+            command=project.command(name, prepared.services[name].module, label),
+            environ={**everyone, "JETMESH__HTTP__PORT": str(port), _port_of(name): str(port)},
+            url=f"http://{_HOST}:{port}",
+            probe="/readyz",
+            service=name,
         )
-        for name, port in chosen.items()
+        for name, taken in listening.items()
+        for number, port in enumerate(taken, 1)
     ]
-    return sandboxes, services
+    return Programs(sandboxes, services, addresses)
+
+
+def _listening(
+    prepared: Prepared, counts: Mapping[str, int], fixed: Mapping[str, int], ports: Ports
+) -> dict[str, list[int]]:
+    """The ports of each service's processes, those of services with pages first."""
+    return {
+        name: [
+            fixed[name] if name in fixed and not number else ports.take(prepared.port, name)
+            for number in range(counts[name])
+        ]
+        for name in _ordered(prepared, counts)
+    }
+
+
+def _fixed(prepared: Prepared, counts: Mapping[str, int], ports: Ports) -> dict[str, int]:
+    """Ports that the settings name: a service's own, and `http.port` for the first without."""
+    known = {name: prepared.services[name].port for name in _ordered(prepared, counts)}
+    taken = {
+        name: ports.take_fixed(port, name, f"services.{name}.http.port")
+        for name, port in known.items()
+        if port
+    }
+    first = next((name for name in known if name not in taken), "")
+    if first and prepared.port and prepared.port_is_set:
+        taken[first] = ports.take_fixed(prepared.port, first, "http.port")
+    return taken
+
+
+def _ordered(prepared: Prepared, counts: Mapping[str, int]) -> list[str]:
+    return sorted(counts, key=lambda name: not prepared.services[name].pages)
+
+
+def _port_of(service: str) -> str:
+    return variable(("services", service, "http", "port"))
 
 
 def _filled(variables: Mapping[str, str], values: Mapping[str, object]) -> dict[str, str]:
-    """`variables` with each `{name}` replaced by its value."""
+    """`variables` with each `{name}` replaced; without those that name what is not started."""
     filled: dict[str, str] = {}
-    for variable, text in variables.items():
-        for name, value in values.items():
-            text = text.replace(f"{{{name}}}", str(value))  # noqa: PLW2901 - filled step by step
-        filled[variable] = text
+    for name, text in variables.items():
+        if all(each in values for each in _placeholder.findall(text)):
+            filled[name] = _placeholder.sub(lambda found: str(values[found[1]]), text)
     return filled
 
 
@@ -68,18 +150,18 @@ def _sandbox(
     chosen: Mapping[str, int],
     environ: Mapping[str, str],
 ) -> Program:
+    if not project.main(sandbox.name).is_file():
+        raise UsageError(
+            f"{sandbox.name} cannot be started: there is no {project.main(sandbox.name)}.",
+            remedy="Write it: a program that stands for somebody else's server.",
+        )
     own = {f"JETMESH_SANDBOX_{purpose.upper()}_PORT": str(port) for purpose, port in chosen.items()}
     own["JETMESH_SANDBOX_DIR"] = str(project.state / sandbox.name)
     port = chosen.get("http", next(iter(chosen.values()), 0))
-    url = f"http://{_HOST}:{port}"
-    return Program(sandbox.name, _main(project, sandbox.name), {**environ, **own}, url, "/healthz")
-
-
-def _main(project: Project, name: str) -> Path:
-    main = project.main(name)
-    if not main.is_file():
-        raise UsageError(
-            f"{name} cannot be started: there is no {main}.",
-            remedy="Write it: three lines that import the service and run it.",
-        )
-    return main
+    return Program(
+        name=sandbox.name,
+        command=project.command(sandbox.name),
+        environ={**environ, **own},
+        url=f"http://{_HOST}:{port}",
+        probe="/healthz",
+    )

@@ -137,10 +137,13 @@ class Example:
 
 
 def examples(root: Path, events: Mapping[str, str]) -> list[Example]:
-    """Examples of what may come in: `examples/<domain>/*.json`, good, invalid, declined first."""
+    """Examples of what may come in: `examples/<subject>/*.json`, or for all events of a domain
+    `examples/<domain>/*.json`, good, invalid, declined first.
+    """
     found: list[Example] = []
     for subject, key_field in events.items():
-        directory = root / "examples" / subject.partition(".")[0]
+        own = root / "examples" / subject
+        directory = own if own.is_dir() else own.with_name(subject.partition(".")[0])
         files = [f for f in directory.glob("*.json") if b"{{" not in f.read_bytes()]
         files.sort(key=lambda f: (_LED.index(f.stem) if f.stem in _LED else len(_LED), f.stem))
         chosen = files[:_MOST_EXAMPLES]
@@ -166,7 +169,7 @@ def _example(root: Path, subject: str, key_field: str, file: Path) -> Example:
     except (ValueError, AttributeError):
         key = ""
     return Example(
-        title=file.stem.replace("-", " "),
+        title=subject if file.stem == "example" else file.stem.replace("-", " "),
         nats=f'nats pub {subject} "$(cat {path})"',
         jetmesh=f"{own_command()} publish {subject} {path}",
         key=key,

@@ -8,30 +8,38 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
 from typing import Final, TypeVar
+from urllib.parse import urlsplit
 
 import msgspec
 
-from jetmesh.errors import JetmeshError, UsageError
+from jetmesh.declare.setting import variable
+from jetmesh.errors import JetmeshError
 from jetmesh.operate.project import Project
 from jetmesh.operate.up import upfile
 from jetmesh.operate.up.broker import Broker, check_version, find_server
+from jetmesh.operate.up.changes import Changes
 from jetmesh.operate.up.child import Child, Program, leash_prefix
-from jetmesh.operate.up.ports import Ports, is_free
+from jetmesh.operate.up.ports import Ports
 from jetmesh.operate.up.prepare import Prepared
-from jetmesh.operate.up.programs import programs
+from jetmesh.operate.up.programs import Chosen, programs
+from jetmesh.operate.up.reload import Reload
 from jetmesh.operate.up.screen import Address, Screen, examples
+from jetmesh.operate.up.subjects import Subjects
 from jetmesh.operate.up.upfile import BrokerAddress, Running, Up
+from jetmesh.settings import load_settings
 
 _T = TypeVar("_T")
+NATS_URL: Final = variable(("nats", "url"))
 _BROKER_PORT: Final = 4222
+_LOOPBACK: Final = ("127.0.0.1", "localhost")
 _WATCH_SECONDS: Final = 0.25
 _BROKER_PAUSE: Final = 1.0
 _SLOW_SECONDS: Final = 5.0
-"""Who is not ready after so long is named, with the reason; and again after each repetition."""
+"""Who is not ready after so long is named, with the reason; and again with another reason."""
 _AFTER_GRACE: Final = 2.0
 
 
@@ -43,7 +51,9 @@ class Options:
     port: int = 0
     """The broker's port; 0 is 4222 or the next free one."""
     store: Path | None = None
-    sandbox: bool = True
+    chosen: Chosen = field(default_factory=Chosen)
+    reload: bool = False
+    """Restart what imports a file that changed."""
 
 
 def up(project: Project, options: Options, screen: Screen) -> int:
@@ -75,6 +85,7 @@ class Supervisor:
         self._services: list[Child] = []
         self._sandboxes: list[Child] = []
         self._running: dict[Child, asyncio.Task[None]] = {}
+        self._variables: dict[str, str] = {}
         self._ready = False
         self._grace = 0.0
         self._broker = Broker(
@@ -82,6 +93,7 @@ class Supervisor:
             port=self._broker_port(),
             prefix=leash_prefix(),
         )
+        self._subjects = Subjects(self._broker.url, screen.say)
 
     async def run(self) -> int:
         """Start, wait for the end, stop; 0 unless a second signal cut the end short."""
@@ -101,16 +113,22 @@ class Supervisor:
 
     async def _serve(self, prepared: Prepared) -> None:
         self._grace = prepared.grace
-        wanted = prepared.sandboxes if self._options.sandbox else []
-        environ = self._environ()
-        sandboxes, services = programs(self._project, prepared, wanted, self._ports, environ)
-        self._sandboxes = [self._child(program) for program in sandboxes]
-        self._services = [self._child(program) for program in services]
-        watching = asyncio.create_task(self._watch_broker())
+        environ, chosen = self._environ(), self._options.chosen
+        found = programs(self._project, prepared, chosen, self._ports, environ)
+        for sentence in self._ports.passed_over:
+            self._screen.say(sentence)
+        self._variables = {**found.variables, NATS_URL: self._broker.url}
+        self._sandboxes = [self._child(program) for program in found.sandboxes]
+        self._services = [self._child(program) for program in found.services]
+        tasks = [asyncio.create_task(self._watch_broker())]
         everyone = [*self._sandboxes, *self._services]
         self._screen.expect([child.program.name for child in everyone])
         for child in everyone:
             self._running[child] = asyncio.create_task(child.run())
+        self._subjects.declared = prepared.declared
+        tasks.append(asyncio.create_task(self._subjects.run()))
+        if self._options.reload:
+            tasks.append(asyncio.create_task(self._reload().run()))
         with self._screen.starting(everyone):
             await self._unless_ended(asyncio.create_task(self._all_ready(everyone)))
         if not self._ended.is_set():
@@ -118,7 +136,9 @@ class Supervisor:
             self._note()
             self._welcome(prepared)
             await self._ended.wait()
-        watching.cancel()
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
 
     async def _prepare(self) -> Prepared:
         """Load and provision in a process of its own, to keep this one small."""
@@ -142,7 +162,7 @@ class Supervisor:
         return msgspec.json.decode(printed, type=Prepared)
 
     def _environ(self) -> dict[str, str]:
-        environ = {**os.environ, "JETMESH__NATS__URL": self._broker.url, "PYTHONUNBUFFERED": "1"}
+        environ = {**os.environ, NATS_URL: self._broker.url, "PYTHONUNBUFFERED": "1"}
         # this broker has JetStream itself, whatever production needs
         environ |= {"JETMESH__NATS__JS_DOMAIN": "", "JETMESH__NATS__JS_API_PREFIX": ""}
         if environ.get("JETMESH_SETTINGS"):  # they run in the root of the project, we may not
@@ -152,15 +172,55 @@ class Supervisor:
             environ["FORCE_COLOR"] = "1"
         return environ
 
+    def _reload(self) -> Reload:
+        module = self._project.reference.partition(":")[0]
+        return Reload(
+            Changes(self._project.root, module, settings=_settings_file(self._project)),
+            children=lambda: [*self._services, *self._sandboxes],
+            renew=self._renew,
+            say=self._screen.say,
+            grace=self._grace + _AFTER_GRACE,
+        )
+
+    async def _renew(self) -> None:
+        """Read the system again, and start the services that it lists now and did not before.
+
+        Raises:
+            JetmeshError: it contradicts itself, or no port is free.
+        """
+        prepared = await self._prepare()
+        self._subjects.declared = prepared.declared
+        for child in [c for c in self._services if c.program.service not in prepared.services]:
+            self._screen.say(f"{child.program.name} is not listed any more: ending it")
+            self._services.remove(child)
+            child.terminate()
+        running = {child.program.service for child in self._services}
+        new = tuple(name for name in prepared.services if name not in running)
+        if not new or self._options.chosen.only:
+            return
+        chosen = Chosen(sandboxes=False, only=new)
+        environ = {**self._variables, **self._environ()}
+        others = msgspec.structs.replace(prepared, port_is_set=False)  # the first one has it
+        for program in programs(self._project, others, chosen, self._ports, environ).services:
+            self._screen.say(f"{program.name} is new: {program.url}")
+            child = self._child(program)
+            self._services.append(child)
+            self._running[child] = asyncio.create_task(child.run())
+        self._screen.expect([c.program.name for c in (*self._sandboxes, *self._services)])
+
     # watching
 
     async def _all_ready(self, everyone: Sequence[Child]) -> None:
-        named_at = monotonic()
+        began = monotonic()
+        named: dict[Child, str] = {}
         while any(child.problem for child in everyone):
             await asyncio.sleep(_WATCH_SECONDS / 5)
-            if monotonic() - named_at > _SLOW_SECONDS:
-                named_at = monotonic()
-                for child in everyone:
+            if monotonic() - began < _SLOW_SECONDS:
+                continue
+            for child in everyone:
+                known = named.get(child, "")
+                if child.problem != known and not child.explained:
+                    named[child] = child.problem
                     if child.problem:
                         self._screen.say(f"{child.program.name} is not ready: {child.problem}")
 
@@ -182,7 +242,7 @@ class Supervisor:
         titles = {sandbox.name: sandbox.title for sandbox in prepared.sandboxes}
         sandboxes = [child.program for child in self._sandboxes]
         services = [child.program for child in self._services]
-        pages = [each for each in services if prepared.services[each.name]]
+        pages = [each for each in services if prepared.services[each.service].pages]
         note = "health; also /metrics"
         addresses = [
             *(Address(each.name, each.url) for each in pages),
@@ -231,7 +291,7 @@ class Supervisor:
         preparing.cancel()
         with contextlib.suppress(asyncio.CancelledError, JetmeshError):
             await preparing
-        await self._end(self._services)
+        await self._end([child for child in self._running if child not in self._sandboxes])
         await self._end(self._sandboxes)
         self._broker.stop()
         if self._running:
@@ -271,18 +331,42 @@ class Supervisor:
                 pid=os.getpid(),
                 broker=address,
                 services={c.program.name: Running(c.pid, c.program.url) for c in self._services},
+                variables=self._variables,
                 sandboxes={c.program.name: Running(c.pid, c.program.url) for c in self._sandboxes},
                 ready=self._ready,
             ),
         )
 
     def _broker_port(self) -> int:
-        port = self._options.port
-        if port and not is_free(port):
-            raise UsageError(
-                f"The port {port} is taken.", remedy="Choose another with --port, or leave it out."
-            )
-        return port or self._ports.take(_BROKER_PORT)
+        """The port that is asked for, by the option or by an address in the settings file.
+
+        Raises:
+            UsageError: somebody has it.
+        """
+        if self._options.port:
+            return self._ports.take_fixed(self._options.port, "the broker", "--port")
+        port = _local_port(self._project)
+        if port:
+            return self._ports.take_fixed(port, "the broker", "nats.url in the settings file")
+        return self._ports.take(_BROKER_PORT, "the broker")
+
+
+def _settings_file(project: Project) -> Path:
+    """Where the services read their settings, whether or not it is there."""
+    given = os.environ.get("JETMESH_SETTINGS")
+    return Path(given).resolve() if given else project.root / "jetmesh.toml"
+
+
+def _local_port(project: Project) -> int:
+    """The port of `nats.url`, where a file sets it to one on this machine; else 0.
+
+    An address in the environment may be that of a mesh that ran before.
+    """
+    file = _settings_file(project)
+    loaded = load_settings([], file=file if file.exists() else Path(os.devnull), environ={})
+    parts = urlsplit(loaded.settings.nats.url)
+    here = loaded.origins["nats.url"] != "default" and parts.hostname in _LOOPBACK
+    return (parts.port or _BROKER_PORT) if here else 0
 
 
 def _last_words(problem: bytes) -> str:

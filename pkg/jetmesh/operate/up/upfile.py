@@ -53,6 +53,8 @@ class Up(Struct):
     broker: BrokerAddress
     services: dict[str, Running] = field(default_factory=dict)
     sandboxes: dict[str, Running] = field(default_factory=dict)
+    variables: dict[str, str] = field(default_factory=dict)
+    """Addresses that all services are told, the broker's too, by environment variable."""
     ready: bool = False
     """Every service was ready once."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -39,6 +40,7 @@ from jetmesh.operate.doctor.responses import (
     Tier,
     Varz,
 )
+from jetmesh.operate.undeclared import Undeclared
 from jetmesh.protocol.streams import DEADLETTERS
 from jetmesh.transport.provision import Change, Field
 from tests.unit.operate.deadletters.test_letter import letter
@@ -59,6 +61,7 @@ from tests.unit.operate.doctor.doctored import (
 MINUTE_NS = 60_000_000_000
 LONG_AGO = Position(consumer_seq=5, stream_seq=5, last_active=said(-600))
 SINCE_A_WHILE = Position(consumer_seq=5, stream_seq=5, last_active=said(-25))
+STRAY = Undeclared(STREAM, "doctored.plased", 3, "doctored.placed", NOON - timedelta(minutes=5))
 NOBODY: dict[str, Any] = {"instances": ()}
 
 
@@ -139,6 +142,7 @@ CASES: dict[str, Callable[[], Facts]] = {
     "follower-behind": lambda: facts(followed(lag=7), followed(lag=9)),
     "stream-near": lambda: facts(kept(size=80, max_bytes=100)),
     "stream-full": lambda: facts(kept(size=95, max_bytes=100)),
+    "undeclared": lambda: facts({"undeclared": (STRAY,)}),
     "window-short": lambda: facts(topology=topology(attempts=20)),
     "nobody-pulls": lambda: flow({"num_waiting": 0, "num_pending": 1}, **NOBODY),
     "stands-still": lambda: flow({"num_pending": 1, "delivered": LONG_AGO, "ack_floor": LONG_AGO}),
@@ -256,6 +260,17 @@ def test_what_a_lost_quorum_leaves_without_an_answer_is_told_with_it() -> None:
     (finding,) = findings(facts({"headless": ("drift", "stream ORDERS")}))
     assert finding.code == "no-quorum"
     assert finding.evidence == ("no answer about drift and stream ORDERS",)
+
+
+def test_an_undeclared_subject_is_told_with_its_age_and_what_was_meant() -> None:
+    (finding,) = findings(facts({"undeclared": (STRAY,)}))
+    assert finding.about == "doctored.plased"
+    assert "3 messages" in finding.sentence
+    assert finding.evidence == (
+        "the newest is 5 min old",
+        "the declared subject that is nearest is doctored.placed",
+    )
+    assert "again on doctored.placed; then `nats stream purge DOCTORED" in finding.remedy
 
 
 def test_limits_of_an_account_that_has_none_are_no_limits() -> None:

@@ -147,7 +147,7 @@ _BROKER_PROBLEMS: Final = {
 
 def broker(server: Server, found: BrokerProblem) -> Finding:
     """Why nothing else can be asked."""
-    return _BROKER_PROBLEMS[found.kind].finding(server.url, found.why)
+    return _BROKER_PROBLEMS[found.kind].finding(server.url, found.why, server.elsewhere)
 
 
 def quorum(facts: Facts) -> Iterator[Finding]:

@@ -118,6 +118,14 @@ WINDOW_SHORT = warning(
     "backoff_cap of the handler; else such an event may be stored twice.",
 )
 
+UNDECLARED = warning(
+    "undeclared",
+    "{stream} stores {count} on {about}, which no service declares: nobody handles them.",
+    "`$JS.API.STREAM.INFO` lists a subject that no event of this system has",
+    "Correct whoever publishes there and publish these events again{where}; then "
+    "`nats stream purge {stream} --subject '{about}'` removes them. Or declare the event.",
+)
+
 
 def presence(facts: Facts) -> Iterator[Finding]:
     """Is everything there?"""
@@ -186,6 +194,20 @@ def room(facts: Facts) -> Iterator[Finding]:
         yield from usage((STREAM_NEAR, STREAM_FULL), name, used, limit, *evidence)
 
 
+def subjects(facts: Facts) -> Iterator[Finding]:
+    """Is everything that is stored somebody's event?"""
+    for each in facts.now.undeclared:
+        age = (facts.now.taken_at - each.last).total_seconds() if each.last else None
+        yield UNDECLARED.finding(
+            each.subject,
+            f"the newest is {span(max(age, 0.0))} old" if age is not None else "",
+            f"the declared subject that is nearest is {each.nearest}" if each.nearest else "",
+            stream=each.stream,
+            count=counted(each.messages, "message"),
+            where=f" on {each.nearest}" if each.nearest else "",
+        )
+
+
 def windows(facts: Facts) -> Iterator[Finding]:
     """Is a repeated output recognised as long as it may be repeated?"""
     for stream, handlers in sorted(_unguarded(facts).items()):
@@ -198,7 +220,7 @@ def windows(facts: Facts) -> Iterator[Finding]:
             yield WINDOW_SHORT.finding(stream, configured, *seen, handlers=listed(list(late)))
 
 
-CHECKS: Final = (presence, drift, replicas, leaders, followers, room, windows)
+CHECKS: Final = (presence, drift, replicas, leaders, followers, room, subjects, windows)
 
 
 def longest_retry(policy: Policy, run: float) -> float:

@@ -1,0 +1,71 @@
+"""`jetmesh run`: one service in this terminal."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import NoReturn
+
+from jetmesh.cli.output import echo
+from jetmesh.declare import Service
+from jetmesh.declare.setting import variable
+from jetmesh.declare.system import service_in
+from jetmesh.errors import UsageError
+from jetmesh.operate.project import Project, find_project
+from jetmesh.operate.up import upfile
+from jetmesh.operate.up.ports import Ports
+from jetmesh.settings import load_settings
+
+
+def run(target: str, reference: str) -> NoReturn:
+    """Become the process of the service that `target` names.
+
+    Raises:
+        UsageError: there is no such service.
+        JetmeshError: something is declared or set wrongly.
+    """
+    project = _project(reference)
+    module, service = _found(project, target)
+    environ = {**_local(project, service), **os.environ}
+    os.chdir(project.root)
+    command = project.command(service.name, module)
+    os.execve(command[0], command, environ)  # noqa: S606 - its whole purpose, with an argument list
+
+
+def _project(reference: str) -> Project:
+    """The project around us; a module can be run without one."""
+    try:
+        return find_project(reference)
+    except UsageError:
+        return Project(Path.cwd(), "")
+
+
+def _found(project: Project, target: str) -> tuple[str, Service]:
+    """The module and the service that are meant: a module by its name, or a service by its own."""
+    project.find()
+    listed = project.system().services if project.reference else ()
+    if "." in target or target in listed:
+        return target, service_in(target)
+    known = {(service := service_in(module)).name: (module, service) for module in listed}
+    if target not in known:
+        there = f"There are {', '.join(known)}." if known else "No system is declared here."
+        raise UsageError(
+            f"There is no service {target!r}.", remedy=f"{there} Or name a module: garage.pricing."
+        )
+    return known[target]
+
+
+def _local(project: Project, service: Service) -> dict[str, str]:
+    """What a mesh that runs here decides, and a port of its own where nobody chose one."""
+    loaded = load_settings([service], file=project.settings_file)
+    up = upfile.running(project.state)
+    chosen = dict(up.variables) if up else {}
+    if loaded.origins["nats.url"] != "default":
+        chosen.pop(variable(("nats", "url")), None)
+    port_of = ("services", service.name, "http", "port")
+    if loaded.origins[".".join(port_of)] == loaded.origins["http.port"] == "default":
+        ports = Ports()
+        chosen[variable(port_of)] = str(ports.take(loaded.http(service.name).port, service.name))
+        for sentence in ports.passed_over:
+            echo(sentence, err=True)
+    return chosen

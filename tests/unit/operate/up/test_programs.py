@@ -1,0 +1,125 @@
+"""Which programs are started: how many of each, where they listen, what they are told."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jetmesh.declare import Sandbox
+from jetmesh.errors import UsageError
+from jetmesh.operate.project import Project
+from jetmesh.operate.undeclared import Declared
+from jetmesh.operate.up.broker import free_port
+from jetmesh.operate.up.ports import Ports
+from jetmesh.operate.up.prepare import Described, Prepared
+from jetmesh.operate.up.programs import Chosen, Programs, programs
+
+VARIABLE = "JETMESH__SERVICES__GATE__HTTP__PORT"
+
+
+def prepared(**values: Any) -> Prepared:
+    services = {
+        "gate": Described("garage.gate", pages=False),
+        "desk": Described("garage.desk", True),
+    }
+    return Prepared(
+        **{
+            "name": "garage",
+            "grace": 1.0,
+            "services": services,
+            "port": 0,
+            "port_is_set": False,
+            "sandboxes": [],
+            "external_events": {},
+            "declared": Declared({}, {}, {}),
+            "environment": {},
+            **values,
+        }
+    )
+
+
+def found(root: Path, given: Prepared, chosen: Chosen | None = None, **environ: str) -> Programs:
+    return programs(Project(root, "garage.system"), given, chosen or Chosen(), Ports(), environ)
+
+
+def test_a_service_without_a_program_is_run_from_its_module(tmp_path: Path) -> None:
+    main = tmp_path / "cmd" / "gate" / "main.py"
+    main.parent.mkdir(parents=True)
+    main.touch()
+    targets = {each.name: each.command[-1] for each in found(tmp_path, prepared()).services}
+    assert targets == {"desk": "garage.desk", "gate": str(main)}
+
+
+def test_only_what_is_wanted_is_started(tmp_path: Path) -> None:
+    only = found(tmp_path, prepared(), Chosen(only=("gate",)))
+    assert [each.name for each in only.services] == ["gate"]
+
+
+def test_replicas_have_names_and_ports_of_their_own(tmp_path: Path) -> None:
+    services = found(tmp_path, prepared(), Chosen(replicas={"gate": 3})).services
+    gates = [each for each in services if each.service == "gate"]
+    assert [each.name for each in gates] == ["gate", "gate#2", "gate#3"]
+    ports = {each.environ[VARIABLE] for each in gates}
+    assert len(ports) == 3
+    assert all(each.url.endswith(each.environ[VARIABLE]) for each in gates)
+    assert all(each.name in each.command for each in gates)  # what `ps` and up.json know it by
+
+
+@pytest.mark.parametrize(
+    ("chosen", "cause", "remedy"),
+    [
+        (Chosen(only=("gat",)), "no service 'gat'", "Did you mean gate?"),
+        (Chosen(replicas={"pay": 2}), "no service 'pay'", "There are gate, desk."),
+        (Chosen(only=("gate",), replicas={"desk": 2}), "leaves out", "Add --only desk"),
+    ],
+)
+def test_a_wish_that_cannot_be_met_is_refused(
+    tmp_path: Path, chosen: Chosen, cause: str, remedy: str
+) -> None:
+    with pytest.raises(UsageError, match=cause) as told:
+        found(tmp_path, prepared(), chosen)
+    assert remedy in told.value.remedy
+
+
+def test_ports_that_settings_fix_are_kept(tmp_path: Path) -> None:
+    own, shared = free_port(), free_port()
+    services = {
+        "gate": Described("garage.gate", pages=False, port=own),
+        "desk": Described("garage.desk", pages=False),
+        "till": Described("garage.till", pages=False),
+    }
+    given = prepared(services=services, port=shared, port_is_set=True)
+    urls = {each.name: each.url for each in found(tmp_path, given).services}
+    assert urls["gate"].endswith(f":{own}")
+    assert urls["desk"].endswith(f":{shared}")
+    assert len(set(urls.values())) == 3
+
+
+def test_a_fixed_port_that_is_taken_is_refused_by_the_name_of_its_setting(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        taken = other.getsockname()[1]
+        services = {"gate": Described("garage.gate", pages=False, port=taken)}
+        with pytest.raises(UsageError, match=r"services\.gate\.http\.port"):
+            found(tmp_path, prepared(services=services))
+        with pytest.raises(UsageError, match=r"of desk \(http\.port\)"):
+            found(tmp_path, prepared(port=taken, port_is_set=True))
+
+
+def test_addresses_are_told_unless_they_are_of_what_is_not_started(tmp_path: Path) -> None:
+    given = prepared(environment={"DESK_URL": "{desk}/x", "GATE_URL": "{gate}"})
+    told = found(tmp_path, given, Chosen(only=("desk",)))
+    assert told.variables.keys() == {"DESK_URL"}
+    assert told.variables["DESK_URL"] == f"{told.services[0].url}/x"
+    assert found(tmp_path, given, DESK_URL="http://else").services[0].environ["DESK_URL"] == (
+        "http://else"
+    )
+
+
+def test_a_sandbox_needs_a_program(tmp_path: Path) -> None:
+    given = prepared(sandboxes=[Sandbox("stand-in", {"http": 0})])
+    with pytest.raises(UsageError, match="stand-in cannot be started: there is no"):
+        found(tmp_path, given)
+    assert found(tmp_path, given, Chosen(sandboxes=False)).sandboxes == []
