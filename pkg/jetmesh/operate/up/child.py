@@ -242,7 +242,7 @@ class Child:
         recovered, self.explained = bool(self.explained), ""
         self._show_held()
         self.ready_after = monotonic() - self._started_at
-        if self._asked_at:
+        if self._asked_at and not self._again:
             taken, self._asked_at = monotonic() - self._asked_at, 0.0
             self._say(f"{self.program.name} is ready again after {taken:.1f} s")
         elif recovered:
