@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING as _TYPE_CHECKING
 from typing import Any as _Any
 
 from jetmesh.declare import (
+    AsyncCall,
+    Call,
     Delivery,
     Duration,
     Policy,
@@ -60,7 +62,9 @@ def run(service: Service) -> None:
 
 __all__ = [
     "AlreadyDecided",
+    "AsyncCall",
     "BrokerError",
+    "Call",
     "ContractViolation",
     "Delivery",
     "Duration",

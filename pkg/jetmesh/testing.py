@@ -42,6 +42,7 @@ from jetmesh.protocol.streams import LANES
 from jetmesh.protocol.subjects import RETRY, lane_subject
 from jetmesh.protocol.times import nanoseconds_of, time_at
 from jetmesh.runtime.message.outputs import Outputs
+from jetmesh.runtime.message.wrapped import wrapped
 from jetmesh.runtime.running import Running
 from jetmesh.settings import Loaded, load_settings
 from jetmesh.transport.control import ControlPlane
@@ -60,7 +61,8 @@ def outputs(
     """Call a `def` handler as the mesh would and return its outputs, decisions first.
 
     Input and outputs go through their encoding and back, so a value that does not keep its
-    contract fails here. A `Delivery` and default settings are passed unless given by name.
+    contract fails here. What wraps the service's handlers runs, too. A `Delivery` and default
+    settings are passed unless given by name.
 
     Raises:
         UsageError: `function` is no `def` handler of `service`, or an argument is missing.
@@ -73,7 +75,7 @@ def outputs(
             f"{handler.name} is an async def handler.", remedy="Use await aoutputs(…)."
         )
     arguments = _arguments(service, handler, event, given)
-    return _checked(handler, function(_input(handler, event), **arguments))
+    return _checked(handler, _called(handler, event, arguments))
 
 
 async def aoutputs(
@@ -84,15 +86,18 @@ async def aoutputs(
     if not handler.is_async:
         raise UsageError(f"{handler.name} is a def handler.", remedy="Use outputs(…).")
     arguments = _arguments(service, handler, event, given)
-    return _checked(handler, await function(_input(handler, event), **arguments))
+    return _checked(handler, await _called(handler, event, arguments))
 
 
-def delivery(event: Struct, *, attempt: int = 1, sequence: int = 1) -> Delivery:
+def delivery(
+    event: Struct, *, attempt: int = 1, sequence: int = 1, handler: str = "service.handler"
+) -> Delivery:
     """The `Delivery` of `event`, as if stored at noon of the first day of 2026."""
     spec = _spec(type(event))
     stored_at = time_at(_NOON)
     key = key_of(spec, event)
     return _GivenDelivery(
+        handler=handler,
         attempt=attempt,
         key=key,
         cause=f"{spec.stream}:{token_of(sequence, _NOON)}",
@@ -105,6 +110,7 @@ def delivery(event: Struct, *, attempt: int = 1, sequence: int = 1) -> Delivery:
 
 @dataclass(frozen=True, slots=True)
 class _GivenDelivery:
+    handler: str
     attempt: int
     key: str
     cause: str
@@ -271,6 +277,19 @@ def _handler(service: Service, function: Callable[..., Any]) -> Handler:
     )
 
 
+def _called(handler: Handler, event: Struct, arguments: dict[str, Any]) -> Any:
+    """Within what wraps it, as a mesh does."""
+    read = _input(handler, event)
+    about = arguments.get(handler.delivery or "") or delivery(event, handler=_name(handler))
+    return wrapped(lambda given, _: handler.function(given, **arguments), handler.wraps)(
+        read, about
+    )
+
+
+def _name(handler: Handler) -> str:
+    return f"{handler.service}.{handler.name}"
+
+
 def _input(handler: Handler, event: Struct) -> Struct:
     if handler.input.key is not None:
         escape_key(getattr(event, handler.input.key))  # refuses a key that cannot be one
@@ -287,7 +306,7 @@ def _arguments(
 ) -> dict[str, Any]:
     arguments: dict[str, Any] = {}
     if handler.delivery:
-        arguments[handler.delivery] = delivery(event)
+        arguments[handler.delivery] = delivery(event, handler=_name(handler))
     for name, kind in handler.needs.items():
         if kind is service.settings and name not in given:
             arguments[name] = _default_settings(handler, name, kind)

@@ -73,16 +73,36 @@ class Gateway:
             Retry: it cannot charge this order at the moment.
             Reject: the gateway does not accept such a request.
         """
+        response = await self._ask("POST", "/charges", idempotency_key, encode(request))
+        return read_answer(response.status_code, response.content)
+
+    async def find(self, idempotency_key: str) -> Charged | Refused | None:
+        """What a charge with `idempotency_key` was answered; None when there was none.
+
+        Raises:
+            Unavailable, Retry, Reject: as `charge`.
+        """
+        response = await self._ask("GET", "/charges", idempotency_key)
+        if response.status_code == HTTPStatus.NO_CONTENT:
+            return None
+        return read_answer(response.status_code, response.content)
+
+    async def refund(self, idempotency_key: str) -> None:
+        """Give back what was charged with `idempotency_key`, once however often it is called.
+
+        Raises:
+            Unavailable, Retry, Reject: as `charge`.
+        """
+        response = await self._ask("POST", "/refunds", idempotency_key)
+        read_answer(response.status_code, response.content)
+
+    async def _ask(self, method: str, path: str, key: str, body: bytes = b"") -> httpx.Response:
+        headers = {"content-type": "application/json", "idempotency-key": key}
         try:
-            response = await self._client.post(
-                "/charges",
-                content=encode(request),
-                headers={"content-type": "application/json", "idempotency-key": idempotency_key},
-            )
+            return await self._client.request(method, path, content=body, headers=headers)
         except httpx.RequestError as error:
             # Only the kind: what an error of the client says is not ours to promise harmless.
             raise Unavailable(f"The gateway did not answer: {type(error).__name__}.") from error
-        return read_answer(response.status_code, response.content)
 
 
 def read_answer(status: int, body: bytes) -> Charged | Refused:

@@ -85,6 +85,24 @@ async def charge(order: OrderValidated, gateway: Gateway) -> PaymentCaptured | P
     return captured(order, answer) if isinstance(answer, Charged) else declined(order, answer)
 
 
+@service.lost(charge)
+async def give_back(
+    mine: PaymentCaptured | PaymentDeclined | None,
+    stored: PaymentCaptured | PaymentDeclined,
+    gateway: Gateway,
+) -> None:
+    """Take no money for what somebody else declined.
+
+    We may have charged, and died before we said so: the gateway knows. Where the stored outcome is
+    a charge, there is one: all charges of a purchase have one key.
+    """
+    if isinstance(stored, PaymentCaptured) or isinstance(mine, PaymentDeclined):
+        return
+    key = idempotency_key(stored.purchase_id)
+    if mine is not None or isinstance(await gateway.find(key), Charged):
+        await gateway.refund(key)
+
+
 def idempotency_key(purchase_id: str) -> str:
     """The key that makes charges for a purchase one charge: ASCII and short for any id."""
     return str(uuid5(_KEYS, purchase_id))

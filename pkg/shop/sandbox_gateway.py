@@ -12,6 +12,7 @@ from typing import Final
 
 from msgspec import DecodeError, Struct
 from msgspec.json import Decoder, Encoder
+from msgspec.structs import replace
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute, Route
@@ -48,6 +49,7 @@ class Entry(Struct, frozen=True, kw_only=True):
     currency: str
     description: str
     answer: Charged | Refused
+    refunded: bool = False
 
 
 _read_entry: Final = Decoder(Entry).decode
@@ -121,7 +123,31 @@ def routes(charges: Charges) -> list[BaseRoute]:
     async def show(_request: Request) -> HTMLResponse:
         return _page(charges)
 
-    return [Route("/charges", charge, methods=["POST"]), Route("/", show)]
+    return [
+        Route("/charges", charge, methods=["POST"]),
+        *_routes_by_key(charges),
+        Route("/", show),
+    ]
+
+
+def _routes_by_key(charges: Charges) -> list[BaseRoute]:
+    """What can be asked and done later about a charge, by its key."""
+
+    async def find(request: Request) -> Response:
+        entry = charges.find(request.headers.get("idempotency-key", ""))
+        if entry is None:
+            return Response(status_code=204)
+        return Response(_encode(entry.answer), media_type="application/json")
+
+    async def refund(request: Request) -> Response:
+        entry = charges.find(request.headers.get("idempotency-key", ""))
+        if entry is None or isinstance(entry.answer, Refused):
+            return _problem(422, "Nothing was charged with this Idempotency-Key.")
+        if not entry.refunded:
+            charges.add(replace(entry, refunded=True))
+        return Response(_encode(entry.answer), media_type="application/json")
+
+    return [Route("/charges", find), Route("/refunds", refund, methods=["POST"])]
 
 
 def main() -> None:
@@ -155,7 +181,7 @@ def _page(charges: Charges) -> HTMLResponse:
         f"<tr><td>{escape(entry.answer.created_at.strftime('%Y-%m-%d %H:%M:%S'))}</td>"
         f"<td>{escape(plain(entry.description, 120))}</td>"
         f"<td>{escape(shown(entry.amount, entry.currency))}</td>"
-        f"<td>{escape(_outcome(entry.answer))}</td></tr>"
+        f"<td>{escape(_outcome(entry))}</td></tr>"
         for entry in charges.latest()
     )
     tokens = ", ".join([OK, *DECLINES, FLAKY, SLOW])
@@ -168,8 +194,10 @@ def _page(charges: Charges) -> HTMLResponse:
     )
 
 
-def _outcome(answer: Charged | Refused) -> str:
-    return f"captured {answer.id}" if isinstance(answer, Charged) else f"declined: {answer.code}"
+def _outcome(entry: Entry) -> str:
+    if isinstance(entry.answer, Refused):
+        return f"declined: {entry.answer.code}"
+    return f"{'given back' if entry.refunded else 'captured'} {entry.answer.id}"
 
 
 def _problem(status: int, message: str) -> Response:

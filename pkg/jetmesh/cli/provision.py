@@ -16,6 +16,7 @@ from jetmesh.operate.apply import apply as apply_plan
 from jetmesh.operate.humanize import counted
 from jetmesh.settings import NatsSettings
 from jetmesh.transport import provision
+from jetmesh.transport.beginnings import with_beginnings
 from jetmesh.transport.provision import Change, Plan
 
 _MARKS = {"create": ("+", "green"), "update": ("~", "yellow"), "refuse": ("!", "red")}
@@ -62,6 +63,8 @@ def describe(change: Change) -> Iterator[Text]:
     """A change as lines of a diff."""
     mark, style = _MARKS[change.action]
     yield Text(f"{mark} {change.kind} {change.name}", style)
+    if change.note:
+        yield Text(f"    {change.note}")
     for field in change.fields:
         yield Text(f"    {field.name}: {' -> '.join(field.texts)}")
     if change.reason and change.action != "refuse":
@@ -74,7 +77,7 @@ def describe(change: Change) -> Iterator[Text]:
 
 async def _plan(settings: NatsSettings, topology: Topology) -> Plan:
     async with connected(settings) as control:
-        return await provision.plan(control, topology)
+        return await with_beginnings(control, topology, await provision.plan(control, topology))
 
 
 def _duration(text: str) -> Duration:

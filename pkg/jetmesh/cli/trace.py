@@ -85,4 +85,5 @@ def _lines(step: Step, began: datetime, *, lost: bool) -> Group:
     if lost:
         lines.append(Text(f"  its cause {step.cause} is no longer stored", "dim"))
     lines += [Text(f"  {printable(wait)}", "yellow") for wait in step.waits]
+    lines += [Text(f"  {note}", "dim") for note in step.notes]
     return Group(*lines)

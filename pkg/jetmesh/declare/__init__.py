@@ -4,22 +4,31 @@ from jetmesh.declare.delivery import Delivery, Record
 from jetmesh.declare.derive import derive
 from jetmesh.declare.duration import Duration
 from jetmesh.declare.event import EventSpec, event, key_of, matches, spec_of
+from jetmesh.declare.handler import Handler
 from jetmesh.declare.key import escape_key, unescape_key
+from jetmesh.declare.losing import Lost
 from jetmesh.declare.permissions import Permissions, permissions_of
 from jetmesh.declare.policy import Policy
 from jetmesh.declare.publishing import Publishing, Stored
-from jetmesh.declare.service import Handler, ReadModel, Resource, Service, Web
+from jetmesh.declare.service import Service
+from jetmesh.declare.supplied import ReadModel, Resource, Web
 from jetmesh.declare.system import Sandbox, System
 from jetmesh.declare.topology import DurableSpec, StreamSpec, StreamTuning, Topology
+from jetmesh.declare.wrapping import AsyncCall, AsyncWrap, Call, PublishWrap, Wrap
 
 __all__ = [
+    "AsyncCall",
+    "AsyncWrap",
+    "Call",
     "Delivery",
     "DurableSpec",
     "Duration",
     "EventSpec",
     "Handler",
+    "Lost",
     "Permissions",
     "Policy",
+    "PublishWrap",
     "Publishing",
     "ReadModel",
     "Record",
@@ -32,6 +41,7 @@ __all__ = [
     "System",
     "Topology",
     "Web",
+    "Wrap",
     "derive",
     "escape_key",
     "event",

@@ -5,15 +5,22 @@ from __future__ import annotations
 import inspect
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from typing import TypeAlias
 
-from jetmesh.declare.event import matches
+from jetmesh.declare.event import EventSpec, matches
+from jetmesh.declare.handler import Handler
+from jetmesh.declare.losing import Lost
 from jetmesh.declare.policy import problems_of
 from jetmesh.declare.publishing import Publishing
-from jetmesh.declare.service import Handler, Resource, Service, Web
+from jetmesh.declare.service import Service
 from jetmesh.declare.setting import spelled
+from jetmesh.declare.supplied import Resource, Web
 from jetmesh.declare.topology import StreamTuning, Topology
 from jetmesh.errors import TopologyError
 from jetmesh.protocol.streams import LANES, OWN_STREAMS
+
+_User: TypeAlias = Handler | Lost | Resource | Web
+"""Has parameters that are supplied by their type."""
 
 
 def check(topology: Topology, tunings: Mapping[str, StreamTuning]) -> None:
@@ -29,6 +36,7 @@ def check(topology: Topology, tunings: Mapping[str, StreamTuning]) -> None:
         *_owners(topology),
         *_let_in(topology),
         *_decisions(topology),
+        *_lost(topology),
         *_cycles(topology),
         *_needs(topology),
         *_policies(topology),
@@ -128,13 +136,46 @@ def _decisions(topology: Topology) -> Iterator[str]:
                 yield (
                     f"{other.where}: {other.subject!r} is matched by the decision "
                     f"{spec.decision!r} of {spec.name} ({spec.where}) but does not take part in "
-                    f"it; add decision={spec.decision!r}, or move it to another domain."
+                    f"it; {_ways_out(spec)}"
+                )
+            elif other.race != spec.race and spec.race:
+                yield (
+                    f"{other.where}: {other.name} says nothing of a race, but {spec.name} "
+                    f"({spec.where}) does, of the same decision {spec.decision!r}; write race=True "
+                    "with both, or with none."
                 )
             elif topology.owners.get(spec, "") < topology.owners.get(other, ""):
                 yield (
                     f"{spec.where}: {topology.owners.get(spec, 'nobody here')} publishes "
                     f"{spec.subject!r}, but its decision {spec.decision!r} also matches "
                     f"{other.subject!r} of {topology.owners[other]}; one service makes a decision."
+                )
+
+
+def _ways_out(spec: EventSpec) -> str:
+    """What to change where a decision matches an event that decides nothing."""
+    start, _, last = spec.subject.rpartition(".")
+    if "." in start:  # the decision has a token of its own
+        return f"add decision={spec.decision!r}, or give it a subject outside {start!r}."
+    return (
+        f"add decision={spec.decision!r} if it is an outcome too. If it is none, give the decision "
+        f"a token of its own: subject '{start}.verdict.{last}', decision '{start}.verdict.*', and "
+        "the like for its other events (what is stored under the old subjects stays there)."
+    )
+
+
+def _lost(topology: Topology) -> Iterator[str]:
+    """Whoever reacts to losing can read whatever may have won."""
+    for handler in topology.handlers:
+        if handler.lost is None:
+            continue
+        decisions = {spec.decision for spec in handler.returns if spec.decision}
+        for spec in topology.events:
+            if spec.decision in decisions and spec not in handler.lost.stored:
+                yield (
+                    f"{handler.lost.where}: {handler.lost.name} cannot take {spec.name}, but that "
+                    f"may be what decided {spec.decision!r}; add it to the annotation of the "
+                    "second parameter."
                 )
 
 
@@ -176,8 +217,8 @@ def _needs(topology: Topology) -> Iterator[str]:
                 yield f"{resource.where}: the resource needs what it supplies itself."
         supplied = {r.type for r in service.resources} | {m.type for m in service.read_models}
         supplied |= {service.settings} if service.settings else set()
-        users: list[Handler | Resource | Web]
-        users = [*service.handlers, *service.resources, *service.pages]
+        users: list[_User] = [*service.handlers, *service.resources, *service.pages]
+        users += [handler.lost for handler in service.handlers if handler.lost]
         for user in users:
             for name, kind in user.needs.items():
                 if inspect.isclass(kind) and issubclass(kind, Publishing):
@@ -190,8 +231,8 @@ def _needs(topology: Topology) -> Iterator[str]:
                     )
 
 
-def _publisher(service: Service, user: Handler | Resource | Web) -> Iterator[str]:
-    if isinstance(user, Handler):
+def _publisher(service: Service, user: _User) -> Iterator[str]:
+    if isinstance(user, Handler | Lost):
         yield f"{user.where}: a handler asks for a Publisher; return what it publishes instead."
     elif not service.published:
         yield (

@@ -14,6 +14,10 @@ class Delivery(Protocol):
     """One attempt to handle one message; `jetmesh.testing.delivery` makes one for a test."""
 
     @property
+    def handler(self) -> str:
+        """`<service>.<handler>`, as logs and `jetmesh trace` call it."""
+
+    @property
     def attempt(self) -> int:
         """1 for the first. A first one may still be a repetition: a lost ack starts again at 1."""
 

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping
 
 from jetmesh.declare.check import check
 from jetmesh.declare.event import EventSpec
+from jetmesh.declare.handler import Handler
 from jetmesh.declare.policy import Policy
-from jetmesh.declare.service import Handler, Service
+from jetmesh.declare.service import Service
 from jetmesh.declare.topology import DurableSpec, StreamSpec, StreamTuning, Topology
 from jetmesh.protocol.streams import DEADLETTERS, LANES, REFUSALS
 from jetmesh.protocol.subjects import SUBJECTS, lane_subject

@@ -33,6 +33,8 @@ class EventSpec:
     """A pattern of subjects, `orders.*`, of which a key may have only one, ever."""
     where: str
     """`file:line` of the declaration, for errors."""
+    race: bool = False
+    """Several causes decide on purpose: losing is no reason to wonder."""
 
     @property
     def name(self) -> str:
@@ -55,12 +57,12 @@ class EventSpec:
 
 
 def event(
-    subject: str, *, key: str | None = None, decision: str | None = None
+    subject: str, *, key: str | None = None, decision: str | None = None, race: bool = False
 ) -> Callable[[type[_E]], type[_E]]:
     """Declare a frozen Struct as the event of `subject`.
 
-        @event("orders.paid", key="id", decision="orders.*")
-        class OrderPaid(Struct, frozen=True):
+        @event("orders.verdict.accepted", key="id", decision="orders.verdict.*")
+        class OrderAccepted(Struct, frozen=True):
             id: str
 
     `subject`: the first part is the domain and chooses the stream, here ORDERS; changing it leaves
@@ -71,17 +73,23 @@ def event(
     who may look at the broker sees it. Without a key it takes part in no decision.
 
     `decision`: a pattern of subjects. Events that share it exclude one another: a key gets one of
-    them, ever, and the server enforces it (ADR-0002); a second one is not stored, but marked in
-    REFUSALS. One service makes all events of a decision.
+    them, ever, and the server enforces it (ADR-0002); a second one is not stored. One service makes
+    all events of a decision. Nothing else may match it, so give it a token of its own as above: the
+    decision "orders.*" would close the whole domain to events that decide nothing.
+
+    `race`: True says that several causes decide on purpose, and that the first one wins. Losing is
+    then counted, and nothing else; without it each loss is a warning in the log and a mark in
+    REFUSALS, because somebody decided who was not meant to. All events of a decision say the same.
 
     Raises:
         DeclarationError: the type is no frozen Struct, the subject no legal one, the key no
-            string field of the type, or a decision does not match its own subject.
+            string field of the type, a decision does not match its own subject, or there is a race
+            without a decision.
     """
     where = calling_line()
 
     def declare(cls: type[_E]) -> type[_E]:
-        spec = EventSpec(cls, subject, key, decision, where)
+        spec = EventSpec(cls, subject, key, decision, where, race)
         _check(spec)
         setattr(cls, _MARK, spec)
         return cls
@@ -122,6 +130,8 @@ def _check(spec: EventSpec) -> None:
         _check_key(spec, spec.key)
     if spec.decision is not None:
         _check_decision(spec, spec.decision)
+    elif spec.race:
+        raise _wrong(spec, "is a race about nothing", "Add decision=…")
 
 
 def _check_key(spec: EventSpec, key: str) -> None:
@@ -149,7 +159,7 @@ def _check_decision(spec: EventSpec, decision: str) -> None:
         raise _wrong(
             spec,
             f"has the decision {decision!r}, which does not match its subject {spec.subject!r}",
-            f"Write decision={spec.subject.partition('.')[0] + '.*'!r}.",
+            f"Write decision={spec.subject.rpartition('.')[0] + '.*'!r}.",
         )
 
 

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from jetmesh.declare.event import EventSpec
-from jetmesh.declare.service import Handler, ReadModel, Service
+from jetmesh.declare.handler import Handler
+from jetmesh.declare.service import Service
+from jetmesh.declare.supplied import ReadModel
 from jetmesh.protocol.acks import ack_subjects, covering
 from jetmesh.protocol.streams import JS_API, LANES, OWN_STREAMS
 from jetmesh.protocol.subjects import own_subjects

@@ -9,12 +9,16 @@ from typing import Any, Concatenate, Literal, ParamSpec, TypeAlias, TypeVar, get
 
 from msgspec import Struct
 
-from jetmesh.declare.delivery import Delivery
-from jetmesh.declare.event import EventSpec, spec_of
+from jetmesh.declare.annotated import known
+from jetmesh.declare.event import EventSpec
+from jetmesh.declare.handler import Handler, read_handler
 from jetmesh.declare.line import calling_line
+from jetmesh.declare.losing import read_lost
 from jetmesh.declare.policy import Policy, problems_of
 from jetmesh.declare.setting import check_settings, spelled, variable
-from jetmesh.declare.signature import Signature, members, read_signature
+from jetmesh.declare.signature import read_signature
+from jetmesh.declare.supplied import ReadModel, Resource, Web
+from jetmesh.declare.wrapping import AsyncWrap, PublishWrap, Wrap
 from jetmesh.errors import DeclarationError
 
 _E = TypeVar("_E", bound=Struct)
@@ -23,83 +27,9 @@ _R = TypeVar("_R")
 _Function: TypeAlias = Callable[Concatenate[_E, _P], _R]
 _Opens = TypeVar("_Opens", bound=Callable[..., AsyncIterator[Any]])
 _Shows = TypeVar("_Shows", bound=Callable[..., Sequence[Any]])
-Needs: TypeAlias = dict[str, type]
-"""Parameters that are supplied by their type."""
+_Reacts = TypeVar("_Reacts", bound=Callable[..., Any])
 
 _name = re.compile(r"[a-z][a-z0-9_-]{0,62}")
-
-
-@dataclass(frozen=True, slots=True)
-class Handler:
-    """A function from an event to events; its annotations are the declaration."""
-
-    service: str
-    name: str
-    function: Callable[..., Any]
-    input: EventSpec
-    outputs: tuple[EventSpec, ...]
-    """Every event type that the return annotation names, in its order."""
-    is_async: bool
-    threads: int
-    """So many threads of each process run a `def` handler; 0: it runs on the event loop."""
-    delivery: str | None
-    """The parameter that receives the `Delivery`, if there is one."""
-    needs: Needs
-    """Parameters that receive the service's settings or a resource, by type."""
-    policy: Policy
-    start: Literal["all", "new"]
-    """Whether a durable made today begins with the first stored event or with the next one."""
-    cycle: bool
-    """Its outputs may lead back to its input on purpose."""
-    where: str
-
-    @property
-    def durable(self) -> str:
-        """The durable's name; renaming service or handler leaves an orphan on the server."""
-        return f"{self.service}-{self.name}"
-
-    @property
-    def runs(self) -> Literal["inline", "threads", "async"]:
-        """Where its calls run: on the event loop one after another, in threads, or in tasks."""
-        if self.is_async:
-            return "async"
-        return "threads" if self.threads else "inline"
-
-    @property
-    def decision(self) -> str | None:
-        """The decision that its outputs belong to, if any."""
-        return next((spec.decision for spec in self.outputs if spec.decision), None)
-
-
-@dataclass(frozen=True, slots=True)
-class Resource:
-    """Something a service opens at start and closes at its end: a client, a pool."""
-
-    type: type
-    """What it yields; parameters of this type receive it."""
-    open: Callable[..., AsyncIterator[Any]]
-    needs: Needs
-    where: str
-
-
-@dataclass(frozen=True, slots=True)
-class ReadModel:
-    """State folded from events; its type has `apply(event, record)`, and may have `forget`."""
-
-    type: type
-    """Made without arguments; parameters of this type receive the instance."""
-    events: tuple[EventSpec, ...]
-    """What it folds; each stream is read from its first stored event on at every start."""
-    where: str
-
-
-@dataclass(frozen=True, slots=True)
-class Web:
-    """Pages that a service shows: a function that returns Starlette routes."""
-
-    function: Callable[..., Sequence[Any]]
-    needs: Needs
-    where: str
 
 
 @dataclass(slots=True)
@@ -136,11 +66,17 @@ class Service:
     description: str = ""
     """One sentence for people, in `nats micro info`, `jetmesh topology`, the contracts and above
     its values in the chart."""
+    wrap: Sequence[Wrap | AsyncWrap] = ()
+    """What runs around each handler, the first one outermost: `def` functions around `def`
+    handlers, `async def` ones around `async def` handlers, each called with the rest as a call, the
+    event and the `Delivery`. What it returns is what the handler returned, what it raises is what
+    the handler raised, and an attempt's time is its time too."""
     handlers: list[Handler] = field(default_factory=list, init=False)
     resources: list[Resource] = field(default_factory=list, init=False)
     read_models: list[ReadModel] = field(default_factory=list, init=False)
     pages: list[Web] = field(default_factory=list, init=False)
     published: list[EventSpec] = field(default_factory=list, init=False)
+    publish_wraps: list[PublishWrap] = field(default_factory=list, init=False)
     where: str = field(default="", init=False)
 
     def __post_init__(self) -> None:
@@ -189,7 +125,9 @@ class Service:
         it field by field. Left out: the defaults of `Policy`.
 
         `start`: where a durable that is made for the first time begins. "all" handles every event
-        stored already, "new" only those stored from then on. Changing it later is drift that
+        stored already, "new" only those stored from then on: a new service that mails would mail
+        all history with "all". `jetmesh plan` says how many events that are before the durable is
+        made, and the service's log at its first start. Changing it later is drift that
         `jetmesh apply` refuses, until the durable is deleted or the handler renamed.
 
         `cycle`: True says that its outputs may lead back to its input; without it such a circle is
@@ -208,7 +146,7 @@ class Service:
         """
 
         def declare(function: _Function[_E, _P, _R]) -> _Function[_E, _P, _R]:
-            handler = _handler(self.name, function, event_type)
+            handler = read_handler(self.name, function, event_type, self.wrap)
             handler = replace(
                 handler,
                 name=name or handler.name,
@@ -219,6 +157,46 @@ class Service:
             )
             self._check(handler)
             self.handlers.append(handler)
+            return function
+
+        return declare
+
+    def lost(self, handler: Callable[..., Any]) -> Callable[[_Reacts], _Reacts]:
+        """Do something when `handler` loses: another cause decided its key first.
+
+            @service.lost(charge)
+            async def refund(
+                mine: PaymentCaptured | PaymentDeclined | None,
+                stored: PaymentCaptured | PaymentDeclined,
+                gateway: Gateway,
+            ) -> PaymentRefunded | None: ...
+
+        `mine` is what the handler wanted to decide, and None when it did not run this time because
+        the outcome was there before: it may have run, and done its effect, in an attempt that ended
+        without one. `stored` is the outcome that stands. Other parameters are supplied by type as
+        the handler's, and one of its event's type receives the event.
+
+        It runs before the input is acknowledged; what it returns is published first. What it raises
+        is a failed attempt of the handler, so it may run again, then with `mine` None for an
+        `async def` handler.
+
+        Raises:
+            DeclarationError: `handler` is no handler of this service or makes no decision, or the
+                annotations do not fit it.
+        """
+
+        def declare(function: _Reacts) -> _Reacts:
+            found = [n for n, each in enumerate(self.handlers) if each.function is handler]
+            name = getattr(handler, "__name__", str(handler))
+            if not found or any(self.handlers[n].lost for n in found):
+                why = "reacts already" if found else f"is no handler of {self.name}"
+                raise DeclarationError(
+                    f"{calling_line()}: {name} {why}.", remedy="Name one declared with on(), once."
+                )
+            for n in found:
+                losing = self.handlers[n]
+                lost = read_lost(function, name, losing.input, losing.returns, self.wrap)
+                self.handlers[n] = replace(losing, lost=lost)
             return function
 
         return declare
@@ -276,7 +254,7 @@ class Service:
                 event.
         """
         where = calling_line()
-        specs = tuple(_known(event, where) for event in events)
+        specs = tuple(known(event, where) for event in events)
         if not callable(getattr(model, "apply", None)):
             raise DeclarationError(
                 f"{where}: read model {model.__name__} has no method apply.",
@@ -308,7 +286,7 @@ class Service:
         self.pages.append(Web(function, dict(signature.parameters), signature.where))
         return function
 
-    def publishes(self, *events: type[Struct]) -> None:
+    def publishes(self, *events: type[Struct], wrap: Sequence[PublishWrap] = ()) -> None:
         """Let `events` in from outside: its pages and resources may ask for a `Publisher`.
 
             service.publishes(OrderPlaced)
@@ -319,12 +297,15 @@ class Service:
         The events still come from outside, and others may publish them too; what a handler
         returns needs no such line.
 
+        `wrap`: what runs around all that the service's Publisher publishes, as `Publisher` says.
+
         Raises:
             DeclarationError: one of `events` is no event.
         """
         where = calling_line()
-        found = [_known(event, where) for event in events]
+        found = [known(event, where) for event in events]
         self.published += [spec for spec in found if spec not in self.published]
+        self.publish_wraps += wrap
 
     def _check(self, handler: Handler) -> None:
         if _name.fullmatch(handler.name) is None:
@@ -347,54 +328,3 @@ class Service:
             )
         for problem in problems_of(handler.policy):
             raise DeclarationError(f"{handler.where}: {problem}.", remedy="Change the policy.")
-
-
-def _handler(service: str, function: Callable[..., Any], event_type: type[Struct]) -> Handler:
-    """What the annotations of `function` declare; the rest is as when nothing is said."""
-    signature = read_signature(function)
-    return Handler(
-        service=service,
-        name=signature.name,
-        function=function,
-        input=_input(event_type, signature),
-        outputs=_outputs(signature),
-        is_async=signature.is_async,
-        delivery=signature.parameter_of(Delivery),
-        needs=signature.needs(Delivery),
-        policy=Policy(),
-        start="all",
-        cycle=False,
-        threads=0,
-        where=signature.where,
-    )
-
-
-def _input(event_type: type[Struct], signature: Signature) -> EventSpec:
-    spec = _known(event_type, signature.where)
-    first = next(iter(signature.parameters.values()), None)
-    if first is not event_type:
-        raise DeclarationError(
-            f"{signature.where}: {signature.name} is declared on {event_type.__name__}, but its "
-            f"first parameter is annotated {getattr(first, '__name__', first)}.",
-            remedy=f"Annotate it as {event_type.__name__}.",
-        )
-    return spec
-
-
-def _outputs(signature: Signature) -> tuple[EventSpec, ...]:
-    if signature.result is Signature.MISSING:
-        raise DeclarationError(
-            f"{signature.where}: {signature.name} does not say what it returns.",
-            remedy="Annotate the events it returns, or None.",
-        )
-    return tuple(dict.fromkeys(_known(t, signature.where) for t in members(signature.result)))
-
-
-def _known(event_type: Any, where: str) -> EventSpec:
-    spec = spec_of(event_type)
-    if spec is None:
-        raise DeclarationError(
-            f"{where}: {getattr(event_type, '__name__', event_type)} is not an event.",
-            remedy="Declare it with @event(subject), or annotate an event type.",
-        )
-    return spec

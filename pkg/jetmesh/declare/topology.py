@@ -10,8 +10,9 @@ from msgspec import Struct
 
 from jetmesh.declare.duration import Duration
 from jetmesh.declare.event import EventSpec, matches
+from jetmesh.declare.handler import Handler
 from jetmesh.declare.policy import Policy
-from jetmesh.declare.service import Handler, Service
+from jetmesh.declare.service import Service
 from jetmesh.protocol.streams import LANES
 
 STALL_SECONDS: Final = 60.0

@@ -13,6 +13,7 @@ from jetmesh.declare import Topology
 from jetmesh.errors import BrokerError, BrokerUnreachable, DriftError
 from jetmesh.settings import NatsSettings
 from jetmesh.transport import provision
+from jetmesh.transport.beginnings import with_beginnings
 from jetmesh.transport.control import ControlPlane
 from jetmesh.transport.provision import Plan
 from jetmesh.transport.stored import NO_SUITABLE_PEERS, UNAVAILABLE, ApiError
@@ -46,6 +47,7 @@ async def apply(
             async with await ControlPlane.connect(settings, name="jetmesh-cli") as control:
                 await control.check_server()
                 planned = await provision.plan(control, topology, floors=floors)
+                planned = await with_beginnings(control, topology, planned)
                 await provision.apply(control, planned, allow_data_loss=allow_data_loss)
                 return planned
         except BrokerError as error:

@@ -7,7 +7,9 @@ from typing import Any, Final
 import msgspec
 
 from jetmesh.declare.event import EventSpec
-from jetmesh.declare.service import Handler, ReadModel, Service
+from jetmesh.declare.handler import Handler
+from jetmesh.declare.service import Service
+from jetmesh.declare.supplied import ReadModel
 from jetmesh.declare.system import System
 from jetmesh.declare.topology import Topology
 from jetmesh.operate.schemas import component_schemas, description_of
@@ -74,6 +76,7 @@ def _channel(spec: EventSpec, topology: Topology) -> _Node:
             "x-stream": spec.stream,
             "x-filters": list(spec.filters),
             "x-decision": spec.decision,
+            "x-race": spec.race or None,
             "x-owner": topology.owners.get(spec, ""),
         }
     )

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from typing import Any, Final, Literal
 
 from jetmesh.declare.event import EventSpec
+from jetmesh.declare.handler import Handler
 from jetmesh.declare.policy import Policy
-from jetmesh.declare.service import Handler, Service
+from jetmesh.declare.service import Service
 from jetmesh.declare.topology import OUTSIDE, StreamSpec, StreamTuning, Topology
 from jetmesh.operate.permissions import authorization
 from jetmesh.protocol.streams import JS_API
@@ -84,6 +85,7 @@ def _handler_data(handler: Handler, topology: Topology) -> dict[str, Any]:
         "durable": handler.durable,
         "filters": list(handler.input.filters),
         "decision": handler.decision,
+        "lost": handler.lost.name if handler.lost else None,
         "start": handler.start,
         "cycle": handler.cycle,
         "policy": {name: _plain(getattr(policy, name)) for name in policy.__struct_fields__},
@@ -97,6 +99,7 @@ def _event_data(spec: EventSpec, topology: Topology) -> dict[str, Any]:
         "summary": spec.summary,
         "key": spec.key,
         "decision": spec.decision,
+        "race": spec.race,
         "stream": spec.stream,
         "owner": topology.owners.get(spec),
         "sources": topology.sources(spec),
@@ -148,7 +151,10 @@ def _service_text(service: Service, topology: Topology) -> Iterator[str]:
         yield f"      publishes {outputs or 'nothing'}"
         yield f"      durable   {handler.durable} on {handler.input.stream}"
         if handler.decision:
-            yield f"      decides   {handler.decision}, once per key"
+            race = ", a race" if any(spec.race for spec in handler.returns) else ""
+            yield f"      decides   {handler.decision}, once per key{race}"
+        if handler.lost:
+            yield f"      when lost {handler.lost.name}"
         policy = topology.durable_of(handler).policy  # settings may have changed the declared one
         yield f"      tries     {_tries(policy, is_async=handler.is_async)}"
         tuning = {n: v for n, v in _changed(policy).items() if n not in _IN_SENTENCE}

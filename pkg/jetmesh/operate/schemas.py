@@ -46,6 +46,7 @@ def json_schema(spec: EventSpec) -> dict[str, Any]:
     published = {"$schema": DIALECT, **root, "x-subject": spec.subject, "x-stream": spec.stream}
     published |= {"x-key": spec.key} if spec.key else {}
     published |= {"x-decision": spec.decision} if spec.decision else {}
+    published |= {"x-race": True} if spec.race else {}
     return published | ({"$defs": others} if others else {})
 
 

@@ -15,7 +15,7 @@ from typing import Final, Literal
 import msgspec
 from msgspec import Struct
 
-from jetmesh.declare import EventSpec, Handler, Topology, escape_key
+from jetmesh.declare import EventSpec, Handler, Topology, escape_key, matches
 from jetmesh.operate.deadletters.letter import Letter, LetterError
 from jetmesh.operate.humanize import counted
 from jetmesh.operate.summary import summary
@@ -65,6 +65,8 @@ class Step:
     summary: str
     waits: tuple[str, ...] = ()
     """Who has not finished with it yet."""
+    notes: tuple[str, ...] = ()
+    """What is as it should be, and worth knowing."""
 
     @property
     def place(self) -> str:
@@ -263,6 +265,7 @@ async def _with_waits(
     stored = {step.id for step in steps}
     found: list[Step] = []
     for step in steps:
+        notes: list[str] = []
         waits = [text for (cause, _), text in lanes.items() if cause == step.id]
         if step.kind == "dead letter" and step.cause not in stored:  # what was replayed is gone
             waits += [text for (cause, by), text in lanes.items() if (cause, by) == _of(step)]
@@ -270,10 +273,29 @@ async def _with_waits(
             about = step.id, f"{handler.service}.{handler.name}"
             if step.kind != "event" or handler.input.subject != step.subject:
                 continue
-            if about not in handled and about not in lanes:
-                waits += await _wait(control, handler, step)
-        found.append(replace(step, waits=tuple(waits)))
+            if about in lanes:
+                continue
+            waiting = [] if about in handled else await _wait(control, handler, step)
+            waits += waiting
+            if not waiting:
+                notes += _lost(handler, step, steps)
+        found.append(replace(step, waits=tuple(waits), notes=tuple(notes)))
     return found
+
+
+def _lost(handler: Handler, step: Step, steps: Sequence[Step]) -> list[str]:
+    """The outcome of a race that this step's message did not win."""
+    name = f"{handler.service}.{handler.name}"
+    races = {spec.decision for spec in handler.returns if spec.race}
+    outcomes = [
+        each
+        for each in steps
+        if each.kind == "event" and any(race and matches(race, each.subject) for race in races)
+    ]
+    gave_up = any(s.kind == "dead letter" and (s.cause, s.by) == (step.id, name) for s in steps)
+    if gave_up or any(each.cause == step.id for each in outcomes):
+        return []
+    return [f"{name} left it at {each.id}, which decided first" for each in outcomes]
 
 
 def _of(step: Step) -> tuple[str, str]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from starlette.routing import BaseRoute
 
-from jetmesh.declare import Publishing, ReadModel, Resource, Service, Web
+from jetmesh.declare import Handler, Publishing, ReadModel, Resource, Service, Web
 from jetmesh.errors import JetmeshError, StartError
 from jetmesh.runtime.cancelled import is_cancelled
 from jetmesh.runtime.failures import failed
@@ -36,6 +38,13 @@ class Injector:
     def of(self, needs: dict[str, type]) -> dict[str, Any]:
         """The arguments for parameters of these types."""
         return {name: self._by_type[kind] for name, kind in needs.items()}
+
+    def with_reaction(self, handler: Handler) -> Handler:
+        """A handler whose `lost` function has what it asks for by type."""
+        if handler.lost is None:
+            return handler
+        function = partial(handler.lost.function, **self.of(handler.lost.needs))
+        return replace(handler, lost=replace(handler.lost, function=function))
 
     def __getitem__(self, kind: type) -> Any:
         return self._by_type[kind]

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from operator import attrgetter
 from typing import Any, Final, TypeAlias
 
-from prometheus_client import CollectorRegistry, generate_latest
+import structlog
+from prometheus_client import REGISTRY, CollectorRegistry, generate_latest
 from prometheus_client.core import (
     CounterMetricFamily,
     GaugeMetricFamily,
@@ -15,6 +16,7 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
+from jetmesh.privacy.mask import name_of, text_of
 from jetmesh.runtime.message.consumer import Consumer
 from jetmesh.runtime.projection import Projection
 
@@ -28,6 +30,7 @@ _COUNTERS: Final = {
     "failed": "Attempts that raised",
     "published": "Outputs stored",
     "repeated": "Outcomes found stored already by the same cause",
+    "lost": "Deliveries that lost a race: another cause had decided the key, as it may",
     "refused": "Outcomes refused because another cause had decided the key",
     "markers": "Deliveries that only told that the server removed others, acked without a run",
     "slow": "Calls that kept the event loop for more than 100 ms",
@@ -41,6 +44,8 @@ _GAUGES: Final[dict[str, tuple[str, Callable[[Consumer], int]]]] = {
         lambda c: bool(c.runner.outage.reason),
     ),
 }
+log = structlog.get_logger()
+
 _Kind: TypeAlias = type[CounterMetricFamily] | type[GaugeMetricFamily]
 
 
@@ -119,7 +124,33 @@ class ServiceCollector(Collector):
 
 
 def exposition(collector: Collector) -> bytes:
-    """The text that Prometheus scrapes."""
+    """The text that Prometheus scrapes: the service's metrics, and those that users registered."""
     registry = CollectorRegistry()
-    registry.register(collector)
+    registry.register(_WithTheirs(collector))
     return generate_latest(registry)
+
+
+class _WithTheirs(Collector):
+    """Metrics of ours, then those of `prometheus_client`'s default registry, each name once."""
+
+    def __init__(self, ours: Collector) -> None:
+        self._ours = ours
+
+    def collect(self) -> Iterator[Metric]:
+        taken: set[str] = set()
+        for metric in [*self._ours.collect(), *_theirs()]:
+            shown = f"{metric.name}_total" if metric.type == "counter" else metric.name
+            names = {shown, *(sample.name for sample in metric.samples)}
+            if names & taken:
+                log.warning("metric left out", metric=metric.name, reason="its name is taken")
+                continue
+            taken |= names
+            yield metric
+
+
+def _theirs() -> list[Metric]:
+    try:
+        return list(REGISTRY.collect())
+    except Exception as error:  # noqa: BLE001 - somebody's own collector may raise anything
+        log.error("metrics of your own left out", error=name_of(error), message=text_of(error))  # noqa: TRY400 - the text says it
+        return []

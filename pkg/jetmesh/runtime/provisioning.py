@@ -10,6 +10,7 @@ import structlog
 
 from jetmesh.declare import Topology
 from jetmesh.errors import BrokerError, DriftError
+from jetmesh.transport.beginnings import log_first_starts
 from jetmesh.transport.control import ControlPlane
 from jetmesh.transport.provision import apply, plan
 
@@ -52,6 +53,7 @@ async def provision(
                 await _apply(control, topology)
             planned = await plan(control, topology)
             if not planned.changes:
+                await log_first_starts(control, topology)
                 return
             difference = "; ".join(map(str, planned.changes))
             text = f"the server differs from the declaration: {difference}; run jetmesh apply"

@@ -5,13 +5,24 @@ from __future__ import annotations
 import asyncio
 import re
 import secrets
+from collections.abc import Sequence
+from functools import partial
 from typing import Final, Self
 
 import msgspec
 from msgspec import Struct
 
 from jetmesh import wire
-from jetmesh.declare import EventSpec, Permissions, Publishing, Stored, escape_key, key_of, spec_of
+from jetmesh.declare import (
+    EventSpec,
+    Permissions,
+    Publishing,
+    PublishWrap,
+    Stored,
+    escape_key,
+    key_of,
+    spec_of,
+)
 from jetmesh.declare.permissions import publishing
 from jetmesh.errors import AlreadyDecided, BrokerError, ContractViolation, UsageError, WindowFull
 from jetmesh.protocol import headers as header
@@ -36,7 +47,8 @@ class Publisher(Publishing):
     `events`: the event types that it may publish. `nats`: how to reach the broker; left out, as
     ./jetmesh.toml and the environment say. `name`: what the broker calls the connection, and how
     the message ids begin that it makes. `window`: how many events `publish_nowait` lets be on their
-    way.
+    way. `wrap`: `async def` functions that run around each event, the first one outermost, with the
+    rest as a call and the event; they return what the call returned, or raise instead of it.
 
     An event is checked against its contract, goes to the subject of its key, and is guarded where
     it takes part in a decision. It is sent again after every silence and every reconnect, under one
@@ -54,6 +66,7 @@ class Publisher(Publishing):
         nats: NatsSettings | None = None,
         name: str = "publisher",
         window: int = WINDOW,
+        wrap: Sequence[PublishWrap] = (),
     ) -> None:
         if not events:
             raise UsageError("A Publisher publishes nothing.", remedy="Name its event types.")
@@ -61,6 +74,9 @@ class Publisher(Publishing):
         self._nats = nats
         self._name = name
         self._window = window
+        self._wraps = tuple(wrap)
+        self._wrapped: set[asyncio.Task[Stored]] = set()
+        """What is in its wraps."""
         self._sent: set[asyncio.Future[Stored]] = set()
         """What has no fate yet."""
         self._plane: DataPlane | None = None
@@ -104,7 +120,7 @@ class Publisher(Publishing):
         """Wait for nothing any more."""
         for task in self._asking:
             task.cancel()
-        for told in list(self._sent):
+        for told in (*self._wrapped, *self._sent):
             told.cancel()
 
     async def publish(self, event: Struct, *, message_id: str = "") -> Stored:
@@ -118,7 +134,7 @@ class Publisher(Publishing):
             BrokerError: it can never be stored, as when it is larger than the server takes.
             UsageError: its type is none of `events`, or the message id not legal.
         """
-        return await asyncio.shield(self._send(event, message_id))
+        return await self._within(event, message_id, self._wraps)
 
     def publish_nowait(self, event: Struct, *, message_id: str = "") -> asyncio.Future[Stored]:
         """Send an event now; the future tells where it is stored, or raises as `publish` does.
@@ -127,12 +143,25 @@ class Publisher(Publishing):
             WindowFull: as many events as the window holds are on their way.
             ContractViolation, UsageError: as `publish`; nothing was sent.
         """
-        if len(self._sent) >= self._window:
+        unknown = max(len(self._sent), len(self._wrapped))
+        if unknown >= self._window:
             raise WindowFull(
-                f"{len(self._sent)} events are on their way: {self.problem or 'it is too fast'}.",
+                f"{unknown} events are on their way: {self.problem or 'it is too fast'}.",
                 remedy="Await some of the futures, or `publish`, before sending more.",
             )
-        return self._send(event, message_id)
+        if not self._wraps:
+            return self._send(event, message_id)
+        task = asyncio.create_task(self._within(event, message_id, self._wraps))
+        self._wrapped.add(task)
+        task.add_done_callback(self._wrapped.discard)
+        return task
+
+    async def _within(
+        self, event: Struct, message_id: str, wraps: tuple[PublishWrap, ...]
+    ) -> Stored:
+        if not wraps:
+            return await asyncio.shield(self._send(event, message_id))
+        return await wraps[0](partial(self._within, event, message_id, wraps[1:]), event)
 
     async def flush(self, timeout: float | None = None) -> None:
         """Return once the fate of everything sent so far is known.
@@ -140,9 +169,10 @@ class Publisher(Publishing):
         Raises:
             BrokerError: that takes longer than `timeout` seconds.
         """
-        if not self._sent:
+        waiting = {*self._wrapped, *self._sent}
+        if not waiting:
             return
-        _, unknown = await asyncio.wait(set(self._sent), timeout=timeout)
+        _, unknown = await asyncio.wait(waiting, timeout=timeout)
         if unknown:
             raise BrokerError(
                 f"It is not known whether {len(unknown)} events are stored: "

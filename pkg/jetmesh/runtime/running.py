@@ -63,7 +63,8 @@ class Running:
         self._plane = DataPlane(nats, name=service.name, needs=self._needs)
         self._control: ControlPlane | None = None
         events = [spec.type for spec in service.published]
-        self._publisher = Publisher(*events, name=service.name) if events else None
+        wraps = service.publish_wraps
+        self._publisher = Publisher(*events, name=service.name, wrap=wraps) if events else None
         self._quarantine = Quarantine(self._marks, self._busy)
         self.http = HttpServer(loaded.http(service.name), self.health)  # last: it takes a port
 
@@ -147,7 +148,7 @@ class Running:
     def _make_consumers(self) -> None:
         for handler in self._topology.handlers:
             consumer = Consumer(
-                handler,
+                self.injector.with_reaction(handler),
                 version=self._service.version,
                 policy=self._topology.durable_of(handler).policy,
                 transport=self._plane,

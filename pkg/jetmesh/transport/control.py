@@ -198,6 +198,20 @@ class ControlPlane:
         """One message by its sequence, None when it is not there (any more)."""
         return await self._get(stream, {"seq": sequence})
 
+    async def count(self, stream: str, subjects: Sequence[str]) -> int:
+        """How many messages are stored now whose subjects match.
+
+        Raises:
+            ApiError: no such stream.
+            BrokerError: no answer.
+        """
+        config = _reader(subjects, 1, headers_only=True)
+        body = {"stream_name": stream, "config": config}
+        reader = await self.api(f"CONSUMER.CREATE.{stream}", body)
+        with contextlib.suppress(BrokerError):  # else it ends by itself
+            await self.api(f"CONSUMER.DELETE.{stream}.{reader['name']}")
+        return int(reader["num_pending"])
+
     async def history(
         self, stream: str, subjects: Sequence[str], *, first: int = 1, headers_only: bool = False
     ) -> AsyncIterator[StoredMessage]:

@@ -64,6 +64,8 @@ class Change:
     fields: tuple[Field, ...] = ()
     reason: str = ""
     """Why it is refused, or what to know about it."""
+    note: str = ""
+    """Where something that is made begins."""
     loses_data: bool = False
     """Refused only until losing data is allowed."""
     config: dict[str, Any] | None = None

@@ -155,7 +155,8 @@ def test_a_decision_that_also_matches_another_services_event() -> None:
     found = problems(handling("validation", A, Validated | Rejected), handling("ship", B, Shipped))
     assert len(found) == 2, "it collides with both outcomes"
     assert "'orders.shipped' is matched by the decision 'orders.*' of" in found[0]
-    assert "add decision='orders.*', or move it to another domain" in found[0]
+    assert "add decision='orders.*' if it is an outcome too" in found[0]
+    assert "subject 'orders.verdict.validated', decision 'orders.verdict.*'" in found[1]
     assert "orders.shipped" in line_of(found[0])
 
 
@@ -164,6 +165,89 @@ def test_a_decision_that_also_matches_an_event_nobody_owns() -> None:
     found = problems(handling("validation", A, Validated), handling("reader", Shipped))
     assert len(found) == 1
     assert "'orders.shipped' is matched by the decision" in found[0]
+
+
+@event("orders.verdict.sound", key="id", decision="orders.verdict.*")
+class Sound(Struct, frozen=True):
+    id: str
+
+
+@event("orders.verdict.unsound", key="id", decision="orders.verdict.*")
+class Unsound(Struct, frozen=True):
+    id: str
+
+
+def test_a_decision_with_a_token_of_its_own_leaves_its_domain_open() -> None:
+    """What the error above tells to do works."""
+    topology = derive([handling("validation", A, Sound | Unsound), handling("ship", B, Shipped)])
+    assert [stream.name for stream in topology.streams if stream.name == "ORDERS"] == ["ORDERS"]
+
+
+def test_what_decides_nothing_among_the_outcomes_is_told_to_leave() -> None:
+    @event("orders.verdict.read", key="id")
+    class Read(Struct, frozen=True):
+        id: str
+
+    found = problems(handling("validation", A, Sound), handling("reader", Read))
+    assert "or give it a subject outside 'orders.verdict'" in found[0]
+
+
+def test_a_race_is_one_for_every_event_of_its_decision() -> None:
+    @event("race.won", key="id", decision="race.*", race=True)
+    class Won(Struct, frozen=True):
+        id: str
+
+    @event("race.called-off", key="id", decision="race.*")
+    class CalledOff(Struct, frozen=True):
+        id: str
+
+    (problem,) = problems(handling("one", A, Won | CalledOff))
+    assert "CalledOff says nothing of a race, but Won" in problem
+    assert "race.called-off" in line_of(problem)
+
+
+def test_who_reacts_to_losing_must_know_every_outcome() -> None:
+    service = handling("one", A, Validated, name="one")
+
+    @service.on(B)
+    def other(event: B) -> Rejected:
+        raise NotImplementedError
+
+    @service.lost(other)
+    def react(mine: Rejected | None, stored: Rejected) -> None: ...
+
+    (problem,) = problems(service)
+    assert "react cannot take Validated, but that may be what decided 'orders.*'" in problem
+    assert "@service.lost" in line_of(problem)
+
+
+def test_who_reacts_to_losing_is_supplied_like_a_handler() -> None:
+    service = Service("one")
+
+    @service.on(A)
+    def decide(event: A) -> Validated:
+        raise NotImplementedError
+
+    @service.lost(decide)
+    def react(mine: Validated | None, stored: Validated, unknown: Settings) -> None: ...
+
+    (problem,) = problems(service)
+    assert "parameter 'unknown' asks for Settings, which one does not supply" in problem
+
+
+def test_what_a_reaction_publishes_is_its_services_own() -> None:
+    service = Service("one")
+
+    @service.on(A)
+    def decide(event: A) -> Validated:
+        raise NotImplementedError
+
+    @service.lost(decide)
+    def react(mine: Validated | None, stored: Validated) -> C:
+        raise NotImplementedError
+
+    found = problems(service, handling("two", B, C))
+    assert "two publishes 'c.happened', which one publishes too" in "".join(found)
 
 
 def test_a_decision_shared_by_two_services() -> None:

@@ -171,6 +171,22 @@ def test_a_field_of_a_type_that_does_not_exist_is_refused() -> None:
             other: Missing  # type: ignore[name-defined]  # noqa: F821 - the mistake under test
 
 
+def test_a_race_needs_a_decision() -> None:
+    with pytest.raises(DeclarationError, match=HERE + ".*race about nothing"):
+
+        @event("a.b", key="id", race=True)
+        class Wrong(Struct, frozen=True):
+            id: str
+
+
+def test_the_remedy_for_a_wrong_decision_keeps_all_tokens_of_the_subject() -> None:
+    with pytest.raises(DeclarationError, match=r"decision='orders\.verdict\.\*'"):
+
+        @event("orders.verdict.sound", key="id", decision="orders.*")
+        class Wrong(Struct, frozen=True):
+            id: str
+
+
 def test_a_decision_needs_a_key() -> None:
     with pytest.raises(DeclarationError, match=HERE + ".*decision without a key"):
 

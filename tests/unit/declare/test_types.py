@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 
 from msgspec import Struct
 
-from jetmesh import Delivery, Policy, Record, Service, event
+from jetmesh import AsyncCall, Call, Delivery, Policy, Record, Service, Stored, event
 
 
 @event("orders.placed", key="id")
@@ -22,7 +22,7 @@ class Placed(Struct, frozen=True):
     id: str
 
 
-@event("orders.accepted", key="id")
+@event("orders.accepted", key="id", decision="orders.*", race=True)
 class Accepted(Struct, frozen=True):
     id: str
 
@@ -34,7 +34,25 @@ class Board:
     def apply(self, event: Placed, record: Record) -> None: ...
 
 
-service = Service("orders")
+def timed(call: Call, event: Struct, delivery: Delivery) -> object:
+    return call()
+
+
+async def atimed(call: AsyncCall, event: Struct, delivery: Delivery) -> object:
+    reveal_type(delivery.handler)
+    reveal_type(delivery.attempt)
+    reveal_type(delivery.stored_at)
+    reveal_type(delivery.log.info("seen"))
+    return await call()
+
+
+async def counted(call: AsyncCall, event: Struct) -> Stored:
+    stored: Stored = await call()
+    return stored
+
+
+service = Service("orders", wrap=[timed, atimed])
+service.publishes(Placed, wrap=[counted])
 service.read_model(Board, events=[Placed])
 
 
@@ -54,6 +72,10 @@ def several(order: Placed, board: Board) -> Iterable[Accepted]:
     yield Accepted(order.id)
 
 
+@service.lost(charge)
+async def lose(mine: Accepted | None, stored: Accepted, gateway: Gateway) -> None: ...
+
+
 @service.resource
 async def gateway(board: Board) -> AsyncIterator[Gateway]:
     yield Gateway()
@@ -68,6 +90,7 @@ reveal_type(Placed)
 reveal_type(decide)
 reveal_type(charge)
 reveal_type(several)
+reveal_type(lose)
 reveal_type(gateway)
 reveal_type(pages)
 
@@ -86,6 +109,13 @@ def no_struct(gateway: Gateway) -> None: ...
 
 @service.on(Placed, start="old")  # E: no such start
 def no_start(order: Placed) -> None: ...
+
+
+def no_wrap(call: Call) -> object:
+    return call()
+
+
+Service("other", wrap=[no_wrap])  # E: it takes no event
 
 
 @service.resource  # E: nothing to open and close
@@ -116,6 +146,10 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 def test_declared_functions_and_classes_keep_their_types(said: list[str]) -> None:
     revealed = [re.sub(r"\b[a-z_]+\.(?=\w)", "", line) for line in said if "Revealed" in line]
     assert [line.partition('type is "')[2].rstrip('"') for line in revealed] == [
+        "str",
+        "int",
+        "datetime",
+        "Any",
         "def (id: str) -> Placed",
         "def (Placed) -> Accepted | None",
         (
@@ -123,6 +157,10 @@ def test_declared_functions_and_classes_keep_their_types(said: list[str]) -> Non
             " -> Coroutine[Any, Any, list[Accepted]]"
         ),
         "def (Placed, board: Board) -> Iterable[Accepted]",
+        (
+            "def (mine: Accepted | None, stored: Accepted, gateway: Gateway)"
+            " -> Coroutine[Any, Any, None]"
+        ),
         "def (board: Board) -> AsyncIterator[Gateway]",
         "def (board: Board) -> list[str]",
     ]

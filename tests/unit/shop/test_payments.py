@@ -16,6 +16,7 @@ from shop.payments import (
     captured,
     charge,
     declined,
+    give_back,
     idempotency_key,
     request_of,
     service,
@@ -113,6 +114,57 @@ def test_every_code_has_a_reason_for_programs_and_a_sentence_for_people(
     event = declined(flow.validated(), Refused(code=code, created_at=AT))
     assert (event.reason, event.retryable) == (reason, retryable)
     assert event.message.endswith(".")
+
+
+class Answers:
+    """A gateway that answers by path, and what it was asked."""
+
+    def __init__(self, found: httpx.Response) -> None:
+        self.asked: list[tuple[str, str, str]] = []
+        self._found = found
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        key = request.headers["idempotency-key"]
+        self.asked.append((request.method, request.url.path, key))
+        return self._found if request.method == "GET" else httpx.Response(200, content=CHARGED)
+
+    @property
+    def gateway(self) -> Gateway:
+        transport = httpx.MockTransport(self)
+        client = httpx.AsyncClient(transport=transport, base_url="http://gateway.example.test")
+        return Gateway(client)
+
+
+KEY = idempotency_key("p-1")
+FIND, REFUND = ("GET", "/charges", KEY), ("POST", "/refunds", KEY)
+
+
+@pytest.mark.parametrize(
+    ("mine", "stored", "found", "asked"),
+    [
+        (flow.captured(), flow.declined(), httpx.Response(204), [REFUND]),
+        (flow.declined(), flow.declined(), httpx.Response(204), []),
+        (None, flow.declined(), httpx.Response(200, content=CHARGED), [FIND, REFUND]),
+        (None, flow.declined(), httpx.Response(200, content=REFUSED % b"refused"), [FIND]),
+        (None, flow.declined(), httpx.Response(204), [FIND]),
+        (None, flow.captured(), httpx.Response(200, content=CHARGED), []),
+        (flow.captured(), flow.captured(), httpx.Response(200, content=CHARGED), []),
+    ],
+)
+async def test_a_charge_is_given_back_where_somebody_else_declined(
+    mine: PaymentCaptured | PaymentDeclined | None,
+    stored: PaymentCaptured | PaymentDeclined,
+    found: httpx.Response,
+    asked: list[tuple[str, str, str]],
+) -> None:
+    answers = Answers(found)
+    await give_back(mine, stored, answers.gateway)
+    assert answers.asked == asked
+
+
+async def test_a_gateway_that_cannot_tell_now_is_asked_again() -> None:
+    with pytest.raises(Retry, match="500"):
+        await give_back(None, flow.declined(), Answers(httpx.Response(500)).gateway)
 
 
 def test_no_event_of_a_payment_carries_the_token() -> None:

@@ -66,7 +66,7 @@ class Consumer:
         self._decode = self.runner.decode
         self._conclude = self.runner.conclude
         self._key = handler.input.key
-        self._is_plain = not injected and handler.delivery is None
+        self._is_plain = not injected and handler.delivery is None and not handler.wraps
         self._pull(version)
         self._on_settled = self.inflow.settled
 

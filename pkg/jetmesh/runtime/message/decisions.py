@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from time import monotonic
-from typing import Final
+from typing import Any, Final
 
 import structlog
 
@@ -13,12 +13,14 @@ from jetmesh.declare import Handler, escape_key
 from jetmesh.errors import BrokerError
 from jetmesh.runtime.message.delivered import Delivered
 from jetmesh.runtime.message.letters import refusal
-from jetmesh.runtime.message.outputs import Outputs
+from jetmesh.runtime.message.outputs import Message, Outputs
 from jetmesh.runtime.message.verdicts import Verdicts
 from jetmesh.transport.stored import StoredMessage
 
 LookUp = Callable[[str, str], Awaitable[StoredMessage | None]]
 """(stream, subject filter) to the newest message stored there, read from the leader."""
+React = Callable[[Delivered, Any, StoredMessage], Awaitable[None]]
+"""(delivery, what it wanted to decide if that is known, what is stored): ends with its verdict."""
 
 _UNDECIDED_SECONDS: Final = 0.5
 _PATIENCE_SECONDS: Final = 2.0
@@ -35,9 +37,17 @@ class Decisions:
         self._outputs = outputs
         self._verdicts = verdicts
         self._look_up = look_up
+        self.react: React | None = None
+        """What the handler does when it loses."""
         self._unanswered: dict[bytes, tuple[float, str]] = {}
         """Deliveries that wait for an answer: since when, and what they were told last."""
         self._log = structlog.get_logger().bind(handler=handler.name)
+
+    def of(self, outputs: Outputs) -> Decisions:
+        """The same for other outputs of this handler; they have no reaction of their own."""
+        made = Decisions(self._handler, outputs, self._verdicts, self._look_up)
+        made._unanswered = self._unanswered
+        return made
 
     @property
     def problem(self) -> str:
@@ -63,7 +73,7 @@ class Decisions:
             stored = await self._asked(deciding.stream, wanted, delivered)
             ours = stored is not None and self._is_ours(delivered, stored)
             if stored is not None and not (ours and self._outputs.has_more):
-                self._settle(delivered, stored, wanted)
+                await self._settle(delivered, stored, wanted, race=deciding.race)
                 return True
         return False
 
@@ -80,7 +90,8 @@ class Decisions:
             self._verdicts.stats.repeated += 1
             delivered.on_stored()
         else:
-            self._settle(delivered, stored, message[0].decode())
+            mine, refused = delivered.published, message[0].decode()
+            await self._settle(delivered, stored, refused, race=output.race, mine=mine)
 
     async def _asked(self, stream: str, subject: str, delivered: Delivered) -> StoredMessage | None:
         """No answer is no answer: asked again until there is one."""
@@ -98,15 +109,40 @@ class Decisions:
         finally:
             self._unanswered.pop(delivered.name, None)
 
-    def _settle(self, delivered: Delivered, stored: StoredMessage, refused: str) -> None:
-        """Ack, the key has its outcome; if another cause decided it, say so where people look."""
+    async def _settle(
+        self,
+        delivered: Delivered,
+        stored: StoredMessage,
+        refused: str,
+        *,
+        race: bool,
+        mine: Any = None,
+    ) -> None:
+        """Ack, the key has its outcome; if another cause decided it, let the handler react first.
+
+        Unless that was to be expected, say so where people look.
+        """
         delivered.rest = None
         stats = self._verdicts.stats
         if self._is_ours(delivered, stored):
             stats.repeated += 1
             self._verdicts.acknowledge(delivered)
             return
-        stats.refused += 1
+        if race:
+            stats.lost += 1
+        elif self.react is None:
+            self._verdicts.ignored(delivered, self._suspicious(delivered, stored, refused))
+            return
+        else:
+            await self._verdicts.marked(self._suspicious(delivered, stored, refused))
+        if self.react is None:
+            self._verdicts.acknowledge(delivered)
+        else:
+            await self.react(delivered, mine, stored)
+
+    def _suspicious(self, delivered: Delivered, stored: StoredMessage, refused: str) -> Message:
+        """Say that nobody else was meant to decide; the mark to store of that."""
+        self._verdicts.stats.refused += 1
         self._log.warning(
             "decided by another cause",
             key=delivered.key,
@@ -114,7 +150,7 @@ class Decisions:
             stored=f"{stored.stream}:{stored.sequence}",
             by=stored.message_id or "an unguarded publisher",
         )
-        self._verdicts.ignored(delivered, refusal(delivered, refused, stored))
+        return refusal(delivered, refused, stored)
 
     def _is_ours(self, delivered: Delivered, stored: StoredMessage) -> bool:
         return delivered.identity.made(stored.message_id)

@@ -22,6 +22,11 @@ class LiveDelivery:
         self._delivered = delivered
 
     @property
+    def handler(self) -> str:
+        handler = self._delivered.durable.handler
+        return f"{handler.service}.{handler.name}"
+
+    @property
     def attempt(self) -> int:
         return self._delivered.attempt
 

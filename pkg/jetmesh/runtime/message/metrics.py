@@ -17,6 +17,7 @@ class HandlerStats:
         "failed",
         "lag",
         "last_error",
+        "lost",
         "markers",
         "published",
         "refused",
@@ -41,6 +42,8 @@ class HandlerStats:
         """Outputs stored."""
         self.repeated = 0
         """Outcomes found stored already by the same cause, in an attempt before."""
+        self.lost = 0
+        """Deliveries that lost a race: another cause had decided the key, as it may."""
         self.refused = 0
         """Outcomes refused because another cause had decided the key."""
         self.markers = 0

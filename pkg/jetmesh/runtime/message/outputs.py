@@ -27,15 +27,16 @@ class Output:
     alone, and an R3 stream does not take one outcome for a repetition of another (ADR-0002).
     """
 
-    __slots__ = ("_headers", "_keys", "_subject", "decision", "key", "stream")
+    __slots__ = ("_headers", "_keys", "_subject", "decision", "key", "race", "stream")
 
-    def __init__(self, handler: Handler, spec: EventSpec) -> None:
+    def __init__(self, handler: Handler, spec: EventSpec, effect: str = "") -> None:
         self.stream = spec.stream
         self.decision = spec.decision
+        self.race = spec.race
         self.key = spec.key
         subject = f"{spec.subject}.%b" if spec.key else spec.subject
         cause = Cause(handler.service, handler.name, handler.input.stream, "%b")
-        headers = {header.MESSAGE_ID: cause.id(subject)}
+        headers = {header.MESSAGE_ID: cause.id(effect + subject)}
         if spec.decision:
             # one canonical filter per decision: the server compares it literally
             headers |= {header.EXPECTED_SEQUENCE: "0", header.EXPECTED_ON: f"{spec.decision}.%b"}
@@ -85,16 +86,24 @@ class ConflictingOutputs(ValueError):  # noqa: N818 - as above
 
 
 class Outputs:
-    """Every output of one handler, by type."""
+    """Every output of one function, by type: of a handler, or of what it does when it loses."""
 
-    def __init__(self, handler: Handler) -> None:
-        self.by_type = {spec.type: Output(handler, spec) for spec in handler.outputs}
+    def __init__(
+        self,
+        handler: Handler,
+        specs: Iterable[EventSpec] | None = None,
+        *,
+        name: str = "",
+        effect: str = "",
+    ) -> None:
+        made = handler.returns if specs is None else specs
+        self.by_type = {spec.type: Output(handler, spec, effect) for spec in made}
         decisions = {o.decision: o for o in self.by_type.values() if o.decision}
         self.deciding = tuple(decisions.values())
         """One output of each decision that the handler may make."""
         self.has_more = len(decisions) > 1 or any(o.decision is None for o in self.by_type.values())
         """Something may follow a decision, and a service may have died in between."""
-        self._handler = f"{handler.service}.{handler.name}"
+        self._handler = name or f"{handler.service}.{handler.name}"
 
     def ordered(self, result: Any) -> list[Any]:
         """What a handler returned as a list, decisions first: the rest follows only from them.

@@ -6,6 +6,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from jetmesh.errors import Reject
+from jetmesh.runtime.cancelled import is_cancelled
 from jetmesh.runtime.message.decisions import Decisions
 from jetmesh.runtime.message.delivered import Delivered
 from jetmesh.runtime.message.outputs import Outputs
@@ -92,5 +93,7 @@ class Publisher:
     async def _settle_refused(self, delivered: Delivered) -> None:
         try:
             await self._decisions.settle_refused(delivered)
-        except Exception as error:  # noqa: BLE001 - as above; what a stop cancels is given back
+        except BaseException as error:  # noqa: BLE001 - whatever a reaction raises ends in a verdict
+            if is_cancelled():
+                return  # what a stop cuts short is given back
             self._judge(delivered, error)

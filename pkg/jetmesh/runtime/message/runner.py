@@ -9,8 +9,9 @@ from time import perf_counter
 from typing import Any, Final
 
 import msgspec
+from msgspec import Struct
 
-from jetmesh.declare import Handler, Policy, escape_key
+from jetmesh.declare import Delivery, Handler, Policy, escape_key
 from jetmesh.errors import Unavailable
 from jetmesh.privacy.mask import masked, name_of, text_of
 from jetmesh.runtime.cancelled import is_cancelled
@@ -23,12 +24,15 @@ from jetmesh.runtime.message.outage import Outage
 from jetmesh.runtime.message.outputs import Outputs
 from jetmesh.runtime.message.publisher import Publisher
 from jetmesh.runtime.message.quarantine import Quarantine
+from jetmesh.runtime.message.reaction import Reaction
 from jetmesh.runtime.message.threads import Threads
 from jetmesh.runtime.message.verdicts import Verdicts
+from jetmesh.runtime.message.wrapped import wrapped
 from jetmesh.runtime.reading import Removed, event_in, read
 from jetmesh.transport.turns import Turns
 
 _CANCEL_SECONDS: Final = 1.0
+_LOOK_SECONDS: Final = 0.02
 _EXCUSES: Final = 3
 """A delivery that called its dependency away so often, while another one worked, has failed."""
 
@@ -66,6 +70,20 @@ class HandlerRunner:
         self.publisher = Publisher(
             outputs, self.decisions, verdicts, judge=self._judge, spawn=self._spawn
         )
+        if handler.lost is not None:
+            self.decisions.react = Reaction(
+                handler,
+                handler.lost,
+                policy,
+                verdicts,
+                self.decisions,
+                threads=self._threads,
+                judge=self._judge,
+                spawn=self._spawn,
+            )
+        self.call = self._call_wrapped if handler.wraps else self._call
+        """Call the function with the event and all that it asks for, within what wraps it."""
+        self._within = wrapped(self._innermost, handler.wraps)
         self.conclude = self.publisher.conclude
         self.decode = msgspec.json.Decoder(handler.input.type).decode
         self._verdicts = verdicts
@@ -106,6 +124,9 @@ class HandlerRunner:
         await self.backlog.opened()
         if self._is_inline:
             self._run_inline(delivered)
+            # what it does when it loses belongs to it, and comes once the server has answered
+            while self.handler.lost and delivered.held and not self.outage.reason:  # noqa: ASYNC110 - an event would cost every message
+                await asyncio.sleep(_LOOK_SECONDS)
             return
         # a task of its own: a handler that cancels itself cancels nobody who waits for it
         running = self._spawn(self._run_effect(delivered))
@@ -135,8 +156,15 @@ class HandlerRunner:
 
     # how
 
-    def call(self, delivered: Delivered) -> Any:
-        """Call the function with the event and all that it asks for."""
+    def _call_wrapped(self, delivered: Delivered) -> Any:
+        return self._within(delivered.event, LiveDelivery(delivered))
+
+    def _innermost(self, event: Struct, delivery: Delivery) -> Any:
+        handler = self.handler
+        about = {handler.delivery: delivery} if handler.delivery else {}
+        return handler.function(event, **about, **self._injected)
+
+    def _call(self, delivered: Delivered) -> Any:
         handler = self.handler
         if handler.delivery is None:
             return handler.function(delivered.event, **self._injected)

@@ -6,6 +6,7 @@ number of deliveries: what was lost with a process is no failure (ADR-0008).
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -159,6 +160,16 @@ class Verdicts:
             self.acknowledge(delivered)
 
         self.publish(*mark, _Waiter(acknowledge, acknowledge))
+
+    async def marked(self, mark: Message) -> None:
+        """Return once a mark is stored, or cannot be."""
+        known = asyncio.Event()
+
+        def done(_: str = "") -> None:
+            known.set()
+
+        self.publish(*mark, _Waiter(done, done))
+        await known.wait()
 
     def give_back(self, delivered: Delivered, delay: float = _GIVE_BACK_SECONDS) -> None:
         """Return a delivery to the server as it came; it was no attempt."""

@@ -110,7 +110,7 @@ class Desk:
 
     def __init__(
         self,
-        function: Callable[..., Any],
+        function: Callable[..., Any] | Handler,
         *,
         on: type[Struct] = Placed,
         policy: Policy = QUICK,
@@ -122,7 +122,7 @@ class Desk:
         self.streams = Streams()
         self.quarantine = Quarantine(NoMarks, lambda: [*self.consumer.runner.tasks])
         self.consumer = Consumer(
-            handler_of(function, on, threads),
+            function if isinstance(function, Handler) else handler_of(function, on, threads),
             version="1.2.3",
             policy=policy,
             transport=self.wire,

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import pairwise
 from math import isclose
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Struct
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Metric
 from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.registry import Collector
+from structlog.testing import capture_logs
 
 from jetmesh import Policy, Service, event
 from jetmesh.runtime.message.consumer import Consumer
@@ -168,3 +173,47 @@ def test_read_models_of_one_stream_are_one_number() -> None:
 
 def test_a_service_without_handlers_has_metrics_too() -> None:
     assert families()["jetmesh_ready"].samples[0].value == 1
+
+
+@pytest.fixture
+def theirs() -> Iterator[CollectorRegistry]:
+    """What somebody registers in the default registry, gone after the test."""
+    before = set(REGISTRY._collector_to_names)
+    yield REGISTRY
+    for collector in set(REGISTRY._collector_to_names) - before:
+        REGISTRY.unregister(collector)
+
+
+def test_metrics_that_users_register_are_exported_too(theirs: CollectorRegistry) -> None:
+    Counter("metrics_test_mails", "Mails sent", ["kind"]).labels("receipt").inc(3)
+    found = families(consumer())
+    assert found["metrics_test_mails"].samples[0].value == 3
+    assert found["metrics_test_mails"].samples[0].labels == {"kind": "receipt"}
+    assert "jetmesh_acked" in found
+
+
+def test_a_name_is_exported_once_whoever_else_uses_it(theirs: CollectorRegistry) -> None:
+    Gauge("jetmesh_ready", "Not ours").set(7)
+    Gauge("jetmesh_acked_total", "Not ours either").set(7)
+    with capture_logs() as said:
+        plane = SimpleNamespace(publishes=_Publishes(), reconnects=3)
+        text = exposition(ServiceCollector("metrics-service", (), (), plane, lambda: True)).decode()
+    assert text.count("# TYPE jetmesh_ready ") == 1
+    assert "jetmesh_ready 1.0" in text
+    assert [each["metric"] for each in said] == ["jetmesh_ready", "jetmesh_acked_total"]
+
+
+def test_a_collector_of_users_that_fails_takes_nothing_of_ours_along(
+    theirs: CollectorRegistry,
+) -> None:
+    class Broken(Collector):
+        def describe(self) -> list[Metric]:
+            return []
+
+        def collect(self) -> list[Metric]:
+            raise ValueError("no database")
+
+    theirs.register(Broken())
+    with capture_logs() as said:
+        assert "jetmesh_acked" in families(consumer())
+    assert said[0]["message"] == "no database"

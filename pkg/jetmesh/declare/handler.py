@@ -1,0 +1,96 @@
+"""Handlers: functions from an event to events, as their annotations declare them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from msgspec import Struct
+
+from jetmesh.declare.annotated import input_of, outputs_of
+from jetmesh.declare.delivery import Delivery
+from jetmesh.declare.event import EventSpec
+from jetmesh.declare.losing import Lost
+from jetmesh.declare.policy import Policy
+from jetmesh.declare.signature import read_signature
+from jetmesh.declare.supplied import Needs
+from jetmesh.declare.wrapping import AsyncWrap, Wrap, wraps_for
+
+
+@dataclass(frozen=True, slots=True)
+class Handler:
+    """A function from an event to events; its annotations are the declaration."""
+
+    service: str
+    name: str
+    function: Callable[..., Any]
+    input: EventSpec
+    returns: tuple[EventSpec, ...]
+    """Every event type that the return annotation names, in its order."""
+    is_async: bool
+    threads: int
+    """So many threads of each process run a `def` handler; 0: it runs on the event loop."""
+    delivery: str | None
+    """The parameter that receives the `Delivery`, if there is one."""
+    needs: Needs
+    """Parameters that receive the service's settings or a resource, by type."""
+    policy: Policy
+    start: Literal["all", "new"]
+    """Whether a durable made today begins with the first stored event or with the next one."""
+    cycle: bool
+    """Its outputs may lead back to its input on purpose."""
+    where: str
+    wraps: tuple[Wrap | AsyncWrap, ...] = ()
+    """What runs around it, the first one outermost."""
+    lost: Lost | None = None
+    """What it does when it loses a decision."""
+
+    @property
+    def outputs(self) -> tuple[EventSpec, ...]:
+        """All that it may publish: what it returns, and what it does when it loses."""
+        reacting = self.lost.outputs if self.lost else ()
+        return tuple(dict.fromkeys((*self.returns, *reacting)))
+
+    @property
+    def durable(self) -> str:
+        """The durable's name; renaming service or handler leaves an orphan on the server."""
+        return f"{self.service}-{self.name}"
+
+    @property
+    def runs(self) -> Literal["inline", "threads", "async"]:
+        """Where its calls run: on the event loop one after another, in threads, or in tasks."""
+        if self.is_async:
+            return "async"
+        return "threads" if self.threads else "inline"
+
+    @property
+    def decision(self) -> str | None:
+        """The decision that its outputs belong to, if any."""
+        return next((spec.decision for spec in self.returns if spec.decision), None)
+
+
+def read_handler(
+    service: str,
+    function: Callable[..., Any],
+    event_type: type[Struct],
+    wrap: Iterable[Wrap | AsyncWrap] = (),
+) -> Handler:
+    """What the annotations of `function` declare; the rest is as when nothing is said."""
+    signature = read_signature(function)
+    return Handler(
+        service=service,
+        name=signature.name,
+        function=function,
+        input=input_of(event_type, signature),
+        returns=outputs_of(signature),
+        is_async=signature.is_async,
+        delivery=signature.parameter_of(Delivery),
+        needs=signature.needs(Delivery),
+        policy=Policy(),
+        start="all",
+        cycle=False,
+        threads=0,
+        where=signature.where,
+        wraps=wraps_for(signature.name, signature.where, wrap, is_async=signature.is_async),
+    )
