@@ -25,7 +25,7 @@ JETMESH = str(Path(sys.executable).with_name("jetmesh"))
 SYSTEM = """
 from jetmesh import Sandbox, System
 system = System("tiny", services=("tiny_first", "tiny_second"), sandboxes=(
-    Sandbox("stand-in", ports={"http": 18090, "other": 18090},
+    Sandbox("stand-in", ports={"http": FREE, "other": FREE},
             environment={"TINY_URL": "http://127.0.0.1:{http}/{other}"}, title="a stand-in"),
 ))
 """
@@ -88,7 +88,8 @@ def tiny(root: Path) -> Path:
     """Two services and a sandbox that only answer HTTP."""
     root.mkdir()
     (root / "pyproject.toml").write_text('[tool.jetmesh]\nsystem = "tiny_system:system"')
-    (root / "tiny_system.py").write_text(SYSTEM)
+    # several of them start side by side: each tries a port of its own first
+    (root / "tiny_system.py").write_text(SYSTEM.replace("FREE", str(free_port())))
     (root / "tiny_event.py").write_text(EVENT)
     (root / "tiny_first.py").write_text(SERVICE.format(name="first"))
     (root / "tiny_second.py").write_text(SERVICE.format(name="second"))
