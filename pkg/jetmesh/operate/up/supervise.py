@@ -34,6 +34,10 @@ from jetmesh.settings import load_settings
 
 _T = TypeVar("_T")
 NATS_URL: Final = variable(("nats", "url"))
+_OF_PRODUCTION: Final = dict.fromkeys(
+    map(variable, (("nats", "js_domain"), ("nats", "js_api_prefix"))), ""
+)
+"""This broker has JetStream itself, whatever production needs."""
 _BROKER_PORT: Final = 4222
 _LOOPBACK: Final = ("127.0.0.1", "localhost")
 _WATCH_SECONDS: Final = 0.25
@@ -117,7 +121,7 @@ class Supervisor:
         found = programs(self._project, prepared, chosen, self._ports, environ)
         for sentence in self._ports.passed_over:
             self._screen.say(sentence)
-        self._variables = {**found.variables, NATS_URL: self._broker.url}
+        self._variables = {**found.variables, NATS_URL: self._broker.url, **_OF_PRODUCTION}
         self._sandboxes = [self._child(program) for program in found.sandboxes]
         self._services = [self._child(program) for program in found.services]
         tasks = [asyncio.create_task(self._watch_broker())]
@@ -163,8 +167,7 @@ class Supervisor:
 
     def _environ(self) -> dict[str, str]:
         environ = {**os.environ, NATS_URL: self._broker.url, "PYTHONUNBUFFERED": "1"}
-        # this broker has JetStream itself, whatever production needs
-        environ |= {"JETMESH__NATS__JS_DOMAIN": "", "JETMESH__NATS__JS_API_PREFIX": ""}
+        environ |= _OF_PRODUCTION
         if environ.get("JETMESH_SETTINGS"):  # they run in the root of the project, we may not
             environ["JETMESH_SETTINGS"] = str(Path(environ["JETMESH_SETTINGS"]).resolve())
         if self._screen.in_terminal:
