@@ -14,6 +14,7 @@ BROUGHT_BY: Final = {
     "chromium": "apt-get install chromium brings it, or brew install chromium",
     "helm": "deploy/k8s/install-tools brings it",
     "kubectl": "deploy/k8s/install-tools brings it",
+    "promtool": "apt-get install prometheus brings it",
     "nats": "go install github.com/nats-io/natscli/nats@v0.5.1 brings it",
 }
 _PLACES: Final = (None, ROOT / ".cache" / "bin", Path.home() / "go" / "bin")

@@ -52,6 +52,14 @@ def _jetmesh() -> Peer:
     return Peer("jetmesh", "jetmesh", (sys.executable, "-m", "peers.jetmesh_app"))
 
 
+def _traced(ratio: str, title: str) -> Callable[[], Peer]:
+    def traced() -> Peer:
+        command = (sys.executable, "-m", "peers.jetmesh_traced", ratio)
+        return Peer(f"jetmesh_traced_{ratio}", f"jetmesh, {title} traced", command, share=2)
+
+    return traced
+
+
 def _go() -> Peer:
     return Peer("go", "Go, encoding/json", (str(_built("go-peer")),))
 
@@ -81,6 +89,8 @@ def _faststream() -> Peer:
 
 _BUILDERS: Final[dict[str, Callable[[], Peer]]] = {
     "jetmesh": _jetmesh,
+    "jetmesh_traced_0.01": _traced("0.01", "1 %"),
+    "jetmesh_traced_1": _traced("1", "100 %"),
     "jetmesh_tls": _encrypted(_jetmesh),
     "go": _go,
     "go_tls": _encrypted(_go),

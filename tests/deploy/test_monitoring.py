@@ -53,9 +53,18 @@ def test_every_metric_that_rules_and_dashboard_ask_for_exists(
     assert asked(expressions) | asked(board) <= exposed
 
 
-def test_rules_watch_lag_dead_letters_and_readiness(rendered: Rendered) -> None:
+def test_rules_watch_what_people_have_to_know(rendered: Rendered) -> None:
     [group] = rendered.one("PrometheusRule", "shop")["spec"]["groups"]
-    assert [rule["alert"] for rule in group["rules"]] == ["MessagesWait", "DeadLetters", "NotReady"]
+    assert [rule["alert"] for rule in group["rules"]] == [
+        "MessagesWait",
+        "DeadLetters",
+        "NotReady",
+        "MessagesOld",
+        "DependencyAway",
+        "PublishesWait",
+        "SecondOutcomes",
+        "EventsSkipped",
+    ]
     assert all("{{ $labels." in rule["annotations"]["summary"] for rule in group["rules"])
     assert all('namespace="shop"' in rule["expr"] for rule in group["rules"])
 

@@ -10,6 +10,7 @@ import typer
 
 from jetmesh import __version__
 from jetmesh.cli.deadletters.app import deadletters
+from jetmesh.cli.logs import logs
 from jetmesh.cli.new import new
 from jetmesh.cli.options import AsJson, NatsUrl, System
 from jetmesh.cli.output import echo
@@ -190,6 +191,9 @@ def trace(
     from jetmesh.cli import trace as commands  # noqa: PLC0415 - see the package
 
     commands.trace(key, system, nats_url, as_json=as_json)
+
+
+app.command(rich_help_panel=_INSPECT)(logs)
 
 
 @app.command(rich_help_panel=_INSPECT)

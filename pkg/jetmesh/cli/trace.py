@@ -46,7 +46,9 @@ def tree_of(key: str, steps: Sequence[Step]) -> Tree:
     """The steps as a tree: each below its cause."""
     began = steps[0].stored_at
     heading = f"{printable(key)}, {began:%Y-%m-%d %H:%M:%S} UTC"
-    tree = Tree(Text(heading, "bold"), guide_style="dim")
+    ids = ", ".join(dict.fromkeys(step.trace for step in steps if step.trace))
+    title = Text.assemble((heading, "bold"), (f"  trace {ids}" if ids else "", "dim"))
+    tree = Tree(title, guide_style="dim")
     nodes: dict[str, Tree] = {}
     for step in _causes_first(steps):
         parent = nodes.get(step.cause, tree)

@@ -38,6 +38,7 @@ def up(reference: str, port: int, store: Path | None, wanted: Wanted) -> int:
     Raises:
         JetmeshError: it cannot be started as it is asked to.
     """
+    from jetmesh.operate.up.logfiles import LogFiles  # noqa: PLC0415 - the same
     from jetmesh.operate.up.programs import Chosen  # noqa: PLC0415 - down and clean need none of it
     from jetmesh.operate.up.screen import Screen  # noqa: PLC0415 - down and clean need none of it
     from jetmesh.operate.up.supervise import Options, up  # noqa: PLC0415 - the same
@@ -48,8 +49,8 @@ def up(reference: str, port: int, store: Path | None, wanted: Wanted) -> int:
     place = store.resolve() if store else None
     options = Options(reference, port, place, chosen, reload=wanted.reload)
     project = find_project(reference)
-    with finishing():
-        return up(project, options, Screen())
+    with finishing(), contextlib.closing(LogFiles(project.state / "logs")) as files:
+        return up(project, options, Screen(record=files.write))
 
 
 def down(reference: str) -> None:

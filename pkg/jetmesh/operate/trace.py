@@ -34,6 +34,7 @@ from jetmesh.protocol.subjects import (
     retry_subject,
 )
 from jetmesh.protocol.times import is_same_time
+from jetmesh.protocol.traces import trace_id_in
 from jetmesh.transport.control import ControlPlane
 from jetmesh.transport.stored import StoredMessage, if_exists
 
@@ -67,6 +68,8 @@ class Step:
     """Who has not finished with it yet."""
     notes: tuple[str, ...] = ()
     """What is as it should be, and worth knowing."""
+    trace: str = ""
+    """The id of its OpenTelemetry trace; empty when it carries none."""
 
     @property
     def place(self) -> str:
@@ -186,6 +189,7 @@ def _step(topology: Topology, message: StoredMessage) -> Step:
         stored_ns=message.stored_ns,
         stored_at=message.stored_at,
         summary=summary(spec, _event_in(message)) if spec else "",
+        trace=trace_id_in(message.headers),
     )
 
 
@@ -254,6 +258,7 @@ def _mark(message: StoredMessage, kind: Kind, subject: str, cause: str, text: st
         stored_ns=message.stored_ns,
         stored_at=message.stored_at,
         summary=masked(text),
+        trace=trace_id_in(message.headers),
     )
 
 

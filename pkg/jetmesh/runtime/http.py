@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Callable, Iterator, Sequence
+from typing import TypeAlias
 
 import structlog
 import uvicorn
@@ -21,6 +22,8 @@ from jetmesh.runtime.health import Health
 from jetmesh.settings import HttpSettings
 
 _CLOSE_SECONDS = 1
+Metrics: TypeAlias = Callable[[str], tuple[bytes, str]]
+"""What Accept asks for, to the text and its media type."""
 
 log = structlog.get_logger()
 
@@ -32,7 +35,7 @@ class HttpServer:
         self._health = health
         self._socket = _bind(settings)
         self._address = self._socket.getsockname()[:2]
-        self._metrics: Callable[[], bytes] = bytes
+        self._metrics: Metrics = lambda _: (b"", "text/plain")
         self._app = Starlette(
             routes=[
                 Route("/healthz", self._healthz),
@@ -63,7 +66,7 @@ class HttpServer:
         """Answer from now on."""
         self._serving = asyncio.create_task(self._server.serve(sockets=[self._socket]))
 
-    def show(self, routes: Sequence[BaseRoute], metrics: Callable[[], bytes]) -> None:
+    def show(self, routes: Sequence[BaseRoute], metrics: Metrics) -> None:
         """Add the service's pages and metrics once what they show exists."""
         self._app.router.routes.extend(routes)
         self._metrics = metrics
@@ -103,8 +106,9 @@ class HttpServer:
         text = "\n".join(problems) or "ready"
         return PlainTextResponse(f"{text}\n", status_code=503 if problems else 200)
 
-    async def _serve_metrics(self, _: Request) -> Response:
-        return Response(self._metrics(), media_type="text/plain; version=0.0.4; charset=utf-8")
+    async def _serve_metrics(self, request: Request) -> Response:
+        text, media_type = self._metrics(request.headers.get("accept", ""))
+        return Response(text, headers={"content-type": media_type})
 
 
 class _Server(uvicorn.Server):

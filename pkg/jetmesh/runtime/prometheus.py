@@ -4,20 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from operator import attrgetter
+from time import time_ns
 from typing import Any, Final, TypeAlias
 
 import structlog
-from prometheus_client import REGISTRY, CollectorRegistry, generate_latest
+from prometheus_client import REGISTRY, CollectorRegistry
 from prometheus_client.core import (
     CounterMetricFamily,
     GaugeMetricFamily,
     HistogramMetricFamily,
     Metric,
 )
+from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
+from prometheus_client.samples import Exemplar
 
 from jetmesh.privacy.mask import name_of, text_of
 from jetmesh.runtime.message.consumer import Consumer
+from jetmesh.runtime.message.metrics import Exemplar as Known
+from jetmesh.runtime.message.metrics import HandlerStats, QueueTimes
 from jetmesh.runtime.projection import Projection
 
 _BUCKETS: Final = 31
@@ -36,8 +41,15 @@ _COUNTERS: Final = {
     "slow": "Calls that kept the event loop for more than 100 ms",
 }
 
-_GAUGES: Final[dict[str, tuple[str, Callable[[Consumer], int]]]] = {
+
+def _oldest(consumer: Consumer) -> float:
+    stored = min((d.origin.stored for d in consumer.in_flight.values()), default=None)
+    return 0.0 if stored is None else max(0.0, (time_ns() - stored) / 1e9)
+
+
+_GAUGES: Final[dict[str, tuple[str, Callable[[Consumer], float]]]] = {
     "in_flight": ("Deliveries without a verdict", lambda c: len(c.in_flight)),
+    "oldest_seconds": ("Age of the oldest message without a verdict, from its storing", _oldest),
     "lag": ("Messages not handled yet, in flight included", lambda c: c.stats.lag),
     "unavailable": (
         "1 while the handler waits for a dependency",
@@ -47,6 +59,7 @@ _GAUGES: Final[dict[str, tuple[str, Callable[[Consumer], int]]]] = {
 log = structlog.get_logger()
 
 _Kind: TypeAlias = type[CounterMetricFamily] | type[GaugeMetricFamily]
+_Times: TypeAlias = HandlerStats | QueueTimes
 
 
 class ServiceCollector(Collector):
@@ -69,7 +82,12 @@ class ServiceCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         for name, text in _COUNTERS.items():
             yield self._by_handler(CounterMetricFamily, name, text, attrgetter(f"stats.{name}"))
-        yield self._durations()
+        yield self._times("handling_seconds", "From delivery to verdict", lambda stats: stats)
+        yield self._times(
+            "queue_seconds",
+            "From storing to the first delivery; above 1000 a second, of some",
+            attrgetter("queue"),
+        )
         for name, (text, value) in _GAUGES.items():
             yield self._by_handler(GaugeMetricFamily, name, text, value)
         yield self._by_stream("folded", "Events folded into read models")
@@ -87,23 +105,23 @@ class ServiceCollector(Collector):
             "jetmesh_reconnects", "Connections lost and rebuilt", self._plane.reconnects
         )
 
-    def _durations(self) -> Metric:
-        family = HistogramMetricFamily(
-            "jetmesh_handling_seconds",
-            "From delivery to verdict",
-            labels=("service", "handler"),
-        )
+    def _times(self, name: str, text: str, of: Callable[[HandlerStats], _Times]) -> Metric:
+        family = HistogramMetricFamily(f"jetmesh_{name}", text, labels=("service", "handler"))
         for consumer in self._consumers:
-            stats, total, buckets = consumer.stats, 0, []
-            for index, count in enumerate(stats.buckets[:_BUCKETS]):
+            times, total = of(consumer.stats), 0
+            exemplars = times.exemplars if isinstance(times, HandlerStats) else {}
+            buckets: list[tuple[str, float] | tuple[str, float, Exemplar]] = []
+            for index, count in enumerate(times.buckets[:_BUCKETS]):
                 total += count
-                buckets.append((f"{2**index / 1e6:g}", float(total)))
-            buckets.append(("+Inf", float(sum(stats.buckets))))
-            family.add_metric(self._labels(consumer), buckets, stats.seconds)
+                start = f"{2**index / 1e6:g}", float(total)
+                known = exemplars.get(index)
+                buckets.append((*start, _exemplar(known)) if known else start)
+            buckets.append(("+Inf", float(sum(times.buckets))))
+            family.add_metric(self._labels(consumer), buckets, times.seconds)
         return family
 
     def _by_handler(
-        self, kind: _Kind, name: str, text: str, value: Callable[[Consumer], int]
+        self, kind: _Kind, name: str, text: str, value: Callable[[Consumer], float]
     ) -> Metric:
         family = kind(f"jetmesh_{name}", text, labels=("service", "handler"))
         for consumer in self._consumers:
@@ -125,9 +143,15 @@ class ServiceCollector(Collector):
 
 def exposition(collector: Collector) -> bytes:
     """The text that Prometheus scrapes: the service's metrics, and those that users registered."""
+    return negotiated(collector, "")[0]
+
+
+def negotiated(collector: Collector, accept: str) -> tuple[bytes, str]:
+    """The text in the form that `accept` asks for, and its type; OpenMetrics has exemplars."""
     registry = CollectorRegistry()
     registry.register(_WithTheirs(collector))
-    return generate_latest(registry)
+    encode, media_type = choose_encoder(accept)
+    return encode(registry), media_type
 
 
 class _WithTheirs(Collector):
@@ -154,3 +178,7 @@ def _theirs() -> list[Metric]:
     except Exception as error:  # noqa: BLE001 - somebody's own collector may raise anything
         log.error("metrics of your own left out", error=name_of(error), message=text_of(error))  # noqa: TRY400 - the text says it
         return []
+
+
+def _exemplar(known: Known) -> Exemplar:
+    return Exemplar({"trace_id": known.trace_id}, known.seconds, known.at)

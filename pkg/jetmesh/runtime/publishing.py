@@ -27,6 +27,8 @@ from jetmesh.declare.permissions import publishing
 from jetmesh.errors import AlreadyDecided, BrokerError, ContractViolation, UsageError, WindowFull
 from jetmesh.protocol import headers as header
 from jetmesh.runtime.message.letters import unreadable
+from jetmesh.runtime.tracing.asked import parts_for
+from jetmesh.runtime.tracing.parts import UNTRACED
 from jetmesh.settings import NatsSettings, load_settings
 from jetmesh.transport.dataplane import DataPlane
 from jetmesh.transport.stored import read
@@ -81,6 +83,7 @@ class Publisher(Publishing):
         """What has no fate yet."""
         self._plane: DataPlane | None = None
         self._asking: set[asyncio.Task[None]] = set()
+        self._parts = UNTRACED
 
     async def __aenter__(self) -> Self:
         """Return once connected, however long that takes.
@@ -89,7 +92,9 @@ class Publisher(Publishing):
             SettingsError: a setting is wrong, or names a file that cannot be read.
         """
         nats = self._nats or load_settings([]).settings.nats
-        plane = DataPlane(nats, name=self._name, needs=self._needs(nats))
+        subjects = [each.spec.subject for each in self._outgoing.values()]
+        self._parts = parts_for(self._name, "", subjects)
+        plane = self._parts.plane(nats, name=self._name, needs=self._needs(nats))
         await plane.connect()
         return self.on(plane)
 
@@ -105,6 +110,7 @@ class Publisher(Publishing):
         finally:
             self.close()
             await self._plane.close()
+            await self._parts.end()
 
     @property
     def problem(self) -> str:

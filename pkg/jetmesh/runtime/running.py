@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import secrets
 from contextlib import AsyncExitStack
+from functools import partial
 from time import perf_counter
 from typing import Any, Final, Self
 
@@ -23,13 +24,13 @@ from jetmesh.runtime.injection import Injector
 from jetmesh.runtime.message.consumer import Consumer
 from jetmesh.runtime.message.quarantine import Quarantine
 from jetmesh.runtime.projection import Projection, projections_of
-from jetmesh.runtime.prometheus import ServiceCollector, exposition
+from jetmesh.runtime.prometheus import ServiceCollector, negotiated
 from jetmesh.runtime.provisioning import provision, wait_for_jetstream
 from jetmesh.runtime.publishing import Publisher
+from jetmesh.runtime.tracing.asked import parts_for
 from jetmesh.runtime.watch import DurableWatch, watch
 from jetmesh.settings import Loaded
 from jetmesh.transport.control import ControlPlane
-from jetmesh.transport.dataplane import DataPlane
 
 _DRAIN_LOOK_SECONDS: Final = 0.02
 _CLOSE_SECONDS: Final = 2.0
@@ -60,7 +61,9 @@ class Running:
         self._tasks: list[asyncio.Task[None]] = []
         nats = self._settings.nats
         self._needs = permissions_of(service, inbox_prefix=nats.inbox_prefix, js_api=nats.js_api)
-        self._plane = DataPlane(nats, name=service.name, needs=self._needs)
+        subjects = [spec.subject for spec in service.events]
+        self._parts = parts_for(service.name, service.version, subjects)
+        self._plane = self._parts.plane(nats, name=service.name, needs=self._needs)
         self._control: ControlPlane | None = None
         events = [spec.type for spec in service.published]
         wraps = service.publish_wraps
@@ -124,7 +127,7 @@ class Running:
             self._plane,
             lambda: not self.health.problems(),
         )
-        self.http.show(self.injector.routes(), lambda: exposition(collector))
+        self.http.show(self.injector.routes(), partial(negotiated, collector))
 
     async def _begin(self) -> None:
         assert self._control is not None  # noqa: S101 - it is connected
@@ -155,6 +158,7 @@ class Running:
                 look_up=self._plane.look_up,
                 injected=self.injector.of(handler.needs),
                 quarantine=self._quarantine,
+                runner=self._parts.runner,
             )
             self.consumers.append(consumer)
         self._quarantine.on_change = self._adjust
@@ -241,6 +245,7 @@ class Running:
         await self._plane.close()
         if self._control is not None:
             await self._control.close()
+        await self._parts.end()
         try:
             async with asyncio.timeout(_CLOSE_SECONDS):
                 await self._stack.aclose()

@@ -7,7 +7,7 @@ import os
 import shlex
 import shutil
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,7 +40,13 @@ class Address:
 class Screen:
     """One writer of the terminal, so that lines of several processes never mix."""
 
-    def __init__(self, console: Console | None = None) -> None:
+    def __init__(
+        self,
+        console: Console | None = None,
+        *,
+        record: Callable[[str, str], None] = lambda _name, _text: None,
+    ) -> None:
+        self._record = record
         self.console = console or Console(highlight=False, soft_wrap=True)
         self.in_terminal = self.console.is_terminal
         self._styles: dict[str, str] = {OWN: "bold"}
@@ -53,7 +59,8 @@ class Screen:
         self._width = max(len(name) for name in (OWN, *names))
 
     def line(self, name: str, text: str) -> None:
-        """Show one line that a process wrote."""
+        """Show one line that a process wrote, and keep it."""
+        self._record(name, text)
         prefix = (f"{name:<{self._width}} │ ", self._styles.get(name, ""))
         self.console.print(
             Text.assemble(prefix, Text.from_ansi(clean(text, colours=self.in_terminal)))

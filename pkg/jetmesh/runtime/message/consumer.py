@@ -7,7 +7,7 @@ handler is `async def`. Every delivery ends in exactly one verdict.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from time import perf_counter
 from typing import Any, Final
@@ -41,13 +41,14 @@ class Consumer:
         look_up: LookUp,
         injected: Mapping[str, Any],
         quarantine: Quarantine,
+        runner: Callable[..., HandlerRunner] = HandlerRunner,
     ) -> None:
         self.handler = handler
         self.policy = policy
         self.verdicts = Verdicts(handler, policy, transport)
         self.stats = self.verdicts.stats
         self.in_flight = self.verdicts.in_flight
-        self.runner = HandlerRunner(
+        self.runner = runner(
             handler,
             policy,
             self.verdicts,
@@ -63,10 +64,12 @@ class Consumer:
         self._transport = transport
         self._send_ack = transport.ack
         self._took = self.stats.took
+        self._queue = self.stats.queue
         self._decode = self.runner.decode
         self._conclude = self.runner.conclude
         self._key = handler.input.key
         self._is_plain = not injected and handler.delivery is None and not handler.wraps
+        self._is_inline = handler.runs == "inline" and runner is HandlerRunner
         self._pull(version)
         self._on_settled = self.inflow.settled
 
@@ -80,7 +83,7 @@ class Consumer:
             handler.durable,
             limit=min(limit, policy.max_ack_pending),
             first=first,
-            on_delivery=self._handle if is_inline else self._start,
+            on_delivery=self._handle if self._is_inline else self._start,
             on_muted=self.adjust,
         )
         self.lane = self._transport.inflow(
@@ -123,6 +126,9 @@ class Consumer:
             self._start(subject, reply, headers, payload)
             return
         self.stats.delivered += 1
+        if received > self._queue.due:
+            numbers = reply[len(self._first) - 2 :].split(b".", 4)
+            self._queue.measure(int(numbers[3]), received)
         delivered, result, failure = None, None, None
         try:
             if self._key is not None:
@@ -171,7 +177,10 @@ class Consumer:
         self.stats.delivered += 1
         if not self.verdicts.hold(delivered):
             return
-        if delivered.meta[0] != b"1":
+        if delivered.meta[0] == b"1":
+            if delivered.received > self._queue.due and not delivered.on_lane:
+                self._queue.measure(delivered.stored_ns, delivered.received)
+        else:
             self.verdicts.recall(delivered)
             if self._quarantine.takes(delivered):
                 self._quarantine.add(delivered, self.runner)

@@ -94,7 +94,10 @@ class Delivered:
         "slot",
         "subject",
         "token",
+        "trace",
     )
+    trace: Any
+    """What tracing knows of it; not even set while tracing is off."""
     on_lane = False
     """It comes from the handler's lane, not from its event's stream."""
     brought = 0

@@ -2,8 +2,22 @@
 
 from __future__ import annotations
 
-BUCKETS = 48
+from time import time, time_ns
+from typing import Final, NamedTuple
+
+BUCKETS: Final = 48
 """Bucket i counts durations below 2**i microseconds; the last ends after four years."""
+MEASURE_SECONDS: Final = 0.001
+"""Between two measures: below a thousand messages a second every one is measured."""
+
+
+class Exemplar(NamedTuple):
+    """One delivery for the many of its bucket."""
+
+    trace_id: str
+    seconds: float
+    at: float
+    """In seconds since 1970."""
 
 
 class HandlerStats:
@@ -14,12 +28,14 @@ class HandlerStats:
         "buckets",
         "dead",
         "delivered",
+        "exemplars",
         "failed",
         "lag",
         "last_error",
         "lost",
         "markers",
         "published",
+        "queue",
         "refused",
         "repeated",
         "retried",
@@ -56,8 +72,37 @@ class HandlerStats:
         self.seconds = 0.0
         """From delivery to verdict, all deliveries together."""
         self.buckets = [0] * BUCKETS
+        self.queue = QueueTimes()
+        self.exemplars: dict[int, Exemplar] = {}
+        """The newest traced delivery of each bucket; none while nothing is traced."""
 
     def took(self, seconds: float) -> None:
         """Count one verdict's time since its delivery."""
+        self.seconds += seconds
+        self.buckets[int(seconds * 1e6).bit_length()] += 1
+
+    def exemplify(self, seconds: float, trace_id: str) -> None:
+        """Remember whose verdict took so long."""
+        self.exemplars[int(seconds * 1e6).bit_length()] = Exemplar(trace_id, seconds, time())
+
+
+class QueueTimes:
+    """How long messages had waited in their stream when they were delivered first.
+
+    Reading that costs more than handling a small message may, so only so many are measured.
+    """
+
+    __slots__ = ("buckets", "due", "seconds")
+
+    def __init__(self) -> None:
+        self.due = 0.0
+        """When the next one is measured, on the clock of `perf_counter`."""
+        self.seconds = 0.0
+        self.buckets = [0] * BUCKETS
+
+    def measure(self, stored_ns: int, now: float) -> None:
+        """Count one that was stored at this time, in nanoseconds since 1970."""
+        self.due = now + MEASURE_SECONDS
+        seconds = max(0.0, (time_ns() - stored_ns) / 1e9)  # the server's clock may be ahead
         self.seconds += seconds
         self.buckets[int(seconds * 1e6).bit_length()] += 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import pairwise
 from math import isclose
+from time import time, time_ns
 from types import SimpleNamespace
 from typing import Any
 
@@ -155,6 +156,26 @@ def test_a_duration_is_counted_in_every_bucket_that_it_is_below(seconds: float) 
     for bound, count in counts.items():
         if not isclose(bound, seconds, rel_tol=1e-5):  # bounds are shown with six digits
             assert count == (seconds < bound)
+
+
+def test_time_in_the_queue_is_measured_at_most_a_thousand_times_a_second() -> None:
+    c = consumer()
+    for sequence in range(1, 101):
+        deliver(c, b'{"order_id":"p-1"}', sequence)
+    found = {s.name: s.value for s in families(c)["jetmesh_queue_seconds"].samples}
+    count = found["jetmesh_queue_seconds_count"]
+    assert 1 <= count < 100
+    waited = time() - 1_700_000_000  # since the messages were stored
+    assert isclose(found["jetmesh_queue_seconds_sum"] / count, waited, rel_tol=1e-3)
+
+
+def test_the_oldest_message_is_the_one_that_was_stored_first() -> None:
+    c = consumer()
+    assert families(c)["jetmesh_oldest_seconds"].samples[0].value == 0
+    now = time_ns()
+    for slot, age in ((b"1", 5), (b"2", 60), (b"3", 1)):
+        c.in_flight[slot] = SimpleNamespace(origin=SimpleNamespace(stored=now - age * 10**9))  # type: ignore[assignment] # all that is read of it
+    assert 60 <= families(c)["jetmesh_oldest_seconds"].samples[0].value < 65
 
 
 def test_read_models_of_one_stream_are_one_number() -> None:

@@ -1,0 +1,30 @@
+"""Names of OpenTelemetry's messaging conventions, and ours beside them."""
+
+from __future__ import annotations
+
+from typing import Final
+
+SCHEMA: Final = "https://opentelemetry.io/schemas/1.44.0"
+"""The version of the conventions in which these names stand."""
+
+SYSTEM: Final = "messaging.system"
+OPERATION_NAME: Final = "messaging.operation.name"
+OPERATION_TYPE: Final = "messaging.operation.type"
+DESTINATION: Final = "messaging.destination.name"
+TEMPLATE: Final = "messaging.destination.template"
+GROUP: Final = "messaging.consumer.group.name"
+MESSAGE_ID: Final = "messaging.message.id"
+CONVERSATION: Final = "messaging.message.conversation_id"
+BODY_SIZE: Final = "messaging.message.body.size"
+ERROR_TYPE: Final = "error.type"
+EXCEPTION: Final = "exception"
+EXCEPTION_TYPE: Final = "exception.type"
+EXCEPTION_MESSAGE: Final = "exception.message"
+
+HANDLER: Final = "jetmesh.handler"
+KEY: Final = "jetmesh.key"
+CAUSE: Final = "jetmesh.cause"
+"""`<stream>:<sequence>`, as `jetmesh trace` prints it."""
+ATTEMPT: Final = "jetmesh.attempt"
+WAIT: Final = "jetmesh.wait"
+"""`queue`, `retry` or `outage`."""
