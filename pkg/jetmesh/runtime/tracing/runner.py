@@ -42,7 +42,8 @@ class TracedRunner(HandlerRunner):
     def __init__(self, tracing: Tracing, *given: Any, **named: Any) -> None:
         super().__init__(*given, **named)
         self._tracing = tracing
-        self._untraced = self.conclude
+        self._plain_call, self.call = self.call, self._attempt
+        self._plain_conclude = self.conclude
         self.conclude = self._conclude
 
     def _begin(self, delivered: Delivered) -> None:
@@ -51,24 +52,24 @@ class TracedRunner(HandlerRunner):
             _journey(delivered).away_since = time_ns()
         super()._begin(delivered)
 
-    def call(self, delivered: Delivered) -> Any:
-        """One attempt: the handler runs in its span, wherever it runs."""
+    def _attempt(self, delivered: Delivered) -> Any:
+        """The handler runs in the span of its attempt, wherever it runs."""
         context, span = self._begin_attempt(delivered)
         if self.handler.is_async:
-            return self._finish(delivered, super().call, context, span)
+            return self._finish(delivered, context, span)
         with within(context):
             try:
-                return super().call(delivered)
+                return self._plain_call(delivered)
             except BaseException as error:
                 failed(span, error, delivered.event)
                 raise
             finally:
                 span.end()
 
-    async def _finish(self, delivered: Delivered, call: Any, context: Context, span: Span) -> Any:
+    async def _finish(self, delivered: Delivered, context: Context, span: Span) -> Any:
         with within(context):
             try:
-                return await call(delivered)
+                return await self._plain_call(delivered)
             except asyncio.CancelledError as error:
                 late = is_cancelled() and not self.stopping
                 failed(span, TimeoutError(f"not done within {self._timeout}") if late else error)
@@ -88,7 +89,7 @@ class TracedRunner(HandlerRunner):
         if isinstance(failure, Unavailable):
             journey.away_since = time_ns()
         with within(journey.attempt or journey.parent):
-            self._untraced(delivered, result, failure)
+            self._plain_conclude(delivered, result, failure)
 
     def dead_letter(self, delivered: Delivered, error: BaseException) -> None:
         """Give a delivery up without running it."""
