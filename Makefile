@@ -38,13 +38,13 @@ test-cluster: $(INSTALLED) tools  ## try chart and manifests on a real cluster: 
 	@PATH="$$PWD/.cache/bin:$$PATH" tests/deploy/cluster/keda >/dev/null
 	@tests/deploy/cluster/run $(ARGS)
 
-lint: $(INSTALLED)  ## ruff, mypy, import-linter, stale contracts
+lint: $(INSTALLED)  ## ruff, mypy, import-linter, stale contracts and chart
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/jetmesh contracts --check
-	$(BIN)/jetmesh helm --check
+	$(BIN)/jetmesh deploy init --check
 
 chaos: $(INSTALLED)  ## break a cluster of three under load; SEED=7 MINUTES=10 FAULTS=leader-killed,poison
 	@$(BIN)/python -m tests.cluster.chaos
@@ -61,12 +61,12 @@ docs: $(INSTALLED)  ## write the tables in docs/ that are taken from the code, a
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 	@echo 'The site is in site/index.html.'
 
-image:  ## build the image of every service with docker or podman; IMAGE=shop:1.0.0
-	@deploy/image/build $(IMAGE)
+image: $(INSTALLED)  ## build the image of every service with docker or podman; IMAGE=shop:1.0.0
+	@$(BIN)/jetmesh deploy image $(IMAGE)
 
-manifests: $(INSTALLED) tools  ## write the chart's values and deploy/k8s/base and overlays
-	@$(BIN)/jetmesh helm
-	@$(BIN)/jetmesh manifests
+manifests: $(INSTALLED) tools  ## write image, chart, and the manifests rendered from it
+	@$(BIN)/jetmesh deploy init
+	@$(BIN)/jetmesh deploy manifests
 
 lock: $(INSTALLED)  ## choose the newest versions that pyproject.toml allows, with their hashes
 	@for list in runtime "dev --group pyproject.toml:dev"; do set -- $$list; $(BIN)/uv pip compile \

@@ -62,7 +62,7 @@ class Item(Struct, frozen=True, kw_only=True):
         ),
     ]
     quantity: Annotated[int, Meta(description="How many of it.", examples=[2])]
-    unit_price: AmountAsGiven
+    unit_price: Annotated[AmountAsGiven, Meta(examples=["4.50"])]
 
 
 Items = Annotated[tuple[Item, ...], Meta(description="What is bought, line by line.")]

@@ -23,11 +23,29 @@ def main() -> None:
         jetmesh()
         return
     program = Path(name) if name.endswith(".py") else PROGRAMS / name / "main.py"
-    if not program.is_file():
-        known = ", ".join(sorted(path.parent.name for path in PROGRAMS.glob("*/main.py")))
-        sys.stderr.write(f"There is no {name!r} to run. Name one of: {known}, jetmesh.\n")
-        sys.exit(2)
-    runpy.run_path(str(program), run_name="__main__")
+    if program.is_file():
+        runpy.run_path(str(program), run_name="__main__")
+    else:
+        run_service(name)
+
+
+def run_service(name: str) -> None:
+    """Run the service that the system has under this name, without a program of its own."""
+    from jetmesh import run  # noqa: PLC0415 - a program imports what it needs itself
+    from jetmesh.declare.system import service_in  # noqa: PLC0415 - as above
+    from jetmesh.operate.project import find_project  # noqa: PLC0415 - as above
+
+    system = find_project().system()
+    there = {sandbox.name for sandbox in system.sandboxes}
+    for module in system.services:
+        service = service_in(module)
+        if service.name == name:
+            run(service)
+            return
+        there.add(service.name)
+    known = ", ".join(sorted(there))
+    sys.stderr.write(f"There is no {name!r} to run. Name one of: {known}, jetmesh.\n")
+    sys.exit(2)
 
 
 if __name__ == "__main__":

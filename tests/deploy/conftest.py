@@ -17,6 +17,7 @@ from tests.programs import program
 
 ROOT = Path(__file__).parents[2]
 CHART = ROOT / "deploy" / "k8s" / "chart"
+README = (CHART / "README.md").read_text()
 
 # a cluster takes a quarter of an hour: `make test-cluster` sets it, `make test` does not
 collect_ignore = [] if os.environ.get("JETMESH_TEST_CLUSTER") else ["cluster"]

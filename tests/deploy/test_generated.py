@@ -11,17 +11,27 @@ import yaml
 
 from jetmesh import Duration, Service, System, derive
 from jetmesh.errors import SettingsError, UsageError
-from jetmesh.operate.generated import stale, write
+from jetmesh.operate.deploy.files import deployment
+from jetmesh.operate.generated import read, stale, write
 from jetmesh.operate.helm.files import contents, part
 from jetmesh.operate.helm.tree import DURATION
-from jetmesh.operate.project import Whole
+from jetmesh.operate.project import Whole, find_project
 from shop_contracts import PaymentDeclined
+from tests.deploy.conftest import README, ROOT
 
 
 def test_what_the_chart_takes_from_the_declarations_is_up_to_date(
     whole: Whole, chart: Path
 ) -> None:
-    assert stale(contents(whole.system, whole.topology, chart)) == [], "run jetmesh helm"
+    found = contents(whole.system, whole.topology, chart, README)
+    assert stale(found) == [], "run jetmesh deploy init"
+
+
+def test_the_shop_has_what_any_project_would_get(whole: Whole, tmp_path: Path) -> None:
+    found = deployment(find_project(start=ROOT), whole, tmp_path)
+    fresh = {path.relative_to(tmp_path): text for path, text in found.to_write().items()}
+    own = Path("k8s/overlays/production/values.yaml")  # with the port of a real mail server
+    assert [p for p, text in fresh.items() if p != own and read(ROOT / "deploy" / p) != text] == []
 
 
 def test_a_new_service_appears_in_every_part_without_a_line_of_yaml() -> None:
@@ -68,7 +78,7 @@ def test_no_secret_has_a_place_where_everybody_reads(whole: Whole) -> None:
 def test_a_readme_without_a_place_for_the_table_is_refused(whole: Whole, tmp_path: Path) -> None:
     (tmp_path / "README.md").write_text("# A chart\n")
     with pytest.raises(UsageError, match="lacks the markers for the table"):
-        write(contents(whole.system, whole.topology, tmp_path))
+        write(contents(whole.system, whole.topology, tmp_path, README))
 
 
 def test_a_part_that_does_not_exist_is_refused_with_those_that_do(whole: Whole) -> None:

@@ -20,7 +20,7 @@ def start(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
     )
     return subprocess.run(
         [sys.executable, "-c", program, *arguments],
-        env={**os.environ, "PYTHONPATH": str(IMAGE), **environ},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(IMAGE), *sys.path]), **environ},
         capture_output=True,
         text=True,
         check=False,

@@ -55,9 +55,9 @@ def test_production_commits_no_password_and_no_sandbox() -> None:
     assert not any("sandbox" in text for text in texts)
 
 
-def test_rendering_without_helm_says_what_brings_it(
+def test_rendering_without_helm_says_where_it_is_looked_for(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(UsageError, match="deploy/k8s/install-tools"):
+    with pytest.raises(UsageError, match="There is no helm"):
         helm_program(tmp_path)

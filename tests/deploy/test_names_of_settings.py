@@ -24,7 +24,7 @@ from jetmesh.operate.helm.files import contents, part
 from jetmesh.operate.project import Whole
 from jetmesh.settings import Loaded, load_settings
 from shop_contracts import PaymentDeclined
-from tests.deploy.conftest import CHART, Helm, Rendered
+from tests.deploy.conftest import CHART, README, Helm, Rendered
 from tests.odd_settings import NASTY, Key, Tree, settings_of, told_apart, trees
 
 
@@ -36,7 +36,7 @@ class Pods:
         with tempfile.TemporaryDirectory() as folder:
             chart = Path(folder) / "chart"
             shutil.copytree(CHART, chart)
-            write(contents(system, derive([service]), chart))
+            write(contents(system, derive([service]), chart, README))
             said = Path(folder) / "values.json"
             said.write_text(json.dumps({"services": {service.name: values}}))
             done = helm("template", "odd", chart, "--values", said)

@@ -214,7 +214,6 @@ def test_every_deployable_has_its_deployment(rendered: Rendered, whole: Whole) -
 def test_production_runs_no_sandbox(render: Render) -> None:
     rendered = render(*PRODUCTION)
     assert [o for o in rendered.objects if "sandbox" in o["metadata"]["name"]] == []
-    assert "MAILS" not in str(rendered.one("Pod", "purchase"))
 
 
 def test_custom_objects_only_come_where_they_are_asked_for(render: Render) -> None:

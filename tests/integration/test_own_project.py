@@ -16,6 +16,7 @@ import pytest
 
 from tests.integration.distributions import ROOT, Environment, build
 from tests.integration.tiny_project import Up
+from tests.programs import program
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.timeout(300)  # it may have to download what it installs
@@ -103,6 +104,32 @@ def test_one_service_runs_alone_beside_them(adopter: Environment, garage: Path, 
         alone.terminate()
         alone.communicate(timeout=20)
     assert up.state.services["pricing"].url not in said
+
+
+def test_its_story_is_tried_as_helm_test_does(adopter: Environment, garage: Path, up: Up) -> None:
+    tried = told(adopter, garage, "jetmesh", "deploy", "test", "--nats-url", up.state.nats_url)
+    assert "car.entered" in tried
+    assert "gate.on_car_entered" in tried
+
+
+def test_it_is_deployed_with_manifests_that_kubernetes_takes(
+    adopter: Environment, garage: Path
+) -> None:
+    helm = garage / ".cache" / "bin" / "helm"
+    helm.parent.mkdir(parents=True)
+    helm.symlink_to(program("helm"))
+    told(adopter, garage, "jetmesh", "deploy", "init")
+    told(adopter, garage, "jetmesh", "deploy", "manifests")
+    assert "up to date" in told(adopter, garage, "jetmesh", "deploy", "manifests", "--check")
+    assert "/project" in (garage / "deploy" / "image" / "Dockerfile").read_text()
+    objects = sorted((garage / "deploy" / "k8s").rglob("objects.yaml"))
+    assert len(objects) == 3
+    for file in objects:
+        validator = Path(sys.executable).with_name("kubernetes-validate")
+        done = subprocess.run(
+            [validator, "--strict", "--quiet", file], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout
 
 
 def test_the_project_installs(garage: Path, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.distributions import PROJECTS, Environment, build
+from tests.integration.distributions import PROJECTS, ROOT, Environment, build
 
 pytestmark = pytest.mark.timeout(300)  # it may have to download what it installs
 OPTIONAL = ("aiosmtpd", "aiosmtplib", "httpx", "jinja2", "rich", "typer", "yaml")
@@ -53,6 +53,15 @@ def test_pages_come_with_their_files(built: Path) -> None:
     (mesh,), (shop,) = built.glob("jetmesh-*.whl"), built.glob("shop-*.whl")
     assert "jetmesh/web/static/live.js" in names(mesh)
     assert {"shop/web/static/shop.css", "shop/web/templates/base.html"} <= names(shop)
+
+
+def test_the_templates_of_a_deployment_come_with_the_mesh(built: Path) -> None:
+    (mesh,) = built.glob("jetmesh-*.whl")
+    package = ROOT / "pkg"
+    templates = (package / "jetmesh/operate/deploy/templates").rglob("*.*")
+    wanted = {each.relative_to(package).as_posix() for each in templates if each.is_file()}
+    assert "jetmesh/operate/deploy/templates/begun/Chart.yaml" in wanted
+    assert {each for each in wanted if not each.endswith(".pyc")} <= names(mesh)
 
 
 def test_the_mesh_alone_runs_services_and_brings_nothing_of_the_shop(plain: Environment) -> None:

@@ -178,7 +178,7 @@ def test_a_directory_that_is_gone_is_a_sentence(tmp_path: Path) -> None:
 def test_a_failure_is_no_answer() -> None:
     """1 would say that something differs."""
     wrong = {"JETMESH__HTTP__PROT": "1"}
-    for command in ("plan", "contracts", "helm"):
+    for command in ("plan", "contracts", "deploy init"):
         assert shell(f"{command} --check", **wrong).returncode == 2
 
 

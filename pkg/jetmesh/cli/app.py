@@ -10,6 +10,7 @@ import typer
 
 from jetmesh import __version__
 from jetmesh.cli.deadletters.app import deadletters
+from jetmesh.cli.deploy.app import deploy
 from jetmesh.cli.logs import logs
 from jetmesh.cli.new import new
 from jetmesh.cli.options import AsJson, NatsUrl, System
@@ -35,6 +36,7 @@ _DEPLOY = "Declare and deploy"
 
 app.add_typer(new, name="new", rich_help_panel=_BEGIN)
 app.add_typer(deadletters, name="deadletters", rich_help_panel=_INSPECT)
+app.add_typer(deploy, name="deploy", rich_help_panel=_DEPLOY)
 
 
 def _print_version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it so
@@ -331,51 +333,6 @@ def contracts(
     from jetmesh.cli import generate  # noqa: PLC0415 - see the package
 
     raise typer.Exit(generate.contracts(system, directory, check=check))
-
-
-@app.command(rich_help_panel=_DEPLOY)
-def helm(
-    part: Annotated[
-        str, typer.Argument(help="Only print one: values, schema, facts or readme.")
-    ] = "",
-    system: System = "",
-    chart: Annotated[
-        Path | None,
-        typer.Option(help="The chart. Default: deploy/k8s/chart beside pyproject.toml."),
-    ] = None,
-    *,
-    check: Annotated[bool, typer.Option("--check", help="Write nothing; 1 if stale.")] = False,
-) -> None:
-    """Write what the helm chart takes from the declarations: values, their schema, their table.
-
-    Example: jetmesh helm values
-
-    Example: jetmesh helm --check
-    """
-    from jetmesh.cli import generate  # noqa: PLC0415 - see the package
-
-    raise typer.Exit(generate.helm(part, system, chart, check=check))
-
-
-@app.command(rich_help_panel=_DEPLOY)
-def manifests(
-    system: System = "",
-    directory: Annotated[
-        Path | None,
-        typer.Option(help="The directory of chart/ and overlays/. Default: deploy/k8s."),
-    ] = None,
-    *,
-    check: Annotated[bool, typer.Option("--check", help="Write nothing; 1 if stale.")] = False,
-) -> None:
-    """Render the chart into manifests for kubectl apply -k; needs the helm program.
-
-    Every overlays/<name>/values.yaml becomes an overlay; what they have in common is the base.
-
-    Example: jetmesh manifests --check
-    """
-    from jetmesh.cli import generate  # noqa: PLC0415 - see the package
-
-    raise typer.Exit(generate.manifests(system, directory, check=check))
 
 
 @app.command(rich_help_panel=_DEPLOY)

@@ -1,4 +1,4 @@
-"""`jetmesh contracts`, `helm` and `manifests`: files that are written from the declarations."""
+"""Files that are written from the declarations, or compared with them: `jetmesh contracts`."""
 
 from __future__ import annotations
 
@@ -9,9 +9,6 @@ from jetmesh.cli.exits import answering
 from jetmesh.cli.output import echo
 from jetmesh.operate import contracts as contract_files
 from jetmesh.operate.generated import Contents, stale, write
-from jetmesh.operate.helm import files as chart_files
-from jetmesh.operate.helm import manifests as manifest_files
-from jetmesh.operate.helm.program import helm_program
 from jetmesh.operate.project import find_project
 
 
@@ -23,45 +20,19 @@ def contracts(reference: str, directory: Path | None, *, check: bool) -> int:
         target = directory or project.root / "contracts"
         contents = contract_files.contents(whole.system, whole.topology, target)
         if not check:
-            return _write(contents, target)
+            return write_all(contents, target)
         advice = "{} contract files are stale. Run `jetmesh contracts` and commit them."
-        return _compare(contents, "The contracts are", advice)
+        return compare(contents, "The contracts are", advice)
 
 
-def helm(part: str, reference: str, chart: Path | None, *, check: bool) -> int:
-    """Print one part, or write all of them; with `check` 1 if any is stale."""
-    with answering(when=check):
-        project = find_project(reference)
-        whole = project.load()
-        if part:
-            echo(chart_files.part(whole.system, whole.topology, part), end="")
-            return 0
-        target = chart or project.root / "deploy" / "k8s" / "chart"
-        contents = chart_files.contents(whole.system, whole.topology, target)
-        if not check:
-            return _write(contents, target)
-        advice = "The chart is stale. Run `jetmesh helm` and commit it."
-        return _compare(contents, "The chart is", advice)
-
-
-def manifests(reference: str, directory: Path | None, *, check: bool) -> int:
-    """Render every overlay; with `check` 1 if what is there differs."""
-    with answering(when=check):
-        project = find_project(reference)
-        target = directory or project.root / "deploy" / "k8s"
-        contents = manifest_files.contents(helm_program(project.root), target)
-        if not check:
-            return _write(contents, target)
-        advice = "The manifests are stale. Run `make manifests` and commit it."
-        return _compare(contents, "The manifests are", advice)
-
-
-def _write(contents: Contents, target: Path) -> int:
+def write_all(contents: Contents, target: Path) -> int:
+    """Write them and say how many; 0."""
     echo(f"Wrote {len(write(contents))} files below {os.path.relpath(target)}.")
     return 0
 
 
-def _compare(contents: Contents, what: str, advice: str) -> int:
+def compare(contents: Contents, what: str, advice: str) -> int:
+    """Name those that differ; 1 if any does."""
     differing = stale(contents)
     for path in differing:
         echo(os.path.relpath(path))

@@ -12,6 +12,7 @@ from jetmesh.declare import Handler, Policy, Service
 from jetmesh.declare.setting import Leaf, struct_names
 from jetmesh.declare.system import System
 from jetmesh.declare.topology import StreamSpec, StreamTuning, Topology
+from jetmesh.operate.helm.name import name_of
 from jetmesh.operate.helm.outside import Address, addresses
 from jetmesh.operate.helm.tree import Group, Node, Value, group_of
 from jetmesh.operate.helm.values import (
@@ -38,7 +39,7 @@ _DENIED: Final = (
 def chart_values(system: System, topology: Topology) -> Group:
     """Everything that may be set when `system` is installed."""
     defaults = {
-        "image": f"{system.name}:{system.version}",
+        "image": f"{name_of(system)}:{system.version}",
         "nats": {"permissions": NatsPermissions(deny=_denied(topology))},
     }
     values = dict(group_of(ChartValues, defaults=defaults).values)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import asdict
 from typing import Any, Final
+
+import msgspec
 
 from jetmesh.declare import Policy, Service
 from jetmesh.declare.derive import derive
 from jetmesh.declare.setting import struct_names
 from jetmesh.declare.system import System
 from jetmesh.declare.topology import StreamTuning, Topology
+from jetmesh.errors import UsageError
+from jetmesh.operate.example import example, from_outside
 from jetmesh.operate.helm.declared import secrets_of
 from jetmesh.operate.helm.outside import Address, addresses
 from jetmesh.operate.helm.tree import camel
@@ -30,6 +35,7 @@ def facts(system: System, topology: Topology) -> dict[str, Any]:
             sandbox.name: {
                 "title": sandbox.title,
                 "ports": dict(sandbox.ports),
+                "front": "http" if "http" in sandbox.ports else next(iter(sandbox.ports)),
                 "serves": sorted(
                     name
                     for name, found in outside.items()
@@ -39,9 +45,20 @@ def facts(system: System, topology: Topology) -> dict[str, Any]:
             }
             for sandbox in system.sandboxes
         },
+        "examples": _examples(topology),
         "streams": [stream.name for stream in topology.streams],
         "names": {camel(name): name for name in _TUNING},
     }
+
+
+def _examples(topology: Topology) -> list[dict[str, str]]:
+    """Of each event from outside what `helm test` and a person may publish, where it has one."""
+    found = []
+    for spec in from_outside(topology):
+        with suppress(UsageError):
+            event = msgspec.json.encode(example(spec)).decode()
+            found.append({"subject": spec.subject, "event": event})
+    return found
 
 
 def _service(system: System, service: Service, outside: list[Address]) -> dict[str, Any]:

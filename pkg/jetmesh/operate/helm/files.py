@@ -14,7 +14,7 @@ from jetmesh.operate.helm.facts import facts
 from jetmesh.operate.helm.text import NOTE, dump, schema_json, table, values_yaml
 
 PARTS: Final = ("values", "schema", "facts", "readme")
-_BEGIN: Final = "<!-- values: written by `jetmesh helm` -->\n"
+_BEGIN: Final = "<!-- values: written by `jetmesh deploy init` -->\n"
 _END: Final = "<!-- end of values -->\n"
 
 
@@ -33,18 +33,19 @@ def part(system: System, topology: Topology, name: str) -> str:
     return written(chart_values(system, topology))
 
 
-def contents(system: System, topology: Topology, chart: Path) -> dict[Path, str]:
-    """The generated files below `chart`.
+def contents(system: System, topology: Topology, chart: Path, readme: str) -> dict[Path, str]:
+    """The generated files below `chart`; `readme` is what its README begins as.
 
     Raises:
         UsageError: the chart's README has no place for the table.
     """
-    readme = chart / "README.md"
+    file = chart / "README.md"
+    there = read(file)
     return {
         chart / "values.yaml": part(system, topology, "values"),
         chart / "values.schema.json": part(system, topology, "schema"),
         chart / "files" / "topology.yaml": part(system, topology, "facts"),
-        readme: _with_table(read(readme) or "", part(system, topology, "readme")),
+        file: _with_table(readme if there is None else there, part(system, topology, "readme")),
     }
 
 

@@ -13,7 +13,7 @@ import yaml
 from jetmesh.operate.helm.program import template
 from jetmesh.operate.helm.text import dump
 
-NOTE: Final = "# Written by `make manifests` from the chart: change that, not this.\n"
+NOTE: Final = "# Written by `jetmesh deploy manifests` from the chart: change that, not this.\n"
 _OBJECTS: Final = "objects.yaml"
 _KUSTOMIZATION: Final = "kustomization.yaml"
 

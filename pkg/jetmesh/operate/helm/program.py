@@ -19,7 +19,7 @@ def helm_program(root: Path) -> Path:
     if found is None:
         raise UsageError(
             "There is no helm on PATH or in .cache/bin.",
-            remedy="deploy/k8s/install-tools brings one.",
+            remedy="Install it as helm.sh says, or put it there.",
         )
     return Path(found)
 

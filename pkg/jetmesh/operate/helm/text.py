@@ -13,7 +13,7 @@ import yaml
 from jetmesh.operate.helm.tree import Group, Node, Value
 from jetmesh.operate.schemas import DIALECT
 
-NOTE: Final = "# Written by `jetmesh helm` from the declarations: change those, not this.\n"
+NOTE: Final = "# Written by `jetmesh deploy init` from the declarations: change those, not this.\n"
 _WIDTH: Final = 100
 _no_text = re.compile("(?i)(y|n|yes|no|on|off|true|false|null)$")  # as YAML 1.1 has it
 

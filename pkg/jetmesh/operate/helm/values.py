@@ -182,7 +182,7 @@ class NatsValues(Struct, frozen=True, kw_only=True):
 
 
 class Sandbox(Struct, frozen=True, kw_only=True):
-    """Stand-ins for other people's servers: nobody is charged, no mail leaves."""
+    """Stand-ins for the servers outside, where the system has any."""
 
     enabled: bool = True
     """In production set it to false, and name the real servers."""

@@ -1,0 +1,1 @@
+"""What a project needs to run on Kubernetes: an image, a chart, overlays; from templates."""

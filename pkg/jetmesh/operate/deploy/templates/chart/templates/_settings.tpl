@@ -1,0 +1,74 @@
+{{- /* The settings file of pods: the same tree that `jetmesh settings` shows. */ -}}
+
+{{- /* A value as TOML: JSON but for tables. */ -}}
+{{- define "toml" -}}
+{{- if kindIs "map" . -}}
+{ {{- range $index, $name := keys . | sortAlpha }}{{ if $index }},{{ end }} {{ toJson $name }} = {{ include "toml" (get $ $name) }}{{ end }} }
+{{- else -}}
+{{ toJson . }}
+{{- end -}}
+{{- end }}
+
+{{- /* .root, .name: a service's own settings, with the sandbox's addresses and known pages. */ -}}
+{{- define "own settings" -}}
+{{- $values := .root.Values }}
+{{- $service := get $values.services .name }}
+{{- $fact := get (include "facts" .root | fromYaml).services .name }}
+{{- $own := deepCopy ($service.settings | default dict) }}
+{{- range $fact.outside }}
+  {{- if get $own .required }}{{ continue }}{{ end }}
+  {{- $own = omit $own .required }}
+  {{- if $values.sandbox.enabled }}{{ $own = mergeOverwrite $own .instead }}{{ end }}
+{{- end }}
+{{- range $setting, $other := $fact.links }}
+  {{- $ingress := (get $values.services $other).ingress }}
+  {{- if and $ingress.enabled (not (get $own $setting)) }}
+    {{- $scheme := ternary "https" "http" (ne $ingress.tlsSecret "") }}
+    {{- $_ := set $own $setting (printf "%s://%s" $scheme $ingress.host) }}
+  {{- end }}
+{{- end }}
+{{- toJson $own }}
+{{- end }}
+
+{{- /* .root, .services, .streams: names of those that the file is about. */ -}}
+{{- define "settings" -}}
+{{- $values := .root.Values -}}
+{{- $names := (include "facts" .root | fromYaml).names -}}
+provision = "verify"
+grace = {{ toJson $values.grace }}
+
+[http]
+host = "0.0.0.0"
+
+[log]
+level = {{ toJson $values.logLevel }}
+format = "json"
+
+[nats]
+{{ include "nats settings" .root }}
+{{- range $name := .services }}
+  {{- $service := get $values.services $name }}
+  {{- with include "own settings" (dict "root" $.root "name" $name) | fromJson }}
+
+[services.{{ $name }}.settings]
+    {{- range $key, $value := . }}
+{{ $key }} = {{ include "toml" $value }}
+    {{- end }}
+  {{- end }}
+  {{- range $handler, $policy := $service.handlers }}
+
+[services.{{ $name }}.handlers.{{ $handler }}]
+    {{- range $key, $value := $policy }}
+{{ get $names $key }} = {{ include "toml" $value }}
+    {{- end }}
+  {{- end }}
+{{- end }}
+{{- range $name := .streams }}
+
+[streams.{{ $name }}]
+  {{- range $key, $value := get $values.streams $name }}
+    {{- if and (eq $key "replicas") (not $value) }}{{ $value = include "copies" $.root | int }}{{ end }}
+{{ get $names $key }} = {{ include "toml" $value }}
+  {{- end }}
+{{- end }}
+{{- end }}
