@@ -272,12 +272,13 @@ async def letters_of(m: Mesh, shop: Shop) -> list[Any]:
 async def test_a_dead_letter_carries_the_trace_and_its_error_is_masked(
     broker: Broker, unique: str, otlp: Receiver
 ) -> None:
+    key = f"p-{unique}"  # other tests of this broker have dead letters of p-1
     shop = Shop(unique, Reject("not for ann@shop.example"))
     async with mesh(shop.deciding, shop.mailing, url=broker.url) as m:
-        await m.publish(shop.placed("p-1"))
+        await m.publish(shop.placed(key))
         await m.settled()
         [letter] = await letters_of(m, shop)
-        steps = await steps_of(m.control, topology_of(m), "p-1")
+        steps = await steps_of(m.control, topology_of(m), key)
     [process] = otlp.named(f"process {unique}.accepted")
     assert process.failed
     assert letter.headers["traceparent"].split("-")[1] == process.trace_id
