@@ -115,8 +115,11 @@ class Consumer:
 
     def _handle(self, subject: bytes, reply: bytes, headers: bytes, payload: bytes) -> None:
         """Run a `def` handler, here and now."""
-        is_odd = PLUS in headers and CLOUDEVENTS in headers
-        if is_odd or self._is_disturbed or not reply.startswith(self._first):
+        if (
+            self._is_disturbed
+            or not reply.startswith(self._first)
+            or (PLUS in headers and CLOUDEVENTS in headers)
+        ):
             self._start(subject, reply, headers, payload)
             return
         received = perf_counter()
