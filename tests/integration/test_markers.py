@@ -106,9 +106,9 @@ async def test_a_marker_alone_on_the_bare_subject_names_no_key(broker: Broker, u
 
 async def test_a_trace_says_what_went_away(broker: Broker, unique: str) -> None:
     async with marked(broker, unique) as (m, d, _):
-        await mark(m, d, "p-1", "MaxAge")
+        await mark(m, d, unique, "MaxAge")  # letters of other tests have other keys
         await m.settled()
-        (step,) = await trace(m.control, derive([d.service]), "p-1")
+        (step,) = await trace(m.control, derive([d.service]), unique)
         assert (step.kind, step.subject, step.waits) == ("removal", d.subject, ())
         assert step.summary == "the server removed what was stored here (MaxAge)"
 
