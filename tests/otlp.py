@@ -9,10 +9,14 @@ from threading import Thread
 from typing import Any, NamedTuple
 from zlib import MAX_WBITS, decompress
 
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
+    ExportMetricsServiceRequest,
+)
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
     ExportTraceServiceResponse,
 )
+from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 _GZIP = MAX_WBITS | 16
@@ -33,25 +37,42 @@ class Received(NamedTuple):
     events: list[str]
     failed: bool
     schema: str
+    links: list[str]
+    """Ids of the spans that it links to."""
 
 
 class Receiver:
-    """Keeps every span that was sent to it."""
+    """Keeps every span that was sent to it, and the newest of each metric."""
 
     def __init__(self, url: str) -> None:
         self.url = url
         self.spans: list[Received] = []
+        self.metrics: dict[tuple[str, str], Metric] = {}
+        """By service and name."""
+        self.about: dict[str, dict[str, Any]] = {}
+        """What the newest metrics said of each service."""
 
-    def take(self, body: bytes) -> None:
+    def take(self, path: str, body: bytes) -> None:
         """Read one request.
 
         Raises:
             DecodeError: it is none.
         """
+        if path == "/v1/metrics":
+            self._take_metrics(ExportMetricsServiceRequest.FromString(body))
+            return
         for resource in ExportTraceServiceRequest.FromString(body).resource_spans:
             service = _values(resource.resource.attributes)["service.name"]
             for scope in resource.scope_spans:
                 self.spans += [_received(service, scope.schema_url, each) for each in scope.spans]
+
+    def _take_metrics(self, request: ExportMetricsServiceRequest) -> None:
+        for resource in request.resource_metrics:
+            about = _values(resource.resource.attributes)
+            self.about[about["service.name"]] = about
+            for scope in resource.scope_metrics:
+                for metric in scope.metrics:
+                    self.metrics[about["service.name"], metric.name] = metric
 
     def of(self, trace_id: str) -> list[Received]:
         """The spans of a trace by time."""
@@ -70,7 +91,8 @@ def receiver() -> Iterator[Receiver]:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             if self.headers.get("Content-Encoding") == "gzip":
                 body = decompress(body, _GZIP)
-            found.take(body)
+            found.take(self.path, body)
+            # both answers are empty when everything was taken
             answer = ExportTraceServiceResponse().SerializeToString()
             self.send_response(200)
             self.send_header("Content-Type", "application/x-protobuf")
@@ -107,6 +129,7 @@ def _received(service: str, schema: str, span: Span) -> Received:
         events=[event.name for event in span.events],
         failed=span.status.code == Status.STATUS_CODE_ERROR,
         schema=schema,
+        links=[link.span_id.hex() for link in span.links],
     )
 
 

@@ -16,6 +16,14 @@ def egress(rendered: Rendered, name: str) -> list[dict[str, Any]]:
     return [rule for rule in found if rule != {"ports": DNS}]
 
 
+def variables(rendered: Rendered, name: str) -> dict[str, str]:
+    """What the chart tells a service's pods by variables."""
+    [container] = rendered.one("Deployment", name)["spec"]["template"]["spec"]["containers"]
+    names = [each["name"] for each in container["env"]]
+    assert len(set(names)) == len(names), "the server refuses one that is there twice"
+    return {each["name"]: each.get("value", "") for each in container["env"]}
+
+
 def to(name: str, port: int) -> dict[str, Any]:
     labels = {"app.kubernetes.io/name": name, "app.kubernetes.io/instance": "shop"}
     return {"to": [{"podSelector": {"matchLabels": labels}}], "ports": [{"port": port}]}
@@ -73,6 +81,30 @@ def test_a_nats_elsewhere_is_reached_at_its_ports(render: Render) -> None:
     assert "nats" not in rendered.kind("NetworkPolicy")
     rendered = render("nats.url=TLS://a.example.test:4223/\\, b.example.test:4224\\,")
     assert egress(rendered, "order-validation") == [{"ports": [{"port": 4223}, {"port": 4224}]}]
+
+
+def test_a_collector_is_reached_at_its_port_by_every_service(render: Render) -> None:
+    rendered = render(*PRODUCTION, "otel.endpoint=http://collector.example.test:4318")
+    for name in ("payments", "business-dashboard"):
+        assert {"ports": [{"port": 4318}]} in egress(rendered, name)
+        assert variables(rendered, name)["OTEL_EXPORTER_OTLP_ENDPOINT"].endswith(":4318")
+    without = render(*PRODUCTION)
+    assert "OTEL_EXPORTER_OTLP_ENDPOINT" not in variables(without, "payments")
+
+
+def test_collectors_that_a_services_variables_name_are_reached(render: Render) -> None:
+    env = "services.payments.env.OTEL_EXPORTER_OTLP_"
+    assert {"ports": [{"port": 4317}]} in egress(render(f"{env}ENDPOINT=grpc:4317"), "payments")
+    rendered = render(
+        "otel.endpoint=http://collector.example.test:4318",
+        f"{env}ENDPOINT=https://own.example.test",
+        f"{env}METRICS_ENDPOINT=http://metrics.example.test/otlp",
+        f"{env}TRACES_ENDPOINT=http://[2001:db8::1]:4320/v1/traces",
+    )
+    ports = {"ports": [{"port": 443}, {"port": 4320}, {"port": 80}]}
+    assert ports in egress(rendered, "payments")
+    assert variables(rendered, "payments")["OTEL_EXPORTER_OTLP_ENDPOINT"].startswith("https://own")
+    assert {"ports": [{"port": 4318}]} in egress(rendered, "notifications")
 
 
 def test_policies_can_be_left_out(render: Render) -> None:

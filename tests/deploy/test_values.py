@@ -92,6 +92,7 @@ OTHERWISE = {
     "monitoring.dashboard": "=true",
     "monitoring.labels": ".release=prometheus",
     "monitoring.lag": "=50",
+    "otel.endpoint": "=http://collector.example.test:4318",
     "nodeSelector": ".disk=ssd",
     "tolerations": "[0].operator=Exists",
     "priorityClass": "=high",

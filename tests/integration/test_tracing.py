@@ -211,7 +211,9 @@ async def test_histograms_name_a_trace_as_their_example(
     assert plain.headers["content-type"].startswith("text/plain; version=0.0.4")
     families = {f.name: f for f in parsed(open_metrics.text)}  # type: ignore[no-untyped-call] # the library leaves it untyped
     exemplars = [s.exemplar for s in families["jetmesh_handling_seconds"].samples if s.exemplar]
-    assert [each.labels for each in exemplars] == [{"trace_id": the_trace(otlp)}]
+    [process] = otlp.named(f"process {unique}-in.placed")
+    ids = {"trace_id": the_trace(otlp), "span_id": process.span_id}
+    assert [each.labels for each in exemplars] == [ids]
 
 
 async def test_what_the_sender_does_not_sample_nobody_samples(

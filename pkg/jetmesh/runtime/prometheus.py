@@ -149,12 +149,12 @@ def exposition(collector: Collector) -> bytes:
 def negotiated(collector: Collector, accept: str) -> tuple[bytes, str]:
     """The text in the form that `accept` asks for, and its type; OpenMetrics has exemplars."""
     registry = CollectorRegistry()
-    registry.register(_WithTheirs(collector))
+    registry.register(WithTheirs(collector))
     encode, media_type = choose_encoder(accept)
     return encode(registry), media_type
 
 
-class _WithTheirs(Collector):
+class WithTheirs(Collector):
     """Metrics of ours, then those of `prometheus_client`'s default registry, each name once."""
 
     def __init__(self, ours: Collector) -> None:
@@ -181,4 +181,5 @@ def _theirs() -> list[Metric]:
 
 
 def _exemplar(known: Known) -> Exemplar:
-    return Exemplar({"trace_id": known.trace_id}, known.seconds, known.at)
+    labels = {"trace_id": known.trace_id, "span_id": known.span_id}
+    return Exemplar(labels, known.seconds, known.at)

@@ -24,10 +24,10 @@ from jetmesh.runtime.injection import Injector
 from jetmesh.runtime.message.consumer import Consumer
 from jetmesh.runtime.message.quarantine import Quarantine
 from jetmesh.runtime.projection import Projection, projections_of
-from jetmesh.runtime.prometheus import ServiceCollector, negotiated
+from jetmesh.runtime.prometheus import ServiceCollector, WithTheirs, negotiated
 from jetmesh.runtime.provisioning import provision, wait_for_jetstream
 from jetmesh.runtime.publishing import Publisher
-from jetmesh.runtime.tracing.asked import parts_for
+from jetmesh.runtime.tracing.asked import metrics_for, parts_for
 from jetmesh.runtime.watch import DurableWatch, watch
 from jetmesh.settings import Loaded
 from jetmesh.transport.control import ControlPlane
@@ -63,6 +63,7 @@ class Running:
         self._needs = permissions_of(service, inbox_prefix=nats.inbox_prefix, js_api=nats.js_api)
         subjects = [spec.subject for spec in service.events]
         self._parts = parts_for(service.name, service.version, subjects)
+        self._metrics = metrics_for(service.name, service.version)
         self._plane = self._parts.plane(nats, name=service.name, needs=self._needs)
         self._control: ControlPlane | None = None
         events = [spec.type for spec in service.published]
@@ -128,6 +129,7 @@ class Running:
             lambda: not self.health.problems(),
         )
         self.http.show(self.injector.routes(), partial(negotiated, collector))
+        self._metrics.begin(WithTheirs(collector))
 
     async def _begin(self) -> None:
         assert self._control is not None  # noqa: S101 - it is connected
@@ -245,7 +247,7 @@ class Running:
         await self._plane.close()
         if self._control is not None:
             await self._control.close()
-        await self._parts.end()
+        await asyncio.gather(self._parts.end(), self._metrics.end())
         try:
             async with asyncio.timeout(_CLOSE_SECONDS):
                 await self._stack.aclose()

@@ -224,6 +224,14 @@ class Monitoring(Struct, frozen=True, kw_only=True):
     """How many messages may wait for one handler for ten minutes before the alert fires."""
 
 
+class Otel(Struct, frozen=True, kw_only=True):
+    """OpenTelemetry: where traces go."""
+
+    endpoint: Annotated[str, Meta(pattern=r"^(https?://[^@\s]+)?$")] = ""
+    """Of a collector that takes OTLP over HTTP, such as http://collector.observability:4318. Pods
+    are told, and network policies let them reach its port. More variables: `env` of a service."""
+
+
 class ChartValues(Struct, frozen=True, kw_only=True):
     """Everything but services and streams."""
 
@@ -243,6 +251,7 @@ class ChartValues(Struct, frozen=True, kw_only=True):
     provision: Provision = Provision()
     network_policy: NetworkPolicy = NetworkPolicy()
     monitoring: Monitoring = Monitoring()
+    otel: Otel = Otel()
     node_selector: dict[str, str] = field(default_factory=dict)
     """For every pod."""
     tolerations: tuple[dict[str, Any], ...] = ()

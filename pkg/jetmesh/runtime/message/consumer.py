@@ -186,7 +186,7 @@ class Consumer:
         else:
             self.verdicts.recall(delivered)
             if self._quarantine.takes(delivered):
-                self._quarantine.add(delivered, self.runner)
+                self.runner.isolate(delivered)
                 return
         self.runner.begin(delivered)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager, nullcontext
 from time import monotonic
 from typing import Any, Final
 
@@ -39,6 +40,9 @@ class Decisions:
         self._look_up = look_up
         self.react: React | None = None
         """What the handler does when it loses."""
+        self.losing: Callable[[Delivered, StoredMessage], AbstractContextManager[None]]
+        """Around what ends a delivery whose key another cause decided."""
+        self.losing = lambda _, __: nullcontext()
         self._unanswered: dict[bytes, tuple[float, str]] = {}
         """Deliveries that wait for an answer: since when, and what they were told last."""
         self._log = structlog.get_logger().bind(handler=handler.name)
@@ -47,6 +51,7 @@ class Decisions:
         """The same for other outputs of this handler; they have no reaction of their own."""
         made = Decisions(self._handler, outputs, self._verdicts, self._look_up)
         made._unanswered = self._unanswered
+        made.losing = lambda *about: self.losing(*about)  # noqa: PLW0108 - it may be set later
         return made
 
     @property
@@ -123,13 +128,18 @@ class Decisions:
         Unless that was to be expected, say so where people look.
         """
         delivered.rest = None
-        stats = self._verdicts.stats
         if self._is_ours(delivered, stored):
-            stats.repeated += 1
+            self._verdicts.stats.repeated += 1
             self._verdicts.acknowledge(delivered)
             return
+        with self.losing(delivered, stored):
+            await self._lose(delivered, stored, refused, race=race, mine=mine)
+
+    async def _lose(
+        self, delivered: Delivered, stored: StoredMessage, refused: str, *, race: bool, mine: Any
+    ) -> None:
         if race:
-            stats.lost += 1
+            self._verdicts.stats.lost += 1
         elif self.react is None:
             self._verdicts.ignored(delivered, self._suspicious(delivered, stored, refused))
             return

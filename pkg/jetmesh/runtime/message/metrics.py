@@ -15,6 +15,7 @@ class Exemplar(NamedTuple):
     """One delivery for the many of its bucket."""
 
     trace_id: str
+    span_id: str
     seconds: float
     at: float
     """In seconds since 1970."""
@@ -81,9 +82,10 @@ class HandlerStats:
         self.seconds += seconds
         self.buckets[int(seconds * 1e6).bit_length()] += 1
 
-    def exemplify(self, seconds: float, trace_id: str) -> None:
+    def exemplify(self, seconds: float, trace_id: str, span_id: str) -> None:
         """Remember whose verdict took so long."""
-        self.exemplars[int(seconds * 1e6).bit_length()] = Exemplar(trace_id, seconds, time())
+        bucket = int(seconds * 1e6).bit_length()
+        self.exemplars[bucket] = Exemplar(trace_id, span_id, seconds, time())
 
 
 class QueueTimes:

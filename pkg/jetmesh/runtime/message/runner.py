@@ -143,6 +143,10 @@ class HandlerRunner:
         else:
             await self.run(delivered)
 
+    def isolate(self, delivered: Delivered) -> None:
+        """Run a delivery alone, after the others: processes may have died of it."""
+        self._quarantine.add(delivered, self)
+
     def give_back(self, delivered: Delivered) -> None:
         """Return a delivery to the server as it came; it was no attempt."""
         self._verdicts.give_back(delivered)

@@ -16,6 +16,7 @@ from jetmesh.protocol import headers as header
 from jetmesh.protocol.lanes import scheduled_at
 from jetmesh.runtime.tracing import names
 from jetmesh.runtime.tracing.contexts import current_delivery, within
+from jetmesh.runtime.tracing.journey import journey_of
 from jetmesh.runtime.tracing.tracing import Tracing, is_left_out, with_context
 from jetmesh.transport.dataplane import DataPlane
 from jetmesh.transport.seam import Waiter
@@ -58,10 +59,17 @@ class TracedPlane(DataPlane):
         if delivered and not is_left_out(trace.get_current_span()):
             more = {names.OPERATION_TYPE: "settle", names.OPERATION_NAME: verdict}
             current = contexts.get_current()
-            trace_id = trace.get_current_span().get_span_context().trace_id
-            seconds = perf_counter() - delivered.received
-            delivered.durable.stats.exemplify(seconds, trace.format_trace_id(trace_id))
-            self._tracing.begin(delivered, verdict, current, kind=SpanKind.CLIENT, more=more).end()
+            span = trace.get_current_span().get_span_context()
+            ids = trace.format_trace_id(span.trace_id), trace.format_span_id(span.span_id)
+            delivered.durable.stats.exemplify(perf_counter() - delivered.received, *ids)
+            self._tracing.begin(
+                delivered,
+                verdict,
+                current,
+                kind=SpanKind.CLIENT,
+                more=more,
+                links=journey_of(delivered).links,
+            ).end()
 
     def _wait(self, until: int) -> None:
         """A retry waits as long as was asked for: told now, because anybody may take it up."""

@@ -17,23 +17,9 @@ from jetmesh.runtime.message.runner import HandlerRunner
 from jetmesh.runtime.reading import Removed
 from jetmesh.runtime.tracing import names
 from jetmesh.runtime.tracing.contexts import about, within
-from jetmesh.runtime.tracing.tracing import Tracing, context_of, failed, is_left_out
-
-
-class Journey:
-    """What tracing knows of a delivery in flight (`Delivered.trace`)."""
-
-    __slots__ = ("attempt", "away_since", "parent", "waited")
-
-    def __init__(self, parent: Context) -> None:
-        self.parent = parent
-        """What the message brought, or its wait in the queue when it brought nothing."""
-        self.attempt: Context | None = None
-        """The newest attempt; what comes of it belongs there."""
-        self.away_since = 0
-        """Since when it waits for a dependency that is away, in nanoseconds since 1970."""
-        self.waited = False
-        """Its wait in the queue was told."""
+from jetmesh.runtime.tracing.journey import Journey, journey_of
+from jetmesh.runtime.tracing.tracing import Tracing, failed, is_left_out, link_to
+from jetmesh.transport.stored import StoredMessage
 
 
 class TracedRunner(HandlerRunner):
@@ -45,12 +31,20 @@ class TracedRunner(HandlerRunner):
         self._plain_call, self.call = self.call, self._attempt
         self._plain_conclude = self.conclude
         self.conclude = self._conclude
+        self.decisions.losing = self._losing
 
     def _begin(self, delivered: Delivered) -> None:
-        """As it says there; when it will wait for its dependency, the wait begins now."""
-        if self.outage.reason:
-            _journey(delivered).away_since = time_ns()
+        """As it says there; when it will wait, the wait begins now."""
+        if self._quarantine.active:
+            journey_of(delivered).waits("quarantine")
+        elif self.outage.reason:
+            journey_of(delivered).waits("outage")
         super()._begin(delivered)
+
+    def isolate(self, delivered: Delivered) -> None:
+        """As it says there; it waits until it is alone."""
+        journey_of(delivered).waits("quarantine")
+        super().isolate(delivered)
 
     def _attempt(self, delivered: Delivered) -> Any:
         """The handler runs in the span of its attempt, wherever it runs."""
@@ -83,18 +77,26 @@ class TracedRunner(HandlerRunner):
     def _conclude(
         self, delivered: Delivered, result: Any, failure: BaseException | None = None
     ) -> None:
-        journey = _journey(delivered)
+        journey = journey_of(delivered)
         if journey.attempt is None and not isinstance(failure, Removed):  # it was never called
             self._no_attempt(delivered, failure)
         if isinstance(failure, Unavailable):
-            journey.away_since = time_ns()
+            journey.waits("outage")
         with within(journey.attempt or journey.parent):
             self._plain_conclude(delivered, result, failure)
+
+    def _losing(self, delivered: Delivered, stored: StoredMessage) -> within:
+        """The verdict links to the outcome that was first, also where nothing ran any more."""
+        journey = journey_of(delivered)
+        journey.links = link_to(stored)
+        if journey.attempt is None:
+            self._no_attempt(delivered, None)
+        return within(journey.attempt or journey.parent)
 
     def dead_letter(self, delivered: Delivered, error: BaseException) -> None:
         """Give a delivery up without running it."""
         self._no_attempt(delivered, error)
-        with within(_journey(delivered).attempt or Context()):
+        with within(journey_of(delivered).attempt or Context()):
             super().dead_letter(delivered, error)
 
     def _no_attempt(self, delivered: Delivered, failure: BaseException | None) -> None:
@@ -104,7 +106,7 @@ class TracedRunner(HandlerRunner):
         span.end()
 
     def _begin_attempt(self, delivered: Delivered) -> tuple[Context, Span]:
-        journey = _journey(delivered)
+        journey = journey_of(delivered)
         self._tell_waits(delivered, journey)
         brought = trace.get_current_span(journey.parent)
         if is_left_out(brought):
@@ -121,26 +123,19 @@ class TracedRunner(HandlerRunner):
         return journey.attempt, span
 
     def _tell_waits(self, delivered: Delivered, journey: Journey) -> None:
-        brought = trace.get_current_span(journey.parent)
-        if is_left_out(brought):
+        if is_left_out(trace.get_current_span(journey.parent)):
             return
         now = time_ns()
-        until = journey.away_since or now
-        first = delivered.deliveries == 1 and not delivered.on_lane
-        if first and not journey.waited:
-            waited = self._tracing.wait(
-                delivered, "queue", journey.parent, delivered.stored_ns, until
-            )
-            if not brought.get_span_context().is_valid:
-                journey.parent = waited  # the trace begins with it
+        if delivered.deliveries == 1 and not delivered.on_lane and not journey.waited:
+            until = journey.waits_since(now)
+            self._tell_wait(delivered, journey, "queue", delivered.stored_ns, until)
         journey.waited = True
-        if journey.away_since:
-            self._tracing.wait(delivered, "outage", journey.parent, until, now)
-            journey.away_since = 0
+        for what, start, end in journey.told(now):
+            self._tell_wait(delivered, journey, what, start, end)
 
-
-def _journey(delivered: Delivered) -> Journey:
-    known: Journey | None = getattr(delivered, "trace", None)
-    if known is None:
-        known = delivered.trace = Journey(context_of(delivered))
-    return known
+    def _tell_wait(
+        self, delivered: Delivered, journey: Journey, what: str, start: int, end: int
+    ) -> None:
+        waited = self._tracing.wait(delivered, what, journey.parent, start, end)
+        if not trace.get_current_span(journey.parent).get_span_context().is_valid:
+            journey.parent = waited  # the trace begins with it

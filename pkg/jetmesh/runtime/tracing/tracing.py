@@ -3,31 +3,30 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextvars import ContextVar
-from importlib.metadata import entry_points
 from time import time_ns
 from typing import Any, Final
 
 import structlog
 from opentelemetry import propagate, trace
 from opentelemetry.context import Context
-from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
-from opentelemetry.trace import Span, SpanKind, Status, StatusCode
+from opentelemetry.trace import Link, Span, SpanKind, Status, StatusCode
 from structlog.typing import EventDict, WrappedLogger
 
 from jetmesh import wire
-from jetmesh.errors import SettingsError
 from jetmesh.privacy.mask import masked, name_of, text_of
 from jetmesh.protocol import headers as header
 from jetmesh.protocol.traces import trace_id_of
 from jetmesh.runtime.message.delivered import Delivered
 from jetmesh.runtime.tracing import names
+from jetmesh.runtime.tracing.exporters import exporters, named
+from jetmesh.runtime.tracing.resource import resource_of
+from jetmesh.transport.stored import StoredMessage
 
-_GROUP: Final = "opentelemetry_traces_exporter"
 _OWN_TOKENS: Final = 3
 """Of a subject in the mesh's own streams: what stands behind them is about one message."""
 _first: ContextVar[int] = ContextVar("_first", default=0)
@@ -53,11 +52,11 @@ class Tracing:
         self, service: str, version: str, subjects: Iterable[str], environ: Mapping[str, str]
     ) -> None:
         self._subjects = frozenset(subjects)
-        about = {"service.name": service, "service.version": version}
         self.provider = TracerProvider(
-            resource=Resource.create(about), id_generator=_Ids(), shutdown_on_exit=False
+            resource=resource_of(service, version), id_generator=_Ids(), shutdown_on_exit=False
         )
-        for exporter in _exporters(environ):
+        wanted = named("OTEL_TRACES_EXPORTER", environ) or ["otlp"]
+        for exporter in exporters("traces", wanted, environ):
             self.provider.add_span_processor(BatchSpanProcessor(exporter))
         self._tracer = self.provider.get_tracer("jetmesh", version, names.SCHEMA)
         if isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
@@ -81,6 +80,7 @@ class Tracing:
         kind: SpanKind,
         more: Mapping[str, str],
         start: int | None = None,
+        links: Sequence[Link] = (),
     ) -> Span:
         """A span about a delivery, below `context`; without a parent it begins the trace.
 
@@ -100,6 +100,7 @@ class Tracing:
                     **more,
                 },
                 start_time=start,
+                links=links,
             )
         finally:
             _first.reset(token)
@@ -190,6 +191,13 @@ def context_of(delivered: Delivered) -> Context:
     return propagate.extract(header_values(delivered), Context())
 
 
+def link_to(stored: StoredMessage) -> list[Link]:
+    """A link to the span that sent the first outcome of a key, if its message names one."""
+    values = {name.lower(): value for name, value in stored.headers.items()}
+    found = trace.get_current_span(propagate.extract(values, Context())).get_span_context()
+    return [Link(found, {names.LINK: "first outcome"})] if found.is_valid else []
+
+
 def with_context(headers: bytes, span: Span) -> bytes:
     """The headers of a message that `span` sends, unless they name a span already."""
     if _names_a_span(headers):
@@ -217,29 +225,6 @@ def failed(span: Span, error: BaseException, event: Any = None) -> None:
     span.add_event(
         names.EXCEPTION, {names.EXCEPTION_TYPE: name, names.EXCEPTION_MESSAGE: text}, time_ns()
     )
-
-
-def _exporters(environ: Mapping[str, str]) -> list[SpanExporter]:
-    protocol = environ.get(
-        "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL",
-        environ.get("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf"),
-    )
-    wanted = (environ.get("OTEL_TRACES_EXPORTER") or "otlp").split(",")
-    return [_exporter(name.strip(), protocol) for name in wanted]
-
-
-def _exporter(name: str, protocol: str) -> SpanExporter:
-    """One that is installed, by the name that the standard variables use."""
-    names_of = {("otlp", "http/protobuf"): "otlp_proto_http", ("otlp", "grpc"): "otlp_proto_grpc"}
-    known = entry_points(group=_GROUP)
-    found = next((e for e in known if e.name == names_of.get((name, protocol), name)), None)
-    if found is None:
-        raise SettingsError(
-            f"OTEL_TRACES_EXPORTER: there is no exporter {name!r} for {protocol}.",
-            remedy=f"Install it, or choose of {', '.join(sorted(known.names))}, or none.",
-        )
-    exporter: SpanExporter = found.load()()
-    return exporter
 
 
 def _with_ids(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
