@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-import venv
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Final
 
 HERE: Final = Path(__file__).resolve().parent.parent
 CACHE: Final = HERE.parent / ".benchmarks"
-_PYTHON: Final = CACHE / "venv" / "bin" / "python"
+_NATSIO_NEEDS: Final = (3, 13)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +76,18 @@ def _encrypted(build: Callable[[], Peer]) -> Callable[[], Peer]:
 
 
 def _nats_py() -> Peer:
-    _install()
-    return Peer("nats_py", "nats-py by hand", (str(_PYTHON), "-m", "peers.nats_py_pipeline"))
+    python = str(_installed("requirements.txt", "venv", sys.executable))
+    return Peer("nats_py", "nats-py by hand", (python, "-m", "peers.nats_py_pipeline"))
+
+
+def _natsio() -> Peer:
+    python = str(_installed("requirements-natsio.txt", "venv-natsio", _python_of_natsio()))
+    return Peer("natsio", "natsio by hand", (python, "-m", "peers.natsio_pipeline"))
 
 
 def _faststream() -> Peer:
-    _install()
-    command = (str(_PYTHON), "-m", "peers.faststream_app")
+    python = str(_installed("requirements.txt", "venv", sys.executable))
+    command = (python, "-m", "peers.faststream_app")
     return Peer("faststream", "FastStream", command, share=4)
 
 
@@ -96,6 +100,7 @@ _BUILDERS: Final[dict[str, Callable[[], Peer]]] = {
     "go_tls": _encrypted(_go),
     "go_fast_json": _go_fast,
     "nats_py": _nats_py,
+    "natsio": _natsio,
     "faststream": _faststream,
 }
 
@@ -109,16 +114,34 @@ def _built(name: str, tags: str = "") -> Path:
     return binary
 
 
-def _install() -> None:
-    """The peers' packages, pinned by hash, in their own environment; once per requirements."""
-    wanted = (HERE / "requirements.txt").read_text()
-    stamp = CACHE / "venv" / "installed.txt"
-    if stamp.exists() and stamp.read_text() == wanted:
-        return
-    venv.create(CACHE / "venv", clear=True, with_pip=True)
-    options = ["--quiet", "--disable-pip-version-check", "--require-hashes"]
-    _run([str(_PYTHON), "-m", "pip", "install", *options, "-r", "requirements.txt"], HERE)
-    stamp.write_text(wanted)
+def _python_of_natsio() -> str:
+    """A Python that natsio's locked packages are for: found as .ci/pythons finds one."""
+    if sys.version_info >= _NATSIO_NEEDS:
+        return sys.executable
+    version = ".".join(map(str, _NATSIO_NEEDS))
+    kept = (Path.home() / ".pyenv" / "versions").glob(f"{version}.*/bin/python")
+    for each in (f"python{version}", *map(str, sorted(kept))):
+        # what pyenv puts into PATH exists also where it leads to no Python
+        if (found := shutil.which(each)) and _run_quietly(found, "--version"):
+            return found
+    raise PeerMissingError(f"natsio needs Python {version}, which is not installed")
+
+
+def _installed(requirements: str, environment: str, python: str) -> Path:
+    """The Python of an environment with these packages, pinned by hash; made once per list."""
+    wanted = (HERE / requirements).read_text()
+    own = CACHE / environment / "bin" / "python"
+    stamp = CACHE / environment / "installed.txt"
+    if not stamp.exists() or stamp.read_text() != wanted:
+        _run([python, "-m", "venv", "--clear", str(CACHE / environment)], HERE)
+        options = ["--quiet", "--disable-pip-version-check", "--require-hashes"]
+        _run([str(own), "-m", "pip", "install", *options, "-r", requirements], HERE)
+        stamp.write_text(wanted)
+    return own
+
+
+def _run_quietly(*command: str) -> bool:
+    return not subprocess.run(command, capture_output=True, check=False).returncode
 
 
 def _run(command: Sequence[str], cwd: Path) -> None:

@@ -7,7 +7,7 @@ from decimal import Decimal
 from http import HTTPStatus
 from typing import Annotated, Final
 
-import httpx
+from aiohttp import ClientError, ClientSession
 from msgspec import DecodeError, Meta, Struct
 from msgspec.json import decode, encode
 
@@ -62,8 +62,8 @@ class Refused(Struct, frozen=True, kw_only=True, tag_field="status", tag="declin
 class Gateway:
     """A client of the gateway; the mesh retries, so each call is one request."""
 
-    def __init__(self, client: httpx.AsyncClient) -> None:
-        self._client = client
+    def __init__(self, session: ClientSession) -> None:
+        self._session = session
 
     async def charge(self, request: ChargeRequest, idempotency_key: str) -> Charged | Refused:
         """Charge once for `idempotency_key`, however often it is called.
@@ -73,8 +73,7 @@ class Gateway:
             Retry: it cannot charge this order at the moment.
             Reject: the gateway does not accept such a request.
         """
-        response = await self._ask("POST", "/charges", idempotency_key, encode(request))
-        return read_answer(response.status_code, response.content)
+        return read_answer(*await self._ask("POST", "charges", idempotency_key, encode(request)))
 
     async def find(self, idempotency_key: str) -> Charged | Refused | None:
         """What a charge with `idempotency_key` was answered; None when there was none.
@@ -82,10 +81,8 @@ class Gateway:
         Raises:
             Unavailable, Retry, Reject: as `charge`.
         """
-        response = await self._ask("GET", "/charges", idempotency_key)
-        if response.status_code == HTTPStatus.NO_CONTENT:
-            return None
-        return read_answer(response.status_code, response.content)
+        status, body = await self._ask("GET", "charges", idempotency_key)
+        return None if status == HTTPStatus.NO_CONTENT else read_answer(status, body)
 
     async def refund(self, idempotency_key: str) -> None:
         """Give back what was charged with `idempotency_key`, once however often it is called.
@@ -93,14 +90,16 @@ class Gateway:
         Raises:
             Unavailable, Retry, Reject: as `charge`.
         """
-        response = await self._ask("POST", "/refunds", idempotency_key)
-        read_answer(response.status_code, response.content)
+        read_answer(*await self._ask("POST", "refunds", idempotency_key))
 
-    async def _ask(self, method: str, path: str, key: str, body: bytes = b"") -> httpx.Response:
+    async def _ask(self, method: str, path: str, key: str, body: bytes = b"") -> tuple[int, bytes]:
         headers = {"content-type": "application/json", "idempotency-key": key}
         try:
-            return await self._client.request(method, path, content=body, headers=headers)
-        except httpx.RequestError as error:
+            async with self._session.request(
+                method, path, data=body, headers=headers, allow_redirects=False
+            ) as response:
+                return response.status, await response.read()
+        except (ClientError, TimeoutError) as error:
             # Only the kind: what an error of the client says is not ours to promise harmless.
             raise Unavailable(f"The gateway did not answer: {type(error).__name__}.") from error
 

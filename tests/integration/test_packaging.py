@@ -11,7 +11,7 @@ import pytest
 from tests.integration.distributions import PROJECTS, ROOT, Environment, build
 
 pytestmark = pytest.mark.timeout(300)  # it may have to download what it installs
-OPTIONAL = ("aiosmtpd", "aiosmtplib", "httpx", "jinja2", "rich", "typer", "yaml")
+OPTIONAL = ("aiohttp", "aiosmtpd", "aiosmtplib", "httpx", "jinja2", "rich", "typer", "yaml")
 
 
 @pytest.fixture(scope="module")

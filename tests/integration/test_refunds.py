@@ -8,6 +8,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from aiohttp import ClientSession
 from msgspec.structs import replace
 
 from jetmesh import Reject
@@ -34,7 +35,7 @@ def sandbox(tmp_path: Path) -> Iterator[Sandbox]:
 
 @pytest.fixture
 async def client(sandbox: Sandbox) -> AsyncIterator[Gateway]:
-    async with httpx.AsyncClient(base_url=sandbox.url, trust_env=False) as opened:
+    async with ClientSession(sandbox.url) as opened:
         yield Gateway(opened)
 
 

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
-import httpx
 import msgspec
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from jetmesh import Reject, Retry, Unavailable
+from jetmesh.operate.up.broker import free_port
 from jetmesh.testing import aoutputs
 from shop.gateway import Charged, Gateway, Refused, read_answer
 from shop.payments import (
     POLICY,
+    PaymentsSettings,
     captured,
     charge,
     declined,
@@ -21,6 +27,7 @@ from shop.payments import (
     request_of,
     service,
 )
+from shop.payments import gateway as open_gateway
 from shop_contracts import DeclineReason, PaymentCaptured, PaymentDeclined
 from tests.unit.shop import flow
 
@@ -29,25 +36,37 @@ CHARGED = b'{"status":"captured","id":"ch_1","created_at":"2026-11-23T12:00:05Z"
 REFUSED = b'{"status":"declined","code":"%s","created_at":"2026-11-23T12:00:05Z"}'
 
 
-def gateway_that(answer: httpx.Response | Exception, seen: list[httpx.Request]) -> Gateway:
-    def handle(request: httpx.Request) -> httpx.Response:
-        seen.append(request)
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
+Handle = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-    transport = httpx.MockTransport(handle)
-    return Gateway(httpx.AsyncClient(transport=transport, base_url="http://gateway.example.test"))
+
+@asynccontextmanager
+async def gateway_that(handle: Handle, key: str = "") -> AsyncIterator[Gateway]:
+    """The service's client of a gateway under a path of a server, as many are."""
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", handle)
+    async with TestServer(app) as server:
+        settings = PaymentsSettings(gateway_url=str(server.make_url("/v1")), gateway_key=key)
+        async with asynccontextmanager(open_gateway)(settings) as gateway:
+            yield gateway
 
 
 async def test_an_order_is_charged_with_the_key_of_its_purchase() -> None:
-    seen: list[httpx.Request] = []
-    gateway = gateway_that(httpx.Response(201, content=CHARGED), seen)
-    (event,) = await aoutputs(service, charge, flow.validated(), gateway=gateway)
+    seen: list[tuple[web.Request, bytes]] = []
+
+    async def handle(request: web.Request) -> web.Response:
+        seen.append((request, await request.read()))
+        return web.Response(status=201, body=CHARGED)
+
+    async with gateway_that(handle, key="our-key") as gateway:
+        (event,) = await aoutputs(service, charge, flow.validated(), gateway=gateway)
     assert isinstance(event, PaymentCaptured)
     assert (event.reference, event.captured_at) == ("ch_1", AT)
-    assert seen[0].headers["idempotency-key"] == idempotency_key("p-1")
-    assert msgspec.json.decode(seen[0].content) == {
+    ((request, body),) = seen
+    assert (request.method, request.path) == ("POST", "/v1/charges")
+    assert request.headers["content-type"] == "application/json"
+    assert request.headers["idempotency-key"] == idempotency_key("p-1")
+    assert request.headers["authorization"] == "Bearer our-key"
+    assert msgspec.json.decode(body) == {
         "amount": "9.00",
         "currency": "EUR",
         "token": "tok_ok",
@@ -56,8 +75,11 @@ async def test_an_order_is_charged_with_the_key_of_its_purchase() -> None:
 
 
 async def test_a_refused_charge_is_a_decline_that_says_why() -> None:
-    answer = httpx.Response(402, content=REFUSED % b"expired_card")
-    (event,) = await aoutputs(service, charge, flow.validated(), gateway=gateway_that(answer, []))
+    async def handle(_: web.Request) -> web.Response:
+        return web.Response(status=402, body=REFUSED % b"expired_card")
+
+    async with gateway_that(handle) as gateway:
+        (event,) = await aoutputs(service, charge, flow.validated(), gateway=gateway)
     assert isinstance(event, PaymentDeclined)
     assert (event.reason, event.message) == (
         DeclineReason.EXPIRED_CARD,
@@ -65,10 +87,57 @@ async def test_a_refused_charge_is_a_decline_that_says_why() -> None:
     )
 
 
-@pytest.mark.parametrize("error", [httpx.ConnectError("x"), httpx.ReadTimeout("x")])
-async def test_a_gateway_that_does_not_answer_is_an_outage(error: Exception) -> None:
-    with pytest.raises(Unavailable, match=f"did not answer: {type(error).__name__}"):
-        await aoutputs(service, charge, flow.validated(), gateway=gateway_that(error, []))
+async def test_money_follows_no_redirect() -> None:
+    async def handle(request: web.Request) -> web.Response:
+        assert request.path == "/v1/charges"
+        return web.Response(status=302, headers={"location": "/elsewhere"})
+
+    async with gateway_that(handle) as gateway:
+        with pytest.raises(Retry, match="302"):
+            await aoutputs(service, charge, flow.validated(), gateway=gateway)
+
+
+async def hang_up(request: web.Request) -> web.Response:
+    assert request.transport is not None
+    request.transport.close()
+    return web.Response()
+
+
+async def hang_up_halfway(request: web.Request) -> web.StreamResponse:
+    response = web.StreamResponse(headers={"content-length": "100"})
+    await response.prepare(request)
+    await response.write(b"{")
+    await hang_up(request)
+    return response
+
+
+async def say_nothing(_: web.Request) -> web.Response:
+    await asyncio.Event().wait()
+    raise AssertionError
+
+
+@pytest.mark.parametrize(
+    ("handle", "kind"),
+    [
+        (hang_up, "ServerDisconnectedError"),
+        (hang_up_halfway, "ClientPayloadError"),
+        (say_nothing, "TimeoutError"),
+    ],
+)
+async def test_a_gateway_that_does_not_answer_is_an_outage(
+    handle: Handle, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shop.payments._REQUEST_SECONDS", 0.5)
+    async with gateway_that(handle) as gateway:
+        with pytest.raises(Unavailable, match=f"did not answer: {kind}"):
+            await aoutputs(service, charge, flow.validated(), gateway=gateway)
+
+
+async def test_a_gateway_that_is_not_there_is_an_outage() -> None:
+    settings = PaymentsSettings(gateway_url=f"http://127.0.0.1:{free_port()}")
+    async with asynccontextmanager(open_gateway)(settings) as gateway:
+        with pytest.raises(Unavailable, match="did not answer: ClientConnectorError"):
+            await gateway.find(KEY)
 
 
 @pytest.mark.parametrize("status", [302, 408, 409, 425, 429, 500, 501])
@@ -119,52 +188,49 @@ def test_every_code_has_a_reason_for_programs_and_a_sentence_for_people(
 class Answers:
     """A gateway that answers by path, and what it was asked."""
 
-    def __init__(self, found: httpx.Response) -> None:
+    def __init__(self, status: int, body: bytes = b"") -> None:
         self.asked: list[tuple[str, str, str]] = []
-        self._found = found
+        self._status, self._body = status, body
 
-    def __call__(self, request: httpx.Request) -> httpx.Response:
+    async def handle(self, request: web.Request) -> web.Response:
         key = request.headers["idempotency-key"]
-        self.asked.append((request.method, request.url.path, key))
-        return self._found if request.method == "GET" else httpx.Response(200, content=CHARGED)
-
-    @property
-    def gateway(self) -> Gateway:
-        transport = httpx.MockTransport(self)
-        client = httpx.AsyncClient(transport=transport, base_url="http://gateway.example.test")
-        return Gateway(client)
+        self.asked.append((request.method, request.path, key))
+        if request.method == "GET":
+            return web.Response(status=self._status, body=self._body)
+        return web.Response(body=CHARGED)
 
 
 KEY = idempotency_key("p-1")
-FIND, REFUND = ("GET", "/charges", KEY), ("POST", "/refunds", KEY)
+FIND, REFUND = ("GET", "/v1/charges", KEY), ("POST", "/v1/refunds", KEY)
 
 
 @pytest.mark.parametrize(
-    ("mine", "stored", "found", "asked"),
+    ("mine", "stored", "answers", "asked"),
     [
-        (flow.captured(), flow.declined(), httpx.Response(204), [REFUND]),
-        (flow.declined(), flow.declined(), httpx.Response(204), []),
-        (None, flow.declined(), httpx.Response(200, content=CHARGED), [FIND, REFUND]),
-        (None, flow.declined(), httpx.Response(200, content=REFUSED % b"refused"), [FIND]),
-        (None, flow.declined(), httpx.Response(204), [FIND]),
-        (None, flow.captured(), httpx.Response(200, content=CHARGED), []),
-        (flow.captured(), flow.captured(), httpx.Response(200, content=CHARGED), []),
+        (flow.captured(), flow.declined(), Answers(204), [REFUND]),
+        (flow.declined(), flow.declined(), Answers(204), []),
+        (None, flow.declined(), Answers(200, CHARGED), [FIND, REFUND]),
+        (None, flow.declined(), Answers(200, REFUSED % b"refused"), [FIND]),
+        (None, flow.declined(), Answers(204), [FIND]),
+        (None, flow.captured(), Answers(200, CHARGED), []),
+        (flow.captured(), flow.captured(), Answers(200, CHARGED), []),
     ],
 )
 async def test_a_charge_is_given_back_where_somebody_else_declined(
     mine: PaymentCaptured | PaymentDeclined | None,
     stored: PaymentCaptured | PaymentDeclined,
-    found: httpx.Response,
+    answers: Answers,
     asked: list[tuple[str, str, str]],
 ) -> None:
-    answers = Answers(found)
-    await give_back(mine, stored, answers.gateway)
+    async with gateway_that(answers.handle) as gateway:
+        await give_back(mine, stored, gateway)
     assert answers.asked == asked
 
 
 async def test_a_gateway_that_cannot_tell_now_is_asked_again() -> None:
-    with pytest.raises(Retry, match="500"):
-        await give_back(None, flow.declined(), Answers(httpx.Response(500)).gateway)
+    async with gateway_that(Answers(500).handle) as gateway:
+        with pytest.raises(Retry, match="500"):
+            await give_back(None, flow.declined(), gateway)
 
 
 def test_no_event_of_a_payment_carries_the_token() -> None:
