@@ -36,7 +36,7 @@ from jetmesh.errors import (
 if _TYPE_CHECKING:
     from jetmesh.runtime.publishing import Publisher
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 
 def __getattr__(name: str) -> _Any:
