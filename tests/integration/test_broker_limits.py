@@ -236,10 +236,13 @@ async def test_a_dead_letter_without_room_keeps_its_input_pending_and_the_servic
                 lambda: any("deadletters." in text for text in shop.problems(m)), what="red"
             )
             assert len(await m.stored(DEADLETTERS)) == 1
-            info = await m.control.api(
-                f"CONSUMER.INFO.{unique.upper()}_IN.{shop.service.name}-decide"
-            )
-            assert info["num_ack_pending"] == 1
+            durable = f"{unique.upper()}_IN.{shop.service.name}-decide"
+
+            async def only_it_waits() -> bool:
+                info = await m.control.api(f"CONSUMER.INFO.{durable}")
+                return info["num_ack_pending"] == 1
+
+            await eventually(only_it_waits)
             await shop.set_limit(m, DEADLETTERS, max_msgs=-1)
             await m.settled()
             assert len(await m.stored(DEADLETTERS)) == 2
