@@ -38,7 +38,7 @@ from jetmesh.declare import (
 from jetmesh.errors import UsageError
 from jetmesh.operate.up.broker import Broker
 from jetmesh.protocol.ids import token_of
-from jetmesh.protocol.streams import LANES
+from jetmesh.protocol.streams import lane_stream
 from jetmesh.protocol.subjects import RETRY, lane_subject
 from jetmesh.protocol.times import nanoseconds_of, time_at
 from jetmesh.runtime.message.outputs import Outputs
@@ -199,7 +199,7 @@ class Mesh:
         for running in self.running.values():
             for consumer in running.consumers:
                 handler = consumer.handler
-                for stream in (handler.input.stream, LANES):
+                for stream in (handler.input.stream, lane_stream(handler.service)):
                     info = await self.control.api(f"CONSUMER.INFO.{stream}.{handler.durable}")
                     busy = info["num_pending"] or info["num_ack_pending"]
                     found.append(None if busy else info["delivered"]["consumer_seq"])
@@ -209,7 +209,8 @@ class Mesh:
 
     async def _waits_for_retry(self, handler: Handler) -> bool:
         retries = lane_subject(handler.service, handler.name, f"*.*.{RETRY}")
-        info = await self.control.api(f"STREAM.INFO.{LANES}", {"subjects_filter": retries})
+        stream = lane_stream(handler.service)
+        info = await self.control.api(f"STREAM.INFO.{stream}", {"subjects_filter": retries})
         return bool(info["state"].get("subjects"))
 
 

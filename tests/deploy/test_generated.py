@@ -49,7 +49,7 @@ def test_a_new_service_appears_in_every_part_without_a_line_of_yaml() -> None:
         "durables"
     ]
     assert first == {"stream": "PAYMENTS", "name": "fraud-desk-suspect"}
-    assert lane["stream"] == "LANES"
+    assert lane["stream"] == "LANES_fraud-desk"
     assert "services.<service>.handlers.<handler>.ackWait" in part(system, topology, "readme")
 
 

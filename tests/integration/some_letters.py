@@ -68,7 +68,7 @@ async def open_letters(control: ControlPlane, service: str) -> list[int]:
 
 
 async def lane(control: ControlPlane, service: str) -> list[StoredMessage]:
-    return [m async for m in control.history("LANES", [f"lanes.{service}.>"])]
+    return [m async for m in control.history(f"LANES_{service}", [f"lanes.{service}.>"])]
 
 
 async def make_handler(control: ControlPlane, topology: Topology) -> None:

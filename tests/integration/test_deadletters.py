@@ -52,7 +52,7 @@ def ask(broker: Broker, question: Callable[[ControlPlane], Awaitable[_T]]) -> _T
 
 
 async def purge(control: ControlPlane) -> None:
-    for stream in ("DEADLETTERS", "LANES"):
+    for stream in ("DEADLETTERS", "LANES_payments", "LANES_order-validation"):
         await control.api(f"STREAM.PURGE.{stream}")
 
 
@@ -140,13 +140,15 @@ def test_replay_puts_a_letter_on_its_lane_once(shop: Broker) -> None:
     (number,) = letters(shop, "p-1")
     done = desk(shop, "replay", str(number), "--by", "ana@desk", "--why", "gateway repaired")
     (message,) = ask(shop, lambda control: lane(control, "payments"))
-    assert done.stdout == f"DEADLETTERS:{number} was replayed as LANES:{message.sequence}.\n"
+    assert (
+        done.stdout == f"DEADLETTERS:{number} was replayed as LANES_payments:{message.sequence}.\n"
+    )
     again = desk(shop, "replay", str(number))
     assert (again.returncode, again.stdout) == (1, "")
     assert again.stderr.startswith(f"DEADLETTERS:{number} is not open: it was replayed by ana@desk")
     history = desk(shop, "show", str(number)).stdout
-    assert f"UTC (gateway repaired), as LANES:{message.sequence}" in history
-    assert f"it is on its handler's lane (LANES:{message.sequence})" in history
+    assert f"UTC (gateway repaired), as LANES_payments:{message.sequence}" in history
+    assert f"it is on its handler's lane (LANES_payments:{message.sequence})" in history
     assert desk(shop, "replay", str(number), "--again").returncode == 0
     assert len(ask(shop, lambda control: lane(control, "payments"))) == 2
 

@@ -18,7 +18,7 @@ from jetmesh.operate.doctor.finding import Finding
 from jetmesh.operate.doctor.survey import Target, survey
 from jetmesh.operate.up.broker import Broker, free_port
 from jetmesh.protocol.lanes import Origin
-from jetmesh.protocol.streams import DEADLETTERS, LANES
+from jetmesh.protocol.streams import DEADLETTERS, lane_stream
 from jetmesh.protocol.subjects import lane_subject, quarantine_subject
 from jetmesh.protocol.times import nanoseconds_of
 from jetmesh.runtime.discovery import Discovery
@@ -230,7 +230,7 @@ async def test_what_is_open_on_lanes_is_counted_by_handler(broker: Broker, uniqu
     assert told["on-lane"].evidence[0] == "1 due, 0 wait for their time"
     assert told["lost-lane"].about == f"{name}.gone"
     assert told["quarantine"].evidence[0].endswith(f".{origin.token}.suspect: 2 runs")
-    assert told["nobody-pulls"].about == f"{LANES}/{name}-take"
+    assert told["nobody-pulls"].about == f"{lane_stream(name)}/{name}-take"
 
 
 async def test_instances_say_why_they_are_not_ready_and_in_which_version_they_run(
@@ -311,7 +311,8 @@ async def test_a_user_with_the_permissions_of_the_document_sees_everything(
     """A dead letter and a message on a lane, too."""
     placed, service = declared(unique, fails=True)
     document = (ROOT / "docs" / "doctor.md").read_text()
-    block = document.partition("sees everything:\n\n```\n")[2].partition("```")[0]
+    block = document.partition("sees everything")[2].partition("```")[2].partition("```")[0]
+    block = block.replace("LANES_payments", lane_stream(service.name))
     config = tmp_path / "nats.conf"
     config.write_text(
         "accounts { A { jetstream: enabled, users: [ { user: all, password: all }, "

@@ -18,7 +18,7 @@ from jetmesh.errors import BrokerError
 from jetmesh.operate.doctor.diagnosis import findings
 from jetmesh.operate.doctor.survey import Target, survey
 from jetmesh.operate.up.broker import Broker, free_port
-from jetmesh.protocol.streams import DEADLETTERS, LANES, REFUSALS
+from jetmesh.protocol.streams import DEADLETTERS, REFUSALS, lane_stream
 from jetmesh.runtime.running import Running
 from jetmesh.settings import NatsSettings
 from jetmesh.testing import _load, eventually
@@ -203,7 +203,7 @@ async def test_a_service_does_all_its_work_with_what_is_printed_for_it(place: Pl
         await eventually(lambda: seen.count("Accepted") == 3, what="the read model")
         assert not running.health.problems()
         await eventually(lambda: settled(direct, "IN"), what="acks")
-        await eventually(lambda: settled(direct, LANES), what="acks on the lane")
+        await eventually(lambda: settled(direct, lane_stream("worker")), what="acks on the lane")
         outcomes = [each async for each in admin.history("OUT", [])]
         assert len(outcomes) == 3
 

@@ -62,7 +62,8 @@ async def test_headers_that_are_no_utf_8_stay_as_they_were(
         desk = Desk(m.control, by="test")
         outcome = await desk.send(await desk.prepare(await desk.open(number)))
         assert outcome.result == "replayed"
-        *_, waiting = await m.stored("LANES", f"lanes.{unique}-service.>")
-        assert b"\r\nX-Name: %b\r\n" % LATIN in await raw(m, "LANES", waiting.sequence)
+        lanes = f"LANES_{unique}-service"
+        *_, waiting = await m.stored(lanes, f"lanes.{unique}-service.>")
+        assert b"\r\nX-Name: %b\r\n" % LATIN in await raw(m, lanes, waiting.sequence)
         lane.start()
         await eventually(lambda: consumer.stats.acked == 1, what="the replayed message handled")

@@ -18,7 +18,7 @@ from jetmesh.declare import Duration, Topology
 from jetmesh.errors import BrokerError
 from jetmesh.operate.permissions import CLIENTS, authorization, inbox_prefix, password_variable
 from jetmesh.operate.up.broker import Broker
-from jetmesh.protocol.streams import DEADLETTERS, LANES, REFUSALS
+from jetmesh.protocol.streams import DEADLETTERS, REFUSALS, lane_stream
 from jetmesh.runtime.running import Running
 from jetmesh.settings import NatsSettings
 from jetmesh.testing import _load, eventually
@@ -171,7 +171,7 @@ async def test_a_service_does_all_its_work_with_what_is_printed(
         await eventually(lambda: worker.injector[Board].seen >= 6, what="the read model")
 
         async def lane_is_empty() -> bool:
-            info = await control.api(f"STREAM.INFO.{LANES}")
+            info = await control.api(f"STREAM.INFO.{lane_stream(NAME)}")
             return not info["state"]["messages"]
 
         await eventually(lane_is_empty, what="the lane's message is forgotten")

@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 from jetmesh import Policy, Record, Service, derive, event
 from jetmesh.declare import Duration, Topology
 from jetmesh.operate.up.broker import Broker
-from jetmesh.protocol.streams import LANES
+from jetmesh.protocol.streams import lane_stream
 from jetmesh.runtime.watch import DurableWatch
 from jetmesh.testing import Mesh, eventually, mesh
 from jetmesh.transport.provision import apply, plan
@@ -245,11 +245,12 @@ async def test_the_durable_of_a_lane_is_watched_too(
     broker: Broker, unique: str, provision: str
 ) -> None:
     async with at_work(broker, Declared(unique), provision) as scene:
-        lane = f"{LANES}.{scene.d.durable}"
+        stream = lane_stream(scene.d.service.name)
+        lane = f"{stream}.{scene.d.durable}"
         await scene.check()
         await scene.delete(lane)
         if provision == PRODUCTION:
-            await scene.red(f"no durable {scene.d.durable} on {LANES}")
+            await scene.red(f"no durable {scene.d.durable} on {stream}")
             await scene.apply()
         await scene.green()
         await scene.check()

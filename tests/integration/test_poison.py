@@ -39,7 +39,7 @@ async def control(broker: Broker) -> AsyncIterator[ControlPlane]:
 async def pending(control: ControlPlane, domain: str) -> int:
     total = 0
     for handler in HANDLERS:
-        for stream in (f"{domain}-in".upper().replace("-", "_"), "LANES"):
+        for stream in (f"{domain}-in".upper().replace("-", "_"), f"LANES_{domain}-service"):
             info = await control.api(f"CONSUMER.INFO.{stream}.{domain}-service-{handler}")
             total += info["num_pending"] + info["num_ack_pending"]
     return total
@@ -50,7 +50,12 @@ async def letters(control: ControlPlane, domain: str) -> list[Any]:
 
 
 async def marks(control: ControlPlane, domain: str) -> list[Any]:
-    return [m async for m in control.history("LANES", [f"lanes.{domain}-service.*.*.*.suspect"])]
+    return [
+        m
+        async for m in control.history(
+            f"LANES_{domain}-service", [f"lanes.{domain}-service.*.*.*.suspect"]
+        )
+    ]
 
 
 async def run_until_settled(

@@ -9,10 +9,14 @@ import pytest
 from jetmesh import Delivery, Reject, Retry
 from jetmesh.declare import Duration
 from jetmesh.operate.up.broker import Broker
-from jetmesh.protocol.streams import LANES
+from jetmesh.protocol.streams import lane_stream
 from jetmesh.runtime.message.consumer import Consumer
 from jetmesh.testing import Mesh, eventually
 from tests.integration.one_handler import letters, outcomes, state, stop, token, working
+
+
+def lanes_in(unique: str) -> str:
+    return lane_stream(f"{unique}-service")
 
 
 @pytest.mark.parametrize("is_async", [False, True])
@@ -67,7 +71,7 @@ async def test_the_lane_tells_attempts_and_cause_and_is_empty_afterwards(
     async with working(broker, unique, work) as (m, consumer, placed):
         stored = await m.publish(placed("p-1"))
         await eventually(lambda: consumer.stats.retried, what="the retry")
-        (waiting,) = await m.stored(LANES, f"lanes.{unique}-service.do.>")
+        (waiting,) = await m.stored(lanes_in(unique), f"lanes.{unique}-service.do.>")
         lane = f"lanes.{unique}-service.do"
         assert waiting.subject == f"{lane}.{stored.stream}.{await token(m, stored)}.later"
         assert waiting.headers["Nats-Schedule-Target"] == f"{lane}.p-1"
@@ -85,7 +89,7 @@ async def test_the_lane_tells_attempts_and_cause_and_is_empty_afterwards(
         assert len(await outcomes(m, unique)) == 1
 
         async def empty() -> bool:
-            return not await m.stored(LANES, f"lanes.{unique}-service.do.>")
+            return not await m.stored(lanes_in(unique), f"lanes.{unique}-service.do.>")
 
         await eventually(empty, what="an empty lane")
 
@@ -166,9 +170,9 @@ async def test_retries_never_stop_the_flow(broker: Broker, unique: str) -> None:
             return bool(info["ack_floor"]["stream_seq"] == good[-1].sequence)
 
         await eventually(moved, what="an ack floor behind the last one")
-        waiting = await m.stored(LANES, f"lanes.{unique}-service.do.*.*.later")
+        waiting = await m.stored(lanes_in(unique), f"lanes.{unique}-service.do.*.*.later")
         assert len(waiting) == pending * 10
-        await m.control.forget(LANES, f"lanes.{unique}-service.do.>")
+        await m.control.forget(lanes_in(unique), f"lanes.{unique}-service.do.>")
 
 
 async def test_many_quick_retries_do_not_fill_what_may_be_pending(

@@ -22,7 +22,7 @@ from jetmesh.testing import eventually
 from jetmesh.transport.control import ControlPlane
 from tests.integration.one_handler import Work, working
 
-GONE = "; nothing will take it, because LANES has no durable of this handler"
+GONE = "-service has no durable of this handler"
 
 
 def later(_: str, __: Delivery) -> None:
@@ -51,7 +51,9 @@ class Left:
         return await trace(self.control, self.topology, self.key)
 
     async def delete_lane(self) -> None:
-        await self.control.api(f"CONSUMER.DELETE.LANES.{self.handler.durable}")
+        await self.control.api(
+            f"CONSUMER.DELETE.LANES_{self.handler.service}.{self.handler.durable}"
+        )
 
 
 @asynccontextmanager
@@ -124,10 +126,10 @@ async def test_without_the_stream_of_lanes_a_trace_says_what_may_be_lost(
     own_broker: Broker, unique: str
 ) -> None:
     async with left_behind(own_broker, unique, later) as left:
-        await left.control.api("STREAM.DELETE.LANES")
+        await left.control.api(f"STREAM.DELETE.LANES_{unique}-service")
         (step,) = await left.story()
         (wait,) = step.waits
-        assert "it is lost: there is no stream LANES" in wait
+        assert f"it is lost: there is no stream LANES_{unique}-service" in wait
 
 
 @pytest.mark.parametrize("payload", [b"", b"no json", b"{}", b'{"stored": 5}'])
@@ -136,7 +138,9 @@ async def test_what_somebody_typed_into_our_streams_ends_no_trace(
 ) -> None:
     async with left_behind(own_broker, unique, later) as left:
         await left.control.publish(f"refusals.x.y.{left.key}", payload)
-        await left.control.publish(f"lanes.x.y.{left.key}", payload, {"Jetmesh-Attempts": "many"})
+        await left.control.publish(
+            f"lanes.{left.handler.service}.y.{left.key}", payload, {"Jetmesh-Attempts": "many"}
+        )
         odd = {"Jetmesh-Stream": "no stream", "Jetmesh-Sequence": "5"}
         await left.control.publish(f"deadletters.x.y.{left.key}", payload, odd)
         kinds = [step.kind for step in await left.story()]

@@ -17,7 +17,7 @@ from jetmesh.operate.deadletters.payload import content_of
 from jetmesh.operate.deadletters.store import find, history, lane_status, select
 from jetmesh.operate.trace import trace
 from jetmesh.operate.up.broker import Broker
-from jetmesh.protocol.streams import DEADLETTERS, LANES, REFUSALS
+from jetmesh.protocol.streams import DEADLETTERS, REFUSALS, lane_stream
 from jetmesh.testing import Mesh, eventually
 from jetmesh.transport.stored import PubAck, StoredMessage
 from tests.integration.one_handler import letters, outcomes, stop, topology_of, working
@@ -173,7 +173,7 @@ async def test_a_retry_waits_on_the_lane_is_told_and_goes_on_with_its_count(
         assert [number for number, _ in attempts] == [2, 3]
         assert len({cause for _, cause in attempts}) == 1
         assert (await causes(m))[f"{DEADLETTERS}:{letter.sequence}"] == f"{old.stream}:1"
-        assert (stored.sequence, put.stream) == (1, LANES)
+        assert (stored.sequence, put.stream) == (1, lane_stream(old.service))
 
 
 async def test_a_replay_that_lies_on_the_lane_is_handled_once(broker: Broker, unique: str) -> None:
@@ -185,7 +185,7 @@ async def test_a_replay_that_lies_on_the_lane_is_handled_once(broker: Broker, un
         consumer.lane.stop()
         put = await old.replays(1)
         letter = await find(m.control, (await old.gives_up()).sequence)
-        assert f"(LANES:{put.sequence})" in await lane_status(m.control, letter)
+        assert f"({put.stream}:{put.sequence})" in await lane_status(m.control, letter)
         consumer.lane.start()
         await m.settled()
         assert await outcomes(m, unique) == first
@@ -267,6 +267,6 @@ async def test_a_quarantine_mark_counts_and_is_removed(broker: Broker, unique: s
         assert (letter.headers["Jetmesh-Error"], runs) == ("Poison", [])
 
         async def removed() -> bool:
-            return await m.control.last(LANES, mark) is None
+            return await m.control.last(lane_stream(old.service), mark) is None
 
         await eventually(removed, what="no mark")

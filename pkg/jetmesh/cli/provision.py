@@ -13,13 +13,18 @@ from jetmesh.cli.exits import answering
 from jetmesh.declare import Duration, Topology
 from jetmesh.errors import SettingsError, UsageError
 from jetmesh.operate.apply import apply as apply_plan
+from jetmesh.operate.apply import plan as plan_of
 from jetmesh.operate.humanize import counted
 from jetmesh.settings import NatsSettings
-from jetmesh.transport import provision
 from jetmesh.transport.beginnings import with_beginnings
 from jetmesh.transport.provision import Change, Plan
 
-_MARKS = {"create": ("+", "green"), "update": ("~", "yellow"), "refuse": ("!", "red")}
+_MARKS = {
+    "create": ("+", "green"),
+    "update": ("~", "yellow"),
+    "move": (">", "cyan"),
+    "refuse": ("!", "red"),
+}
 
 
 def plan(reference: str, nats_url: str, *, check: bool) -> int:
@@ -77,7 +82,7 @@ def describe(change: Change) -> Iterator[Text]:
 
 async def _plan(settings: NatsSettings, topology: Topology) -> Plan:
     async with connected(settings) as control:
-        return await with_beginnings(control, topology, await provision.plan(control, topology))
+        return await with_beginnings(control, topology, await plan_of(control, topology))
 
 
 def _duration(text: str) -> Duration:

@@ -17,7 +17,7 @@ from jetmesh.declare.setting import spelled
 from jetmesh.declare.supplied import Resource, Web
 from jetmesh.declare.topology import StreamTuning, Topology
 from jetmesh.errors import TopologyError
-from jetmesh.protocol.streams import LANES, OWN_STREAMS
+from jetmesh.protocol.streams import LANES, OWN_STREAMS, is_lane_stream
 
 _User: TypeAlias = Handler | Lost | Resource | Web
 """Has parameters that are supplied by their type."""
@@ -68,7 +68,7 @@ def _names(topology: Topology) -> Iterator[str]:
 
 def _subjects(topology: Topology) -> Iterator[str]:
     for spec in topology.events:
-        if spec.stream in OWN_STREAMS:
+        if spec.stream in OWN_STREAMS or is_lane_stream(spec.stream):
             yield f"{spec.where}: the domain of {spec.subject!r} belongs to the mesh; use another."
         for other in topology.events:
             if spec is not other and spec.subject == other.subject:
@@ -248,7 +248,7 @@ def _policies(topology: Topology) -> Iterator[str]:
 
 
 def _tunings(topology: Topology, tunings: Mapping[str, StreamTuning]) -> Iterator[str]:
-    names = {stream.name for stream in topology.streams}
+    names = {stream.section for stream in topology.streams} | {*OWN_STREAMS}
     for name, tuning in tunings.items():
         if name not in names:
             yield f"settings: streams.{name} is not a stream; there are {', '.join(sorted(names))}."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from jetmesh.declare.check import check
 from jetmesh.declare.event import EventSpec
@@ -10,8 +10,8 @@ from jetmesh.declare.handler import Handler
 from jetmesh.declare.policy import Policy
 from jetmesh.declare.service import Service
 from jetmesh.declare.topology import DurableSpec, StreamSpec, StreamTuning, Topology
-from jetmesh.protocol.streams import DEADLETTERS, LANES, REFUSALS
-from jetmesh.protocol.subjects import SUBJECTS, lane_subject
+from jetmesh.protocol.streams import DEADLETTERS, LANES, REFUSALS, lane_stream
+from jetmesh.protocol.subjects import SUBJECTS, lane_subject, lanes_of
 
 
 def derive(
@@ -38,7 +38,7 @@ def derive(
     topology = Topology(
         services=services,
         events=events,
-        streams=_streams(events, tunings),
+        streams=(*_streams(events, tunings), *_lane_streams(services, tunings)),
         durables=tuple(
             durable
             for service in services
@@ -58,16 +58,30 @@ def _streams(
     own = {
         DEADLETTERS: "Messages given up, with their story in headers",
         REFUSALS: "Second outcomes that a decision refused",
-        LANES: "Slow retries and replayed dead letters, each for one handler",
     }
     described = {
         **{name: (f"{domain}.>", f"Events of {domain}") for name, domain in domains.items()},
         **{name: (SUBJECTS[name], text) for name, text in own.items()},
     }
     return tuple(
-        StreamSpec(name, (subject,), text, tunings.get(name, StreamTuning()), name == LANES)
+        StreamSpec(name, (subject,), text, tunings.get(name, StreamTuning()))
         for name, (subject, text) in described.items()
     )
+
+
+def _lane_streams(
+    services: tuple[Service, ...], tunings: Mapping[str, StreamTuning]
+) -> Iterator[StreamSpec]:
+    """One for each service with handlers, all tuned alike."""
+    for service in services:
+        if service.handlers:
+            yield StreamSpec(
+                lane_stream(service.name),
+                (lanes_of(service.name),),
+                f"Slow retries and replayed dead letters of {service.name}",
+                tunings.get(LANES, StreamTuning()),
+                schedules=True,
+            )
 
 
 def _durables(handler: Handler, policy: Policy | None) -> tuple[DurableSpec, DurableSpec]:
@@ -84,7 +98,7 @@ def _durables(handler: Handler, policy: Policy | None) -> tuple[DurableSpec, Dur
             policy=policy,
         ),
         DurableSpec(
-            stream=LANES,
+            stream=lane_stream(handler.service),
             name=handler.durable,
             filters=(lane_subject(handler.service, handler.name, "*"),),
             description=f"{name} tries again, {handler.input.subject}",

@@ -11,7 +11,7 @@ from jetmesh.declare.handler import Handler
 from jetmesh.declare.service import Service
 from jetmesh.declare.supplied import ReadModel
 from jetmesh.protocol.acks import ack_subjects, covering
-from jetmesh.protocol.streams import JS_API, LANES, OWN_STREAMS
+from jetmesh.protocol.streams import DEADLETTERS, JS_API, REFUSALS, lane_stream
 from jetmesh.protocol.subjects import own_subjects
 
 Action: TypeAlias = Literal["publish", "subscribe"]
@@ -41,7 +41,8 @@ def permissions_of(service: Service, *, inbox_prefix: str, js_api: str = JS_API)
     `js_api` is how the subjects begin on which it asks JetStream.
     """
     publish = ["$JS.API.INFO", "$JS.API.STREAM.NAMES"]
-    streams = sorted({spec.stream for spec in service.events} | {*OWN_STREAMS})
+    lanes = [lane_stream(service.name)] if service.handlers else []
+    streams = sorted({*(spec.stream for spec in service.events), DEADLETTERS, REFUSALS, *lanes})
     publish += [f"$JS.API.STREAM.INFO.{stream}" for stream in streams]
     for handler in service.handlers:
         publish += _consuming(handler)
@@ -49,8 +50,8 @@ def permissions_of(service: Service, *, inbox_prefix: str, js_api: str = JS_API)
         publish += publishing(spec)
     if service.handlers:
         publish += [
-            f"$JS.API.STREAM.MSG.GET.{LANES}",
-            f"$JS.API.STREAM.PURGE.{LANES}",
+            f"$JS.API.STREAM.MSG.GET.{lane_stream(service.name)}",
+            f"$JS.API.STREAM.PURGE.{lane_stream(service.name)}",
             *own_subjects(service.name),
         ]
     for model in service.read_models:
@@ -93,7 +94,7 @@ def _asked_on(js_api: str, subject: str) -> str:
 
 def _consuming(handler: Handler) -> Iterator[str]:
     """Pull from both durables, settle what they deliver, and look at them."""
-    for stream in (handler.input.stream, LANES):
+    for stream in (handler.input.stream, lane_stream(handler.service)):
         yield f"$JS.API.CONSUMER.INFO.{stream}.{handler.durable}"
         yield f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{handler.durable}"
         yield from ack_subjects(stream, handler.durable)

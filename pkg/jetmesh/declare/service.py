@@ -50,9 +50,9 @@ class Service:
     """
 
     name: str
-    """What its durables, its subjects in `LANES`, `DEADLETTERS` and `REFUSALS`, its settings, its
-    program cmd/<name>/main.py and its Deployment are called. Renaming it leaves its durables behind
-    on the server, and the new ones begin as each handler's `start` says."""
+    """What its durables, its lane stream, its subjects in `DEADLETTERS` and `REFUSALS`, its
+    settings, its program cmd/<name>/main.py and its Deployment are called. Renaming it leaves its
+    durables behind on the server, and the new ones begin as each handler's `start` says."""
     version: str = "0.1.0"
     """Of this service alone, as `nats micro`, the logs, `jetmesh topology` and the contracts show
     it. `jetmesh doctor` reports instances of another version; nothing else looks at it."""

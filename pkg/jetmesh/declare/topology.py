@@ -13,7 +13,7 @@ from jetmesh.declare.event import EventSpec, matches
 from jetmesh.declare.handler import Handler
 from jetmesh.declare.policy import Policy
 from jetmesh.declare.service import Service
-from jetmesh.protocol.streams import LANES
+from jetmesh.protocol.streams import LANES, lane_stream
 
 STALL_SECONDS: Final = 60.0
 OUTSIDE: Final = "outside"
@@ -43,7 +43,12 @@ class StreamSpec:
     description: str
     tuning: StreamTuning = StreamTuning()  # noqa: RUF009 - frozen, so it can be shared
     schedules: bool = False
-    """It delivers messages at a time that they name (ADR-51 of the server)."""
+    """It delivers messages at a time that they name (ADR-51 of the server): lanes alone do."""
+
+    @property
+    def section(self) -> str:
+        """The name under which settings tune it: all lane streams have one."""
+        return LANES if self.schedules else self.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +91,7 @@ class Topology:
 
     def lane_of(self, handler: Handler) -> DurableSpec:
         """The durable of `handler` on its lane."""
-        return self._durable(LANES, handler.durable)
+        return self._durable(lane_stream(handler.service), handler.durable)
 
     def readers(self, spec: EventSpec) -> list[str]:
         """`service.handler`, or `service` for a read model, of everyone who takes the event."""

@@ -11,6 +11,8 @@ import nats.errors
 
 from jetmesh.declare import Topology
 from jetmesh.errors import BrokerError, BrokerUnreachable, DriftError
+from jetmesh.operate.lanes_before import lanes_before, with_moves
+from jetmesh.operate.moving import free, move
 from jetmesh.settings import NatsSettings
 from jetmesh.transport import provision
 from jetmesh.transport.beginnings import with_beginnings
@@ -19,6 +21,40 @@ from jetmesh.transport.provision import Plan
 from jetmesh.transport.stored import NO_SUITABLE_PEERS, UNAVAILABLE, ApiError
 
 _AGAIN_SECONDS: Final = 0.5
+
+
+async def plan(
+    control: ControlPlane, topology: Topology, *, floors: Mapping[str, int] | None = None
+) -> Plan:
+    """Compare declaration and server, as `provision.plan` does, with what is to be moved.
+
+    Raises:
+        BrokerError: the server does not answer.
+    """
+    planned = await provision.plan(control, topology, floors=floors)
+    return await with_moves(control, topology, planned)
+
+
+async def carry_out(
+    settings: NatsSettings,
+    control: ControlPlane,
+    topology: Topology,
+    planned: Plan,
+    *,
+    allow_data_loss: bool = False,
+) -> None:
+    """Make the server as declared, and move what lies where versions before had it.
+
+    Raises:
+        DriftError: a change is refused; nothing was changed then.
+        BrokerError: the server does not answer, or something cannot be moved yet.
+    """
+    provision.accept(planned, allow_data_loss=allow_data_loss)
+    if planned.moves and (old := await lanes_before(control, topology)):
+        await free(control, old)
+    await provision.apply(control, planned, allow_data_loss=allow_data_loss)
+    if planned.moves and (old := await lanes_before(control, topology)):
+        await move(settings, control, old)
 
 
 async def apply(
@@ -34,7 +70,7 @@ async def apply(
     """Carry out the plan and return it; a broker that is away is asked again for `wait` seconds.
 
     `on_wait` hears what is waited for, `on_refused` the plan that is refused; `floors` as for
-    `provision.plan`.
+    `plan`.
 
     Raises:
         DriftError: a change is refused, at once; nothing was changed then.
@@ -46,9 +82,11 @@ async def apply(
         try:
             async with await ControlPlane.connect(settings, name="jetmesh-cli") as control:
                 await control.check_server()
-                planned = await provision.plan(control, topology, floors=floors)
+                planned = await plan(control, topology, floors=floors)
                 planned = await with_beginnings(control, topology, planned)
-                await provision.apply(control, planned, allow_data_loss=allow_data_loss)
+                await carry_out(
+                    settings, control, topology, planned, allow_data_loss=allow_data_loss
+                )
                 return planned
         except BrokerError as error:
             if isinstance(error, DriftError) and not passes(error):

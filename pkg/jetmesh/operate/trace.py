@@ -24,8 +24,9 @@ from jetmesh.protocol import headers as header
 from jetmesh.protocol.content import event_json
 from jetmesh.protocol.ids import cause_of, is_number
 from jetmesh.protocol.lanes import Origin, scheduled_at
-from jetmesh.protocol.streams import DEADLETTERS, LANES, REFUSALS, is_stream
+from jetmesh.protocol.streams import DEADLETTERS, LANES, REFUSALS, is_stream, lane_stream
 from jetmesh.protocol.subjects import (
+    SUBJECTS,
     address_of,
     deadletter_subject,
     lane_subject,
@@ -315,7 +316,7 @@ async def _on_lanes(
     retries = [retry_subject("*", "*", origin) for origin in origins.values()]
     places = [lane_subject("*", "*", token), *retries, *map(old_subject, retries)]
     found: dict[tuple[str, str], str] = {}
-    for message in await _history(control, LANES, places):
+    for message in await _in_lane_streams(control, places):
         letter = Letter(message)  # with the same headers
         try:
             stands_for = letter.origin
@@ -326,10 +327,16 @@ async def _on_lanes(
         found[about] = _waits_on_lane(name, letter)
         if not await _has_lane(control, letter):
             found[about] += (
-                "; nothing will take it, because LANES has no durable of this handler. "
+                f"; nothing will take it, because {message.stream} has no durable of this handler. "
                 "Run jetmesh apply, if a service still declares it"
             )
     return found
+
+
+async def _in_lane_streams(control: ControlPlane, subjects: Sequence[str]) -> list[StoredMessage]:
+    streams = await control.holders(SUBJECTS[LANES])
+    several = await asyncio.gather(*(_history(control, each, subjects) for each in streams))
+    return [message for messages in several for message in messages]
 
 
 def _id_of(origin: Origin, known: Mapping[str, Origin]) -> str:
@@ -350,7 +357,7 @@ def _waits_on_lane(name: str, letter: Letter) -> str:
 
 
 async def _has_lane(control: ControlPlane, letter: Letter) -> bool:
-    durable = f"{LANES}.{letter.service}-{letter.handler}"
+    durable = f"{letter.message.stream}.{letter.service}-{letter.handler}"
     return await if_exists(control.api(f"CONSUMER.INFO.{durable}")) is not None
 
 
@@ -372,7 +379,8 @@ async def _wait(control: ControlPlane, handler: Handler, step: Step) -> list[str
         return []
     if sequence > info["ack_floor"]["stream_seq"]:
         return [f"{name} is handling it, or will try again"]
-    if await if_exists(control.api(f"STREAM.INFO.{LANES}")) is None:
-        lost = f"If it waited on its lane it is lost: there is no stream {LANES}"
+    lanes = lane_stream(handler.service)
+    if await if_exists(control.api(f"STREAM.INFO.{lanes}")) is None:
+        lost = f"If it waited on its lane it is lost: there is no stream {lanes}"
         return [f"{name} has made nothing of it. {lost}. Run jetmesh apply, and publish it again"]
     return []

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from jetmesh.declare import Topology
 from jetmesh.errors import BrokerError
-from jetmesh.protocol.streams import OWN_STREAMS
+from jetmesh.protocol.streams import OWN_STREAMS, is_lane_stream
 from jetmesh.transport.control import ControlPlane
 
 _UNKEYED_TOKENS: Final = 2
@@ -42,7 +42,7 @@ class Declared(Struct):
             streams={
                 stream.name: stream.subjects[0].partition(".")[0]
                 for stream in topology.streams
-                if stream.name not in OWN_STREAMS
+                if stream.name not in OWN_STREAMS and not is_lane_stream(stream.name)
             },
             subjects={spec.subject: spec.key is not None for spec in topology.events},
             listeners={name: sorted(found) for name, found in listeners.items()},

@@ -42,7 +42,9 @@ LEFT: Final = "left in its stream"
 DEATHS: Final = "Jetmesh-Deaths"
 """On the mark of a message that runs alone: processes that died of it so far, and this run."""
 
-_OURS: Final = ("nats-", "jetmesh-")
+SERVERS: Final = "nats-"
+"""How headers begin that a server reads or writes, in lower case."""
+_OURS: Final = (SERVERS, "jetmesh-")
 _legal = re.compile(r"[^:\s]+:[^\r\n]*")
 
 

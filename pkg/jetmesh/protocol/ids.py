@@ -54,6 +54,10 @@ class Cause(NamedTuple):
         """The id of a retry: one for each delivery, by its number."""
         return self.id(f"retry:{delivery}")
 
+    def moved(self, attempts: int, replays: int) -> str:
+        """The id of what stands for this message on a lane that was moved to another stream."""
+        return self.id(f"moved:{attempts}:{replays}")
+
     def refusal(self) -> str:
         """The id of the mark of a refused outcome."""
         return self.id("refusal")

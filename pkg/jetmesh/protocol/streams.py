@@ -9,9 +9,20 @@ JS_API: Final = "$JS.API"
 DEADLETTERS: Final = "DEADLETTERS"
 REFUSALS: Final = "REFUSALS"
 LANES: Final = "LANES"
+"""What settings call all lane streams; before 0.3 the one stream that held every lane."""
 OWN_STREAMS: Final = (DEADLETTERS, REFUSALS, LANES)
 _NOT_IN_NAMES: Final = frozenset(" \t\r\n.*>/\\:")
 """What the server refuses in the name of a stream, and the colon of our ids."""
+
+
+def lane_stream(service: str) -> str:
+    """The stream of a service's lanes, which no other service may touch (ADR-0019)."""
+    return f"{LANES}_{service}"
+
+
+def is_lane_stream(name: str) -> bool:
+    """Whether lanes are in a stream of this name; the one of before counts, too."""
+    return name == LANES or name.startswith(lane_stream(""))
 
 
 def is_stream(text: str) -> bool:

@@ -14,7 +14,7 @@ RETRY: Final = "later"
 QUARANTINE: Final = "suspect"
 _PREFIXES: Final = {LANES: "lanes", DEADLETTERS: "deadletters", REFUSALS: "refusals"}
 SUBJECTS: Final[Mapping[str, str]] = {stream: f"{each}.>" for stream, each in _PREFIXES.items()}
-"""What each stream takes."""
+"""What each stream takes; a lane stream `lanes_of` its service alone."""
 
 
 class Address(NamedTuple):
@@ -56,6 +56,11 @@ def refusal_subject(service: str, handler: str, key_token: str) -> str:
 def lane_subject(service: str, handler: str, key_token: str) -> str:
     """Where `handler` gets what is meant for it alone; `>` for all that is on its lane."""
     return f"{_PREFIXES[LANES]}.{service}.{handler}.{key_token}"
+
+
+def lanes_of(service: str) -> str:
+    """Everything on the lanes of a service."""
+    return f"{_PREFIXES[LANES]}.{service}.>"
 
 
 def retry_subject(service: str, handler: str, origin: Origin) -> str:

@@ -194,6 +194,52 @@ class ControlPlane:
         numbers = {"seq": before} if before else {}
         await self.api(f"STREAM.PURGE.{stream}", {"filter": subject, **numbers})
 
+    async def holders(self, subject: str) -> list[str]:
+        """The names of the streams that take something of what `subject` matches.
+
+        Raises:
+            BrokerError: no answer.
+        """
+        found: list[str] = []
+        while True:
+            body = {"subject": subject, "offset": len(found)}
+            answer = await self.api("STREAM.NAMES", body)
+            page = answer.get("streams") or []
+            found += page
+            if not page or len(found) >= answer.get("total", 0):
+                return found
+
+    async def subjects(self, stream: str, matching: str) -> dict[str, int]:
+        """On which subjects something is stored, with how many messages.
+
+        Raises:
+            ApiError: no such stream.
+            BrokerError: no answer.
+        """
+        found: dict[str, int] = {}
+        while True:
+            body = {"subjects_filter": matching, "offset": len(found)}
+            answer = await self.api(f"STREAM.INFO.{stream}", body)
+            page = answer["state"].get("subjects") or {}
+            found |= page
+            if not page or len(found) >= answer.get("total", 0):
+                return found
+
+    async def consumers(self, stream: str) -> list[dict[str, Any]]:
+        """Everything that reads a stream, as the server describes it.
+
+        Raises:
+            ApiError: no such stream.
+            BrokerError: no answer.
+        """
+        found: list[dict[str, Any]] = []
+        while True:
+            answer = await self.api(f"CONSUMER.LIST.{stream}", {"offset": len(found)})
+            page = answer.get("consumers") or []
+            found += page
+            if not page or len(found) >= answer.get("total", 0):
+                return found
+
     async def message(self, stream: str, sequence: int) -> StoredMessage | None:
         """One message by its sequence, None when it is not there (any more)."""
         return await self._get(stream, {"seq": sequence})

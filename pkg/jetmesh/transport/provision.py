@@ -9,14 +9,17 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeAlias
 
 from jetmesh.declare import DurableSpec, Duration, StreamSpec, Topology
 from jetmesh.declare.permissions import covers
 from jetmesh.errors import DriftError
+from jetmesh.protocol.streams import LANES
 from jetmesh.transport.control import ControlPlane
 from jetmesh.transport.stored import ApiError, if_exists
 
+IN_LANES: Final = f"its lanes are in {LANES} still, as before 0.3; jetmesh apply moves them"
+"""Why a lane stream is refused to whoever moves nothing."""
 _BEHIND: Final = "by_start_sequence"
 _MAX_WAITING: Final = 2048
 """Open pull requests of a durable; it cannot be changed later, and beyond it they are ignored."""
@@ -30,6 +33,10 @@ _UPDATABLE_DURABLE: Final = frozenset(
     {"description", "ack_wait", "max_ack_pending", "filter_subjects", "max_deliver"}
     | {"backoff", "headers_only", "inactive_threshold", "max_batch", "max_expires"}
 )
+
+
+Action: TypeAlias = Literal["create", "update", "move", "refuse"]
+"""`move`: what a stream holds goes to others, which is not done here (ADR-0019)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +64,7 @@ class Field:
 class Change:
     """What is to be done to one stream or durable."""
 
-    action: Literal["create", "update", "refuse"]
+    action: Action
     kind: Literal["stream", "durable"]
     name: str
     """`ORDERS`, or `ORDERS/payments-charge`."""
@@ -82,6 +89,11 @@ class Plan:
     """The difference between a topology and a server."""
 
     changes: tuple[Change, ...]
+
+    @property
+    def moves(self) -> bool:
+        """Whether something is to be moved from a stream to others."""
+        return any(change.action == "move" for change in self.changes)
 
     @property
     def refused(self) -> tuple[Change, ...]:
@@ -111,12 +123,23 @@ async def plan(
 
 
 async def apply(control: ControlPlane, planned: Plan, *, allow_data_loss: bool = False) -> None:
-    """Make the server equal to the declaration.
+    """Make the server equal to the declaration, but move nothing.
 
     Raises:
         DriftError: a change is refused, or a concurrent one came first; nothing was changed by
             this one then.
         BrokerError: the server does not answer.
+    """
+    accept(planned, allow_data_loss=allow_data_loss)
+    for change in (each for each in planned.changes if each.action != "move"):
+        await make(control, change)
+
+
+def accept(planned: Plan, *, allow_data_loss: bool = False) -> None:
+    """Return if the whole plan can be carried out.
+
+    Raises:
+        DriftError: a change is refused.
     """
     refused = [c for c in planned.refused if not (allow_data_loss and c.loses_data)]
     if refused:
@@ -125,8 +148,6 @@ async def apply(control: ControlPlane, planned: Plan, *, allow_data_loss: bool =
             f"Nothing was changed. {'; '.join(map(str, refused))}.",
             remedy="--allow-data-loss does it all the same." if lossy else "",
         )
-    for change in planned.changes:
-        await make(control, change)
 
 
 def stream_config(spec: StreamSpec) -> dict[str, Any]:
@@ -190,11 +211,9 @@ async def _stream_change(
 ) -> Change | None:
     declared = stream_config(spec)
     if found is None:
-        foreign = await _holders(control, spec)
-        if foreign:
-            reason = f"its subjects belong to the stream {', '.join(foreign)} already"
-            return Change("refuse", "stream", spec.name, reason=reason)
-        return Change("create", "stream", spec.name, config=declared)
+        reason = _taken(spec, await _holders(control, spec))
+        action: Action = "refuse" if reason else "create"
+        return Change(action, "stream", spec.name, reason=reason, config=declared)
     fields = tuple(_differences(declared, found["config"]))
     if not fields:
         return None
@@ -262,12 +281,18 @@ def _losses(fields: Iterable[Field], found: dict[str, Any]) -> Iterator[str]:
                     yield f"{subject} would not be stored any more"
 
 
+def _taken(spec: StreamSpec, holders: list[str]) -> str:
+    """Why a stream cannot be made, as others hold its subjects; empty when none do."""
+    if spec.schedules and holders == [LANES]:
+        return IN_LANES
+    return f"its subjects belong to the stream {', '.join(holders)} already" if holders else ""
+
+
 async def _holders(control: ControlPlane, spec: StreamSpec) -> list[str]:
     """Streams of other names that hold our subjects."""
     found: list[str] = []
     for subject in spec.subjects:
-        answer = await control.api("STREAM.NAMES", {"subject": subject})
-        found += answer.get("streams") or []
+        found += await control.holders(subject)
     return [*dict.fromkeys(found)]
 
 

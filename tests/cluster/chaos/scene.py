@@ -15,6 +15,7 @@ from typing import Final, Self
 import nats.errors
 from nats.aio.client import Client
 
+from jetmesh.protocol.streams import lane_stream
 from jetmesh.settings import NatsSettings
 from jetmesh.transport.dataplane import DataPlane
 from tests.cluster.chaos.ledger import STREAMS, Ledger
@@ -129,11 +130,15 @@ class Scene:
     async def lanes_left(self) -> list[str]:
         """What the lanes still hold: a retry, a mark of a suspect; nothing once all has its end."""
         deadline = time.monotonic() + _ANSWER_SECONDS
-        while left := (await self._reader.state("LANES"))["messages"]:
+        while left := await self._on_lanes():
             if time.monotonic() > deadline:
-                return [f"LANES holds {left} messages, though everything has come to its end"]
+                return [f"lanes hold {left} messages, though everything has come to its end"]
             await asyncio.sleep(_AGAIN_SECONDS)
         return []
+
+    async def _on_lanes(self) -> int:
+        states = [await self._reader.state(lane_stream(each)) for each in SERVICES]
+        return sum(state["messages"] for state in states)
 
     def _unfinished(self, wanted: set[str]) -> list[str]:
         problems = []

@@ -38,7 +38,7 @@ def test_a_consumer_is_tuned_by_an_upgrade_and_rolled_back(shop: Namespace) -> N
     with purchases(shop, "tuned") as published:
         go_on()
         shop.release("upgrade", f"{CHARGE}.maxAckPending=64", f"{CHARGE}.ackWait=45s")
-        for stream in ("ORDERS", "LANES"):
+        for stream in ("ORDERS", "LANES_payments"):
             tuned = durable(shop, stream, "payments-charge")
             assert (tuned["max_ack_pending"], tuned["ack_wait"]) == (64, 45_000_000_000)
         go_on()

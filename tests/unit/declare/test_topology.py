@@ -29,16 +29,25 @@ def declared() -> tuple[Service, ...]:
     return validation, mail, board
 
 
-def test_one_stream_per_domain_and_the_three_of_the_mesh() -> None:
+def test_a_stream_for_each_domain_two_of_the_mesh_and_the_lanes_of_each_service() -> None:
     topology = derive(declared())
     assert {stream.name: stream.subjects for stream in topology.streams} == {
         "ORDERS": ("orders.>",),
         "PURCHASES": ("purchases.>",),
         DEADLETTERS: ("deadletters.>",),
         REFUSALS: ("refusals.>",),
-        LANES: ("lanes.>",),
+        "LANES_validation": ("lanes.validation.>",),
+        "LANES_mail": ("lanes.mail.>",),
     }
-    assert [stream.name for stream in topology.streams if stream.schedules] == [LANES]
+    lanes = [stream for stream in topology.streams if stream.schedules]
+    assert [stream.name for stream in lanes] == ["LANES_validation", "LANES_mail"]
+    assert {stream.section for stream in lanes} == {LANES}
+
+
+def test_settings_tune_all_lane_streams_at_once() -> None:
+    topology = derive(declared(), streams={LANES: StreamTuning(replicas=3)})
+    copies = {stream.name: stream.tuning.replicas for stream in topology.streams}
+    assert (copies["LANES_validation"], copies["LANES_mail"], copies["ORDERS"]) == (3, 3, 1)
 
 
 def test_one_durable_per_handler_on_the_stream_of_its_input() -> None:
@@ -55,8 +64,8 @@ def test_each_handler_has_a_lane_of_its_own() -> None:
     topology = derive(declared(), policies={("mail", "tell"): Policy(attempts=2)})
     lanes = [durable for durable in topology.durables if durable.lane]
     assert [(lane.stream, lane.name, lane.filters, lane.start) for lane in lanes] == [
-        (LANES, "validation-decide", ("lanes.validation.decide.*",), "all"),
-        (LANES, "mail-tell", ("lanes.mail.tell.*",), "all"),
+        ("LANES_validation", "validation-decide", ("lanes.validation.decide.*",), "all"),
+        ("LANES_mail", "mail-tell", ("lanes.mail.tell.*",), "all"),
     ]
     assert topology.lane_of(topology.handlers[1]) is lanes[1]
     assert lanes[1].policy == topology.durable_of(topology.handlers[1]).policy

@@ -70,11 +70,12 @@ Events
     to   validation.decide, board
 
 Streams
-  DEADLETTERS  deadletters.>
-  LANES        lanes.>
-  ORDERS       orders.>  max_age=7d
-  PURCHASES    purchases.>
-  REFUSALS     refusals.>"""
+  DEADLETTERS       deadletters.>
+  LANES_mail        lanes.mail.>
+  LANES_validation  lanes.validation.>
+  ORDERS            orders.>  max_age=7d
+  PURCHASES         purchases.>
+  REFUSALS          refusals.>"""
 
 MERMAID = """\
 flowchart LR
@@ -109,7 +110,7 @@ def test_the_data_holds_everything_and_stays_the_same(topology: Topology) -> Non
     assert (tell["policy"]["attempts"], tell["policy"]["timeout"]) == (9, "5s")
     assert data["events"][0]["readers"] == ["mail.tell", "board"]
     assert data["events"][2]["owner"] is None
-    assert data["streams"][2]["max_age"] == "7d"
+    assert data["streams"][3]["max_age"] == "7d"
     assert data["services"][0]["web"] is True
 
 

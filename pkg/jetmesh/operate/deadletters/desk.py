@@ -20,7 +20,7 @@ from jetmesh.operate.deadletters.store import find, note_at, notes
 from jetmesh.operate.publish import check
 from jetmesh.protocol.headers import MESSAGE_ID
 from jetmesh.protocol.ids import note_id, replay_id
-from jetmesh.protocol.streams import LANES
+from jetmesh.protocol.streams import is_lane_stream, lane_stream
 from jetmesh.protocol.subjects import NO_KEY, lane_subject, note_subject
 from jetmesh.transport.control import ControlPlane
 from jetmesh.transport.stored import NO_STREAM, NOT_FOUND, ApiError, PubAck
@@ -96,7 +96,7 @@ class Desk:
         """
         await self._check_lane(letter)
         origin = letter.origin
-        if origin.stream == LANES:
+        if is_lane_stream(origin.stream):
             raise JetmeshError(
                 f"{letter.id} stands for no event: its message was typed on the handler's lane.",
                 remedy="Publish the event instead: jetmesh publish SUBJECT FILE.",
@@ -182,9 +182,9 @@ class Desk:
 
     async def record(self, replay: Replay, put: PubAck) -> Outcome:
         """Note that a replay was put on its lane."""
-        letter, place = replay.letter, f"{LANES}:{put.sequence}"
+        letter, place = replay.letter, f"{put.stream}:{put.sequence}"
         try:
-            ack = await self._note(letter, "replay", replay, put.sequence)
+            ack = await self._note(letter, "replay", replay, put)
         except BrokerError as error:
             raise JetmeshError(
                 f"{letter.id} was replayed as {place}, but the note could not be stored: {error}",
@@ -197,7 +197,11 @@ class Desk:
         return Outcome(letter.id, "others", text)
 
     async def _note(
-        self, letter: Letter, action: Action, replay: Replay | None = None, lane_sequence: int = 0
+        self,
+        letter: Letter,
+        action: Action,
+        replay: Replay | None = None,
+        put: PubAck | None = None,
     ) -> PubAck:
         note = Note(
             action=action,
@@ -206,7 +210,8 @@ class Desk:
             at=datetime.now(UTC),
             why=self.why,
             corrected=replay.corrected if replay else False,
-            lane_sequence=lane_sequence,
+            lane=put.stream if put else "",
+            lane_sequence=put.sequence if put else 0,
         )
         before = replay.before if replay else 0
         identity = note_id(letter.sequence, letter.message.stored_ns, action, before)
@@ -222,23 +227,19 @@ class Desk:
 async def _missing(control: ControlPlane, letter: Letter) -> JetmeshError | None:
     """Why nothing can be replayed to the handler of a letter, None when it can."""
     name, durable = f"{letter.service}.{letter.handler}", f"{letter.service}-{letter.handler}"
-    lane = lane_subject(letter.service, letter.handler, "*")
+    stream = lane_stream(letter.service)
     try:
-        config = (await control.api(f"CONSUMER.INFO.{LANES}.{durable}"))["config"]
+        await control.api(f"CONSUMER.INFO.{stream}.{durable}")
     except ApiError as error:
         if error.code != NOT_FOUND:
             raise
+        gone = f"{stream} has no durable {durable}"
         if error.err_code == NO_STREAM:
-            return JetmeshError(
-                f"There is no stream {LANES} on this broker, so nothing can be replayed.",
-                remedy="Run jetmesh apply.",
-            )
-        config = {}
-    if lane in (config.get("filter_subject"), *config.get("filter_subjects", ())):
+            gone = f"there is no stream {stream}"
+    else:
         return None
     return JetmeshError(
-        f"The handler {name} does not exist on this broker (any more): "
-        f"{LANES} has no durable {durable}.",
+        f"The handler {name} does not exist on this broker (any more): {gone}.",
         remedy="Start a service that declares it, or run jetmesh apply; if it is gone for good, "
         f"jetmesh deadletters drop --service {letter.service} --handler {letter.handler} --why …",
     )

@@ -19,7 +19,7 @@ from jetmesh.declare import escape_key, unescape_key
 from jetmesh.errors import JetmeshError, UsageError
 from jetmesh.protocol import headers as header
 from jetmesh.protocol.lanes import Origin, origin_of
-from jetmesh.protocol.streams import DEADLETTERS
+from jetmesh.protocol.streams import DEADLETTERS, LANES
 from jetmesh.protocol.subjects import NO_KEY, Address, address_of, deadletter_subject
 from jetmesh.transport.stored import StoredMessage
 
@@ -47,8 +47,10 @@ class Note(Struct, frozen=True, kw_only=True):
     why: str = ""
     corrected: bool = False
     """Another payload than the letter's was sent."""
+    lane: str = LANES
+    """The stream of its handler's lane."""
     lane_sequence: int = 0
-    """Where it was put on its handler's lane, 0 for a dropped one."""
+    """Where it was put in there, 0 for a dropped one."""
 
     @property
     def state(self) -> State:

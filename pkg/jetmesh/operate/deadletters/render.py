@@ -15,7 +15,6 @@ from jetmesh.operate.deadletters.payload import PayloadView, header
 from jetmesh.operate.deadletters.store import HistoryEntry
 from jetmesh.operate.humanize import counted
 from jetmesh.privacy.mask import printable
-from jetmesh.protocol.streams import LANES
 
 _STYLES: Final = {"open": "red", "replayed": "green", "dropped": "dim"}
 _TIME: Final = "%Y-%m-%d %H:%M:%S"
@@ -86,7 +85,7 @@ def history(entries: Sequence[HistoryEntry], letter: Letter, wait: str) -> Itera
             line.append("  this letter", "dim")
         yield line
         for note in entry.notes:
-            place = f", as {LANES}:{note.lane_sequence}" if note.lane_sequence else ""
+            place = f", as {note.lane}:{note.lane_sequence}" if note.lane_sequence else ""
             yield Text(f"    {printable(describe(note))}{place}", _STYLES[note.state])
     last = entries[-1].notes
     if wait:

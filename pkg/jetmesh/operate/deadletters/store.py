@@ -22,7 +22,7 @@ from jetmesh.operate.deadletters.letter import (
 )
 from jetmesh.protocol.ids import note_of
 from jetmesh.protocol.lanes import origin_of, scheduled_at
-from jetmesh.protocol.streams import DEADLETTERS, LANES
+from jetmesh.protocol.streams import DEADLETTERS, lane_stream
 from jetmesh.protocol.subjects import (
     address_of,
     deadletter_subject,
@@ -164,13 +164,14 @@ async def lane_status(control: ControlPlane, letter: Letter) -> str:
     """Where a replayed message is on its handler's lane, in words; empty when it is no longer."""
     lane = lane_subject(letter.service, letter.handler, letter.key_token)
     retry = retry_subject(letter.service, letter.handler, letter.origin)
+    stream = lane_stream(letter.service)
     try:
         wanted = [lane, retry, old_subject(retry)]
-        async for message in control.history(LANES, wanted, headers_only=True):
+        async for message in control.history(stream, wanted, headers_only=True):
             if not _is_of(letter, message):
                 continue
             at = scheduled_at(message.headers)
-            where = f"{LANES}:{message.sequence}"
+            where = f"{stream}:{message.sequence}"
             if at:
                 return f"it will be tried again at {at} ({where})"
             return f"it is on its handler's lane ({where}), until it has its verdict"

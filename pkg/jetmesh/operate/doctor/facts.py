@@ -64,6 +64,7 @@ class Lane:
 
     service: str
     handler: str
+    stream: str = ""
     due: int = 0
     """Due now."""
     scheduled: int = 0

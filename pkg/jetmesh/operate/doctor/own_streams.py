@@ -35,16 +35,16 @@ async def faults(control: ControlPlane, info: StreamInfo | None) -> tuple[Group,
         return ()
 
 
-async def lanes(control: ControlPlane, info: StreamInfo | None) -> tuple[Lane, ...]:
-    """What is open on each lane, with the oldest of it."""
-    if info is None or not info.state.messages:
-        return ()
-    found = by_lane(await _subjects(control, LANES))
+async def lanes(control: ControlPlane) -> tuple[Lane, ...]:
+    """What is open on each lane, with the oldest of it; of services that nobody declares, too."""
     lanes: list[Lane] = []
-    for lane, marks in found.values():
-        quarantined = [await _mark(control, subject) for subject in marks[:_MARKS]]
-        oldest = await _oldest(control, lane, info.state.first_seq)
-        lanes.append(replace(lane, quarantined=tuple(quarantined), oldest=oldest))
+    for stream in await control.holders(SUBJECTS[LANES]):
+        subjects = await _subjects(control, stream, SUBJECTS[LANES])
+        for each, marks in by_lane(subjects).values():
+            lane = replace(each, stream=stream)
+            quarantined = [await _mark(control, stream, subject) for subject in marks[:_MARKS]]
+            oldest = await _oldest(control, lane)
+            lanes.append(replace(lane, quarantined=tuple(quarantined), oldest=oldest))
     return tuple(lanes)
 
 
@@ -53,14 +53,14 @@ async def refusals(control: ControlPlane, info: StreamInfo | None) -> Mapping[st
     if info is None or not info.state.messages:
         return {}
     counts = Counter[str]()
-    for subject, count in (await _subjects(control, REFUSALS)).items():
+    for subject, count in (await _subjects(control, REFUSALS, SUBJECTS[REFUSALS])).items():
         if address := address_of(subject):
             counts[f"{address.service}.{address.handler}"] += count
     return counts
 
 
 def by_lane(subjects: Mapping[str, int]) -> dict[tuple[str, str], tuple[Lane, list[str]]]:
-    """What is stored in LANES by service and handler, and the subjects of quarantine marks."""
+    """What is stored on lanes by service and handler, and the subjects of quarantine marks."""
     found: dict[tuple[str, str], tuple[Lane, list[str]]] = {}
     for subject, count in sorted(subjects.items()):
         address = address_of(subject)
@@ -77,11 +77,13 @@ def by_lane(subjects: Mapping[str, int]) -> dict[tuple[str, str], tuple[Lane, li
     return found
 
 
-async def _subjects(control: ControlPlane, stream: str) -> dict[str, int]:
+async def _subjects(control: ControlPlane, stream: str, matching: str) -> dict[str, int]:
     found: dict[str, int] = {}
     for _ in range(_PAGES):
-        body = {"subjects_filter": SUBJECTS[stream], "offset": len(found)}
-        answer = await control.api(f"STREAM.INFO.{stream}", body)
+        body = {"subjects_filter": matching, "offset": len(found)}
+        answer = await if_exists(control.api(f"STREAM.INFO.{stream}", body))
+        if answer is None:  # it was deleted meanwhile
+            break
         page = msgspec.convert(answer, StreamInfo)
         found |= page.state.subjects
         if not page.state.subjects or len(found) >= page.total:
@@ -89,14 +91,14 @@ async def _subjects(control: ControlPlane, stream: str) -> dict[str, int]:
     return found
 
 
-async def _oldest(control: ControlPlane, lane: Lane, first: int) -> datetime | None:
+async def _oldest(control: ControlPlane, lane: Lane) -> datetime | None:
     """When the oldest message on a lane was stored; None when it has its verdict meanwhile."""
-    body = {"seq": first, "next_by_subj": lane_subject(lane.service, lane.handler, ">")}
-    answer = await if_exists(control.api(f"STREAM.MSG.GET.{LANES}", body))
+    body = {"seq": 1, "next_by_subj": lane_subject(lane.service, lane.handler, ">")}
+    answer = await if_exists(control.api(f"STREAM.MSG.GET.{lane.stream}", body))
     return time_of(answer["message"]["time"]) if answer else None
 
 
-async def _mark(control: ControlPlane, subject: str) -> QuarantineMark:
-    mark = await control.last(LANES, subject)
+async def _mark(control: ControlPlane, stream: str, subject: str) -> QuarantineMark:
+    mark = await control.last(stream, subject)
     deaths = mark.headers.get(DEATHS, "") if mark else ""
     return QuarantineMark(subject, int(deaths) if deaths.isdecimal() else 0)

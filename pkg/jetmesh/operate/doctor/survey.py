@@ -18,15 +18,15 @@ import nats.errors
 
 from jetmesh.declare import Topology
 from jetmesh.errors import BrokerError, BrokerUnreachable
+from jetmesh.operate.apply import plan
 from jetmesh.operate.doctor import own_streams
 from jetmesh.operate.doctor.facts import EMPTY, BrokerProblem, Facts, FailedQuery, Server, Snapshot
 from jetmesh.operate.doctor.instances import instances
 from jetmesh.operate.doctor.monitoring import not_ready, server_statuses
 from jetmesh.operate.doctor.responses import Account, DurableInfo, StreamInfo, stamp
 from jetmesh.operate.undeclared import Declared, Undeclared, undeclared, with_time
-from jetmesh.protocol.streams import DEADLETTERS, LANES, REFUSALS
+from jetmesh.protocol.streams import DEADLETTERS, REFUSALS
 from jetmesh.settings import NatsSettings, shown
-from jetmesh.transport import provision
 from jetmesh.transport.auth import wants_tls
 from jetmesh.transport.control import ControlPlane
 from jetmesh.transport.provision import Change
@@ -192,7 +192,7 @@ class _Survey:
             streams=tuple(s for s in self.target.topology.streams if s.name not in silent),
             durables=tuple(d for d in self.target.topology.durables if d.stream not in silent),
         )
-        planned = await self._try("drift", provision.plan(self.control, topology))
+        planned = await self._try("drift", plan(self.control, topology))
         return planned.changes if planned else ()
 
     async def _own(self, streams: Mapping[str, StreamInfo]) -> Snapshot:
@@ -200,7 +200,7 @@ class _Survey:
         control = self.control
         letters, lanes, refusals = await asyncio.gather(
             self._try("dead letters", own_streams.faults(control, streams.get(DEADLETTERS))),
-            self._try("lanes", own_streams.lanes(control, streams.get(LANES))),
+            self._try("lanes", own_streams.lanes(control)),
             self._try("refusals", own_streams.refusals(control, streams.get(REFUSALS))),
         )
         return replace(

@@ -23,7 +23,6 @@ from jetmesh.operate.helm.values import (
     Resources,
     ServiceValues,
 )
-from jetmesh.protocol.streams import LANES
 
 # Beside its code, a read model holds what it folded: it grows with history.
 _WITH_READ_MODEL: Final = Resources(requests=Amounts(memory="128Mi"), limits=Limits(memory="512Mi"))
@@ -49,7 +48,7 @@ def chart_values(system: System, topology: Topology) -> Group:
         "Each service is scaled and tuned by itself.",
     )
     values["streams"] = Group(
-        {stream.name: _stream(stream) for stream in topology.streams},
+        {stream.section: _stream(stream) for stream in topology.streams},
         "Changed values are changed on the server, unless that would lose events.",
     )
     return Group(values)
@@ -63,7 +62,7 @@ def secrets_of(service: Service) -> list[str]:
 
 def _denied(topology: Topology) -> tuple[str, ...]:
     """A service settles what is open on its lanes, and removes nothing else."""
-    kept = [stream.name for stream in topology.streams if stream.name != LANES]
+    kept = [stream.name for stream in topology.streams if not stream.schedules]
     removing = ("$JS.API.STREAM.PURGE.", "$JS.API.STREAM.MSG.DELETE.")
     return (*_DENIED, *(verb + name for verb in removing for name in kept))
 
@@ -129,11 +128,12 @@ def _handler(handler: Handler) -> Group:
 
 
 def _stream(stream: StreamSpec) -> Group:
+    text = "Slow retries and replayed dead letters: of the lane stream of each service"
     group = group_of(
         StreamTuning,
         defaults={"replicas": 0},
         texts={"replicas": "0: as many as NATS has nodes, three at most."},
-        text=f"{stream.description}.",
+        text=f"{text if stream.schedules else stream.description}.",
     )
     limits = {"maxBytes": {"minimum": -1}, "replicas": {"minimum": 0, "maximum": 5}}
     for (name,), value in group.leaves():

@@ -46,9 +46,14 @@ def facts(system: System, topology: Topology) -> dict[str, Any]:
             for sandbox in system.sandboxes
         },
         "examples": _examples(topology),
-        "streams": [stream.name for stream in topology.streams],
+        "streams": sections(topology),
         "names": {camel(name): name for name in _TUNING},
     }
+
+
+def sections(topology: Topology) -> list[str]:
+    """The names under which settings tune its streams."""
+    return [*dict.fromkeys(stream.section for stream in topology.streams)]
 
 
 def _examples(topology: Topology) -> list[dict[str, str]]:
@@ -66,7 +71,7 @@ def _service(system: System, service: Service, outside: list[Address]) -> dict[s
     return {
         "version": service.version,
         "pages": bool(service.pages),
-        "streams": [stream.name for stream in alone.streams],
+        "streams": sections(alone),
         "durables": [{"stream": d.stream, "name": d.name} for d in alone.durables],
         "secrets": {name: service.variable(name) for name in secrets_of(service)},
         "outside": [

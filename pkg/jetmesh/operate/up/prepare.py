@@ -82,14 +82,14 @@ def _services(whole: Whole) -> dict[str, Described]:
 
 
 async def _provision(settings: Settings, topology: Topology) -> None:
-    from jetmesh.transport.control import ControlPlane  # noqa: PLC0415 - after cheap refusals
-    from jetmesh.transport.provision import apply, plan  # noqa: PLC0415 - the same
+    from jetmesh.operate.apply import carry_out, plan  # noqa: PLC0415 - after cheap refusals
+    from jetmesh.transport.control import ControlPlane  # noqa: PLC0415 - the same
 
     control = await ControlPlane.connect(settings.nats, name="jetmesh-up", patient=True)
     async with control:
         await control.check_server()
         # whatever `provision` says: this broker is the supervisor's own
-        await apply(control, await plan(control, topology))
+        await carry_out(settings.nats, control, topology, await plan(control, topology))
 
 
 def main() -> None:

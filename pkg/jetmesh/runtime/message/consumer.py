@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from jetmesh.declare import Handler, Policy, escape_key
 from jetmesh.protocol.content import CLOUDEVENTS, PLUS
-from jetmesh.protocol.streams import LANES
+from jetmesh.protocol.streams import lane_stream
 from jetmesh.runtime.message.backlog import QUICK_SECONDS
 from jetmesh.runtime.message.decisions import LookUp
 from jetmesh.runtime.message.delivered import Delivered, Durable, LaneDelivered
@@ -87,7 +87,7 @@ class Consumer:
             on_muted=self.adjust,
         )
         self.lane = self._transport.inflow(
-            LANES,
+            lane_stream(handler.service),
             handler.durable,
             limit=min(lane_limit, policy.max_ack_pending),
             first=first,
@@ -105,7 +105,7 @@ class Consumer:
         )
         self._lane_durable = replace(
             self._durable,
-            ack_start=f"$JS.ACK.{LANES}.{handler.durable}.".encode(),
+            ack_start=f"$JS.ACK.{lane_stream(handler.service)}.{handler.durable}.".encode(),
             inflow=self.lane,
         )
         # to look at the age of each message, none may pass as a first delivery

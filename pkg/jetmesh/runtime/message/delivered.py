@@ -11,7 +11,7 @@ from jetmesh.declare import Handler, Policy, escape_key, key_of, unescape_key
 from jetmesh.errors import ContractViolation
 from jetmesh.protocol.ids import Cause
 from jetmesh.protocol.lanes import Origin, origin_of
-from jetmesh.protocol.streams import LANES
+from jetmesh.protocol.streams import lane_stream
 from jetmesh.runtime.message.metrics import HandlerStats
 from jetmesh.transport.seam import Inflow
 
@@ -243,8 +243,10 @@ class LaneDelivered(Delivered):
                 raise ValueError(f"its origin is in {self._origin.stream}")  # noqa: TRY301 - as if unread
         except ValueError as error:
             self.misread = error
-            sequence = self.meta[1].decode()
-            self._origin = Origin(subject.decode(errors="replace"), LANES, sequence, self.stored_ns)
+            stream, sequence = lane_stream(durable.handler.service), self.meta[1].decode()
+            self._origin = Origin(
+                subject.decode(errors="replace"), stream, sequence, self.stored_ns
+            )
         self.token = self._origin.token.encode()
         self.failures = self.brought = self._origin.attempts
 

@@ -20,7 +20,7 @@ from jetmesh.protocol import headers as header
 from jetmesh.protocol.content import remedy_for, seems
 from jetmesh.protocol.ids import Cause, fingerprint
 from jetmesh.protocol.lanes import schedule
-from jetmesh.protocol.streams import LANES
+from jetmesh.protocol.streams import lane_stream
 from jetmesh.protocol.subjects import (
     deadletter_subject,
     lane_subject,
@@ -78,7 +78,7 @@ def retry_later(delivered: Delivered, error: BaseException, text: str, at: datet
     and the next failure is another.
     """
     handler, origin = delivered.durable.handler, delivered.origin
-    stream = LANES if delivered.on_lane else origin.stream
+    stream = lane_stream(handler.service) if delivered.on_lane else origin.stream
     number, sequence = delivered.meta[0].decode(), delivered.meta[1].decode()
     cause = Cause(handler.service, handler.name, stream, sequence, delivered.stored_ns)
     headers = {

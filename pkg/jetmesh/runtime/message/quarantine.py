@@ -19,7 +19,7 @@ import structlog
 from jetmesh.errors import BrokerError
 from jetmesh.privacy.mask import name_of, text_of
 from jetmesh.protocol import headers as header
-from jetmesh.protocol.streams import LANES
+from jetmesh.protocol.streams import lane_stream
 from jetmesh.protocol.subjects import old_subject, quarantine_subject
 from jetmesh.runtime.message.delivered import Delivered, Runner
 from jetmesh.transport.stored import PubAck, StoredMessage
@@ -126,10 +126,11 @@ class Quarantine:
 
     async def _run_alone(self, delivered: Delivered, runner: Runner) -> None:
         handler, marks = runner.handler, self._marks()
+        stream = lane_stream(handler.service)
         subject = quarantine_subject(handler.service, handler.name, delivered.origin)
-        mark = await self._answered(lambda: marks.last(LANES, subject))
+        mark = await self._answered(lambda: marks.last(stream, subject))
         if mark is None:
-            mark = await self._answered(lambda: marks.last(LANES, old_subject(subject)))
+            mark = await self._answered(lambda: marks.last(stream, old_subject(subject)))
         written = mark.headers.get(header.DEATHS, "") if mark else ""
         deaths = int(written) if written.isdecimal() else 0
         try:
@@ -147,7 +148,7 @@ class Quarantine:
             try:
                 async with asyncio.timeout(_REMOVE_SECONDS):
                     for each in {subject, mark.subject if mark else subject}:
-                        await self._answered(partial(marks.forget, LANES, each))
+                        await self._answered(partial(marks.forget, stream, each))
             except TimeoutError:
                 self.problem = ""
                 log.warning("a quarantine mark stays", cause=delivered.cause, subject=subject)

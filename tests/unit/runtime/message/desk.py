@@ -14,7 +14,7 @@ from jetmesh import Policy, Service, event, wire
 from jetmesh.declare import Duration, Handler, spec_of
 from jetmesh.errors import BrokerError
 from jetmesh.protocol.lanes import Origin
-from jetmesh.protocol.streams import LANES
+from jetmesh.protocol.streams import lane_stream
 from jetmesh.protocol.times import nanoseconds_of
 from jetmesh.runtime.message.consumer import Consumer
 from jetmesh.runtime.message.quarantine import Quarantine
@@ -91,7 +91,7 @@ class NoMarks:
     async def publish(
         self, _subject: str, _payload: bytes, _headers: dict[str, str] | None = None
     ) -> PubAck:
-        return PubAck(LANES, 1, duplicate=False)
+        return PubAck(lane_stream("desk"), 1, duplicate=False)
 
     async def forget(self, _stream: str, _subject: str) -> None: ...
 
@@ -139,7 +139,7 @@ class Desk:
 
     @property
     def lane(self) -> Source:
-        return self.wire.sources[LANES]
+        return self.wire.sources[lane_stream("desk")]
 
     @property
     def in_flight(self) -> int:

@@ -233,7 +233,7 @@ def test_what_was_typed_on_the_lane_by_hand_is_dead_lettered_without_a_run(
     reply = desk.deliver_on_lane(sequence=5, headers={**whole, **told} if told else {})
     (letter,) = desk.wire.published
     assert letter.headers["Jetmesh-Error"] == "Reject"
-    assert letter.headers["Jetmesh-Stream"] == "LANES"
+    assert letter.headers["Jetmesh-Stream"] == "LANES_desk"
     assert letter.headers["Jetmesh-Sequence"] == "5"
     letter.stored()
     assert desk.wire.verdicts == [Term(reply, "dead-lettered")]

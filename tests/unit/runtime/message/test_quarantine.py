@@ -31,7 +31,7 @@ class Forgetful:
         self, subject: str, _payload: bytes, _headers: dict[str, str] | None = None
     ) -> PubAck:
         self.marks.append(subject)
-        return PubAck("LANES", len(self.marks), duplicate=False)
+        return PubAck("LANES_desk", len(self.marks), duplicate=False)
 
     async def forget(self, _stream: str, _subject: str) -> None:
         raise BrokerError("no answer")

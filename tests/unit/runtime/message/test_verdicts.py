@@ -107,7 +107,7 @@ def test_a_failure_on_the_lane_is_counted_on_and_waits_on_the_lane_again() -> No
     assert handler.attempts == [4]
     assert retry.subject == LATER
     assert retry.headers["Jetmesh-Attempts"] == "4"
-    assert retry.headers["Nats-Msg-Id"] == f"desk:look:LANES:9-{STORED_NS}:retry:1"
+    assert retry.headers["Nats-Msg-Id"] == f"desk:look:LANES_desk:9-{STORED_NS}:retry:1"
     retry.stored()
     assert desk.wire.verdicts == [Ack(reply)]
     assert desk.lane.unsettled == 0

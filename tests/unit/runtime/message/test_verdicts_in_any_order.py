@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from jetmesh import Duration, Policy, Reject, Retry, Unavailable
-from jetmesh.protocol.streams import LANES
+from jetmesh.protocol.streams import lane_stream
 from tests.unit.runtime.message.desk import (
     Accepted,
     Desk,
@@ -24,6 +24,7 @@ from tests.unit.runtime.message.desk import (
 )
 from tests.unit.runtime.message.wire import STORED_NS, Published, Source
 
+_LANES = lane_stream("desk")
 ENDS: dict[str, Callable[[], Any]] = {
     "nothing": lambda: None,
     "decision": lambda: Accepted("k-1"),
@@ -96,8 +97,8 @@ class AnyOrder(RuleBasedStateMachine):
     @rule(sequence=MESSAGES, end=st.sampled_from(sorted(ENDS)))
     def deliver_on_lane(self, sequence: int, end: str) -> None:
         self.end = end
-        number = next(self.numbers.setdefault((LANES, sequence), count(1)))
-        self.newest[LANES, sequence] = self.do(
+        number = next(self.numbers.setdefault((_LANES, sequence), count(1)))
+        self.newest[_LANES, sequence] = self.do(
             lambda: self.desk.deliver_on_lane(Placed("k-1"), sequence, number, origin=origin())
         )
 

@@ -36,20 +36,20 @@ MORE = warning(
 ON_LANE = note(
     "on-lane",
     "{waiting} on the lane of {about}.",
-    "the stream LANES holds slow retries and replayed dead letters until they have their verdict",
+    "a lane stream holds slow retries and replayed dead letters until they have their verdict",
     "Nothing, as long as there are fewer each time: the log of {service} says why it retries.",
 )
 LOST_LANE = warning(
     "lost-lane",
     "{waiting} on the lane of {about}, which no service declares.",
-    "the stream LANES holds messages for a handler that was renamed or removed",
+    "a lane stream holds messages for a handler that was renamed or removed",
     "Bring the handler back until they are done, or remove them: "
-    "`nats stream purge LANES --subject 'lanes.{about}.>'`.",
+    "`nats stream purge {stream} --subject 'lanes.{about}.>'`.",
 )
 QUARANTINED = warning(
     "quarantine",
     "{about} runs {messages} in quarantine: processes may have died of such a message.",
-    "there are quarantine marks in LANES; ADR 8 says what that is",
+    "there are quarantine marks in a lane stream; ADR 8 says what that is",
     "Find out why processes of {service} die; a message that kills them becomes a dead letter.",
 )
 REFUSALS = note(
@@ -91,13 +91,18 @@ def lanes(facts: Facts) -> Iterator[Finding]:
             continue
         oldest = f"the oldest came {_ago(facts, lane.oldest)}" if lane.oldest else ""
         seen = f"{lane.due:,} due, {lane.scheduled:,} wait for their time"
-        values = {"waiting": messages_wait(count), "service": lane.service}
+        values = {"waiting": messages_wait(count), "service": lane.service, "stream": lane.stream}
         if (lane.service, lane.handler) in declared:
             yield ON_LANE.finding(name, seen, oldest, **values)
         else:
             lost.append(LOST_LANE.finding(name, seen, oldest, **values))
     sentence = "Messages wait on the lanes of {count} handlers that no service declares."
-    yield from folded(lost, "lanes", sentence, LOST_LANE.remedy.format(about="SERVICE.HANDLER"))
+    yield from folded(
+        lost,
+        "lanes",
+        sentence,
+        LOST_LANE.remedy.format(about="SERVICE.HANDLER", stream="LANES_SERVICE"),
+    )
 
 
 def quarantine(facts: Facts) -> Iterator[Finding]:
