@@ -147,8 +147,9 @@ def drift(facts: Facts) -> Iterator[Finding]:
     """Is everything as declared?"""
     for change in facts.changes:
         if change.action != "create":
-            kind = DRIFT if change.action == "update" else DRIFT_REFUSED
-            evidence = [*map(str, change.fields), change.reason]
+            kind = DRIFT_REFUSED if change.action == "refuse" else DRIFT
+            moved = change.note if change.action == "move" else ""
+            evidence = [*map(str, change.fields), change.reason, moved]
             yield kind.finding(change.name, *evidence, kind=change.kind)
 
 
