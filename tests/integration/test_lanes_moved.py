@@ -13,12 +13,16 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from jetmesh.cli.provision import describe
 from jetmesh.errors import BrokerError, DriftError
 from jetmesh.operate import moving
 from jetmesh.operate.apply import carry_out, plan
+from jetmesh.operate.doctor.diagnosis import findings
+from jetmesh.operate.doctor.survey import Target, survey
 from jetmesh.operate.up.broker import Broker
+from jetmesh.operate.up.prepare import _provision
 from jetmesh.runtime.running import Running
-from jetmesh.settings import NatsSettings
+from jetmesh.settings import NatsSettings, Settings
 from jetmesh.testing import _load, eventually, mesh
 from jetmesh.transport import provision
 from jetmesh.transport.control import ControlPlane
@@ -275,6 +279,25 @@ async def test_a_service_does_not_start_before_and_says_what_to_do(
         await apply(old)
         await running.started
     assert await is_gone(old)
+
+
+async def test_up_moves_them_before_anything_starts(old: Before) -> None:
+    await old.is_due("p-1")
+    await _provision(Settings(nats=NatsSettings(url=old.url)), old.topology)
+    assert [each.subject for each in await old.lanes()] == ["lanes.pack.do.p-1"]
+    assert await is_gone(old)
+
+
+async def test_the_doctor_and_the_plan_say_what_will_move(old: Before) -> None:
+    await old.is_due("p-1")
+    move, *_ = (await plan(old.control, old.topology)).changes
+    first, note = (line.plain.strip() for line in describe(move))
+    assert first == "> stream LANES"
+    assert note == "what it holds moves to 1 lane stream (1 due), then it is deleted"
+    found = findings(await survey(Target(NatsSettings(url=old.url), old.topology)))
+    (drift,) = [each for each in found if each.about == LANES]
+    assert note in drift.evidence
+    assert "jetmesh apply" in drift.remedy
 
 
 async def test_nobody_else_moves_anything(old: Before) -> None:

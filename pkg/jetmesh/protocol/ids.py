@@ -56,7 +56,8 @@ class Cause(NamedTuple):
 
     def moved(self, attempts: int, replays: int) -> str:
         """The id of what stands for this message on a lane that was moved to another stream."""
-        return self.id(f"moved:{attempts}:{replays}")
+        again = f":{replays}" if replays else ""
+        return self.id(f"lane:{attempts}{again}")  # no longer than what it replaces: it has to fit
 
     def refusal(self) -> str:
         """The id of the mark of a refused outcome."""
