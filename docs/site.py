@@ -16,7 +16,7 @@ BESIDE: Final = {
     "README.md": "index.md",
     "CHANGELOG.md": "changelog.md",
     "CONTRIBUTING.md": "contributing.md",
-    "SECURITY.md": "security.md",
+    "SECURITY.md": "reporting.md",
     "benchmarks/README.md": "benchmarks.md",
     "benchmarks/results.json": "results.json",
     "benchmarks/results.svg": "results.svg",

@@ -13,18 +13,35 @@ from pathlib import Path
 from typing import Any, Final
 from unittest.mock import MagicMock
 
+import yaml
 from msgspec import NODEFAULT, Struct, to_builtins
 from msgspec.structs import fields
 
+from jetmesh.declare.derive import derive
 from jetmesh.declare.duration import Duration
 from jetmesh.declare.policy import Policy
 from jetmesh.declare.topology import StreamTuning
 from jetmesh.operate.doctor.diagnosis import AREAS
 from jetmesh.operate.schemas import field_docstrings
+from jetmesh.privacy.sensitive import marked_names
+from jetmesh.protocol.streams import DEADLETTERS, LANES, REFUSALS
 from jetmesh.runtime.prometheus import ServiceCollector
 from jetmesh.settings.tree import Settings
+from shop.system import system as shop
 
 DOCS: Final = Path(__file__).parent
+PRODUCTION: Final = DOCS.parent / "deploy/k8s/overlays/production/values.yaml"
+_HANDLING: Final = "each service, about its own handlers"
+_READING: Final = {
+    DEADLETTERS: "people, with `jetmesh deadletters`",
+    REFUSALS: "people",
+    LANES: "its service alone",
+}
+_SENSITIVE_OF_OURS: Final = {
+    DEADLETTERS: "all that the message had",
+    REFUSALS: "nothing",
+    LANES: "all that the message had",
+}
 _table = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end of table -->)", re.DOTALL)
 _variable = re.compile(r"(?<!\{)\{(\w+)\}(?!\})")
 
@@ -70,8 +87,30 @@ def findings() -> Iterator[str]:
         yield ""
 
 
+def stored() -> Iterator[str]:
+    """What the streams of the shop hold in clear, how long in production, and for whom."""
+    topology = derive(shop.load())
+    kept = yaml.safe_load(PRODUCTION.read_text(encoding="utf-8"))["streams"]
+    rows = {}
+    for stream in topology.streams:
+        events = [spec for spec in topology.events if spec.stream == stream.name]
+        marked = {f"`{n}`": 0 for spec in events for n in marked_names(spec.type)}
+        is_lane = stream.section != stream.name
+        rows[stream.section] = (
+            f"`{LANES}_<service>`" if is_lane else f"`{stream.name}`",
+            _listed(f"`{spec.subject}`" for spec in events) or stream.description,
+            _listed(marked) or _SENSITIVE_OF_OURS[stream.section],
+            kept.get(stream.name, {}).get("maxAge", "until it is handled"),
+            _listed(s for spec in events for s in topology.sources(spec)) or _HANDLING,
+            _listed(r.partition(".")[0] for spec in events for r in topology.readers(spec))
+            or _READING[stream.section],
+        )
+    heads = ("stream", "holds", "sensitive, in clear", "kept", "written by", "read by")
+    yield from _rows(heads, rows.values())
+
+
 TABLES: Final[Mapping[str, Callable[[], Iterator[str]]]] = {
-    table.__name__: table for table in (policy, settings, streams, metrics, findings)
+    table.__name__: table for table in (policy, settings, streams, metrics, findings, stored)
 }
 
 
@@ -85,6 +124,10 @@ def renewed(page: str) -> str:
 def stale() -> list[Path]:
     """The pages that `make docs` would change."""
     return [page for page in DOCS.glob("*.md") if renewed(page.read_text()) != page.read_text()]
+
+
+def _listed(several: Iterable[str]) -> str:
+    return ", ".join(dict.fromkeys(several))
 
 
 def _rows(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:

@@ -77,11 +77,11 @@ def told_apart(tree: Mapping[str, Any]) -> bool:
 
 
 def trees() -> st.SearchStrategy[Tree]:
-    """Numbers, sensitive texts, and tables of numbers."""
+    """Numbers, sensitive texts, and tables of both."""
     names = _names()
     numbers = st.integers(min_value=1, max_value=2**53)
-    tables = st.dictionaries(names, numbers, min_size=1, max_size=3)
     texts = st.integers(min_value=1).map("k{}".format)
+    tables = st.dictionaries(names, st.one_of(numbers, texts), min_size=1, max_size=3)
     return st.dictionaries(names, st.one_of(numbers, texts, tables), min_size=1, max_size=8)
 
 

@@ -25,7 +25,8 @@ class RejectionCode(Code):
     total_mismatch: the total is not the sum of the lines.
     total_decimals: the total has more decimals than its currency.
     total_invalid: the total is zero, negative or not a number.
-    over_ceiling: the purchase is larger than one order may be.
+    over_ceiling: the purchase is worth more than one order may be.
+    too_large: the purchase has more text than one order may have.
     unknown_currency: the currency is not an active ISO 4217 code.
     implausible_email: no mail can reach the customer's address.
     other: a reason newer than the reader of this contract.
@@ -41,6 +42,7 @@ class RejectionCode(Code):
     TOTAL_DECIMALS = "total_decimals"
     TOTAL_INVALID = "total_invalid"
     OVER_CEILING = "over_ceiling"
+    TOO_LARGE = "too_large"
     UNKNOWN_CURRENCY = "unknown_currency"
     IMPLAUSIBLE_EMAIL = "implausible_email"
     OTHER = "other"
@@ -52,7 +54,10 @@ class Reason(Struct, frozen=True, kw_only=True):
     code: Annotated[RejectionCode, Meta(description="What is wrong, for programs.")]
     field: Annotated[
         str,
-        Meta(description="The path of the field at fault.", examples=["items[0].quantity"]),
+        Meta(
+            description="The path of the field at fault; empty for the purchase as a whole.",
+            examples=["items[0].quantity"],
+        ),
     ]
     message: Annotated[
         str,
@@ -83,7 +88,8 @@ class OrderValidated(Struct, frozen=True, kw_only=True):
 class OrderRejected(Struct, frozen=True, kw_only=True):
     """The purchase cannot become an order; nothing is charged.
 
-    Customer, items, total and currency are as given, right or wrong.
+    Customer, items, total and currency are as given, right or wrong. Of a purchase that is
+    too_large they are shortened: without items, and with only so much text as a line holds.
     """
 
     purchase_id: PurchaseId

@@ -27,13 +27,12 @@ from structlog.typing import FilteringBoundLogger
 
 from jetmesh.declare import (
     Delivery,
-    EventSpec,
     Handler,
     Service,
+    declared_spec,
     derive,
     escape_key,
     key_of,
-    spec_of,
 )
 from jetmesh.errors import UsageError
 from jetmesh.operate.up.broker import Broker
@@ -93,7 +92,7 @@ def delivery(
     event: Struct, *, attempt: int = 1, sequence: int = 1, handler: str = "service.handler"
 ) -> Delivery:
     """The `Delivery` of `event`, as if stored at noon of the first day of 2026."""
-    spec = _spec(type(event))
+    spec = declared_spec(type(event))
     stored_at = time_at(_NOON)
     key = key_of(spec, event)
     return _GivenDelivery(
@@ -171,7 +170,7 @@ class Mesh:
         Raises:
             AssertionError: none is stored after `within` seconds.
         """
-        spec = _spec(event_type)
+        spec = declared_spec(event_type)
         subject = f"{spec.subject}.{escape_key(key)}" if spec.key else spec.subject
         found = await eventually(
             lambda: self.control.last(spec.stream, subject), within=within, what=subject
@@ -248,17 +247,8 @@ async def mesh(
 
 def subject_of(event: Struct) -> str:
     """The subject that `event` is published on."""
-    spec = _spec(type(event))
+    spec = declared_spec(type(event))
     return f"{spec.subject}.{escape_key(key_of(spec, event))}" if spec.key else spec.subject
-
-
-def _spec(event_type: type[Struct]) -> EventSpec:
-    spec = spec_of(event_type)
-    if spec is None:
-        raise UsageError(
-            f"{event_type.__name__} is not an event.", remedy="Declare it with @event."
-        )
-    return spec
 
 
 def _load(services: Sequence[Service], url: str, variables: Mapping[str, str]) -> Loaded:

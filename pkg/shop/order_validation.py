@@ -6,13 +6,16 @@ from collections.abc import Iterator
 from decimal import Decimal
 from typing import Annotated
 
+import msgspec
 from msgspec import Meta, Struct
 
 from jetmesh import Delivery, Service
 from shop.addresses import is_plausible
 from shop.currencies import FINEST, UNITS
 from shop.money import EXACT, LARGEST, in_units, shown
+from shop.plain_text import plain
 from shop_contracts import (
+    Customer,
     Item,
     OrderRejected,
     OrderValidated,
@@ -36,6 +39,17 @@ class ValidationSettings(Struct, frozen=True, kw_only=True, forbid_unknown_field
     max_quantity: Annotated[
         int, Meta(ge=1, le=1_000_000, description="The largest quantity of one line.")
     ] = 10_000
+    max_bytes: Annotated[
+        int,
+        Meta(
+            ge=4096,
+            le=524_288,
+            description=(
+                "The largest purchase, in bytes of JSON: at most half of the broker's "
+                "`max_payload`, because every event that follows repeats most of it."
+            ),
+        ),
+    ] = 262_144
 
     def __post_init__(self) -> None:
         for ceiling in (self.ceiling, *self.ceilings.values()):
@@ -64,6 +78,8 @@ def decide(
     # When the purchase was stored, not now: a repeated delivery gives the same bytes.
     decided_at = delivery.stored_at
     if reasons:
+        if reasons == [_TOO_LARGE]:
+            purchase = _shortened(purchase)
         return OrderRejected(
             purchase_id=purchase.purchase_id,
             customer=purchase.customer,
@@ -90,6 +106,8 @@ def find_faults(purchase: PurchaseCreated, settings: ValidationSettings) -> list
     The contract admits any number, NaN and 1E+999999 too, so each is bounded before anything
     is calculated with it.
     """
+    if len(_encoded(purchase)) > settings.max_bytes:
+        return [_TOO_LARGE]  # nobody looks through a megabyte of names and lines
     faults: list[Reason] = []
     if not is_plausible(purchase.customer.email):
         faults.append(_IMPLAUSIBLE_EMAIL)
@@ -98,6 +116,22 @@ def find_faults(purchase: PurchaseCreated, settings: ValidationSettings) -> list
     if purchase.currency not in UNITS:
         faults.append(_UNKNOWN_CURRENCY)
     return faults
+
+
+def _shortened(purchase: PurchaseCreated) -> PurchaseCreated:
+    """What a rejection repeats of a purchase that is too large; the same each time.
+
+    An address is kept or left out: a part of one may be somebody else's.
+    """
+    given = purchase.customer
+    email = given.email if is_plausible(given.email) else ""
+    return msgspec.structs.replace(
+        purchase,
+        customer=Customer(id=plain(given.id), name=plain(given.name), email=email),
+        items=(),
+        total=EXACT.plus(purchase.total),
+        currency=plain(purchase.currency, 8),
+    )
 
 
 def _judge_items(
@@ -178,7 +212,11 @@ def _reason(code: RejectionCode, field: str, message: str) -> Reason:
     return Reason(code=code, field=field, message=message)
 
 
+_encoded = msgspec.json.Encoder().encode
 _ZERO = Decimal(0)
+_TOO_LARGE = _reason(
+    RejectionCode.TOO_LARGE, "", "The purchase has more text than one order may have."
+)
 _IMPLAUSIBLE_EMAIL = _reason(
     RejectionCode.IMPLAUSIBLE_EMAIL,
     "customer.email",

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
+import platform
 import re
 import subprocess
 import sys
+from importlib import metadata
 
 from jetmesh.operate.project import Whole
 from tests.deploy.conftest import ROOT
@@ -55,3 +58,27 @@ def test_the_image_runs_as_nobody_from_hashed_wheels_on_a_base_of_choice() -> No
     assert "--require-hashes" in text
     assert "\nUSER 65532:65532\n" in text
     assert text.count("org.opencontainers.image.") >= 4
+
+
+def test_the_image_lists_what_it_is_made_of() -> None:
+    made = subprocess.run(
+        [sys.executable, "-m", "jetmesh.cli.deploy.sbom", "shop"],
+        capture_output=True,
+        check=True,
+    ).stdout
+    found = json.loads(made)
+    assert (found["bomFormat"], found["specVersion"]) == ("CycloneDX", "1.6")
+    assert found["metadata"]["component"] == {"type": "container", "name": "shop"}
+    versions = {each["name"]: each["version"] for each in found["components"]}
+    assert "jetmesh" in versions
+    assert versions["nats-py"] == metadata.version("nats-py")
+    assert versions["cpython"] == platform.python_version()
+    assert {metadata.version(each.name) for each in metadata.distributions()} <= set(
+        versions.values()
+    )
+    refs = [each["bom-ref"] for each in found["components"] if "bom-ref" in each]
+    assert len(refs) == len(set(refs))
+    text = (IMAGE / "Dockerfile").read_text()
+    assert "/app/bin/python -m jetmesh.cli.deploy.sbom shop > /app/sbom.cdx.json" in text
+    # after all is installed and removed
+    assert text.index("pip uninstall") < text.index("sbom.cdx.json") < text.index("compileall")

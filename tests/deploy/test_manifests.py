@@ -48,10 +48,14 @@ def test_nothing_is_in_two_overlays_and_the_same() -> None:
     assert [key(document) for document in own[0] if document in own[1]] == []
 
 
-def test_production_commits_no_password_and_no_sandbox() -> None:
+@pytest.mark.parametrize("name", ["base", *(f"overlays/{name}" for name in OVERLAYS)])
+def test_no_password_is_committed(name: str) -> None:
+    found = [d for d in yaml.safe_load_all((K8S / name / "objects.yaml").read_text()) if d]
+    assert "Secret" not in {each["kind"] for each in found}
+
+
+def test_production_has_no_sandbox() -> None:
     texts = [(K8S / name / "objects.yaml").read_text() for name in ("base", "overlays/production")]
-    kinds = [d["kind"] for text in texts for d in yaml.safe_load_all(text) if d]
-    assert "Secret" not in kinds
     assert not any("sandbox" in text for text in texts)
 
 

@@ -19,6 +19,7 @@ from msgspec import Struct
 
 from jetmesh import Policy, Sandbox, Service, System, derive
 from jetmesh.declare import StreamTuning
+from jetmesh.errors import SettingsError
 from jetmesh.operate.generated import write
 from jetmesh.operate.helm.files import contents, part
 from jetmesh.operate.project import Whole
@@ -54,9 +55,18 @@ class Pods:
 
 def values_of(tree: Mapping[str, Any]) -> dict[str, Any]:
     """What somebody writes to set all of `tree`: the names that were declared."""
-    hidden = {name: value for name, value in tree.items() if isinstance(value, str)}
-    shown = {name: value for name, value in tree.items() if name not in hidden}
+    hidden, shown = part_of(tree, str), part_of(tree, int)
     return ({"settings": shown} if shown else {}) | ({"secrets": hidden} if hidden else {})
+
+
+def part_of(tree: Mapping[str, Any], kind: type) -> dict[str, Any]:
+    """The values of one type, in their tables."""
+    found = {
+        name: part_of(value, kind) if isinstance(value, dict) else value
+        for name, value in tree.items()
+        if isinstance(value, kind | dict)
+    }
+    return {name: value for name, value in found.items() if value != {}}
 
 
 def arrives(helm: Helm, tree: Tree) -> None:
@@ -72,6 +82,74 @@ def test_nasty_names_arrive(helm: Helm) -> None:
     arrives(helm, {**numbers})
     arrives(helm, {name: f"k{number}" for name, number in numbers.items()})
     arrives(helm, {"table_1": {**numbers}})
+    arrives(helm, {"table_1": {**numbers} | {"key": "k1"}, "table_2": {"key": "k2"}})
+
+
+class Mailing(Struct, frozen=True):
+    host: str = ""
+    password: str = ""
+
+
+class Nested(Struct, frozen=True):
+    smtp: Mailing = Mailing()
+    name: str = ""
+
+
+def test_what_nobody_may_read_goes_into_the_secret_from_any_depth(helm: Helm) -> None:
+    service = Service("odd-one", settings=Nested)
+    values = {"settings": {"smtp": {"host": "h1"}}, "secrets": {"smtp": {"password": "p1"}}}
+    rendered = Pods(helm, service, values, System("odd", ())).rendered
+    assert "p1" not in str(rendered.one("ConfigMap", "odd-one"))
+    assert rendered.one("Secret", "odd-one")["stringData"] == {
+        "JETMESH__SERVICES__ODD_ONE__SETTINGS__SMTP__PASSWORD": "p1"
+    }
+
+
+class Region(Struct, frozen=True):
+    name: str
+
+
+class Needy(Struct, frozen=True):
+    region: Region
+    api_key: str
+    number: int
+    note: str = ""
+
+
+NEEDED: dict[str, Any] = {
+    "settings": {"region": {"name": "north"}, "number": 3},
+    "secrets": {"api_key": "k1"},
+}
+
+
+@pytest.mark.parametrize(
+    ("values", "missing"),
+    [
+        ({**NEEDED, "settings": {"number": 3}}, "settings.region.name"),
+        ({**NEEDED, "settings": {"region": {"name": "north"}}}, "settings.number"),
+        ({"settings": NEEDED["settings"]}, "secrets.api_key"),
+    ],
+)
+def test_a_setting_without_a_default_is_asked_for_when_the_chart_is_installed(
+    helm: Helm, values: dict[str, Any], missing: str
+) -> None:
+    service = Service("odd-one", settings=Needy)
+    with pytest.raises(
+        AssertionError, match=rf"services\.odd-one\.{missing} is missing and has no"
+    ):
+        Pods(helm, service, values, System("odd", ()))
+
+
+def test_a_setting_without_a_default_may_come_from_a_secret_of_one_s_own(
+    helm: Helm, tmp_path: Path
+) -> None:
+    service = Service("odd-one", settings=Needy)
+    assert Pods(helm, service, NEEDED, System("odd", ())).read(tmp_path).of(service) == Needy(
+        region=Region("north"), api_key="k1", number=3
+    )
+    pods = Pods(helm, service, {"existingSecret": "mine"}, System("odd", ()))
+    with pytest.raises(SettingsError, match="odd-one needs the setting 'region'"):
+        pods.read(tmp_path).of(service)
 
 
 @tried(max_examples=15, deadline=None, phases=(Phase.generate,))  # shrinking takes minutes

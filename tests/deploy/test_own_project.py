@@ -123,6 +123,33 @@ def test_an_event_without_an_example_is_named_and_not_tried(helm: Helm, garage: 
     assert "Pod" not in {found["kind"] for found in rendered(helm, garage).objects}
 
 
+def test_an_image_stands_on_the_base_that_the_project_names(garage: Path) -> None:
+    base = f"python:3.13-slim@sha256:{'a' * 64}"
+    with (garage / "pyproject.toml").open("a") as pyproject:
+        pyproject.write(f'[tool.jetmesh.image]\nbase = "{base}"\n')
+    deploy(garage, "init")
+    text = (garage / "deploy" / "image" / "Dockerfile").read_text()
+    assert text.count(f"ARG BASE={base}\n") == 1
+    assert "COPY . /app/\n" in text
+    assert deploy(garage, "image", BUILDER="true").stderr == ""
+
+
+def test_a_base_that_may_be_another_tomorrow_is_told_before_the_build(garage: Path) -> None:
+    deploy(garage, "init")
+    assert deploy(garage, "image", BUILDER="true").stderr.startswith(
+        "python:3.13-slim has no digest: the next build may stand on another one."
+    )
+    other = deploy(garage, "image", BUILDER="true", BASE="debian:13").stderr
+    assert other.startswith("debian:13 has no digest")
+
+
+def test_a_base_without_tag_or_digest_is_refused(garage: Path) -> None:
+    with (garage / "pyproject.toml").open("a") as pyproject:
+        pyproject.write('[tool.jetmesh.image]\nbase = "python"\n')
+    refused = deploy(garage, "init", code=2).stderr
+    assert refused.startswith("[tool.jetmesh.image] in pyproject.toml is wrong")
+
+
 def test_manifests_of_both_overlays_are_rendered_and_compared(garage: Path) -> None:
     assert "jetmesh deploy init writes it" in deploy(garage, "manifests", code=2).stderr
     deploy(garage, "init")

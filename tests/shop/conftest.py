@@ -11,7 +11,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 
@@ -97,11 +97,14 @@ class Up:
             check=False,
         )
 
-    def nats(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def nats(
+        self, *arguments: str, stdin: IO[bytes] | None = None
+    ) -> subprocess.CompletedProcess[str]:
         """Run the real nats CLI, as a person would."""
         return subprocess.run(
             [program("nats"), "--server", self.nats_url, *arguments],
             cwd=self.root,
+            stdin=stdin,
             capture_output=True,
             text=True,
             check=True,

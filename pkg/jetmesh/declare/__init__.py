@@ -3,7 +3,7 @@
 from jetmesh.declare.delivery import Delivery, Record
 from jetmesh.declare.derive import derive
 from jetmesh.declare.duration import Duration
-from jetmesh.declare.event import EventSpec, event, key_of, matches, spec_of
+from jetmesh.declare.event import EventSpec, declared_spec, event, key_of, matches, spec_of
 from jetmesh.declare.handler import Handler
 from jetmesh.declare.key import escape_key, unescape_key
 from jetmesh.declare.losing import Lost
@@ -42,6 +42,7 @@ __all__ = [
     "Topology",
     "Web",
     "Wrap",
+    "declared_spec",
     "derive",
     "escape_key",
     "event",

@@ -12,7 +12,7 @@ from msgspec.inspect import Metadata, StrType, type_info
 from msgspec.structs import fields
 
 from jetmesh.declare.line import annotations_of, calling_line
-from jetmesh.errors import DeclarationError
+from jetmesh.errors import DeclarationError, UsageError
 
 _E = TypeVar("_E", bound=Struct)
 _MARK: Final = "__jetmesh_event__"
@@ -39,6 +39,11 @@ class EventSpec:
     @property
     def name(self) -> str:
         return self.type.__name__
+
+    @property
+    def key_name(self) -> str:
+        """The key's field by the name that is on the wire; empty for an event without one."""
+        return next((f.encode_name for f in fields(self.type) if f.name == self.key), "")
 
     @property
     def summary(self) -> str:
@@ -101,6 +106,21 @@ def spec_of(cls: object) -> EventSpec | None:
     """The declaration of an event type, None for anything else (a subclass of one too)."""
     spec = vars(cls).get(_MARK) if isinstance(cls, type) else None
     return cast("EventSpec | None", spec)
+
+
+def declared_spec(cls: object) -> EventSpec:
+    """The declaration of an event type.
+
+    Raises:
+        UsageError: it is none.
+    """
+    spec = spec_of(cls)
+    if spec is None:
+        raise UsageError(
+            f"{getattr(cls, '__name__', cls)} is not an event.",
+            remedy="Give it @event, or name another.",
+        )
+    return spec
 
 
 def key_of(spec: EventSpec, value: Struct) -> str:

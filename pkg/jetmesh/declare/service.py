@@ -96,9 +96,11 @@ class Service:
         folded = [spec for model in self.read_models for spec in model.events]
         return list(dict.fromkeys(handled + folded + self.published))
 
-    def variable(self, setting: str) -> str:
-        """The environment variable of one of its own settings, `gateway_url` for instance."""
-        return variable(("services", self.name, "settings", setting))
+    def variable(self, *setting: str) -> str:
+        """The environment variable of one of its own settings, `gateway_url` for instance; of one
+        in a table, `"smtp", "host"`.
+        """
+        return variable(("services", self.name, "settings", *setting))
 
     def on(
         self,

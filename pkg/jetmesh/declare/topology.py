@@ -85,6 +85,11 @@ class Topology:
     def handlers(self) -> tuple[Handler, ...]:
         return tuple(handler for service in self.services for handler in service.handlers)
 
+    @property
+    def from_outside(self) -> tuple[EventSpec, ...]:
+        """The events that no handler here makes."""
+        return tuple(spec for spec in self.events if spec not in self.owners)
+
     def durable_of(self, handler: Handler) -> DurableSpec:
         """The durable of `handler` on the stream of its event."""
         return self._durable(handler.input.stream, handler.durable)

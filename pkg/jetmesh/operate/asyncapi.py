@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-import msgspec
-
 from jetmesh.declare.event import EventSpec
 from jetmesh.declare.handler import Handler
 from jetmesh.declare.service import Service
@@ -56,7 +54,7 @@ def _info(system: System, topology: Topology) -> _Node:
 
 
 def _channel(spec: EventSpec, topology: Topology) -> _Node:
-    parameter = _parameter(spec)
+    parameter = spec.key_name
     channel = {
         "address": f"{spec.subject}.{{{parameter}}}" if parameter else spec.subject,
         "title": spec.name,
@@ -91,7 +89,7 @@ def _message(spec: EventSpec, schema: str, topology: Topology) -> _Node:
             "summary": spec.summary,
             "description": described if described != spec.summary else "",
             "contentType": JSON,
-            "headers": _headers() if spec in topology.owners else None,
+            "headers": None if spec in topology.from_outside else _headers(),
             "payload": {"$ref": f"#/components/schemas/{schema}"},
         }
     )
@@ -172,12 +170,6 @@ def _operation(action: str, spec: EventSpec, service: str, declared: object) -> 
             "x-service": service,
         }
     )
-
-
-def _parameter(spec: EventSpec) -> str:
-    """The key's field by the name that is on the wire; empty for an event without a key."""
-    fields = msgspec.structs.fields(spec.type)
-    return next((field.encode_name for field in fields if field.name == spec.key), "")
 
 
 def _without_empty(node: _Node) -> _Node:

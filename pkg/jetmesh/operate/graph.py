@@ -97,7 +97,7 @@ def _event_data(spec: EventSpec, topology: Topology) -> dict[str, Any]:
         "subject": spec.subject,
         "name": spec.name,
         "summary": spec.summary,
-        "key": spec.key,
+        "key": spec.key_name or None,
         "decision": spec.decision,
         "race": spec.race,
         "stream": spec.stream,
@@ -183,7 +183,7 @@ def _tries(policy: Policy, *, is_async: bool) -> str:
 
 
 def _event_text(spec: EventSpec, topology: Topology) -> Iterator[str]:
-    key = f".<{spec.key}>" if spec.key else ""
+    key = f".<{spec.key_name}>" if spec.key else ""
     yield f"  {spec.subject}{key}"
     yield f"    from {', '.join(topology.sources(spec))}"
     yield f"    to   {', '.join(topology.readers(spec)) or 'nobody'}"
@@ -197,7 +197,7 @@ def _mermaid(topology: Topology) -> Iterator[str]:
     services = _services(topology)
     boxes = {service.name: f"service{number}" for number, service in enumerate(services)}
     yield "flowchart LR"
-    if any(spec not in topology.owners for spec in topology.events):
+    if topology.from_outside:
         yield f"    {OUTSIDE}(({_quoted(OUTSIDE)}))"
     for service in services:
         yield f"    {boxes[service.name]}[{_quoted(service.name)}]"

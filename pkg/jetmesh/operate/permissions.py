@@ -33,8 +33,7 @@ def authorization(topology: Topology, js_api: str = JS_API) -> str:
         prefix = inbox_prefix(service.name)
         needed = permissions_of(service, inbox_prefix=prefix, js_api=js_api)
         lines += _user(service.name, needed, responds=True)
-    outside = [spec for spec in topology.events if spec not in topology.owners]
-    publish = [text for spec in outside for text in spec.filters]
+    publish = [text for spec in topology.from_outside for text in spec.filters]
     subscribe = (f"{inbox_prefix(CLIENTS)}.>",)
     lines += _user(CLIENTS, Permissions(tuple(publish), subscribe), responds=False)
     return "\n".join([*lines, _TAIL])

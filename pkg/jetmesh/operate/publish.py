@@ -127,6 +127,6 @@ def _check(spec: EventSpec, payload: bytes, what: str) -> Checked:
     try:
         token = f".{escape_key(key_of(spec, event))}" if spec.key else ""
     except ContractViolation as error:
-        where = f"$.{spec.key}"
+        where = f"$.{spec.key_name}"
         raise ContractViolation(f"{what}: {error.message} at {where}.", path=where) from None
     return Checked(spec.subject + token, payload)

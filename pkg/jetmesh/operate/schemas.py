@@ -44,7 +44,7 @@ def json_schema(spec: EventSpec) -> dict[str, Any]:
     repeated = _refers_to(schemas, f"#/$defs/{name}")
     others = {each: schemas[each] for each in schemas if each != name or repeated}
     published = {"$schema": DIALECT, **root, "x-subject": spec.subject, "x-stream": spec.stream}
-    published |= {"x-key": spec.key} if spec.key else {}
+    published |= {"x-key": spec.key_name} if spec.key else {}
     published |= {"x-decision": spec.decision} if spec.decision else {}
     published |= {"x-race": True} if spec.race else {}
     return published | ({"$defs": others} if others else {})
@@ -183,8 +183,7 @@ def _limit_key(schema: dict[str, Any], spec: EventSpec) -> None:
     """A key is a token of the subject, so that the mesh refuses an empty or a very long one."""
     if spec.key is None:
         return
-    fields = msgspec.structs.fields(spec.type)
-    published = schema["properties"][next(f.encode_name for f in fields if f.name == spec.key)]
+    published = schema["properties"][spec.key_name]
     if published.get("type") == "string":
         published.setdefault("minLength", 1)
         published.setdefault("maxLength", MAX_KEY_BYTES)

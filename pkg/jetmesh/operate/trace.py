@@ -143,10 +143,10 @@ async def _unhandled(
     """Messages typed without a key in the subject that led to nothing yet, of the newest ones."""
     begun = {step.subject for step in known if not step.cause}
     found: list[StoredMessage] = []
-    for spec in topology.events:
-        if spec.key and spec not in topology.owners and spec.subject not in begun:
+    for spec in topology.from_outside:
+        if spec.key and spec.subject not in begun:
             newest = await _newest(control, spec.stream)
-            found += [m for m in newest if m.subject == spec.subject and _has_key(spec, m, key)]
+            found += [m for m in newest if m.subject == spec.subject and has_key(spec, m, key)]
     return found
 
 
@@ -161,12 +161,13 @@ async def _newest(control: ControlPlane, stream: str) -> list[StoredMessage]:
     return [message for message in messages if message is not None]
 
 
-def _has_key(spec: EventSpec, message: StoredMessage, key: str) -> bool:
+def has_key(spec: EventSpec, message: StoredMessage, key: str) -> bool:
+    """Whether `message`, an event of `spec`, is about `key`."""
     try:
         raw = msgspec.json.decode(_event_in(message))
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         return False
-    return isinstance(raw, dict) and raw.get(spec.key) == key
+    return isinstance(raw, dict) and raw.get(spec.key_name) == key
 
 
 def _step(topology: Topology, message: StoredMessage) -> Step:

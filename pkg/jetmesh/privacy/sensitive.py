@@ -65,6 +65,11 @@ def names_sensitive(text: str, contracts: Sequence[type[msgspec.Struct]]) -> boo
     return any(name in words for name in _fields_of(tuple(contracts)))
 
 
+def marked_names(contract: type[msgspec.Struct]) -> tuple[str, ...]:
+    """The fields that a contract marks, at any depth, by the names that are on the wire."""
+    return tuple(dict.fromkeys(field.encode_name for field in _marked_in((contract,))))
+
+
 def plain(name: str) -> str:
     """A name without what spellings differ in: `paymentToken` and `payment_token` are one."""
     return "".join(filter(str.isalnum, name)).casefold()
@@ -159,6 +164,13 @@ def _texts(value: Any) -> Iterator[str]:
 def _fields_of(contracts: tuple[type[msgspec.Struct], ...]) -> _Fields:
     """The fields in `contracts`, and in all that they hold, that are marked or hold such a mark."""
     found: dict[str, tuple[Type, ...]] = {}
+    for field in _marked_in(contracts):
+        for name in {plain(field.name), plain(field.encode_name)}:
+            found[name] = (*found.get(name, ()), field.type)
+    return found
+
+
+def _marked_in(contracts: Sequence[type[msgspec.Struct]]) -> Iterator[Field]:
     waiting: list[Any] = [_type_of(contract) for contract in contracts]
     seen: set[int] = set()
     while waiting:
@@ -168,9 +180,7 @@ def _fields_of(contracts: tuple[type[msgspec.Struct], ...]) -> _Fields:
         seen.add(id(node))
         waiting += _inside(node)
         if isinstance(node, Field) and _has_mark(node.type):
-            for name in {plain(node.name), plain(node.encode_name)}:
-                found[name] = (*found.get(name, ()), node.type)
-    return found
+            yield node
 
 
 def _has_mark(kind: Type) -> bool:

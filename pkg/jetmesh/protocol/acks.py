@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Final
 
 ACK: Final = "$JS.ACK."
+_NUMBERS: Final = 5
 _SHORT: Final = 9
 """Tokens of the first form; the second one has more."""
 
@@ -27,6 +28,18 @@ def durable_of(subject: str) -> tuple[str, str]:
     if not subject.startswith(ACK) or len(tokens) < _SHORT:
         return "", ""
     return tokens[first], tokens[first + 1]
+
+
+def is_ack(reply: bytes, stream: str, durable: str) -> bool:
+    """Whether `reply` is where the server wants the verdict on a delivery of this durable.
+
+    Anybody who may publish on our inbox can write another one: a subject that we may publish on,
+    for instance, and our ack would be stored there.
+    """
+    tokens = reply.split(b".")
+    numbers = tokens[4:] if len(tokens) == _SHORT else tokens[6:11]
+    known = durable_of(reply.decode(errors="replace")) == (stream, durable)
+    return known and len(numbers) == _NUMBERS and all(map(bytes.isdigit, numbers))
 
 
 def covering(subject: str) -> str:

@@ -256,7 +256,12 @@ class Projection:
         return bool(self._waiting)
 
     def _fold(self, subject: bytes, reply: bytes, headers: bytes, payload: bytes) -> None:
-        position = position_of(reply)
+        try:
+            position = position_of(reply)
+        except ValueError:
+            if self._pull is not None:
+                self._pull.stray(reply)
+            return
         if self._pull is not None:
             self._pull.settled()
         self._expected += 1

@@ -104,6 +104,11 @@ class ServiceCollector(Collector):
         yield CounterMetricFamily(
             "jetmesh_reconnects", "Connections lost and rebuilt", self._plane.reconnects
         )
+        yield CounterMetricFamily(
+            "jetmesh_strays",
+            "Messages on our inboxes that are no deliveries: somebody else publishes there",
+            self._plane.strays,
+        )
 
     def _times(self, name: str, text: str, of: Callable[[HandlerStats], _Times]) -> Metric:
         family = HistogramMetricFamily(f"jetmesh_{name}", text, labels=("service", "handler"))

@@ -19,9 +19,9 @@ from jetmesh.declare import (
     Publishing,
     PublishWrap,
     Stored,
+    declared_spec,
     escape_key,
     key_of,
-    spec_of,
 )
 from jetmesh.declare.permissions import publishing
 from jetmesh.errors import AlreadyDecided, BrokerError, ContractViolation, UsageError, WindowFull
@@ -72,7 +72,7 @@ class Publisher(Publishing):
     ) -> None:
         if not events:
             raise UsageError("A Publisher publishes nothing.", remedy="Name its event types.")
-        self._outgoing = {each: _Outgoing(_known(each)) for each in events}
+        self._outgoing = {each: _Outgoing(declared_spec(each)) for each in events}
         self._nats = nats
         self._name = name
         self._window = window
@@ -228,7 +228,7 @@ class Publisher(Publishing):
 
     def _needs(self, nats: NatsSettings) -> Permissions:
         return Permissions(
-            publish=tuple(s for each in self._outgoing for s in publishing(_known(each))),
+            publish=tuple(s for each in self._outgoing for s in publishing(declared_spec(each))),
             subscribe=(f"{nats.inbox_prefix}.>",),
         )
 
@@ -317,13 +317,3 @@ class _Fate:
 
     def on_impossible(self, reason: str) -> None:
         self.settle(BrokerError(f"{self.outgoing.spec.subject} cannot be stored: {reason}."))
-
-
-def _known(event: type[Struct]) -> EventSpec:
-    spec = spec_of(event)
-    if spec is None:
-        raise UsageError(
-            f"{getattr(event, '__name__', event)} is not an event.",
-            remedy="Give it @event, or publish another.",
-        )
-    return spec

@@ -61,6 +61,8 @@ class DataPlane:
 
     def __init__(self, nats: NatsSettings, *, name: str, needs: Permissions | None = None) -> None:
         self.reconnects = 0
+        self._strays = 0
+        """Of pulls that are no more."""
         self.turns = Turns()
         self._nats = nats
         self._name = name
@@ -112,6 +114,11 @@ class DataPlane:
     def problem(self) -> str:
         """Why nothing can be sent, or stored, in words; empty when all is well."""
         return self._down or self.publishes.problem
+
+    @property
+    def strays(self) -> int:
+        """Messages on our inboxes that no durable delivered."""
+        return self._strays + sum(pull.strays for pull in self._pulls)
 
     async def connect(self) -> None:
         """Return once connected, however long that takes.
@@ -180,6 +187,7 @@ class DataPlane:
         pull.stop()
         if pull in self._pulls:
             self._pulls.remove(pull)
+            self._strays += pull.strays
             del self._routes[pull.sid]
 
     def ack(self, reply: bytes) -> None:

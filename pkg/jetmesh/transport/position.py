@@ -30,7 +30,11 @@ class Position(NamedTuple):
 
 
 def position_of(reply: bytes) -> Position:
-    """Read the ack subject of a delivery."""
+    """Read the ack subject of a delivery.
+
+    Raises:
+        ValueError: it is none.
+    """
     tokens = reply.split(b".")
     first = 5 if len(tokens) == _PLAIN else 7
     sequence, number, nanoseconds, pending = tokens[first : first + 4]

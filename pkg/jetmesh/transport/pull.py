@@ -17,7 +17,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+import structlog
+
 from jetmesh import wire
+from jetmesh.privacy.mask import printable
+from jetmesh.protocol.acks import is_ack
 from jetmesh.protocol.headers import PENDING_BYTES, PENDING_MESSAGES
 from jetmesh.protocol.streams import JS_API
 from jetmesh.transport.seam import OnDelivery
@@ -31,6 +35,8 @@ MOST_BYTES: Final = 16 * 1024 * 1024
 REQUEST_BYTES: Final = MOST_BYTES // 2
 _LARGE: Final = 256
 ERROR_PAUSE: Final = 0.5
+_TELL_STRAYS_SECONDS: Final = 60.0
+_SHOWN: Final = 200
 DENIED_PAUSE: Final = 2.0
 
 _HEARTBEAT, _NO_MESSAGES, _EXPIRED, _CONFLICT, _NO_RESPONDERS = 100, 404, 408, 409, 503
@@ -43,6 +49,8 @@ _COMPLETE: Final = ("Batch Completed", "Message Size Exceeds MaxBytes")
 """Conflicts that are none: the request brought as many messages, or bytes, as it could."""
 _FORGET: Final = 0.25
 """How much of the size that is expected of messages each smaller measure takes away."""
+
+log = structlog.get_logger()
 
 
 class _Request:
@@ -81,6 +89,9 @@ class Pull:
         self.sid = sid
         self.durable = stream, durable
         self.asks_on = f"{js_api}.CONSUMER.MSG.NEXT.{stream}.{durable}"
+        self.strays = 0
+        """Messages on the inbox that the durable did not deliver."""
+        self._tell_stray_at = 0.0
         self.muted = ""
         """Why verdicts are refused, in words: nothing is asked for until they are taken again."""
         self.pulling = False
@@ -186,6 +197,11 @@ class Pull:
             self._begin_anew()
         self.refill()
 
+    def check(self, reply: bytes) -> None:
+        """Raises ValueError: no verdict on a delivery of this durable is sent there."""
+        if not is_ack(reply, *self.durable):
+            raise ValueError(reply)
+
     def settled(self) -> None:
         """A delivery has its verdict."""
         self._unsettled -= 1
@@ -223,7 +239,22 @@ class Pull:
         if self._unsettled > self._load:  # noqa: PLR1730 - max() costs a call per message
             self._load = self._unsettled  # it came after its request was closed
         self._heard = True
-        self._on_delivery(subject, reply, headers, payload)
+        try:
+            self._on_delivery(subject, reply, headers, payload)
+        except (ValueError, IndexError):
+            if is_ack(reply, *self.durable):
+                raise
+            self.stray(reply)
+
+    def stray(self, reply: bytes) -> None:
+        """What came was no delivery: somebody else publishes on our inbox. It has no verdict."""
+        self._unsettled -= 1
+        self._clamp()
+        self.strays += 1
+        if (now := self._clock()) >= self._tell_stray_at:
+            self._tell_stray_at = now + _TELL_STRAYS_SECONDS
+            said = printable(reply[:_SHOWN].decode(errors="replace"))
+            log.warning("a message on our inbox is no delivery", durable=self._durable, reply=said)
 
     def sweep(self) -> None:
         """Notice silence and expiry; call it a few times a second."""

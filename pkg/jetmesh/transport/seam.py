@@ -12,7 +12,9 @@ from typing import Protocol
 from jetmesh.transport.turns import Turns
 
 OnDelivery = Callable[[bytes, bytes, bytes, bytes], None]
-"""(subject, reply, headers, payload) of one delivery; `reply` is what verdicts are sent to."""
+"""(subject, reply, headers, payload) of one delivery; `reply` is what verdicts are sent to. It
+raises ValueError or IndexError where that is none of its durable's.
+"""
 
 
 class Waiter(Protocol):
@@ -46,6 +48,9 @@ class Inflow(Protocol):
 
     def limit_to(self, limit: int) -> None:
         """Have at most `limit` deliveries asked for or unsettled, and no more than at first."""
+
+    def check(self, reply: bytes) -> None:
+        """Raises ValueError: no verdict on a delivery of this durable is sent there."""
 
     def settled(self) -> None:
         """One delivery has its verdict: there is room for another."""

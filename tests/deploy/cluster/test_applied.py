@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from uuid import uuid4
+
 from tests.deploy.cluster.kube import SECONDS, Namespace, eventually
 from tests.deploy.cluster.purchases import each_ends_once, go_on, purchases
 from tests.deploy.conftest import ROOT
@@ -12,6 +14,8 @@ OVERLAYS = ROOT / "deploy" / "k8s" / "overlays"
 def test_the_development_overlay_runs_the_whole_shop_and_may_be_applied_again(
     empty: Namespace,
 ) -> None:
+    passwords = [f"--from-literal={who}=p{uuid4().hex}" for who in ("services", "admin", "routes")]
+    empty.kubectl("create", "secret", "generic", "nats", *passwords)
     empty.kubectl("apply", "-k", OVERLAYS / "development")
     empty.kubectl(
         "wait", "deployments", "--all", "--for=condition=Available", f"--timeout={SECONDS:g}s"
@@ -23,6 +27,7 @@ def test_the_development_overlay_runs_the_whole_shop_and_may_be_applied_again(
         assert generations(empty) == before, "kubectl says `configured` where nothing changes, too"
     each_ends_once(empty, "applied", published)
     empty.kubectl("delete", "-k", OVERLAYS / "development", "--wait=true")
+    empty.kubectl("delete", "secret", "nats")
 
 
 def generations(space: Namespace) -> dict[str, int]:

@@ -124,7 +124,7 @@ def test_the_schema_is_a_valid_one_and_says_what_it_describes(schema: dict[str, 
     assert schema["title"] == "Bought"
     assert schema["description"] == "Somebody bought.\n\nAnd paid for it."
     assert (schema["x-subject"], schema["x-stream"]) == ("shop.bought", "SHOP")
-    assert (schema["x-key"], schema["x-decision"]) == ("id", "shop.*")
+    assert (schema["x-key"], schema["x-decision"]) == ("purchaseId", "shop.*")
 
 
 @pytest.mark.parametrize(

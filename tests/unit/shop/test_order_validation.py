@@ -212,3 +212,45 @@ def test_a_purchase_of_many_wrong_lines_gets_an_answer_that_fits_a_message() -> 
     """A message may have 1 MiB: a reason per fault must not push the answer beyond it."""
     purchase = flow.created(items=(item(quantity=-1, price="-1"),) * 500)
     assert len(msgspec.json.encode(decide(purchase, delivery(purchase), SETTINGS))) < 300_000
+
+
+TEXT = "\x01" * 180_000  # written as six characters each: just what one message may have
+TOO_LARGE: list[dict[str, Any]] = [
+    {"customer": Customer(id=TEXT, name="Sample Customer", email="customer@example.test")},
+    {"customer": Customer(id="c-1", name=TEXT, email="customer@example.test")},
+    {"customer": Customer(id="c-1", name="Sample Customer", email=f"a@example.test{TEXT}")},
+    {"items": (Item(sku=TEXT, quantity=1, unit_price=Decimal(1)),)},
+    {"items": (Item(sku="", quantity=1, unit_price=Decimal(1)),) * 27_000},
+    {"total": Decimal("1" * 1_000_000)},
+    {"total": Decimal("sNaN" + "1" * 1_000_000)},
+    {"currency": TEXT},
+    {"payment_token": TEXT},
+]
+
+
+@pytest.mark.parametrize("changes", TOO_LARGE)
+def test_of_a_purchase_that_is_too_large_the_rejection_keeps_what_fits(
+    changes: dict[str, Any],
+) -> None:
+    purchase = flow.created(**changes)
+    first, again = (decide(purchase, delivery(purchase, attempt=n), SETTINGS) for n in (1, 2))
+    assert isinstance(first, OrderRejected)
+    assert [(r.code, r.field) for r in first.reasons] == [(RejectionCode.TOO_LARGE, "")]
+    encoded = msgspec.json.encode(first)
+    assert len(encoded) < 2000
+    assert encoded == msgspec.json.encode(again)
+    # as it was, or nobody's: cut off, it could be the address of somebody else
+    assert first.customer.email in ("customer@example.test", "")
+
+
+def test_the_largest_purchase_with_every_fault_gets_an_answer_that_fits_a_message() -> None:
+    settings = ValidationSettings(max_items=1000, max_bytes=524_288)
+    line = item(quantity=10**9, price="-1")
+    bare = len(msgspec.json.encode(flow.created(items=(line,) * 1000)))
+    name = "x" * (524_288 - bare)
+    customer = Customer(id="c-1", name=name, email="-")
+    purchase = flow.created(items=(line,) * 1000, customer=customer)
+    rejected = decide(purchase, delivery(purchase), settings)
+    assert isinstance(rejected, OrderRejected)
+    assert len(rejected.reasons) > 2000
+    assert len(msgspec.json.encode(rejected)) < (1 << 20) - 2000

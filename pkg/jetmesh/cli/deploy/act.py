@@ -17,7 +17,7 @@ from jetmesh.cli.trace import tree_of
 from jetmesh.declare import EventSpec, Topology
 from jetmesh.errors import UsageError
 from jetmesh.operate.deploy.files import Deployment, deployment
-from jetmesh.operate.deploy.image import build_command
+from jetmesh.operate.deploy.image import build_command, floating_base
 from jetmesh.operate.deploy.trial import ended, failed, tried
 from jetmesh.operate.example import example, from_outside
 from jetmesh.operate.helm import manifests as manifest_files
@@ -28,6 +28,11 @@ from jetmesh.settings import NatsSettings
 
 _STALE = "What is deployed is stale. Run `jetmesh deploy init` and commit it."
 _STALE_MANIFESTS = "The manifests are stale. Run `jetmesh deploy manifests` and commit it."
+
+_FLOATING = (
+    "{base} has no digest: the next build may stand on another one. Pin it in pyproject.toml, "
+    'as [tool.jetmesh.image] base = "{base}@sha256:…".'
+)
 
 
 def init(reference: str, directory: Path | None, *, force: bool, check: bool) -> int:
@@ -56,6 +61,8 @@ def image(arguments: Sequence[str], reference: str) -> int:
     named = arguments[:1] if arguments and not arguments[0].startswith("-") else ()
     name = named[0] if named else f"{name_of(system)}:{system.version}"
     command = build_command(project.root, name, arguments[len(named) :], os.environ)
+    if base := floating_base(project.root, os.environ):
+        echo(_FLOATING.format(base=base), err=True)
     return subprocess.run(command, cwd=project.root, check=False).returncode  # noqa: S603 - the person's own command
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -10,6 +11,7 @@ from typing import Final
 
 from jetmesh.errors import UsageError
 
+_base = re.compile(r"^ARG BASE=(\S+)$", re.MULTILINE)
 _BUILDERS: Final = ("docker", "podman")
 
 
@@ -38,6 +40,14 @@ def build_command(
         *options,
         ".",
     ]
+
+
+def floating_base(root: Path, environ: Mapping[str, str]) -> str:
+    """The base of the image of the project at `root` if it may be another tomorrow, else empty."""
+    dockerfile = (root / "deploy" / "image" / "Dockerfile").read_text(encoding="utf-8")
+    declared = _base.search(dockerfile)
+    base = environ.get("BASE") or (declared[1] if declared else "")
+    return "" if "@sha256:" in base else base
 
 
 def _builder() -> str:

@@ -6,15 +6,15 @@ from typing import Any
 
 from jetmesh.declare.system import System
 from jetmesh.declare.topology import Topology
-from jetmesh.operate.helm.declared import secrets_of
 from jetmesh.operate.helm.outside import addresses
+from jetmesh.operate.helm.own import secrets_of
 
 _DEVELOPMENT = """\
 # One small node{sandboxes}.
+# Create the Secret that is named here before you apply this.
 nats:
   nodes: 1
-  # known to everybody, so for development only
-  passwords: {{services: development, admin: development, routes: development}}
+  existingSecret: nats
   storage: {{size: 1Gi}}
   resources:
     requests: {{cpu: 50m, memory: 64Mi}}

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
 
 from jetmesh.errors import UsageError
+from jetmesh.operate.helm.values import Image
+
+BASE: Final = "python:3.13-slim"
+"""What an image is built on where the project names nothing else."""
 
 _PYPROJECT = "pyproject.toml"
 _PIP = "--quiet --no-cache-dir --disable-pip-version-check"
@@ -35,12 +39,13 @@ def image_parts(root: Path) -> dict[str, str]:
         UsageError: pyproject.toml cannot be read, or its table is wrong.
     """
     table = _table(root / _PYPROJECT)
-    locked = table.get("tool", {}).get("jetmesh", {}).get("image")
-    if locked is not None:
-        return _of_locked(_locked(locked))
+    given = dict(table.get("tool", {}).get("jetmesh", {}).get("image", {}))
+    base = {"base": _converted(given.pop("base", BASE), Image)}
+    if given:
+        return base | _of_locked(_converted(given, Locked))
     if "project" in table:
-        return _of_package(root)
-    return _of_folder()
+        return base | _of_package(root)
+    return base | _of_folder()
 
 
 def _of_locked(locked: Locked) -> dict[str, str]:
@@ -81,9 +86,9 @@ def _installed(what: str) -> list[str]:
     ]
 
 
-def _locked(table: Any) -> Locked:
+def _converted(given: Any, kind: Any) -> Any:
     try:
-        return msgspec.convert(table, Locked)
+        return msgspec.convert(given, kind)
     except msgspec.ValidationError as error:
         raise UsageError(
             f"[tool.jetmesh.image] in {_PYPROJECT} is wrong: {error}.", remedy="Correct it."

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Final
 
 import msgspec
-from msgspec import Struct
 
 from jetmesh.declare import Handler, Policy, Service
-from jetmesh.declare.setting import Leaf, struct_names
 from jetmesh.declare.system import System
 from jetmesh.declare.topology import StreamSpec, StreamTuning, Topology
 from jetmesh.operate.helm.name import name_of
 from jetmesh.operate.helm.outside import Address, addresses
+from jetmesh.operate.helm.own import own_settings
 from jetmesh.operate.helm.tree import Group, Node, Value, group_of
 from jetmesh.operate.helm.values import (
     Amounts,
@@ -54,12 +52,6 @@ def chart_values(system: System, topology: Topology) -> Group:
     return Group(values)
 
 
-def secrets_of(service: Service) -> list[str]:
-    """The names of the settings that nobody may read."""
-    names = struct_names(service.settings).items()
-    return [name for name, leaf in names if isinstance(leaf, Leaf) and leaf.sensitive]
-
-
 def _denied(topology: Topology) -> tuple[str, ...]:
     """A service settles what is open on its lanes, and removes nothing else."""
     kept = [stream.name for stream in topology.streams if not stream.schedules]
@@ -75,8 +67,7 @@ def _service(service: Service, outside: list[Address]) -> Group:
     if not outside:
         del values["egressTo"]
     values["autoscaling"] = _autoscaling(service, values["autoscaling"])
-    if service.settings:
-        values |= _settings(service, service.settings, outside)
+    values |= own_settings(service, outside)
     if service.handlers:
         values["handlers"] = Group({h.name: _handler(h) for h in service.handlers})
     return Group(values, service.description)
@@ -92,27 +83,6 @@ def _autoscaling(service: Service, node: Node) -> Group:
         text = "0: none while nothing waits; KEDA only."
         values["minReplicas"] = Value(1, {"type": "integer", "minimum": 0}, text)
     return Group(values, node.text)
-
-
-def _settings(
-    service: Service, struct: type[Struct], outside: Iterable[Address]
-) -> dict[str, Node]:
-    """The service's own settings; what is secret goes another way than what is not."""
-    public = group_of(struct, spell=str).values  # whatever its author called them
-    secret = {name: public.pop(name) for name in secrets_of(service)}
-    for address in outside:
-        public[address.required] = _required(public[address.required])
-    found: dict[str, Node] = {"settings": Group(public)} if public else {}
-    if secret:
-        found["secrets"] = Group(secret, "They go into a Secret, never into a ConfigMap.")
-    return found
-
-
-def _required(node: Node) -> Value:
-    """It has no default that is right anywhere: empty says that it was not set."""
-    assert isinstance(node, Value)  # noqa: S101 - an address is a text
-    schema = {"anyOf": [{"const": ""}, node.schema]}
-    return Value("", schema, f"{node.text} Required without the sandbox.")
 
 
 def _handler(handler: Handler) -> Group:

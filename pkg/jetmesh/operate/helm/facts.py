@@ -15,8 +15,8 @@ from jetmesh.declare.system import System
 from jetmesh.declare.topology import StreamTuning, Topology
 from jetmesh.errors import UsageError
 from jetmesh.operate.example import example, from_outside
-from jetmesh.operate.helm.declared import secrets_of
 from jetmesh.operate.helm.outside import Address, addresses
+from jetmesh.operate.helm.own import required_of, secrets_of
 from jetmesh.operate.helm.tree import camel
 
 _TUNING: Final = (*Policy.__struct_fields__, *StreamTuning.__struct_fields__)
@@ -68,12 +68,19 @@ def _examples(topology: Topology) -> list[dict[str, str]]:
 
 def _service(system: System, service: Service, outside: list[Address]) -> dict[str, Any]:
     alone = derive([service])
+    secrets = secrets_of(service)
+    required = required_of(service, outside)
     return {
         "version": service.version,
         "pages": bool(service.pages),
         "streams": sections(alone),
         "durables": [{"stream": d.stream, "name": d.name} for d in alone.durables],
-        "secrets": {name: service.variable(name) for name in secrets_of(service)},
+        # by paths: no name has a dot in it
+        "secrets": {".".join(path): service.variable(*path) for path in secrets},
+        "required": {
+            ".".join(("secrets" if path in secrets else "settings", *path)): service.variable(*path)
+            for path in required
+        },
         "outside": [
             {**asdict(address), "variable": service.variable(address.required)}
             for address in outside

@@ -9,6 +9,7 @@ import msgspec
 from msgspec import inspect
 
 from jetmesh.declare import EventSpec
+from jetmesh.operate.sample import sample
 
 _WIDTH: Final = 88
 _PLAIN: Final[dict[type, Any]] = {
@@ -29,12 +30,9 @@ _PLAIN: Final[dict[type, Any]] = {
 def example(spec: EventSpec, key: str) -> dict[str, Any] | None:
     """The least that the contract accepts, as JSON has it; None where that cannot be guessed."""
     try:
-        value: dict[str, Any] = _value(inspect.type_info(spec.type))
+        value: dict[str, Any] = sample(inspect.type_info(spec.type), _leaf)
         if spec.key:
-            name = next(
-                f.encode_name for f in msgspec.structs.fields(spec.type) if f.name == spec.key
-            )
-            value[name] = key
+            value[spec.key_name] = key
         msgspec.json.decode(msgspec.json.encode(value), type=spec.type)
     except (msgspec.ValidationError, NotImplementedError):
         return None
@@ -70,29 +68,13 @@ def _short(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)
 
 
-def _value(kind: inspect.Type) -> Any:
-    value: Any
-    match kind:
-        case inspect.Metadata():
-            value = _value(kind.type)
-        case inspect.IntType() | inspect.FloatType():
-            least = kind.ge if kind.ge is not None else (kind.gt or 0) + 1
-            value = int(least) if isinstance(kind, inspect.IntType) else float(least)
-        case inspect.LiteralType():
-            value = kind.values[0]
-        case inspect.EnumType():
-            value = next(iter(kind.cls)).value
-        case inspect.UnionType():
-            value = _value(next(t for t in kind.types if not isinstance(t, inspect.NoneType)))
-        case inspect.ListType() | inspect.VarTupleType() | inspect.SetType():
-            value = [_value(kind.item_type)]
-        case inspect.DictType():
-            value = {}
-        case inspect.StructType():
-            value = {kind.tag_field: kind.tag} if kind.tag_field else {}
-            value |= {f.encode_name: _value(f.type) for f in kind.fields if f.required}
-        case _ if type(kind) in _PLAIN:
-            value = _PLAIN[type(kind)]
-        case _:
-            raise NotImplementedError(kind)
-    return value
+def _leaf(kind: inspect.Type, path: str) -> Any:
+    if isinstance(kind, inspect.UnionType):
+        some = next(each for each in kind.types if not isinstance(each, inspect.NoneType))
+        return sample(some, _leaf, path=path)
+    if isinstance(kind, inspect.IntType | inspect.FloatType):
+        least = kind.ge if kind.ge is not None else (kind.gt or 0) + 1
+        return int(least) if isinstance(kind, inspect.IntType) else float(least)
+    if type(kind) in _PLAIN:
+        return _PLAIN[type(kind)]
+    raise NotImplementedError(kind)

@@ -201,7 +201,7 @@ def _events(topology: Topology, wanted: NewService, contracts: _Place) -> list[_
         domain = subject.partition(".")[0]
         if spec is not None and spec.subject == subject:
             value = example(spec, f"{domain}-1")
-            module, external = spec.type.__module__, spec not in topology.owners
+            module, external = spec.type.__module__, spec in topology.from_outside
             event = _Event(subject, spec.name, module, spec.key, value, False, external)
         else:
             key = siblings.get(domain) or (found[0].key if found else None) or _KEY

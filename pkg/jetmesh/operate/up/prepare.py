@@ -41,7 +41,7 @@ class Prepared(Struct):
     """Somebody chose it."""
     sandboxes: list[Sandbox]
     external_events: dict[str, str]
-    """Subjects of what comes from outside, and the field that holds the key, if any."""
+    """What comes from outside, as `external` has it."""
     declared: Declared
     environment: dict[str, str]
     """Variables for everyone, with `{name}` for the address of a service."""
@@ -62,14 +62,15 @@ def prepare(reference: str) -> Prepared:
         port=whole.loaded.settings.http.port,
         port_is_set=whole.loaded.origins["http.port"] != "default",
         sandboxes=list(whole.system.sandboxes),
-        external_events={
-            spec.subject: spec.key or ""
-            for spec in whole.topology.events
-            if spec not in whole.topology.owners
-        },
+        external_events=external(whole.topology),
         declared=Declared.by(whole.topology),
         environment=dict(whole.system.environment),
     )
+
+
+def external(topology: Topology) -> dict[str, str]:
+    """Subjects of what comes from outside, and the field of its JSON that holds the key, if any."""
+    return {spec.subject: spec.key_name for spec in topology.from_outside}
 
 
 def _services(whole: Whole) -> dict[str, Described]:

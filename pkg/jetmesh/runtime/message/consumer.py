@@ -145,6 +145,7 @@ class Consumer:
                 result = self.runner.call(delivered)
         except BaseException as error:  # noqa: BLE001 - whatever a handler raises ends in a verdict
             failure = error
+            self.inflow.check(reply)  # its verdict says more than that it was handled
         took = perf_counter() - received
         if took > QUICK_SECONDS:
             self.runner.took(took)
@@ -161,7 +162,12 @@ class Consumer:
             self._conclude(delivered, result, failure)
 
     def _start(self, subject: bytes, reply: bytes, headers: bytes, payload: bytes) -> None:
-        """Take a delivery that is not handled here and now, or one that may not be the first."""
+        """Take a delivery that is not handled here and now, or one that may not be the first.
+
+        Raises:
+            ValueError: it is no delivery of this durable.
+        """
+        self.inflow.check(reply)
         delivered = Delivered(self._durable, subject, reply, headers, payload, None, perf_counter())
         if delivered.meta[0] == b"1" and not reply.startswith(self._first):
             self._learn_form(delivered)
@@ -174,6 +180,7 @@ class Consumer:
             self._first = delivered.reply[:-numbers] + b"1."
 
     def _start_on_lane(self, subject: bytes, reply: bytes, headers: bytes, payload: bytes) -> None:
+        self.lane.check(reply)
         self._arrive(LaneDelivered(self._lane_durable, subject, reply, headers, payload))
 
     def _arrive(self, delivered: Delivered) -> None:

@@ -45,7 +45,7 @@ class Wire:
     turns = SimpleNamespace(is_over=False)
 
     def inflow(self, *_: object, **__: object) -> Any:
-        return SimpleNamespace(settled=lambda: None)
+        return SimpleNamespace(settled=lambda: None, check=lambda _: None)
 
     def publish(self, *message: Any) -> None:
         message[-1].on_stored(b"")
@@ -73,7 +73,7 @@ def consumer() -> Consumer:
 
 
 def families(*consumers: Consumer, projections: Any = ()) -> dict[str, Any]:
-    plane = SimpleNamespace(publishes=_Publishes(), reconnects=3)
+    plane = SimpleNamespace(publishes=_Publishes(), reconnects=3, strays=0)
     text = exposition(
         ServiceCollector("metrics-service", consumers, projections, plane, lambda: True)
     )
@@ -112,7 +112,7 @@ def test_every_counter_is_exposed_per_handler() -> None:
 def test_no_data_of_a_message_is_in_the_exposition() -> None:
     c = consumer()
     deliver(c, b'{"order_id":"order-4711","email":"customer@example.test"}')
-    plane = SimpleNamespace(publishes=_Publishes(), reconnects=0)
+    plane = SimpleNamespace(publishes=_Publishes(), reconnects=0, strays=0)
     text = exposition(ServiceCollector("metrics-service", [c], [], plane, lambda: True)).decode()
     assert c.stats.dead == 1
     assert "4711" not in text
@@ -217,7 +217,7 @@ def test_a_name_is_exported_once_whoever_else_uses_it(theirs: CollectorRegistry)
     Gauge("jetmesh_ready", "Not ours").set(7)
     Gauge("jetmesh_acked_total", "Not ours either").set(7)
     with capture_logs() as said:
-        plane = SimpleNamespace(publishes=_Publishes(), reconnects=3)
+        plane = SimpleNamespace(publishes=_Publishes(), reconnects=3, strays=0)
         text = exposition(ServiceCollector("metrics-service", (), (), plane, lambda: True)).decode()
     assert text.count("# TYPE jetmesh_ready ") == 1
     assert "jetmesh_ready 1.0" in text

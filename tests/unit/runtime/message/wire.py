@@ -9,6 +9,7 @@ from itertools import count
 from typing import TypeAlias
 
 from jetmesh import wire
+from jetmesh.protocol.acks import is_ack
 from jetmesh.transport.seam import OnDelivery, Waiter
 from jetmesh.transport.turns import Turns
 
@@ -115,6 +116,10 @@ class Source:
 
     def start(self) -> None:
         self.steps.append("start")
+
+    def check(self, reply: bytes) -> None:
+        if not is_ack(reply, self.stream, self.durable):
+            raise ValueError(reply)
 
     def limit_to(self, limit: int) -> None:
         self.allowed = min(limit, self.limit)

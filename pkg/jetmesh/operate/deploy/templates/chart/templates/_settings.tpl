@@ -20,6 +20,13 @@
   {{- $own = omit $own .required }}
   {{- if $values.sandbox.enabled }}{{ $own = mergeOverwrite $own .instead }}{{ end }}
 {{- end }}
+{{- range $path, $_ := $fact.required }}
+  {{- $names := splitList "." $path | rest }}
+  {{- $table := $own }}
+  {{- range initial $names }}{{ $table = get ($table | default dict) . }}{{ end }}
+  {{- /* not set here, so that the variable of an existing Secret is all that counts */}}
+  {{- if and $table (eq (get $table (last $names) | toString) "") }}{{ $_ := unset $table (last $names) }}{{ end }}
+{{- end }}
 {{- range $setting, $other := $fact.links }}
   {{- $ingress := (get $values.services $other).ingress }}
   {{- if and $ingress.enabled (not (get $own $setting)) }}
