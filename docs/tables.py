@@ -98,7 +98,8 @@ def stored() -> Iterator[str]:
         is_lane = stream.section != stream.name
         rows[stream.section] = (
             f"`{LANES}_<service>`" if is_lane else f"`{stream.name}`",
-            _listed(f"`{spec.subject}`" for spec in events) or stream.description,
+            _listed(f"`{spec.subject}`" for spec in events)
+            or stream.description.removesuffix(f" of {stream.name.partition('_')[2]}"),
             _listed(marked) or _SENSITIVE_OF_OURS[stream.section],
             kept.get(stream.name, {}).get("maxAge", "until it is handled"),
             _listed(s for spec in events for s in topology.sources(spec)) or _HANDLING,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,18 @@ def test_every_link_between_documents_leads_somewhere(documents: list[Path], roo
         if "://" not in target and not target.startswith("mailto:") and not leads(path, target)
     ]
     assert broken == []
+
+
+def test_the_picture_of_the_layers_has_them_in_the_order_that_is_checked(root: Path) -> None:
+    contracts = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["importlinter"]
+    (inside,) = (c for c in contracts["contracts"] if c.get("containers") == ["jetmesh"])
+    layers = [layer.replace(" | ", ", ") for layer in inside["layers"]]
+    drawn = re.findall(r"^ {8}\w+(?:\[.*?\])? --> \w+\[(.*?)\]", internals(root), re.MULTILINE)
+    assert ["cli", *drawn] == layers
+
+
+def internals(root: Path) -> str:
+    return (root / "docs" / "internals.md").read_text()
 
 
 def test_no_document_is_empty(documents: list[Path], root: Path) -> None:

@@ -240,7 +240,7 @@ async def test_a_dead_letter_without_room_keeps_its_input_pending_and_the_servic
 
             async def only_it_waits() -> bool:
                 info = await m.control.api(f"CONSUMER.INFO.{durable}")
-                return info["num_ack_pending"] == 1
+                return bool(info["num_ack_pending"] == 1)
 
             await eventually(only_it_waits)
             await shop.set_limit(m, DEADLETTERS, max_msgs=-1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import tarfile
 import zipfile
 from pathlib import Path
@@ -47,6 +49,22 @@ def test_a_wheel_holds_one_typed_package(built: Path, name: str) -> None:
     assert f"{name}/py.typed" in found
     assert {each.partition("/")[0].partition("-")[0] for each in found} == {name}
     assert not any(each.endswith("pyproject.toml") for each in found)
+
+
+def test_the_wheel_of_the_mesh_lists_what_it_depends_on(built: Path) -> None:
+    (wheel,) = built.glob("jetmesh-*.whl")
+    (place,) = (name for name in names(wheel) if name.endswith("/sboms/jetmesh.cdx.json"))
+    with zipfile.ZipFile(wheel) as opened:
+        sbom = json.loads(opened.read(place))
+        told = opened.read(f"{place.partition('/')[0]}/METADATA").decode()
+    assert (sbom["bomFormat"], sbom["specVersion"]) == ("CycloneDX", "1.6")
+    own = sbom["metadata"]["component"]
+    assert (own["name"], own["version"]) == ("jetmesh", wheel.name.split("-")[1])
+    listed = {each["name"]: each["scope"] for each in sbom["components"]}
+    required = re.findall(r"^Requires-Dist: ([\w-]+)[^;\n]*$", told, re.MULTILINE)
+    wanted = re.findall(r"^Requires-Dist: ([\w-]+).*; extra", told, re.MULTILINE)
+    assert {name for name, scope in listed.items() if scope == "required"} == {*required}
+    assert listed.keys() == {*required, *wanted} - {"jetmesh"}
 
 
 def test_pages_come_with_their_files(built: Path) -> None:

@@ -336,3 +336,20 @@ async def test_a_log_that_cannot_be_written_changes_neither_work_nor_exit_code(
     await eventually(lambda: first.effects == ["p-1"], what="work")
     first.process.terminate()
     assert await first.ended() == 0
+
+
+async def test_what_a_task_of_a_handler_exits_with_ends_the_process_and_loses_nothing(
+    child: Any, control: ControlPlane, unique: str
+) -> None:
+    """asyncio lets it through, so whoever watches the process starts another (ADR 16)."""
+    first = child().start("a task exits")
+    await first.ready()
+    await publish(control, unique, "p-1")
+    assert await first.ended() == 7
+    second = child().start()
+    await eventually(lambda: second.effects.count("p-1") >= 2, within=60, what="another attempt")
+    await eventually(
+        lambda: control.last(f"{unique.upper()}_LOG", f"{unique}-log.worked.p-1"),
+        within=30,
+        what="the outcome",
+    )

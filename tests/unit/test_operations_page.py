@@ -76,6 +76,7 @@ class _Plane:
     """The counters of a connection."""
 
     reconnects = 0
+    strays = 0
 
     def __init__(self) -> None:
         self.publishes = _Publishes()

@@ -95,6 +95,9 @@ async def work(placed: Placed, gateway: Gateway) -> Worked:
         note(placed)
     if DOES == "dies":
         die_of(placed)
+    if DOES == "a task exits":
+        started = asyncio.create_task(exiting())
+        await asyncio.gather(started)
     if DOES == "hangs":
         await asyncio.sleep(60)
     while DOES == "will not be cancelled":
@@ -104,6 +107,10 @@ async def work(placed: Placed, gateway: Gateway) -> Worked:
             continue
     await asyncio.sleep(5 if DOES == "is slow" else 0.005)
     return Worked(placed.order_id)
+
+
+async def exiting() -> None:
+    raise SystemExit(7)
 
 
 def die_of(poison: Placed) -> None:

@@ -46,6 +46,7 @@ class StreamConfig(Struct, frozen=True):
 
     name: str
     max_bytes: int = -1
+    max_msg_size: int = -1
     num_replicas: int = 1
     duplicate_window: int = 0
 

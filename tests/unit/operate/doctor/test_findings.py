@@ -105,6 +105,7 @@ def on_lane(**values: Any) -> Facts:
     return facts({"lanes": (Lane(**{"service": "desk", "handler": "take", **values}),)})
 
 
+LANE_STREAM = next(each.name for each in topology().streams if each.schedules)
 ALL_STREAMS = [each.name for each in topology().streams]
 DRIFTED = (Field("max_age", 0, 5),)
 CASES: dict[str, Callable[[], Facts]] = {
@@ -142,6 +143,7 @@ CASES: dict[str, Callable[[], Facts]] = {
     "follower-behind": lambda: facts(followed(lag=7), followed(lag=9)),
     "stream-near": lambda: facts(kept(size=80, max_bytes=100)),
     "stream-full": lambda: facts(kept(size=95, max_bytes=100)),
+    "lane-limited": lambda: facts(kept(LANE_STREAM, max_msg_size=1000)),
     "undeclared": lambda: facts({"undeclared": (STRAY,)}),
     "window-short": lambda: facts(topology=topology(attempts=20)),
     "nobody-pulls": lambda: flow({"num_waiting": 0, "num_pending": 1}, **NOBODY),

@@ -118,6 +118,14 @@ WINDOW_SHORT = warning(
     "backoff_cap of the handler; else such an event may be stored twice.",
 )
 
+LANE_LIMITED = problem(
+    "lane-limited",
+    "The stream {about} takes no message above {limit}: a larger retry that waits there never "
+    "fires.",
+    "its `max_msg_size` is set; nobody of ours sets it",
+    "`nats stream edit {about} --max-msg-size=-1`, and restart the server that leads it: what is "
+    "overdue there fires at its start, and not before.",
+)
 UNDECLARED = warning(
     "undeclared",
     "{stream} stores {count} on {about}, which no service declares: nobody handles them.",
@@ -195,6 +203,16 @@ def room(facts: Facts) -> Iterator[Finding]:
         yield from usage((STREAM_NEAR, STREAM_FULL), name, used, limit, *evidence)
 
 
+def lane_limits(facts: Facts) -> Iterator[Finding]:
+    """Comes what waits on a lane?"""
+    for spec in facts.topology.streams:
+        info = facts.now.streams.get(spec.name)
+        if spec.schedules and info and info.config.max_msg_size > 0:
+            limit = info.config.max_msg_size
+            waiting = f"{counted(info.state.messages, 'message')} there"
+            yield LANE_LIMITED.finding(spec.name, waiting, limit=size(limit))
+
+
 def subjects(facts: Facts) -> Iterator[Finding]:
     """Is everything that is stored somebody's event?"""
     for each in facts.now.undeclared:
@@ -221,7 +239,10 @@ def windows(facts: Facts) -> Iterator[Finding]:
             yield WINDOW_SHORT.finding(stream, configured, *seen, handlers=listed(list(late)))
 
 
-CHECKS: Final = (presence, drift, replicas, leaders, followers, room, subjects, windows)
+CHECKS: Final = (
+    *(presence, drift, replicas, leaders, followers, room),
+    *(lane_limits, subjects, windows),
+)
 
 
 def longest_retry(policy: Policy, run: float) -> float:
