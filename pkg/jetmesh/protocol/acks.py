@@ -12,8 +12,10 @@ from typing import Final
 
 ACK: Final = "$JS.ACK."
 _NUMBERS: Final = 5
-_SHORT: Final = 9
+SHORT: Final = 9
 """Tokens of the first form; the second one has more."""
+DOMAIN: Final = slice(2, 4)
+"""Domain and account, which the second form has before the stream."""
 
 
 def ack_subjects(stream: str, durable: str) -> tuple[str, str]:
@@ -24,8 +26,8 @@ def ack_subjects(stream: str, durable: str) -> tuple[str, str]:
 def durable_of(subject: str) -> tuple[str, str]:
     """Stream and durable of an ack subject; empty when it is none."""
     tokens = subject.split(".")
-    first = 2 if len(tokens) == _SHORT else 4
-    if not subject.startswith(ACK) or len(tokens) < _SHORT:
+    first = 2 if len(tokens) == SHORT else 4
+    if not subject.startswith(ACK) or len(tokens) < SHORT:
         return "", ""
     return tokens[first], tokens[first + 1]
 
@@ -37,9 +39,20 @@ def is_ack(reply: bytes, stream: str, durable: str) -> bool:
     for instance, and our ack would be stored there.
     """
     tokens = reply.split(b".")
-    numbers = tokens[4:] if len(tokens) == _SHORT else tokens[6:11]
-    known = durable_of(reply.decode(errors="replace")) == (stream, durable)
-    return known and len(numbers) == _NUMBERS and all(map(bytes.isdigit, numbers))
+    if len(tokens) != SHORT:
+        del tokens[DOMAIN]
+    start = f"{ACK}{stream}.{durable}".encode().split(b".")
+    numbers = tokens[4 : 4 + _NUMBERS]
+    known = tokens[:4] == start and len(numbers) == _NUMBERS
+    return known and all(map(bytes.isdigit, numbers))
+
+
+def numbers_of(subject: bytes) -> list[bytes]:
+    """What follows the durable, as above."""
+    tokens = subject.split(b".")
+    if len(tokens) != SHORT:
+        del tokens[DOMAIN]
+    return tokens[4:]
 
 
 def covering(subject: str) -> str:

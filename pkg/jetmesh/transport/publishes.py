@@ -54,7 +54,7 @@ class Publishes:
         self.refusal = ""
         """The newest passing refusal in words, empty once there was none for a while."""
         self.send: Callable[[bytes], None] = drop
-        self._reply_start = inbox + b"."
+        self._reply_start = b" %b." % inbox
         self._token_at = len(inbox) + 1
         self._count = 0
         self._tick = 0
@@ -84,14 +84,23 @@ class Publishes:
             return
         self._count = count = self._count + 1
         token = b"%d" % count
-        frame = b"HPUB %b %b%b %b %b\r\n%b%b\r\n" % (
-            subject,
-            self._reply_start,
-            token,
-            _DIGITS[header_size] if header_size < _SMALL else b"%d" % header_size,
-            _DIGITS[size] if size < _SMALL else b"%d" % size,
-            headers,
-            payload,
+        header_digits = _DIGITS[header_size] if header_size < _SMALL else b"%d" % header_size
+        digits = _DIGITS[size] if size < _SMALL else b"%d" % size
+        frame = b"".join(
+            (
+                b"HPUB ",
+                subject,
+                self._reply_start,
+                token,
+                b" ",
+                header_digits,
+                b" ",
+                digits,
+                b"\r\n",
+                headers,
+                payload,
+                b"\r\n",
+            )
         )
         self._pending[token] = (self._tick, frame, waiter)
         self.send(frame)

@@ -23,6 +23,8 @@ OnControl: TypeAlias = Callable[[bytes, bytes], None]
 _CR: Final = 13
 _DIGITS: Final = 10
 """More than any length has."""
+_LENGTHS: Final = {b"%d" % length: length for length in range(4096)}
+"""Reading a length costs as much as finding its frame; most are in this table."""
 _CONTROL: Final = (b"INFO", b"PING", b"PONG", b"+OK", b"-ERR")
 
 
@@ -72,7 +74,7 @@ class Decoder:
         """Read every whole frame; one loop without calls of our own, it runs for every message."""
         position, end = 0, len(data)
         self._need = 0
-        routes, find, limit = self._routes.get, data.find, self._limit
+        routes, find, known, limit = self._routes.get, data.find, _LENGTHS.get, self._limit
         try:
             while position < end:
                 line_end = find(b"\r\n", position)
@@ -99,9 +101,9 @@ class Decoder:
                     position = line_end + 2
                     self._on_control(*control(line))
                     continue
-                # int() takes signs and underscores, which no length has
-                if not size.isdigit() or len(size) > _DIGITS or (length := int(size)) > limit:
-                    raise _no_length(size, limit)
+                length = known(size)
+                if length is None or length > limit:
+                    length = _length(size, limit)
                 start = line_end + 2
                 stop = start + length
                 if stop + 2 > end:
@@ -109,17 +111,17 @@ class Decoder:
                     return
                 if data[stop] != _CR:
                     raise ProtocolError("a message does not end where its length says")
-                body = start
+                headers = b""
                 if header_size:
-                    if not header_size.isdigit() or len(header_size) > _DIGITS:
-                        raise _no_length(header_size, limit)
-                    body += int(header_size)
+                    body = start + (known(header_size) or _length(header_size, limit))
                     if body > stop:
                         raise ProtocolError("headers are longer than their message")
+                    headers = data[start:body]
+                    start = body
                 position = stop + 2
                 route = routes(sid)
                 if route is not None:
-                    route(subject, reply, data[start:body], data[body:stop])
+                    route(subject, reply, headers, data[start:stop])
         finally:
             if position < end:
                 self._parts.append(data[position:] if position else data)
@@ -161,5 +163,8 @@ def _spaced(fields: list[bytes], count: int) -> list[bytes]:
     return words
 
 
-def _no_length(digits: bytes, limit: int) -> ProtocolError:
-    return ProtocolError(f"{digits[:20]!r} is not a length of at most {limit} bytes")
+def _length(digits: bytes, limit: int) -> int:
+    # int() takes signs and underscores, which no length has
+    if digits.isdigit() and len(digits) <= _DIGITS and (length := int(digits)) <= limit:
+        return length
+    raise ProtocolError(f"{digits[:20]!r} is not a length of at most {limit} bytes")

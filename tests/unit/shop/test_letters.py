@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from email import message_from_bytes
 from email.message import EmailMessage
-from email.policy import default
+from email.policy import compat32, default
 
 import pytest
 from hypothesis import given
@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from shop.letters import Letter, about_payment, about_refusal, about_rejection
-from shop.mail import compose, message_id
+from shop.mail import _POLICY, compose, message_id
 from shop_contracts import Customer, Item, Outcome, RejectionCode
 from tests.unit.shop import flow
 
@@ -141,6 +141,15 @@ def test_a_mail_made_again_is_the_same_bytes() -> None:
     assert first == second
     assert b"Date: Mon, 23 Nov 2026 12:00:05 +0000\r\n" in first
     assert b"Message-ID: <purchase.p-1@example.test>\r\n" in first
+
+
+@given(st.sampled_from(["To", "Subject"]), st.text(max_size=100))
+def test_a_header_that_needs_no_folding_is_written_as_the_library_does(
+    name: str, text: str
+) -> None:
+    library = compat32.clone(linesep="\r\n")
+    value = " ".join(text.split())
+    assert _POLICY.fold_binary(name, value) == library.fold_binary(name, value)
 
 
 @given(st.text(min_size=1, max_size=200), st.text(min_size=1, max_size=200))

@@ -13,6 +13,7 @@ from time import perf_counter
 from typing import Any, Final
 
 from jetmesh.declare import Handler, Policy, escape_key
+from jetmesh.protocol.acks import ACK, numbers_of
 from jetmesh.protocol.content import CLOUDEVENTS, PLUS
 from jetmesh.protocol.streams import lane_stream
 from jetmesh.runtime.message.backlog import QUICK_SECONDS
@@ -98,18 +99,14 @@ class Consumer:
             handler=handler,
             policy=policy,
             version=version,
-            ack_start=f"$JS.ACK.{handler.input.stream}.{handler.durable}.".encode(),
             inflow=self.inflow,
             stats=self.stats,
             outcome=self.runner.publisher,
         )
-        self._lane_durable = replace(
-            self._durable,
-            ack_start=f"$JS.ACK.{lane_stream(handler.service)}.{handler.durable}.".encode(),
-            inflow=self.lane,
-        )
+        self._lane_durable = replace(self._durable, inflow=self.lane)
         # to look at the age of each message, none may pass as a first delivery
-        self._first = b"-" if policy.max_age else self._durable.ack_start + b"1."
+        start = f"{ACK}{handler.input.stream}.{handler.durable}.1."
+        self._first = b"-" if policy.max_age else start.encode()
 
     # arrival
 
@@ -118,7 +115,7 @@ class Consumer:
         if (
             self._is_disturbed
             or not reply.startswith(self._first)
-            or (PLUS in headers and CLOUDEVENTS in headers)
+            or (headers and PLUS in headers and CLOUDEVENTS in headers)
         ):
             self._start(subject, reply, headers, payload)
             return
@@ -130,8 +127,7 @@ class Consumer:
             return
         self.stats.delivered += 1
         if received > self._queue.due:
-            numbers = reply[len(self._first) - 2 :].split(b".", 4)
-            self._queue.measure(int(numbers[3]), received)
+            self._queue.measure(int(numbers_of(reply)[3]), received)
         delivered, result, failure = None, None, None
         try:
             if self._key is not None:
@@ -169,27 +165,24 @@ class Consumer:
         """
         self.inflow.check(reply)
         delivered = Delivered(self._durable, subject, reply, headers, payload, None, perf_counter())
-        if delivered.meta[0] == b"1" and not reply.startswith(self._first):
-            self._learn_form(delivered)
-        self._arrive(delivered)
-
-    def _learn_form(self, delivered: Delivered) -> None:
-        """How a server that puts its domain before the stream begins a first delivery."""
-        if not self.policy.max_age:
-            numbers = len(b".".join(delivered.meta))
-            self._first = delivered.reply[:-numbers] + b"1."
+        numbers = numbers_of(reply)
+        if numbers[0] == b"1" and not reply.startswith(self._first) and not self.policy.max_age:
+            # so begins a first delivery of a server that puts its domain before the stream
+            self._first = reply[: -len(b".".join(numbers))] + b"1."
+        self._arrive(delivered, numbers)
 
     def _start_on_lane(self, subject: bytes, reply: bytes, headers: bytes, payload: bytes) -> None:
         self.lane.check(reply)
-        self._arrive(LaneDelivered(self._lane_durable, subject, reply, headers, payload))
+        delivered = LaneDelivered(self._lane_durable, subject, reply, headers, payload)
+        self._arrive(delivered, numbers_of(reply))
 
-    def _arrive(self, delivered: Delivered) -> None:
+    def _arrive(self, delivered: Delivered, numbers: list[bytes]) -> None:
         self.stats.delivered += 1
         if not self.verdicts.hold(delivered):
             return
-        if delivered.meta[0] == b"1":
+        if numbers[0] == b"1":
             if delivered.received > self._queue.due and not delivered.on_lane:
-                self._queue.measure(delivered.stored_ns, delivered.received)
+                self._queue.measure(int(numbers[3]), delivered.received)
         else:
             self.verdicts.recall(delivered)
             if self._quarantine.takes(delivered):

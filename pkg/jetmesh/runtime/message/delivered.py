@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 from jetmesh import wire
 from jetmesh.declare import Handler, Policy, escape_key, key_of, unescape_key
 from jetmesh.errors import ContractViolation
+from jetmesh.protocol.acks import DOMAIN, SHORT, numbers_of
 from jetmesh.protocol.ids import Cause
 from jetmesh.protocol.lanes import Origin, origin_of
 from jetmesh.protocol.streams import lane_stream
 from jetmesh.runtime.message.metrics import HandlerStats
 from jetmesh.transport.seam import Inflow
-
-_BEFORE_NUMBERS: Final = 6
-"""Tokens of $JS.ACK.domain.account.stream.durable, as ADR-15 has it."""
 
 
 class Outcome(Protocol):
@@ -64,8 +62,6 @@ class Durable:
     policy: Policy
     version: str
     """The service's."""
-    ack_start: bytes
-    """How the ack subject of a delivery begins; its numbers follow."""
     inflow: Inflow
     """Where they come from, and where a verdict makes room."""
     stats: HandlerStats
@@ -83,7 +79,6 @@ class Delivered:
         "failures",
         "headers",
         "held",
-        "meta",
         "payload",
         "pending",
         "published",
@@ -121,16 +116,12 @@ class Delivered:
         self.headers = headers
         self.payload = payload
         self.received = self.began = received
-        start = durable.ack_start
-        if reply.startswith(start):
-            numbers = reply[len(start) :]
-        else:  # a server that puts its domain before the stream
-            numbers = reply.split(b".", _BEFORE_NUMBERS)[-1]
-        self.meta = meta = numbers.split(b".", 4)
-        """Number of the delivery, sequence in stream and durable, nanoseconds, and the rest."""
-        self.slot = meta[1]
+        tokens = reply.split(b".")  # as in `acks`, without a call for every message
+        if len(tokens) != SHORT:
+            del tokens[DOMAIN]
+        self.slot = sequence = tokens[5]
         """Where a verdict goes, of all that is in flight: the server knows it by its sequence."""
-        self.token = meta[1] + b"-" + meta[3]
+        self.token = sequence + b"-" + tokens[7]
         """What names its origin, for ever (`Origin.token`)."""
         self.event = event
         """None when it could not be read."""
@@ -157,17 +148,17 @@ class Delivered:
     @property
     def deliveries(self) -> int:
         """How often the server delivered the message, lost deliveries included."""
-        return int(self.meta[0])
+        return int(numbers_of(self.reply)[0])
 
     @property
     def stored_ns(self) -> int:
         """When the server stored the message, in nanoseconds since 1970."""
-        return int(self.meta[3])
+        return int(numbers_of(self.reply)[3])
 
     @property
     def name(self) -> bytes:
         """Names this stored message, also beside one of a stream before that was made again."""
-        return b"%b-%b" % (self.slot, self.meta[3])
+        return b"%b-%d" % (self.slot, self.stored_ns)
 
     @property
     def origin(self) -> Origin:
@@ -175,7 +166,7 @@ class Delivered:
         return Origin(
             stream=self.durable.handler.input.stream,
             subject=self.subject.decode(errors="replace"),
-            sequence=self.meta[1].decode(),
+            sequence=self.slot.decode(),
             stored=self.stored_ns,
             attempts=self.failures,
         )
@@ -183,7 +174,7 @@ class Delivered:
     @property
     def cause(self) -> str:
         """`<stream>:<sequence>` of the origin, as people look it up."""
-        return f"{self.durable.handler.input.stream}:{self.meta[1].decode()}"
+        return f"{self.durable.handler.input.stream}:{self.slot.decode()}"
 
     @property
     def identity(self) -> Cause:
@@ -213,10 +204,11 @@ class Delivered:
     # seam.Waiter
 
     def on_stored(self, _: bytes = b"") -> None:
-        self.durable.stats.published += 1
+        durable = self.durable
+        durable.stats.published += 1
         self.pending -= 1
         if not self.pending:
-            self.durable.outcome.on_stored(self)
+            durable.outcome.on_stored(self)
 
     def on_decided(self) -> None:
         self.durable.outcome.on_decided(self)
@@ -235,7 +227,8 @@ class LaneDelivered(Delivered):
         self, durable: Durable, subject: bytes, reply: bytes, headers: bytes, payload: bytes
     ) -> None:
         super().__init__(durable, subject, reply, headers, payload, None, perf_counter())
-        self.slot = b"lane." + self.meta[1]
+        sequence = self.slot.decode()
+        self.slot = b"lane." + self.slot
         self.misread = None
         try:
             self._origin = origin_of(wire.parse(headers).values)
@@ -243,7 +236,7 @@ class LaneDelivered(Delivered):
                 raise ValueError(f"its origin is in {self._origin.stream}")  # noqa: TRY301 - as if unread
         except ValueError as error:
             self.misread = error
-            stream, sequence = lane_stream(durable.handler.service), self.meta[1].decode()
+            stream = lane_stream(durable.handler.service)
             self._origin = Origin(
                 subject.decode(errors="replace"), stream, sequence, self.stored_ns
             )

@@ -17,6 +17,7 @@ from jetmesh.declare import EventSpec
 from jetmesh.errors import ContractViolation
 from jetmesh.privacy.mask import masked_violation, name_of, printable, text_of
 from jetmesh.protocol import headers as header
+from jetmesh.protocol.acks import numbers_of
 from jetmesh.protocol.content import remedy_for, seems
 from jetmesh.protocol.ids import Cause, fingerprint
 from jetmesh.protocol.lanes import schedule
@@ -79,11 +80,11 @@ def retry_later(delivered: Delivered, error: BaseException, text: str, at: datet
     """
     handler, origin = delivered.durable.handler, delivered.origin
     stream = lane_stream(handler.service) if delivered.on_lane else origin.stream
-    number, sequence = delivered.meta[0].decode(), delivered.meta[1].decode()
-    cause = Cause(handler.service, handler.name, stream, sequence, delivered.stored_ns)
+    number, sequence, *_ = numbers_of(delivered.reply)
+    cause = Cause(handler.service, handler.name, stream, sequence.decode(), delivered.stored_ns)
     headers = {
         **origin.headers(),
-        header.MESSAGE_ID: cause.retry(number),
+        header.MESSAGE_ID: cause.retry(number.decode()),
         header.ERROR: name_of(error),
         header.MESSAGE: text,
         **schedule(lane_subject(handler.service, handler.name, delivered.key_token), at),

@@ -14,7 +14,8 @@ from jetmesh.protocol import headers as header
 from jetmesh.protocol.ids import Cause
 
 _encode = msgspec.json.Encoder().encode
-
+_TOKEN, _KEY = "{token}", "{key}"
+"""Stand in headers that are made beforehand; no name has a brace."""
 
 Message: TypeAlias = tuple[bytes, bytes, bytes]
 """Subject, headers, payload: a plain tuple, because one is made for every message."""
@@ -27,22 +28,24 @@ class Output:
     alone, and an R3 stream does not take one outcome for a repetition of another (ADR-0002).
     """
 
-    __slots__ = ("_headers", "_keys", "_subject", "decision", "key", "race", "stream")
+    __slots__ = ("_around_key", "_before_token", "_subject", "decision", "key", "race", "stream")
 
     def __init__(self, handler: Handler, spec: EventSpec, effect: str = "") -> None:
         self.stream = spec.stream
         self.decision = spec.decision
         self.race = spec.race
         self.key = spec.key
-        subject = f"{spec.subject}.%b" if spec.key else spec.subject
-        cause = Cause(handler.service, handler.name, handler.input.stream, "%b")
-        headers = {header.MESSAGE_ID: cause.id(effect + subject)}
+        subject = f"{spec.subject}." if spec.key else spec.subject
+        cause = Cause(handler.service, handler.name, handler.input.stream, _TOKEN)
+        headers = {header.MESSAGE_ID: cause.id(effect + subject + _KEY)}
         if spec.decision:
             # one canonical filter per decision: the server compares it literally
-            headers |= {header.EXPECTED_SEQUENCE: "0", header.EXPECTED_ON: f"{spec.decision}.%b"}
-        self._headers = wire.block(headers)
+            headers[header.EXPECTED_SEQUENCE] = "0"
+            headers[header.EXPECTED_ON] = f"{spec.decision}.{_KEY}"
+        self._before_token, _, rest = wire.block(headers).partition(_TOKEN.encode())
+        self._around_key = rest.split(_KEY.encode())
+        """What stands before, between and after the keys of message id and guard."""
         self._subject = subject.encode()
-        self._keys = self._headers.count(b"%b") - 1
 
     def message(self, value: Any, token: bytes) -> Message:
         """The message of `value`, caused by the input with this `Origin.token`.
@@ -50,14 +53,9 @@ class Output:
         Raises:
             ContractViolation: the key is empty or longer than 200 bytes.
         """
-        if self.key is None:
-            return self._subject, self._headers % token, _encode(value)
-        key = escape_key(getattr(value, self.key)).encode()
-        if self._keys == 2:  # noqa: PLR2004 - in the message id and in the guard
-            headers = self._headers % (token, key, key)
-        else:
-            headers = self._headers % (token, key)
-        return self._subject % key, headers, _encode(value)
+        key = b"" if self.key is None else escape_key(getattr(value, self.key)).encode()
+        headers = self._before_token + token + key.join(self._around_key)
+        return self._subject + key, headers, _encode(value)
 
     def slot(self, value: Any) -> str:
         """What only one output of a delivery may have: its decision's filter, or its subject.
@@ -70,7 +68,7 @@ class Output:
         token = escape_key(getattr(value, self.key))
         if self.decision:
             return self.decision_filter(token)
-        return (self._subject % token.encode()).decode()
+        return self._subject.decode() + token
 
     def decision_filter(self, token: str) -> str:
         """The subjects of which the escaped key `token` may have only one."""

@@ -43,7 +43,8 @@ class Publisher:
                 if output is not None:
                     delivered.published = result
                     delivered.pending = 1
-                    self._publish(*output.message(result, delivered.token), delivered)
+                    subject, headers, payload = output.message(result, delivered.token)
+                    self._publish(subject, headers, payload, delivered)
                 else:
                     self._publish_all(delivered, self._outputs.ordered(result))
             except BaseException as error:  # noqa: BLE001 - it cannot be published: its handler's fault

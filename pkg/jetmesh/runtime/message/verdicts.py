@@ -85,7 +85,6 @@ class Verdicts:
             self.in_flight[delivered.slot] = delivered
             return True
         running.reply = delivered.reply
-        running.meta = delivered.meta
         return False
 
     def recall(self, delivered: Delivered) -> None:
@@ -99,8 +98,15 @@ class Verdicts:
         """Everything that the delivery caused is stored."""
         if delivered.held:
             self._send_ack(delivered.reply)
-            self.stats.acked += 1
-            self._settle(delivered)
+            stats = self.stats
+            stats.acked += 1
+            # as `_settle` does, which would be one more call for every message
+            delivered.held = False
+            del self.in_flight[delivered.slot]
+            if self.unstorable.reasons:
+                self.unstorable.remove(delivered.slot)
+            stats.took(perf_counter() - delivered.received)
+            delivered.durable.inflow.settled()
 
     # not handled
 
