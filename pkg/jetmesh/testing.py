@@ -18,6 +18,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from time import time_ns
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -36,7 +37,8 @@ from jetmesh.declare import (
 )
 from jetmesh.errors import UsageError
 from jetmesh.operate.up.broker import Broker
-from jetmesh.protocol.ids import token_of
+from jetmesh.protocol.headers import MESSAGE_ID
+from jetmesh.protocol.ids import Cause, token_of
 from jetmesh.protocol.streams import lane_stream
 from jetmesh.protocol.subjects import RETRY, lane_subject
 from jetmesh.protocol.times import nanoseconds_of, time_at
@@ -157,12 +159,27 @@ class Mesh:
         payload: bytes | str = b"",
         headers: dict[str, str] | None = None,
     ) -> PubAck:
-        """Store an event on its keyed subject, or raw bytes on a subject given as text."""
+        """Store an event on its keyed subject, or raw bytes on a subject given as text.
+
+        An outcome is stored as its service would for another message, unless `headers` say more:
+        any other would not be believed (ADR-0017).
+        """
         if isinstance(event, str):
             data = payload.encode() if isinstance(payload, str) else payload
             return await self.control.publish(event, data, headers)
         subject = subject_of(event)
-        return await self.control.publish(subject, msgspec.json.encode(event), headers)
+        by_owner = {MESSAGE_ID: made} if (made := self._id_of_outcome(event, subject)) else None
+        return await self.control.publish(subject, msgspec.json.encode(event), headers or by_owner)
+
+    def _id_of_outcome(self, event: Struct, subject: str) -> str:
+        """An id that the service here that decides with such events could have given it."""
+        spec = declared_spec(type(event))
+        deciding = (c.handler for each in self.running.values() for c in each.consumers)
+        for handler in deciding:
+            if spec.decision and spec in handler.outputs:
+                stream = handler.input.stream
+                return Cause(handler.service, handler.name, stream, "0", time_ns()).id(subject)
+        return ""
 
     async def expect(self, event_type: type[_E], key: str = "", *, within: float = 10.0) -> _E:
         """The newest event of this type and key, as soon as it is stored.

@@ -18,6 +18,7 @@ from jetmesh.settings import NatsSettings
 from jetmesh.testing import eventually
 from jetmesh.transport.control import ControlPlane
 from jetmesh.transport.dataplane import DataPlane
+from jetmesh.transport.seam import Message
 
 NO_HEADERS = b"NATS/1.0\r\n\r\n"
 
@@ -73,6 +74,9 @@ class Fate:
 
     def on_stored(self, _: bytes) -> None:
         self.told.set_result("stored")
+
+    def on_duplicate(self, _: Message, sequence: int) -> None:
+        self.told.set_result(f"duplicate of {sequence}")
 
     def on_decided(self) -> None:
         self.told.set_result("decided")
@@ -156,6 +160,9 @@ class _Copied:
 
     def on_stored(self, _: bytes) -> None:
         self._copier.on_copied(self._reply, self._sequence)
+
+    def on_duplicate(self, _: Message, __: int) -> None:
+        self.on_stored(b"")  # it was copied before
 
     def on_decided(self) -> None:
         raise AssertionError("nothing is guarded here")

@@ -105,7 +105,7 @@ async def test_a_duplicate_and_a_decided_key_are_told_apart(broker: Broker, uniq
         assert await publish(plane, f"{unique}.declined.p-1", b"{}", other) == "decided"
         plain = wire.block({"Nats-Msg-Id": "3"})
         assert await publish(plane, f"{unique}.told.p-1", b"{}", plain) == "stored"
-        assert await publish(plane, f"{unique}.told.p-1", b"{}", plain) == "stored"
+        assert await publish(plane, f"{unique}.told.p-1", b"{}", plain) == "duplicate of 2"
         assert len([m async for m in control.history(unique.upper(), [])]) == 2
 
 

@@ -18,6 +18,7 @@ from jetmesh.declare import Duration, Topology
 from jetmesh.errors import BrokerError
 from jetmesh.operate.permissions import CLIENTS, authorization, inbox_prefix, password_variable
 from jetmesh.operate.up.broker import Broker
+from jetmesh.protocol.ids import Cause
 from jetmesh.protocol.streams import DEADLETTERS, REFUSALS, lane_stream
 from jetmesh.runtime.running import Running
 from jetmesh.settings import NatsSettings
@@ -182,6 +183,40 @@ async def test_a_service_does_all_its_work_with_what_is_printed(
             assert f'"name": "{NAME}"' in await found_by_micro(guarded)
 
 
+async def test_what_is_printed_is_enough_to_find_out_who_took_an_id(
+    guarded: Broker, topology: Topology
+) -> None:
+    """Of a decision, of an event without a key and with younger ones behind it, of a letter."""
+    async with await admin(guarded) as control:
+        await apply(control, await plan(control, topology))
+        good, bad = [await placed(control, key) for key in ("good", "bad")]
+        taken = {
+            "out.elsewhere.x.y": good.id("out.accepted.good"),
+            "log.elsewhere": good.id("log.noted"),
+            "deadletters.elsewhere.any._": bad.deadletter(0),
+        }
+        for subject, message_id in taken.items():
+            await control.publish(subject, b"", {"Nats-Msg-Id": message_id})
+        await control.publish("log.noted", b'{"text":"another"}')
+        await control.publish(f"deadletters.{NAME}.decide.bad", b"another")
+        async with running(guarded) as worker:
+            await worker.started
+            await eventually(lambda: settled(control, topology), within=30, what="every verdict")
+            assert worker.health.problems() == []
+        assert await control.last("OUT", "out.accepted.good") is not None
+        for stream, subject in (("LOG", "log.noted"), (DEADLETTERS, f"deadletters.{NAME}.>")):
+            found = [each async for each in control.history(stream, [subject])]
+            assert len(found) == 2, subject
+
+
+async def placed(control: ControlPlane, key: str) -> Cause:
+    """An input that nobody has handled yet."""
+    stored_at = await control.publish(f"in.placed.{key}", b'{"id":"%b"}' % key.encode())
+    message = await control.message(stored_at.stream, stored_at.sequence)
+    assert message is not None
+    return Cause(NAME, "decide", "IN", str(stored_at.sequence), message.stored_ns)
+
+
 async def settled(control: ControlPlane, topology: Topology) -> bool:
     infos = [
         await control.api(f"CONSUMER.INFO.{spec.stream}.{spec.name}") for spec in topology.durables
@@ -207,7 +242,13 @@ async def test_a_service_may_do_nothing_else(guarded: Broker, topology: Topology
         await control.api("CONSUMER.CREATE.OUT.another", {"stream_name": "OUT", "config": body})
     me = identity(guarded, NAME)
     async with await ControlPlane.connect(me, name="test") as mine:
-        for subject in ("STREAM.DELETE.IN", "STREAM.PURGE.IN", "CONSUMER.INFO.OUT.another"):
+        reading = ("STREAM.MSG.GET.OUT", "DIRECT.GET.OUT", f"DIRECT.GET.{DEADLETTERS}")
+        for subject in (
+            "STREAM.DELETE.IN",
+            "STREAM.PURGE.IN",
+            "CONSUMER.INFO.OUT.another",
+            *reading,
+        ):
             with pytest.raises(BrokerError, match="lacks the permission"):
                 await mine.api(subject, {})
     async with DataPlane(me, name="test") as plane:

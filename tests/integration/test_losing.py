@@ -7,10 +7,9 @@ from typing import Any
 from msgspec import Struct
 from structlog.testing import capture_logs
 
-from jetmesh import Duration, Policy, Publisher, Retry, Service, event
+from jetmesh import Duration, Policy, Retry, Service, event
 from jetmesh.operate.trace import trace
 from jetmesh.operate.up.broker import Broker
-from jetmesh.settings import NatsSettings
 from jetmesh.testing import Mesh, mesh
 from tests.integration.one_handler import topology_of
 
@@ -98,8 +97,7 @@ async def test_who_finds_the_outcome_there_reacts_with_nothing_of_its_own(
     auction = Auction(unique)
     auction.failures = 1
     async with mesh(auction.service, url=broker.url) as m:
-        async with Publisher(auction.kept, nats=NatsSettings(url=broker.url)) as outside:
-            await outside.publish(auction.kept("lot-1"))
+        await m.publish(auction.kept("lot-1"))
         await m.publish(auction.bid("lot-1"))
         found = await m.expect(auction.returned, "lot-1")
         await m.settled()

@@ -134,7 +134,7 @@ async def test_nothing_follows_a_decision_that_another_made(
     broker: Broker, unique: str, kind: str
 ) -> None:
     async with shop(broker, unique, both, kind=kind) as s:
-        await s.decided_before("somebody:else:OTHER:1:x")
+        await s.decided_before(s.own_id(sequence=4711))
         await s.m.publish(s.placed("p-1"))
         await s.m.settled()
         assert len(await s.decisions()) == 1
@@ -143,7 +143,7 @@ async def test_nothing_follows_a_decision_that_another_made(
         (mark,) = await s.marks()
         told = msgspec.json.decode(mark.payload)
         assert (told["stream"], told["sequence"]) == (f"{unique.upper()}_IN", 1)
-        assert told["stored"]["message_id"] == "somebody:else:OTHER:1:x"
+        assert told["stored"]["message_id"] == s.own_id(sequence=4711)
 
 
 @BOTH

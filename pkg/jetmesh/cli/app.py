@@ -199,6 +199,32 @@ app.command(rich_help_panel=_INSPECT)(logs)
 
 
 @app.command(rich_help_panel=_INSPECT)
+def heal(
+    places: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[STREAM:N]", help="As /readyz and doctor name it: ORDERS:17."),
+    ] = None,
+    system: System = "",
+    nats_url: NatsUrl = "",
+    *,
+    yes: Annotated[bool, typer.Option("--yes", help="Remove without a question.")] = False,
+) -> None:
+    """Show forged messages that services wait for, and remove those that are named.
+
+    A service keeps an input when something stands where its output belongs that it cannot have
+    stored. Once that is removed, for ever, the input goes on. What its owner can have made is
+    never removed.
+
+    Example: jetmesh heal
+
+    Example: jetmesh heal ORDERS:17
+    """
+    from jetmesh.cli import heal as commands  # noqa: PLC0415 - see the package
+
+    commands.run(places or [], system, nats_url, yes=yes)
+
+
+@app.command(rich_help_panel=_INSPECT)
 def doctor(
     system: System = "",
     nats_url: NatsUrl = "",

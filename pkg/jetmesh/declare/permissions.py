@@ -12,7 +12,11 @@ from jetmesh.declare.service import Service
 from jetmesh.declare.supplied import ReadModel
 from jetmesh.protocol.acks import ack_subjects, covering
 from jetmesh.protocol.streams import DEADLETTERS, JS_API, REFUSALS, lane_stream
-from jetmesh.protocol.subjects import own_subjects
+from jetmesh.protocol.subjects import (
+    deadletter_subject,
+    own_subjects,
+    refusal_subject,
+)
 
 Action: TypeAlias = Literal["publish", "subscribe"]
 
@@ -53,10 +57,12 @@ def permissions_of(service: Service, *, inbox_prefix: str, js_api: str = JS_API)
             f"$JS.API.STREAM.MSG.GET.{lane_stream(service.name)}",
             f"$JS.API.STREAM.PURGE.{lane_stream(service.name)}",
             *own_subjects(service.name),
+            f"$JS.API.DIRECT.GET.{DEADLETTERS}.{deadletter_subject(service.name, '*', '*')}",
+            f"$JS.API.DIRECT.GET.{REFUSALS}.{refusal_subject(service.name, '*', '*')}",
         ]
     for model in service.read_models:
         publish += _reading(model)
-    asked = (_asked_on(js_api, subject) for subject in publish)
+    asked = (asked_on(js_api, subject) for subject in publish)
     return Permissions(
         publish=tuple(dict.fromkeys(asked)),
         subscribe=(f"{inbox_prefix}.>", *_answering(service)),
@@ -64,10 +70,16 @@ def permissions_of(service: Service, *, inbox_prefix: str, js_api: str = JS_API)
 
 
 def publishing(spec: EventSpec) -> Iterator[str]:
-    """Publish an event, and look at what decided its key instead."""
+    """Publish an event, and look at what stands there already or decided its key instead.
+
+    Where a subject may hold several, only all of the stream tells which of them has a sequence.
+    """
     yield spec.filters[-1]  # as it is published
     if spec.decision:
-        yield f"$JS.API.STREAM.MSG.GET.{spec.stream}"
+        yield f"$JS.API.DIRECT.GET.{spec.stream}.{spec.decision}.*"
+    else:
+        yield f"$JS.API.DIRECT.GET.{spec.stream}.{spec.filters[-1]}"
+        yield f"$JS.API.DIRECT.GET.{spec.stream}"
 
 
 def denial(action: Action, subject: str) -> str:
@@ -87,7 +99,8 @@ def covers(pattern: str, subject: str) -> bool:
     return len(given) == len(wanted)
 
 
-def _asked_on(js_api: str, subject: str) -> str:
+def asked_on(js_api: str, subject: str) -> str:
+    """A subject where JetStream is asked on others that begin with `js_api`."""
     api, begins, rest = subject.partition(f"{JS_API}.")
     return f"{js_api}.{rest}" if begins and not api else subject
 

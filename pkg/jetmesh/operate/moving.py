@@ -28,6 +28,7 @@ from jetmesh.transport.control import ControlPlane
 from jetmesh.transport.dataplane import DataPlane
 from jetmesh.transport.position import position_of
 from jetmesh.transport.pull import Pull
+from jetmesh.transport.seam import Message
 from jetmesh.transport.stored import DECIDED, ApiError, StoredMessage
 
 _AT_ONCE: Final = 256
@@ -117,6 +118,9 @@ class _Copy:
         self.on_impossible = on_impossible
 
     def on_stored(self, _: bytes = b"") -> None:
+        self._on_stored()
+
+    def on_duplicate(self, _: Message, __: int) -> None:  # on a lane it is believed
         self._on_stored()
 
     def on_decided(self) -> None:

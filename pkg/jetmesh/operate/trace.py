@@ -17,6 +17,7 @@ from msgspec import Struct
 
 from jetmesh.declare import EventSpec, Handler, Topology, escape_key, matches
 from jetmesh.operate.deadletters.letter import Letter, LetterError
+from jetmesh.operate.heal import doubt
 from jetmesh.operate.humanize import counted
 from jetmesh.operate.summary import summary
 from jetmesh.privacy.mask import masked, printable
@@ -68,7 +69,7 @@ class Step:
     waits: tuple[str, ...] = ()
     """Who has not finished with it yet."""
     notes: tuple[str, ...] = ()
-    """What is as it should be, and worth knowing."""
+    """What is worth knowing, and nobody waits for."""
     trace: str = ""
     """The id of its OpenTelemetry trace; empty when it carries none."""
 
@@ -182,8 +183,9 @@ def _step(topology: Topology, message: StoredMessage) -> Step:
     if message.stream == DEADLETTERS:
         return _dead_letter(message)
     cause, by = _cause(topology, message.message_id)
+    why, place = doubt(topology, message), f"{message.stream}:{message.sequence}"
     return Step(
-        id=f"{message.stream}:{message.sequence}",
+        id=place,
         kind="event",
         subject=spec.subject if spec else message.subject,
         cause=cause,
@@ -191,6 +193,7 @@ def _step(topology: Topology, message: StoredMessage) -> Step:
         stored_ns=message.stored_ns,
         stored_at=message.stored_at,
         summary=summary(spec, _event_in(message)) if spec else "",
+        notes=(f"forged: {why}; jetmesh heal {place} removes it",) if why else (),
         trace=trace_id_in(message.headers),
     )
 
@@ -272,7 +275,7 @@ async def _with_waits(
     stored = {step.id for step in steps}
     found: list[Step] = []
     for step in steps:
-        notes: list[str] = []
+        notes = [*step.notes]
         waits = [text for (cause, _), text in lanes.items() if cause == step.id]
         if step.kind == "dead letter" and step.cause not in stored:  # what was replayed is gone
             waits += [text for (cause, by), text in lanes.items() if (cause, by) == _of(step)]

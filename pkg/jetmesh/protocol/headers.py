@@ -14,6 +14,8 @@ SCHEDULE: Final = "Nats-Schedule"
 SCHEDULE_TARGET: Final = "Nats-Schedule-Target"
 PENDING_MESSAGES: Final = "Nats-Pending-Messages"
 PENDING_BYTES: Final = "Nats-Pending-Bytes"
+POSITION: Final = ("Nats-Stream", "Nats-Subject", "Nats-Sequence", "Nats-Time-Stamp")
+"""Where a message stands, behind the headers of one that was asked for directly (ADR-31)."""
 MARKER_REASON: Final = "Nats-Marker-Reason"
 """On a message without a payload, with which the server tells that others are gone (ADR-43)."""
 

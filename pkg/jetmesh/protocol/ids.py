@@ -11,6 +11,8 @@ _PARTS: Final = 5
 _DIGITS: Final = 20
 """No number of the broker has more."""
 _REPLAY: Final = "replay"
+_OTHER: Final = ">"
+"""Stands in no subject, and so in no effect."""
 _NOTE: Final = "done"
 
 
@@ -82,6 +84,22 @@ def cause_of(message_id: str) -> Cause | None:
     if not is_number(sequence) or (dash and not is_number(stored)):
         return None
     return Cause(service, handler, stream, sequence, int(stored or 0))
+
+
+def other_id(message_id: str, taken_by: int) -> str:
+    """The id of a message whose own was taken: by the message of its stream with this sequence."""
+    return f"{message_id}{_OTHER}{taken_by}"
+
+
+def is_same_id(message_id: str, wanted: str) -> bool:
+    """Whether an id is the wanted one, or what `other_id` made of it."""
+    return message_id == wanted or message_id.startswith(f"{wanted}{_OTHER}")
+
+
+def effect_of(message_id: str) -> str:
+    """What `Cause.id` was given; empty when it is none of ours."""
+    parts = message_id.split(":", _PARTS - 1)
+    return parts[-1].partition(_OTHER)[0] if len(parts) == _PARTS else ""
 
 
 def replay_id(letter: int, stored: int, before: int = 0) -> str:

@@ -13,6 +13,7 @@ from jetmesh.runtime.message.consumer import Consumer
 from jetmesh.runtime.projection import Projection
 from jetmesh.transport.control import ControlPlane
 
+_MOST_FORGED = 20
 _TYPE = "io.nats.micro.v1.{}_response"
 
 
@@ -112,5 +113,7 @@ def _numbers(consumer: Consumer) -> dict[str, Any]:
             "retried": stats.retried,
             "dead": stats.dead,
             "slow": stats.slow,
+            "forged": consumer.verdicts.unstorable.forged[-_MOST_FORGED:],
+            "squatted": stats.squatted,
         },
     }

@@ -37,6 +37,8 @@ _COUNTERS: Final = {
     "repeated": "Outcomes found stored already by the same cause",
     "lost": "Deliveries that lost a race: another cause had decided the key, as it may",
     "refused": "Outcomes refused because another cause had decided the key",
+    "forged": "Inputs kept because something forged stands where their output belongs",
+    "squatted": "Outputs stored under another id, because somebody had taken theirs",
     "markers": "Deliveries that only told that the server removed others, acked without a run",
     "slow": "Calls that kept the event loop for more than 100 ms",
 }

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from functools import partial
-from typing import Final, Self
+from time import monotonic
+from typing import Any, Final, Self
 
 import msgspec
+import structlog
 from msgspec import Struct
 
 from jetmesh import wire
@@ -22,22 +24,31 @@ from jetmesh.declare import (
     declared_spec,
     escape_key,
     key_of,
+    matches,
 )
 from jetmesh.declare.permissions import publishing
 from jetmesh.errors import AlreadyDecided, BrokerError, ContractViolation, UsageError, WindowFull
 from jetmesh.protocol import headers as header
+from jetmesh.protocol.ids import is_same_id
+from jetmesh.runtime.message.asking import Asking, Doubts
+from jetmesh.runtime.message.belief import Belief, Decided, Forged, Impossible, Place
 from jetmesh.runtime.message.letters import unreadable
 from jetmesh.runtime.tracing.asked import parts_for
 from jetmesh.runtime.tracing.parts import UNTRACED
 from jetmesh.settings import NatsSettings, load_settings
 from jetmesh.transport.dataplane import DataPlane
-from jetmesh.transport.stored import read
+from jetmesh.transport.outcomes import unreadable_as
+from jetmesh.transport.seam import Message
+from jetmesh.transport.stored import StoredMessage, read
 
 WINDOW: Final = 1024
 _CLOSE_SECONDS: Final = 10.0
 _ASK_AGAIN_SECONDS: Final = 0.5
+_FORGED_SECONDS: Final = 2.0
 _legal_id = re.compile(r"[\x21-\x7e]{1,1024}")
 _encode = msgspec.json.Encoder().encode
+
+log = structlog.get_logger()
 
 
 class Publisher(Publishing):
@@ -83,6 +94,7 @@ class Publisher(Publishing):
         """What has no fate yet."""
         self._plane: DataPlane | None = None
         self._asking: set[asyncio.Task[None]] = set()
+        self.doubts = Doubts(Asking(name))
         self._parts = UNTRACED
 
     async def __aenter__(self) -> Self:
@@ -115,7 +127,9 @@ class Publisher(Publishing):
     @property
     def problem(self) -> str:
         """Why nothing can be stored just now, in words; empty when all is well."""
-        return self._plane.problem if self._plane else "not connected"
+        if self._plane is None:
+            return "not connected"
+        return self._plane.problem or self.doubts.problem
 
     def on(self, plane: DataPlane) -> Self:
         """Publish on a connection that somebody else closes, as a service does."""
@@ -203,26 +217,62 @@ class Publisher(Publishing):
         self._plane.publish(*fate.message, fate)
         return fate.told
 
-    async def _look(self, fate: _Fate) -> None:
+    async def look(self, fate: _Fate) -> None:
         """The key has an outcome: it may be this very event, sent before."""
         assert self._plane is not None  # noqa: S101 - it has sent something
         outgoing = fate.outgoing
-        while True:
-            try:
-                stored = await self._plane.look_up(outgoing.spec.stream, fate.decided_on)
-                break
-            except BrokerError:
-                await asyncio.sleep(_ASK_AGAIN_SECONDS)
-        if stored is None:  # it was removed meanwhile
+        look = partial(self._plane.look_up, outgoing.spec.stream, fate.decided_on)
+        stored = await self.doubts.asking.until_answered(look, fate.message_id)
+        is_same = (
+            stored is not None
+            and is_same_id(stored.message_id, fate.message_id)
+            and stored.subject == fate.message[0].decode()
+        )
+        if stored is None:  # it was removed meanwhile, or a follower is behind
+            await asyncio.sleep(_ASK_AGAIN_SECONDS)
             self._plane.publish(*fate.message, fate)
-        elif (stored.message_id, stored.subject) == (fate.message_id, fate.message[0].decode()):
+        elif why := self._doubt(stored):
+            await self._wait(fate, Forged(stored, why))
+        elif is_same:
             fate.settle(Stored(stored.stream, stored.sequence, duplicate=True))
         else:
             fate.settle(AlreadyDecided(stored.subject, f"{stored.stream}:{stored.sequence}"))
 
-    def ask(self, fate: _Fate) -> None:
-        """Find out whose outcome it is that refused an event."""
-        task = asyncio.ensure_future(self._look(fate))
+    async def confirm(self, fate: _Fate, message: Message, sequence: int) -> None:
+        """Its id was taken already: by this very event, sent before, or by another."""
+        assert self._plane is not None  # noqa: S101 - it has sent something
+        spec, plane = fate.outgoing.spec, self._plane
+        belief = Belief(plane.lookups, plane.publish, self.doubts.asking, may_be_blind=True)
+        doubt = partial(unreadable_as, spec)
+        match await belief.confirm(spec.stream, message, sequence, doubt, fate.message_id):
+            case Place(stands_at, squatted=squatted):
+                fate.settle(Stored(spec.stream, stands_at, duplicate=not squatted))
+            case Forged() as forged:
+                await self._wait(fate, forged)
+            case Decided():
+                fate.on_decided()
+            case Impossible(reason):
+                fate.on_impossible(reason)
+
+    def _doubt(self, stored: StoredMessage) -> str:
+        """Why an outcome of a type that we know is none; another's may be of any type."""
+        known = [each.spec for each in self._outgoing.values()]
+        found = [s for s in known if matches(s.filters[-1], stored.subject)]
+        return unreadable_as(found[0], stored) if found else ""
+
+    async def _wait(self, fate: _Fate, forged: Forged) -> None:
+        """Publish it again when whoever may has removed what stands in the way."""
+        assert self._plane is not None  # noqa: S101 - it has sent something
+        text = f"{forged.place} is forged: {forged.why}; jetmesh heal {forged.place} removes it"
+        if text not in self.doubts.forged:
+            log.error("forged message in the way", message_id=fate.message_id, stored=text)
+        self.doubts.forged[text] = monotonic() + 2 * _FORGED_SECONDS
+        await asyncio.sleep(_FORGED_SECONDS)
+        self._plane.publish(*fate.message, fate)
+
+    def ask(self, finding_out: Coroutine[Any, Any, None]) -> None:
+        """Find out what it is that the server has already."""
+        task = asyncio.ensure_future(finding_out)
         self._asking.add(task)
         task.add_done_callback(self._asking.discard)
 
@@ -310,10 +360,13 @@ class _Fate:
 
     def on_stored(self, answer: bytes) -> None:
         found = read(answer, b"", "")
-        self.settle(Stored(found.stream, found.seq, found.duplicate))
+        self.settle(Stored(found.stream, found.seq, duplicate=False))
+
+    def on_duplicate(self, message: Message, sequence: int) -> None:
+        self._publisher.ask(self._publisher.confirm(self, message, sequence))
 
     def on_decided(self) -> None:
-        self._publisher.ask(self)
+        self._publisher.ask(self._publisher.look(self))
 
     def on_impossible(self, reason: str) -> None:
         self.settle(BrokerError(f"{self.outgoing.spec.subject} cannot be stored: {reason}."))

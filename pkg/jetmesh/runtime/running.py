@@ -21,6 +21,7 @@ from jetmesh.runtime.failures import failed
 from jetmesh.runtime.health import Health
 from jetmesh.runtime.http import HttpServer
 from jetmesh.runtime.injection import Injector
+from jetmesh.runtime.message.belief import Evidence
 from jetmesh.runtime.message.consumer import Consumer
 from jetmesh.runtime.message.quarantine import Quarantine
 from jetmesh.runtime.projection import Projection, projections_of
@@ -31,6 +32,7 @@ from jetmesh.runtime.tracing.asked import metrics_for, parts_for
 from jetmesh.runtime.watch import DurableWatch, watch
 from jetmesh.settings import Loaded
 from jetmesh.transport.control import ControlPlane
+from jetmesh.transport.outcomes import Outcomes
 
 _DRAIN_LOOK_SECONDS: Final = 0.02
 _CLOSE_SECONDS: Final = 2.0
@@ -118,6 +120,7 @@ class Running:
     async def _prepare(self) -> None:
         self.health.starting = "opening resources"
         if self._publisher is not None:
+            self.health.sources.append(self._publisher.doubts)
             self.injector.supply(self._publisher.on(self._plane))
         await self.injector.open(self._stack)
         self._make_consumers()
@@ -151,13 +154,14 @@ class Running:
         self.health.starting = reason
 
     def _make_consumers(self) -> None:
+        evidence = Evidence(self._plane.lookups, Outcomes.of(self._service))
         for handler in self._topology.handlers:
             consumer = Consumer(
                 self.injector.with_reaction(handler),
                 version=self._service.version,
                 policy=self._topology.durable_of(handler).policy,
                 transport=self._plane,
-                look_up=self._plane.look_up,
+                evidence=evidence,
                 injected=self.injector.of(handler.needs),
                 quarantine=self._quarantine,
                 runner=self._parts.runner,
@@ -186,7 +190,7 @@ class Running:
                 consumer.inflow,
                 consumer.lane,
                 consumer.runner.outage,
-                consumer.runner.decisions,
+                consumer.runner.asking,
                 consumer.verdicts.unstorable,
             ]
         self.health.sources += watches

@@ -319,6 +319,9 @@ class DataPlane:
             if self._link is not None:
                 self._link.abort(lacking)
             return
+        if subject.startswith(self.lookups.asks_on):
+            self.lookups.denied(lacking)
+            return
         for pull in self._pulls:
             if pull.asks_on == subject:
                 pull.denied(lacking)

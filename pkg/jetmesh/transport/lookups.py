@@ -2,12 +2,17 @@
 
 An effect is asked about before every run. Over nats-py one question costs a hundred microseconds
 of tasks and futures; here it is one frame out, and one in.
+
+The newest message is asked for on an API subject that ends with the subject that is asked about, so
+that a service may be granted its own, and reads nobody else's. A follower may answer, and be
+behind: that nothing is there is to be asked again, or tried with a guard.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
 
@@ -15,7 +20,20 @@ from jetmesh import wire
 from jetmesh.errors import BrokerError
 from jetmesh.protocol.streams import JS_API
 from jetmesh.transport.publishes import ANSWER_TICKS, drop
-from jetmesh.transport.stored import NO_MESSAGE, StoredMessage, message_in, read
+from jetmesh.transport.stored import StoredMessage, directly
+
+
+class NotGrantedError(BrokerError):
+    """The broker's user may not ask what a stream holds."""
+
+
+class _Answer(NamedTuple):
+    headers: bytes
+    payload: bytes
+
+
+_Question: TypeAlias = tuple[int, str, asyncio.Future[Any], Callable[[str, _Answer], Any]]
+"""When it was asked, the stream, who waits, and how the answer is read."""
 
 
 class LookUps:
@@ -26,39 +44,42 @@ class LookUps:
 
     def __init__(self, inbox: bytes, js_api: str = JS_API) -> None:
         self._js_api = js_api
+        self.asks_on = f"{js_api}.DIRECT.GET."
+        """How the subjects begin on which nobody else of this connection asks."""
         self.subject = inbox + b".*"
         self.send: Callable[[bytes], None] = drop
         self._reply_start = inbox + b"."
         self._token_at = len(inbox) + 1
-        self._count = 0
+        self.asked = 0
+        """Questions so far."""
         self._tick = 0
-        self._open: dict[bytes, tuple[int, str, asyncio.Future[StoredMessage | None]]] = {}
+        self._open: dict[bytes, _Question] = {}
 
     def last(self, stream: str, subject: str) -> asyncio.Future[StoredMessage | None]:
-        """The newest message whose subject matches, read from the stream's leader.
+        """The newest message whose subject matches; `subject` may hold wildcards.
 
         The future raises BrokerError when there is no answer: it is not known then.
         """
-        future = asyncio.get_running_loop().create_future()
-        if self.send is drop:
-            future.set_exception(BrokerError(f"{stream}: not connected."))
-            return future
-        self._count += 1
-        token = b"%d" % self._count
-        self._open[token] = (self._tick, stream, future)
-        body = b'{"last_by_subj":%b}' % msgspec.json.encode(subject)
-        asked = f"{self._js_api}.STREAM.MSG.GET.{stream}".encode()
-        self.send(wire.pub(asked, body, self._reply_start + token))
-        return future
+        return self._ask(stream, f"DIRECT.GET.{stream}.{subject}", _stored)
+
+    def since(
+        self, stream: str, subject: str, sequence: int
+    ) -> asyncio.Future[StoredMessage | None]:
+        """The first message on `subject` from `sequence` on.
+
+        Only who may read all of the stream is answered. The future raises as that of `last`.
+        """
+        body = msgspec.json.encode({"seq": sequence, "next_by_subj": subject})
+        return self._ask(stream, f"DIRECT.GET.{stream}", _stored, body)
 
     def on_answer(self, subject: bytes, _reply: bytes, headers: bytes, payload: bytes) -> None:
         """What a stream holds, or why it does not say."""
         asked = self._open.pop(subject[self._token_at :], None)
         if asked is None or asked[2].done():
             return
-        _, stream, future = asked
+        _, stream, future, reading = asked
         try:
-            future.set_result(_read(stream, headers, payload))
+            future.set_result(reading(stream, _Answer(headers, payload)))
         except BrokerError as error:
             future.set_exception(error)
 
@@ -69,20 +90,36 @@ class LookUps:
         for token in silent:
             self._fail(token, "no answer")
 
+    def denied(self, lacking: str) -> None:
+        """The broker's user may not ask; which question it was, the server says only in words."""
+        for _, _, future, _ in self._open.values():
+            if not future.done():
+                future.set_exception(NotGrantedError(f"{lacking}."))
+        self._open.clear()
+
     def fail_all(self, reason: str) -> None:
         """The connection is lost: whoever asked has to ask again."""
         for token in list(self._open):
             self._fail(token, reason)
 
+    def _ask(
+        self, stream: str, api: str, reading: Callable[[str, _Answer], Any], body: bytes = b""
+    ) -> asyncio.Future[Any]:
+        future = asyncio.get_running_loop().create_future()
+        if self.send is drop:
+            future.set_exception(BrokerError(f"{stream}: not connected."))
+            return future
+        self.asked += 1
+        token = b"%d" % self.asked
+        self._open[token] = (self._tick, stream, future, reading)
+        self.send(wire.pub(f"{self._js_api}.{api}".encode(), body, self._reply_start + token))
+        return future
+
     def _fail(self, token: bytes, reason: str) -> None:
-        _, stream, future = self._open.pop(token)
+        _, stream, future, _ = self._open.pop(token)
         if not future.done():
             future.set_exception(BrokerError(f"{stream} cannot be asked: {reason}."))
 
 
-def _read(stream: str, headers: bytes, payload: bytes) -> StoredMessage | None:
-    """Raises BrokerError: it is no answer."""
-    answer = read(payload, headers, "JetStream does not answer")
-    if answer.error is not None and answer.error.err_code == NO_MESSAGE:
-        return None
-    return message_in(f"{stream} cannot be asked", stream, answer)
+def _stored(stream: str, answer: _Answer) -> StoredMessage | None:
+    return directly(f"{stream} cannot be asked", answer.headers, answer.payload)

@@ -3,7 +3,8 @@
 Which answers are final was found out on three servers under faults (ADR-0002): a PubAck, and
 10071 of a guarded publish. Everything else, silence too, means undecided: what was in flight
 may be stored or may have vanished, so the identical message is sent again, and the message id
-or the guard makes that harmless.
+or the guard makes that harmless. What `duplicate` in a PubAck is worth, the waiter judges: anybody
+may have taken a message id (ADR-0017).
 
 What nats-server 2.15 answers when it has no room, all of it passing, so the message is kept and
 sent again until there is:
@@ -20,7 +21,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from jetmesh.transport.seam import Waiter
+from jetmesh.transport.seam import Message, Waiter
 from jetmesh.transport.stored import DECIDED, NEVER_STORED, Reason, read
 
 SWEEP_SECONDS: Final = 0.25
@@ -33,6 +34,10 @@ PATIENCE_TICKS: Final = 8
 LASTING_TICKS: Final = 4
 """Sweeps until a message is sent again when that is a problem: a full stream stays full a while."""
 
+_BRIEF: Final = 2
+"""No answer is so short; one byte of it is looked at, for a call would cost more."""
+_STREAM: Final = ord("s")
+_NINE: Final = ord("9")
 _SMALL: Final = 4096
 _DIGITS: Final = [b"%d" % size for size in range(_SMALL)]
 """Formatting two lengths costs as much as the rest of the frame; most are in this table."""
@@ -108,12 +113,14 @@ class Publishes:
     def on_answer(self, subject: bytes, _reply: bytes, headers: bytes, payload: bytes) -> None:
         """A PubAck, an error, or the server's word that nobody listens on the subject."""
         token = subject[self._token_at :]
-        if payload.startswith(b'{"stream"'):
+        # a PubAck begins with {"stream", all else with {"error"; it ends with its sequence, or with
+        # what makes it a special one, as "duplicate"
+        if len(payload) > _BRIEF and payload[_BRIEF] == _STREAM and payload[-2] <= _NINE:
             sent = self._pending.pop(token, None)
             if sent is not None:  # else the second answer to a message sent twice
                 sent[2].on_stored(payload)
             return
-        self._on_refusal(token, headers, payload)
+        self._on_other(token, headers, payload)
 
     def sweep(self) -> None:
         """Send again what was refused or not answered; call it every `SWEEP_SECONDS`."""
@@ -166,12 +173,19 @@ class Publishes:
         self.resent += 1
         self.send(frame)
 
-    def _on_refusal(self, token: bytes, headers: bytes, payload: bytes) -> None:
+    def _on_other(self, token: bytes, headers: bytes, payload: bytes) -> None:
         sent = self._pending.get(token)
         if sent is None:
             return
         _, frame, waiter = sent
         answer = read(payload, headers, "no stream takes it")
+        if answer.error is None and answer.seq:
+            del self._pending[token]
+            if answer.duplicate:
+                waiter.on_duplicate(_message(frame), answer.seq)
+            else:
+                waiter.on_stored(payload)
+            return
         error = answer.error or Reason(description="the answer is not a PubAck")
         if error.err_code == DECIDED:
             del self._pending[token]
@@ -196,6 +210,13 @@ def _subject(frame: bytes) -> str:
 def _size(frame: bytes) -> int:
     """Bytes of headers and payload: the last argument of HPUB."""
     return int(frame[: frame.index(b"\r\n")].rpartition(b" ")[2])
+
+
+def _message(frame: bytes) -> Message:
+    """What an HPUB frame publishes."""
+    line, _, rest = frame.partition(b"\r\n")
+    _, subject, _, headers, size = line.split(b" ")
+    return subject, rest[: int(headers)], rest[int(headers) : int(size)]
 
 
 def too_large(size: int, limit: int) -> str:

@@ -7,7 +7,7 @@ must pass the same conformance suite (ADR-0004).
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from jetmesh.transport.turns import Turns
 
@@ -16,13 +16,22 @@ OnDelivery = Callable[[bytes, bytes, bytes, bytes], None]
 raises ValueError or IndexError where that is none of its durable's.
 """
 
+Message: TypeAlias = tuple[bytes, bytes, bytes]
+"""Subject, headers, payload: a plain tuple, because one is made for every message."""
+
 
 class Waiter(Protocol):
     """Waits for the fate of one publish; exactly one of its methods is called, once."""
 
     def on_stored(self, answer: bytes) -> None:
-        """The server stored the message, now or the first time it was sent; `answer` is its PubAck,
-        or empty where its fate was found out another way.
+        """The server stored the message; `answer` is its PubAck, or empty where its fate was found
+        out another way.
+        """
+
+    def on_duplicate(self, message: Message, sequence: int) -> None:
+        """The server has a message with this id already: the first one of it is `sequence`.
+
+        Whose that is, and on which subject, the server does not look at; `message` is ours.
         """
 
     def on_decided(self) -> None:

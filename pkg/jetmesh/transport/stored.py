@@ -5,6 +5,7 @@ An answer that cannot be read is an error like any other: it never ends a connec
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,10 +15,14 @@ import msgspec
 
 from jetmesh import wire
 from jetmesh.errors import BrokerError
-from jetmesh.protocol.headers import MARKER_REASON, MESSAGE_ID
+from jetmesh.protocol.headers import MARKER_REASON, MESSAGE_ID, POSITION
 from jetmesh.protocol.times import nanoseconds_of, time_at
 
 _T = TypeVar("_T")
+_NOTHING: Final = wire.Headers(0, "", {})
+_position = re.compile(
+    b"".join(rb"%s: ([^\r\n]*)\r\n" % name.encode() for name in POSITION) + rb"\r\n\Z"
+)
 NOT_FOUND: Final = 404
 """A `code`: there is no such stream, durable or message."""
 UNAVAILABLE: Final = 503
@@ -173,6 +178,32 @@ def message_in(about: str, stream: str, answer: Answer) -> StoredMessage:
         raise BrokerError(f"{about}: the answer is empty.")
     headers = wire.parse(found.hdrs, exact=True).values
     return StoredMessage(stream, found.seq, found.subject, headers, found.data, found.stored_ns)
+
+
+def directly(about: str, headers: bytes, payload: bytes) -> StoredMessage | None:
+    """The message that a direct get brings; None when there is none.
+
+    The server tells behind a message's own headers where it stands: those may claim the like, and
+    where they do not end as headers do, it writes over their last two bytes.
+
+    Raises:
+        BrokerError: it is no answer.
+    """
+    told = _position.search(headers)
+    if told is None:
+        status = wire.parse(headers) if headers else _NOTHING
+        if status.status == NOT_FOUND:
+            return None
+        if status.status:
+            reason = Reason(status.status, 0, status.description or "nobody answers")
+            raise ApiError(about, reason)
+        raise BrokerError(f"{about}: the answer cannot be read.")
+    stream, subject, sequence, at = (each.decode(errors="replace") for each in told.groups())
+    values = wire.parse(headers[: told.start()] + b"\r\n", exact=True).values
+    try:
+        return StoredMessage(stream, int(sequence), subject, values, payload, nanoseconds_of(at))
+    except ValueError as error:
+        raise BrokerError(f"{about}: the answer cannot be read.") from error
 
 
 def time_of(text: str) -> datetime:

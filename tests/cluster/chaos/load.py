@@ -10,6 +10,7 @@ from typing import Final
 
 from jetmesh import wire
 from jetmesh.transport.dataplane import DataPlane
+from jetmesh.transport.seam import Message
 from tests.cluster.chaos.packing import POISON
 
 RATE: Final = 200
@@ -39,6 +40,9 @@ class Sent:
 
     def on_stored(self, _: bytes) -> None:
         self._load.on_stored(self)
+
+    def on_duplicate(self, _: Message, __: int) -> None:
+        self._load.on_stored(self)  # nobody else takes these ids
 
     def on_decided(self) -> None:
         self._load.refused.append(f"{self.key}: refused as decided, though it has no guard")

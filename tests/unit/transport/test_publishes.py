@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jetmesh.transport.publishes import ANSWER_TICKS, PATIENCE_TICKS, REFUSED_TICKS, Publishes
+from jetmesh.transport.seam import Message
 
 INBOX = b"_INBOX.abc.p"
 HEADERS = b"NATS/1.0\r\nNats-Msg-Id: 1\r\n\r\n"
@@ -29,6 +30,9 @@ class Fate:
 
     def on_stored(self, _: bytes) -> None:
         self.told.append("stored")
+
+    def on_duplicate(self, message: Message, sequence: int) -> None:
+        self.told.append(f"duplicate of {sequence}: {b' '.join(message).decode()}")
 
     def on_decided(self) -> None:
         self.told.append("decided")
@@ -81,11 +85,11 @@ def test_lengths_are_written_whatever_they_are(size: int) -> None:
     "answer",
     [
         STORED,
-        b'{"stream":"ORDERS","seq":7,"duplicate":true}',
+        b'{"stream":"ORDERS","seq":7,"of a later":"server"}',
         b'{"stream":"ORDERS","domain":"hub","seq":7}',
     ],
 )
-def test_a_puback_is_final_also_of_a_duplicate(answer: bytes) -> None:
+def test_a_puback_is_final(answer: bytes) -> None:
     box = Outbox()
     fate = box.publish()
     box.answer(1, answer)
@@ -93,6 +97,17 @@ def test_a_puback_is_final_also_of_a_duplicate(answer: bytes) -> None:
     box.sweep(50)
     assert fate.told == ["stored"]
     assert len(box.sent) == 1
+    assert len(box.publishes) == 0
+
+
+def test_of_a_duplicate_it_is_told_what_it_would_be_of() -> None:
+    """The waiter finds out whose it is: anybody may have taken the message id."""
+    box = Outbox()
+    fate = box.publish(payload=b"a\r\nb")
+    box.answer(1, b'{"stream":"ORDERS", "seq":7,"duplicate": true}')
+    box.answer(1, STORED)
+    message = f"orders.validated.p-1 {HEADERS.decode()} a\r\nb"
+    assert fate.told == [f"duplicate of 7: {message}"]
     assert len(box.publishes) == 0
 
 

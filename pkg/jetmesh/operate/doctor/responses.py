@@ -192,6 +192,10 @@ class EndpointData(Struct, frozen=True):
 
     slow: int = 0
     """Calls that kept the event loop of its process for more than 100 ms."""
+    forged: tuple[str, ...] = ()
+    """Messages in the way of its outputs, as `ORDERS:17`."""
+    squatted: int = 0
+    """Outputs that were stored under another id, because somebody had taken theirs."""
 
 
 class Endpoint(Struct, frozen=True):

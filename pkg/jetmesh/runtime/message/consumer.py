@@ -17,7 +17,7 @@ from jetmesh.protocol.acks import ACK, numbers_of
 from jetmesh.protocol.content import CLOUDEVENTS, PLUS
 from jetmesh.protocol.streams import lane_stream
 from jetmesh.runtime.message.backlog import QUICK_SECONDS
-from jetmesh.runtime.message.decisions import LookUp
+from jetmesh.runtime.message.belief import Evidence
 from jetmesh.runtime.message.delivered import Delivered, Durable, LaneDelivered
 from jetmesh.runtime.message.quarantine import Quarantine
 from jetmesh.runtime.message.runner import HandlerRunner
@@ -39,7 +39,7 @@ class Consumer:
         version: str,
         policy: Policy,
         transport: Transport,
-        look_up: LookUp,
+        evidence: Evidence,
         injected: Mapping[str, Any],
         quarantine: Quarantine,
         runner: Callable[..., HandlerRunner] = HandlerRunner,
@@ -53,7 +53,7 @@ class Consumer:
             handler,
             policy,
             self.verdicts,
-            look_up=look_up,
+            evidence=evidence,
             injected=injected,
             quarantine=quarantine,
             turns=transport.turns,

@@ -5,64 +5,55 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager, nullcontext
-from time import monotonic
-from typing import Any, Final
+from functools import partial
+from typing import Any
 
 import structlog
 
 from jetmesh.declare import Handler, escape_key
-from jetmesh.errors import BrokerError
+from jetmesh.runtime.message import asking
+from jetmesh.runtime.message.asking import Asking
+from jetmesh.runtime.message.belief import Evidence, Forged
 from jetmesh.runtime.message.delivered import Delivered
 from jetmesh.runtime.message.letters import refusal
-from jetmesh.runtime.message.outputs import Message, Outputs
+from jetmesh.runtime.message.outputs import Outputs
 from jetmesh.runtime.message.verdicts import Verdicts
+from jetmesh.transport.seam import Message
 from jetmesh.transport.stored import StoredMessage
 
-LookUp = Callable[[str, str], Awaitable[StoredMessage | None]]
-"""(stream, subject filter) to the newest message stored there, read from the leader."""
 React = Callable[[Delivered, Any, StoredMessage], Awaitable[None]]
 """(delivery, what it wanted to decide if that is known, what is stored): ends with its verdict."""
-
-_UNDECIDED_SECONDS: Final = 0.5
-_PATIENCE_SECONDS: Final = 2.0
-"""So long a question may have no answer, as while a leader is chosen, before that is a problem."""
 
 
 class Decisions:
     """Looks up what is decided, for one handler."""
 
     def __init__(
-        self, handler: Handler, outputs: Outputs, verdicts: Verdicts, look_up: LookUp
+        self,
+        handler: Handler,
+        outputs: Outputs,
+        verdicts: Verdicts,
+        evidence: Evidence,
+        asking: Asking,
     ) -> None:
         self._handler = handler
         self._outputs = outputs
         self._verdicts = verdicts
-        self._look_up = look_up
+        self._evidence = evidence
+        self._look_up = evidence.looks.last
+        self._asking = asking
         self.react: React | None = None
         """What the handler does when it loses."""
         self.losing: Callable[[Delivered, StoredMessage], AbstractContextManager[None]]
         """Around what ends a delivery whose key another cause decided."""
         self.losing = lambda _, __: nullcontext()
-        self._unanswered: dict[bytes, tuple[float, str]] = {}
-        """Deliveries that wait for an answer: since when, and what they were told last."""
         self._log = structlog.get_logger().bind(handler=handler.name)
 
     def of(self, outputs: Outputs) -> Decisions:
         """The same for other outputs of this handler; they have no reaction of their own."""
-        made = Decisions(self._handler, outputs, self._verdicts, self._look_up)
-        made._unanswered = self._unanswered
+        made = Decisions(self._handler, outputs, self._verdicts, self._evidence, self._asking)
         made.losing = lambda *about: self.losing(*about)  # noqa: PLW0108 - it may be set later
         return made
-
-    @property
-    def problem(self) -> str:
-        """Why deliveries wait, in words: it is not known whether they are decided."""
-        before = monotonic() - _PATIENCE_SECONDS
-        lasting = [said for since, said in self._unanswered.values() if since < before]
-        if not lasting:
-            return ""
-        name = f"{self._handler.service}.{self._handler.name}"
-        return f"{name} cannot look up outcomes, {len(lasting)} waiting: {lasting[0]}"
 
     async def is_settled(self, delivered: Delivered) -> bool:
         """Settle a delivery whose key has its outcome, before any effect.
@@ -76,7 +67,14 @@ class Decisions:
         for deciding in self._outputs.deciding:
             wanted = deciding.decision_filter(delivered.key_token)
             stored = await self._asked(deciding.stream, wanted, delivered)
+            if stored is None and delivered.deliveries > delivered.returned + 1:
+                # lost with its process, perhaps after its outcome; the follower may be behind
+                await asyncio.sleep(asking.BEHIND_SECONDS)
+                stored = await self._asked(deciding.stream, wanted, delivered)
             ours = stored is not None and self._is_ours(delivered, stored)
+            if stored is not None and (forged := self._forged(stored)):
+                self._verdicts.keep(delivered, forged)
+                return True
             if stored is not None and not (ours and self._outputs.has_more):
                 await self._settle(delivered, stored, wanted, race=deciding.race)
                 return True
@@ -89,8 +87,10 @@ class Decisions:
         token = escape_key(getattr(delivered.published, output.key or ""))
         stored = await self._asked(output.stream, output.decision_filter(token), delivered)
         if stored is None:
-            await asyncio.sleep(_UNDECIDED_SECONDS)
+            await asyncio.sleep(asking.UNDECIDED_SECONDS)
             self._verdicts.publish(*message, delivered)
+        elif forged := self._forged(stored):
+            self._verdicts.keep(delivered, forged)
         elif stored.subject.encode() == message[0] and self._is_ours(delivered, stored):
             self._verdicts.stats.repeated += 1
             delivered.on_stored()
@@ -99,20 +99,8 @@ class Decisions:
             await self._settle(delivered, stored, refused, race=output.race, mine=mine)
 
     async def _asked(self, stream: str, subject: str, delivered: Delivered) -> StoredMessage | None:
-        """No answer is no answer: asked again until there is one."""
-        since, said = monotonic(), ""
-        try:
-            while True:
-                try:
-                    return await self._look_up(stream, subject)
-                except BrokerError as error:
-                    if str(error) != said:
-                        said = str(error)
-                        self._log.info("undecided, asking again", cause=delivered.cause, error=said)
-                    self._unanswered[delivered.name] = (since, said)
-                await asyncio.sleep(_UNDECIDED_SECONDS)
-        finally:
-            self._unanswered.pop(delivered.name, None)
+        look = partial(self._look_up, stream, subject)
+        return await self._asking.until_answered(look, delivered.cause)
 
     async def _settle(
         self,
@@ -144,7 +132,7 @@ class Decisions:
             self._verdicts.ignored(delivered, self._suspicious(delivered, stored, refused))
             return
         else:
-            await self._verdicts.marked(self._suspicious(delivered, stored, refused))
+            await self._verdicts.marked(delivered, self._suspicious(delivered, stored, refused))
         if self.react is None:
             self._verdicts.acknowledge(delivered)
         else:
@@ -161,6 +149,10 @@ class Decisions:
             by=stored.message_id or "an unguarded publisher",
         )
         return refusal(delivered, refused, stored)
+
+    def _forged(self, stored: StoredMessage) -> Forged | None:
+        why = self._evidence.outcomes.doubt(stored)
+        return Forged(stored, why) if why else None
 
     def _is_ours(self, delivered: Delivered, stored: StoredMessage) -> bool:
         return delivered.identity.made(stored.message_id)

@@ -14,7 +14,7 @@ from jetmesh.protocol.ids import Cause
 from jetmesh.protocol.lanes import Origin, origin_of
 from jetmesh.protocol.streams import lane_stream
 from jetmesh.runtime.message.metrics import HandlerStats
-from jetmesh.transport.seam import Inflow
+from jetmesh.transport.seam import Inflow, Message
 
 
 class Outcome(Protocol):
@@ -22,6 +22,9 @@ class Outcome(Protocol):
 
     def on_stored(self, delivered: Delivered) -> None:
         """Every output on its way is stored."""
+
+    def on_duplicate(self, delivered: Delivered, message: Message, sequence: int) -> None:
+        """Somebody took the id of an output before: its stream's message with this sequence."""
 
     def on_decided(self, delivered: Delivered) -> None:
         """The server refused a second outcome for a key."""
@@ -209,6 +212,9 @@ class Delivered:
         self.pending -= 1
         if not self.pending:
             durable.outcome.on_stored(self)
+
+    def on_duplicate(self, message: Message, sequence: int) -> None:
+        self.durable.outcome.on_duplicate(self, message, sequence)
 
     def on_decided(self) -> None:
         self.durable.outcome.on_decided(self)

@@ -29,7 +29,7 @@ from jetmesh.protocol.subjects import (
     retry_subject,
 )
 from jetmesh.runtime.message.delivered import Delivered
-from jetmesh.runtime.message.outputs import Message
+from jetmesh.transport.seam import Message
 from jetmesh.transport.stored import StoredMessage
 
 _OWN: Final = f"{Path(__file__).parents[2]}{os.sep}"
@@ -91,6 +91,30 @@ def retry_later(delivered: Delivered, error: BaseException, text: str, at: datet
     }
     subject = retry_subject(handler.service, handler.name, origin)
     return subject.encode(), _block(delivered, headers), delivered.payload
+
+
+def other_letter(letter: Message, stored: StoredMessage) -> str:
+    """Why what is stored is not our letter, in words; empty when it is."""
+    ours = wire.parse(letter[1], exact=True).values
+    origin = (header.SUBJECT, header.STREAM, header.SEQUENCE, header.STORED_AT)
+    if any(ours[name] != stored.headers.get(name) for name in origin):
+        return "it is a letter of another message"
+    left = stored.headers.get(header.PAYLOAD) == header.LEFT
+    return "" if left or stored.payload == letter[2] else "it has another payload"
+
+
+def other_mark(mark: Message, stored: StoredMessage) -> str:
+    """Why what is stored is not our mark, in words; empty when it is."""
+    ours, found = (_input_of(each) for each in (mark[2], stored.payload))
+    return "" if ours == found else "it marks another message"
+
+
+def _input_of(mark: bytes) -> tuple[object, object] | None:
+    try:
+        body = msgspec.json.decode(mark, type=dict[str, Any])
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return None
+    return body.get("stream"), body.get("sequence")
 
 
 def _block(delivered: Delivered, ours: dict[str, str]) -> bytes:

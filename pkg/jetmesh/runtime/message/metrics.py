@@ -31,6 +31,7 @@ class HandlerStats:
         "delivered",
         "exemplars",
         "failed",
+        "forged",
         "lag",
         "last_error",
         "lost",
@@ -42,6 +43,7 @@ class HandlerStats:
         "retried",
         "seconds",
         "slow",
+        "squatted",
     )
 
     def __init__(self) -> None:
@@ -63,6 +65,10 @@ class HandlerStats:
         """Deliveries that lost a race: another cause had decided the key, as it may."""
         self.refused = 0
         """Outcomes refused because another cause had decided the key."""
+        self.forged = 0
+        """Inputs that waited because something forged stood where their output belongs."""
+        self.squatted = 0
+        """Messages stored under another id, because somebody had taken theirs."""
         self.markers = 0
         """Deliveries with which the server told that others are gone; they are acked."""
         self.slow = 0

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable, Mapping
-from typing import Any, TypeAlias
+from typing import Any
 
 import msgspec
 
 from jetmesh import wire
-from jetmesh.declare import EventSpec, Handler, escape_key
+from jetmesh.declare import EventSpec, Handler, escape_key, matches
 from jetmesh.protocol import headers as header
 from jetmesh.protocol.ids import Cause
+from jetmesh.transport.outcomes import unreadable_as
+from jetmesh.transport.seam import Message
+from jetmesh.transport.stored import StoredMessage
 
 _encode = msgspec.json.Encoder().encode
 _TOKEN, _KEY = "{token}", "{key}"
 """Stand in headers that are made beforehand; no name has a brace."""
-
-Message: TypeAlias = tuple[bytes, bytes, bytes]
-"""Subject, headers, payload: a plain tuple, because one is made for every message."""
 
 
 class Output:
@@ -28,9 +28,19 @@ class Output:
     alone, and an R3 stream does not take one outcome for a repetition of another (ADR-0002).
     """
 
-    __slots__ = ("_around_key", "_before_token", "_subject", "decision", "key", "race", "stream")
+    __slots__ = (
+        "_around_key",
+        "_before_token",
+        "_spec",
+        "_subject",
+        "decision",
+        "key",
+        "race",
+        "stream",
+    )
 
     def __init__(self, handler: Handler, spec: EventSpec, effect: str = "") -> None:
+        self._spec = spec
         self.stream = spec.stream
         self.decision = spec.decision
         self.race = spec.race
@@ -70,6 +80,10 @@ class Output:
             return self.decision_filter(token)
         return self._subject.decode() + token
 
+    def doubt(self, stored: StoredMessage) -> str:
+        """Why a message on our subject with our id cannot be ours, in words; empty when it can."""
+        return unreadable_as(self._spec, stored)
+
     def decision_filter(self, token: str) -> str:
         """The subjects of which the escaped key `token` may have only one."""
         return f"{self.decision}.{token}"
@@ -94,14 +108,21 @@ class Outputs:
         name: str = "",
         effect: str = "",
     ) -> None:
-        made = handler.returns if specs is None else specs
-        self.by_type = {spec.type: Output(handler, spec, effect) for spec in made}
+        self._specs = handler.returns if specs is None else tuple(specs)
+        self.by_type = {spec.type: Output(handler, spec, effect) for spec in self._specs}
         decisions = {o.decision: o for o in self.by_type.values() if o.decision}
         self.deciding = tuple(decisions.values())
         """One output of each decision that the handler may make."""
         self.has_more = len(decisions) > 1 or any(o.decision is None for o in self.by_type.values())
         """Something may follow a decision, and a service may have died in between."""
         self._handler = name or f"{handler.service}.{handler.name}"
+
+    def on(self, subject: bytes) -> Output:
+        """The output that is published on `subject`; it is one of ours."""
+        text = subject.decode()
+        return next(
+            self.by_type[spec.type] for spec in self._specs if matches(spec.filters[-1], text)
+        )
 
     def ordered(self, result: Any) -> list[Any]:
         """What a handler returned as a list, decisions first: the rest follows only from them.

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any
 
 from jetmesh.errors import Reject
 from jetmesh.runtime.cancelled import is_cancelled
+from jetmesh.runtime.message.belief import Decided, Forged, Impossible, Place
 from jetmesh.runtime.message.decisions import Decisions
 from jetmesh.runtime.message.delivered import Delivered
 from jetmesh.runtime.message.outputs import Outputs
 from jetmesh.runtime.message.verdicts import Verdicts
+from jetmesh.transport.seam import Message
 
 
 class Publisher:
@@ -79,9 +83,13 @@ class Publisher:
         except BaseException as error:  # noqa: BLE001 - it cannot be encoded: its handler's fault
             self._judge(delivered, error)
 
+    def on_duplicate(self, delivered: Delivered, message: Message, sequence: int) -> None:
+        """An output was sent before, or somebody else took its id: look which."""
+        self._spawn(self._judged(delivered, self._confirm(delivered, message, sequence)))
+
     def on_decided(self, delivered: Delivered) -> None:
         """The server refused a second outcome: look whose the first one is."""
-        self._spawn(self._settle_refused(delivered))
+        self._spawn(self._judged(delivered, self._decisions.settle_refused(delivered)))
 
     def on_impossible(self, delivered: Delivered, reason: str) -> None:
         """An output can never be stored, so the delivery failed, whatever becomes of the others."""
@@ -91,9 +99,39 @@ class Publisher:
 
     # how
 
-    async def _settle_refused(self, delivered: Delivered) -> None:
+    async def _confirm(self, delivered: Delivered, message: Message, sequence: int) -> None:
+        output = self._outputs.on(message[0])
+        confirm = partial(
+            self._verdicts.storing.belief.confirm,
+            output.stream,
+            message,
+            doubt=output.doubt,
+            about=delivered.cause,
+        )
+        match fate := await confirm(sequence=sequence):
+            case Forged() if self._verdicts.may_run_again:
+                self._verdicts.keep(delivered, fate)
+            case Forged():  # it had its effect
+                pause = self._verdicts.hold_on(delivered, fate)
+                again = partial(self._look_again, delivered, message, sequence)
+                asyncio.get_running_loop().call_later(pause, again)
+            case Place(squatted=squatted):
+                stats = self._verdicts.stats
+                stats.squatted += squatted
+                stats.repeated += not squatted
+                delivered.on_stored()
+            case Decided():
+                delivered.on_decided()
+            case Impossible(reason):
+                delivered.on_impossible(reason)
+
+    def _look_again(self, delivered: Delivered, message: Message, sequence: int) -> None:
+        if delivered.held:
+            self.on_duplicate(delivered, message, sequence)
+
+    async def _judged(self, delivered: Delivered, settling: Coroutine[Any, Any, None]) -> None:
         try:
-            await self._decisions.settle_refused(delivered)
+            await settling
         except BaseException as error:  # noqa: BLE001 - whatever a reaction raises ends in a verdict
             if is_cancelled():
                 return  # what a stop cuts short is given back

@@ -7,7 +7,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from functools import partial
 from time import perf_counter
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -24,10 +24,8 @@ from jetmesh.runtime.message.publisher import Publisher
 from jetmesh.runtime.message.threads import Threads
 from jetmesh.runtime.message.verdicts import Verdicts
 from jetmesh.runtime.message.wrapped import wrapped
+from jetmesh.transport.outcomes import LOST
 from jetmesh.transport.stored import StoredMessage
-
-_EFFECT: Final = "lost:"
-"""How the effect in the ids of its outputs begins: the handler may have published the like."""
 
 
 class Reaction:
@@ -46,7 +44,7 @@ class Reaction:
         spawn: Callable[[Coroutine[Any, Any, None]], object],
     ) -> None:
         name = f"{handler.service}.{lost.name}"
-        outputs = Outputs(handler, lost.outputs, name=name, effect=_EFFECT)
+        outputs = Outputs(handler, lost.outputs, name=name, effect=LOST)
         self._lost = lost
         self._timeout = policy.timeout
         self._threads = threads

@@ -15,8 +15,10 @@ from jetmesh.declare import Delivery, Handler, Policy, escape_key
 from jetmesh.errors import Unavailable
 from jetmesh.privacy.mask import masked, name_of, text_of
 from jetmesh.runtime.cancelled import is_cancelled
+from jetmesh.runtime.message.asking import Asking
 from jetmesh.runtime.message.backlog import Backlog, Pace
-from jetmesh.runtime.message.decisions import Decisions, LookUp
+from jetmesh.runtime.message.belief import Belief, Evidence
+from jetmesh.runtime.message.decisions import Decisions
 from jetmesh.runtime.message.delivered import Delivered
 from jetmesh.runtime.message.delivery import LiveDelivery
 from jetmesh.runtime.message.letters import unreadable
@@ -46,7 +48,7 @@ class HandlerRunner:
         policy: Policy,
         verdicts: Verdicts,
         *,
-        look_up: LookUp,
+        evidence: Evidence,
         injected: Mapping[str, Any],
         quarantine: Quarantine,
         turns: Turns,
@@ -66,7 +68,10 @@ class HandlerRunner:
         self.stopping = False
         """What is cancelled from now on is given back, it did not fail."""
         outputs = Outputs(handler)
-        self.decisions = Decisions(handler, outputs, verdicts, look_up)
+        self.asking = Asking(name)
+        verdicts.storing.belief = Belief(evidence.looks, verdicts.publish, self.asking)
+        verdicts.storing.spawn = self._spawn
+        self.decisions = Decisions(handler, outputs, verdicts, evidence, self.asking)
         self.publisher = Publisher(
             outputs, self.decisions, verdicts, judge=self._judge, spawn=self._spawn
         )

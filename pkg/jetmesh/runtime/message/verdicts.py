@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from time import monotonic, perf_counter
 from typing import Final
 
@@ -19,12 +19,22 @@ import structlog
 from jetmesh.declare import Handler, Policy
 from jetmesh.errors import ContractViolation, Reject, Retry
 from jetmesh.privacy.mask import masked, name_of, text_of
+from jetmesh.protocol.streams import DEADLETTERS, REFUSALS
+from jetmesh.runtime.message.belief import Forged
 from jetmesh.runtime.message.delivered import Delivered
-from jetmesh.runtime.message.letters import dead_letter, retry_later, where, without_payload
+from jetmesh.runtime.message.letters import (
+    dead_letter,
+    other_letter,
+    other_mark,
+    retry_later,
+    where,
+    without_payload,
+)
 from jetmesh.runtime.message.metrics import HandlerStats
-from jetmesh.runtime.message.outputs import ConflictingOutputs, Message, UndeclaredOutput
+from jetmesh.runtime.message.outputs import ConflictingOutputs, UndeclaredOutput
+from jetmesh.runtime.message.storing import Letter, Storing, Told, tell
 from jetmesh.runtime.message.unstorable import Unstorable
-from jetmesh.transport.seam import Transport
+from jetmesh.transport.seam import Message, Transport
 
 QUICK_SECONDS: Final = 2.0
 """A first retry that is due so soon waits in place; others wait on the lane."""
@@ -59,12 +69,16 @@ class Verdicts:
         """Deliveries without a verdict, by their slot."""
         self.unstorable = Unstorable()
         self.publish = transport.publish
+        self.storing = Storing(transport.publish, self.stats)
+        self.may_run_again = handler.runs == "inline"
+        """It has no effects, so an input may run once more for nothing."""
         self._policy = policy
         self._transport = transport
         self._send_ack = transport.ack
         self._in_place: dict[bytes, tuple[float, int, int]] = {}
         """What waits in place: when it is due, how often it failed, and in which delivery last."""
         self._most_in_place = max(1, policy.max_ack_pending // _SHARE_IN_PLACE)
+        self._name = handler.name
         self._log = structlog.get_logger().bind(handler=handler.name)
 
     def hold(self, delivered: Delivered) -> bool:
@@ -165,17 +179,37 @@ class Verdicts:
         def acknowledge(_: str = "") -> None:  # a mark is worth no retry
             self.acknowledge(delivered)
 
-        self.publish(*mark, _Waiter(acknowledge, acknowledge))
+        self._mark(delivered, mark, acknowledge)
 
-    async def marked(self, mark: Message) -> None:
+    async def marked(self, delivered: Delivered, mark: Message) -> None:
         """Return once a mark is stored, or cannot be."""
         known = asyncio.Event()
 
         def done(_: str = "") -> None:
             known.set()
 
-        self.publish(*mark, _Waiter(done, done))
+        self._mark(delivered, mark, done)
         await known.wait()
+
+    def keep(self, delivered: Delivered, forged: Forged) -> None:
+        """Return an input as it came: something forged stands where its output belongs.
+
+        It comes again, as in an outage: whoever removes that lets it go on.
+        """
+        if not delivered.held:
+            return
+        pause = self._tell_forged(delivered, forged)
+        entry = self.unstorable.reasons[delivered.slot]
+        self._remember(delivered, pause, delivered.deliveries)
+        self.give_back(delivered, pause)
+        self.unstorable.reasons[delivered.slot] = entry  # it has no verdict
+
+    def hold_on(self, delivered: Delivered, forged: Forged) -> float:
+        """Keep an input in flight that had its effect already; in how many seconds to look again.
+
+        What it waits for is as in `keep`.
+        """
+        return self._tell_forged(delivered, forged)
 
     def give_back(self, delivered: Delivered, delay: float = _GIVE_BACK_SECONDS) -> None:
         """Return a delivery to the server as it came; it was no attempt."""
@@ -184,6 +218,30 @@ class Verdicts:
             self._settle(delivered)
 
     # how
+
+    def _tell_forged(self, delivered: Delivered, forged: Forged) -> float:
+        """Say so where people look, the first time in the log; in how many seconds it is due."""
+        rounds = self.unstorable.rounds(delivered.slot) + 1
+        if rounds == 1:
+            tell(self.stats, self._name, delivered.cause, forged)
+        pause = self._policy.delay(rounds, random.random())  # noqa: S311 - jitter is no secret
+        seconds = pause + self._policy.ack_wait + _FORGET_SECONDS
+        reason = (
+            f"{delivered.cause} waits, because {forged.place} stands where its outcome belongs and "
+            f"is forged: {forged.why}; jetmesh heal {forged.place} shows and removes it"
+        )
+        place = forged.place
+        self.unstorable.add(delivered.slot, reason, seconds, place=place, rounds=rounds)
+        return pause
+
+    def _mark(self, delivered: Delivered, mark: Message, done: Callable[..., None]) -> None:
+        """A mark is worth no retry: whatever becomes of it, that is all."""
+
+        def forged(found: Forged) -> None:
+            tell(self.stats, self._name, delivered.cause, found)
+            done()
+
+        self.storing.store(Letter(REFUSALS, mark, delivered.cause, other_mark, done, done, forged))
 
     def _store(self, delivered: Delivered, letter: Message) -> None:
         """Terminate the input once its letter is stored; without payload where that is too much.
@@ -204,7 +262,9 @@ class Verdicts:
             else:
                 self._keep(delivered, reason)
 
-        self.publish(*letter, _Waiter(terminate, keep))
+        forged = partial(self.keep, delivered)
+        about = DEADLETTERS, letter, delivered.cause, other_letter
+        self.storing.store(Letter(*about, terminate, keep, forged))
 
     def _keep(self, delivered: Delivered, reason: str) -> None:
         """Leave a message in its stream, of which no letter can be stored, and say so."""
@@ -244,7 +304,8 @@ class Verdicts:
 
         at = datetime.now(UTC) + timedelta(seconds=delay)
         letter = retry_later(delivered, error, text, at)
-        self.publish(*letter, _Waiter(postponed, too_large))
+        # on a lane, which is ours alone, a repetition is ours; perhaps it is gone already
+        self.publish(*letter, Told(postponed, too_large, lambda *_: postponed()))
 
     def _retry_in_place(self, delivered: Delivered, delay: float) -> None:
         """Let the server deliver it again; how often it failed is known to this process alone."""
@@ -301,17 +362,3 @@ class Verdicts:
             self.unstorable.remove(delivered.slot)
         self.stats.took(perf_counter() - delivered.received)
         delivered.durable.inflow.settled()
-
-
-@dataclass(frozen=True, slots=True)
-class _Waiter:
-    """Waits for a letter to be stored (`seam.Waiter`)."""
-
-    stored: Callable[[], None]
-    on_impossible: Callable[[str], None]
-
-    def on_stored(self, _: bytes) -> None:
-        self.stored()
-
-    def on_decided(self) -> None:
-        self.stored()

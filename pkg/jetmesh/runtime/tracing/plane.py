@@ -19,7 +19,7 @@ from jetmesh.runtime.tracing.contexts import current_delivery, within
 from jetmesh.runtime.tracing.journey import journey_of
 from jetmesh.runtime.tracing.tracing import Tracing, is_left_out, with_context
 from jetmesh.transport.dataplane import DataPlane
-from jetmesh.transport.seam import Waiter
+from jetmesh.transport.seam import Message, Waiter
 
 _SCHEDULE: Final = f"{header.SCHEDULE}:".encode()
 
@@ -92,6 +92,11 @@ class _Waiter:
         self._span.end()
         with within(self._context):
             self._waiter.on_stored(answer)
+
+    def on_duplicate(self, message: Message, sequence: int) -> None:
+        self._span.end()  # what it is worth is found out behind it
+        with within(self._context):
+            self._waiter.on_duplicate(message, sequence)
 
     def on_decided(self) -> None:
         self._fail("AlreadyDecided", "the key has an outcome already")

@@ -164,6 +164,8 @@ CASES: dict[str, Callable[[], Facts]] = {
     "other-version": lambda: flow({}, instances=(instance(version="2.0.0"),)),
     "stranger": lambda: facts({"instances": (instance(), instance(id="two", name="other"))}),
     "keeps-loop": lambda: facts({"instances": (slow(1, of=100),)}),
+    "forged": lambda: facts({"instances": (robbed(forged=("DESK:17",)),)}),
+    "message-ids-taken": lambda: facts({"instances": (robbed(squatted=2),)}),
     "slow-read-model": lambda: facts(
         {"instances": (instance(read_models=[Folds("FACTS", folded=100, slow=1)]),)}
     ),
@@ -176,6 +178,11 @@ CASES: dict[str, Callable[[], Facts]] = {
     "refusals": lambda: facts({"refusals": {"desk.take": 3}}),
 }
 KINDS = [kind for area in AREAS for kind in area.kinds]
+
+
+def robbed(**data: Any) -> Instance:
+    """Somebody came before it."""
+    return instance(endpoints=[Endpoint("take", data=EndpointData(**data))])
 
 
 def slow(calls: int, *, of: int) -> Instance:

@@ -16,8 +16,10 @@ from jetmesh.errors import BrokerError
 from jetmesh.protocol.lanes import Origin
 from jetmesh.protocol.streams import lane_stream
 from jetmesh.protocol.times import nanoseconds_of
+from jetmesh.runtime.message.belief import Evidence
 from jetmesh.runtime.message.consumer import Consumer
 from jetmesh.runtime.message.quarantine import Quarantine
+from jetmesh.transport.outcomes import Outcomes
 from jetmesh.transport.stored import PubAck, StoredMessage
 from tests.unit.runtime.message.wire import STORED_NS, Source, Wire
 
@@ -63,7 +65,7 @@ QUICK = Policy(backoff=Duration(0.001), backoff_cap=Duration(0.002))
 
 
 class Streams:
-    """What the streams hold (`decisions.LookUp`), by the filter that is asked for."""
+    """What the streams hold (`belief.Looks`), by the filter that is asked for."""
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, str]] = []
@@ -71,11 +73,22 @@ class Streams:
         self.error: BrokerError | None = None
         """Why there is no answer."""
 
-    def hold(self, wanted: str, subject: str, message_id: str = "") -> None:
-        headers = {"Nats-Msg-Id": message_id} if message_id else {}
-        self.held[wanted] = StoredMessage("DESK", 99, subject, headers, b"{}", STORED_NS)
+    def hold(
+        self, wanted: str, subject: str, message_id: str = "", payload: bytes | None = None
+    ) -> None:
+        """By default what its key says, made by this service for another message."""
+        message_id = message_id or message_id_of_another(subject)
+        if payload is None:
+            payload = msgspec.json.encode({"order_id": subject.rpartition(".")[2]})
+        headers = {"Nats-Msg-Id": message_id}
+        self.held[wanted] = StoredMessage("DESK", 99, subject, headers, payload, STORED_NS)
 
-    async def __call__(self, stream: str, subject: str) -> StoredMessage | None:
+    async def since(self, stream: str, subject: str, sequence: int) -> StoredMessage | None:
+        found = self.held.get(f"{subject} since {sequence}")
+        self.asked.append((stream, f"{subject} since {sequence}"))
+        return found
+
+    async def last(self, stream: str, subject: str) -> StoredMessage | None:
         self.asked.append((stream, subject))
         if self.error is not None:
             raise self.error
@@ -121,12 +134,13 @@ class Desk:
         self.wire = wire or Wire()
         self.streams = Streams()
         self.quarantine = Quarantine(NoMarks, lambda: [*self.consumer.runner.tasks])
+        handler = function if isinstance(function, Handler) else handler_of(function, on, threads)
         self.consumer = Consumer(
-            function if isinstance(function, Handler) else handler_of(function, on, threads),
+            handler,
             version="1.2.3",
             policy=policy,
             transport=self.wire,
-            look_up=self.streams,
+            evidence=Evidence(self.streams, Outcomes(handler.service, handler.outputs)),
             injected=injected or {},
             quarantine=self.quarantine,
         )
@@ -200,6 +214,11 @@ def payload_of(given: Struct | bytes) -> bytes:
 def message_id(handler: str, sequence: int, subject: str) -> str:
     """The id of what `handler` publishes for the input with this sequence."""
     return f"desk:{handler}:{STREAM}:{sequence}-{STORED_NS}:{subject}"
+
+
+def message_id_of_another(subject: str) -> str:
+    """The id of what the service made for another message."""
+    return message_id("look", 4711, subject)
 
 
 async def all_that_can_run() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from jetmesh.errors import BrokerError
-from jetmesh.runtime.message import decisions
+from jetmesh.runtime.message import asking
 from jetmesh.testing import eventually
 from tests.unit.runtime.message.deciding import ACCEPTED, GUARD, Effect, ended
 from tests.unit.runtime.message.desk import (
@@ -22,7 +22,7 @@ from tests.unit.runtime.message.wire import Nak
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ask again at once."""
-    monkeypatch.setattr(decisions, "_UNDECIDED_SECONDS", 0.0)
+    monkeypatch.setattr(asking, "UNDECIDED_SECONDS", 0.0)
 
 
 async def test_without_an_answer_nothing_happens_and_it_is_asked_again_until_there_is() -> None:
@@ -60,9 +60,9 @@ async def test_what_has_no_answer_for_long_is_a_problem_in_words(
     for sequence in (1, 2):
         desk.deliver(sequence=sequence)
     await eventually(lambda: len(desk.streams.asked) > 4)
-    look = desk.consumer.runner.decisions
+    look = desk.consumer.runner.asking
     assert look.problem == ""
-    monkeypatch.setattr(decisions, "_PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr(asking, "PATIENCE_SECONDS", 0.0)
     expected = "desk.look cannot look up outcomes, 2 waiting: no leader"
     await eventually(lambda: look.problem)
     assert look.problem == expected
@@ -72,11 +72,11 @@ async def test_what_has_no_answer_for_long_is_a_problem_in_words(
 
 
 async def test_the_newest_reason_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(decisions, "_PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr(asking, "PATIENCE_SECONDS", 0.0)
     desk = Effect().deciding()
     desk.streams.error = BrokerError("no leader")
     desk.deliver()
-    look = desk.consumer.runner.decisions
+    look = desk.consumer.runner.asking
     await eventually(lambda: look.problem.endswith("1 waiting: no leader"))
     desk.streams.error = BrokerError("no answer")
     await eventually(lambda: look.problem.endswith("1 waiting: no answer"))
@@ -86,15 +86,15 @@ async def test_the_newest_reason_is_told(monkeypatch: pytest.MonkeyPatch) -> Non
 async def test_who_waits_for_an_answer_is_given_back_at_the_end_and_waits_no_more(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(decisions, "_PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr(asking, "PATIENCE_SECONDS", 0.0)
     desk = Effect().deciding()
     desk.streams.error = BrokerError("no leader")
     desk.deliver()
-    await eventually(lambda: desk.consumer.runner.decisions.problem)
+    await eventually(lambda: desk.consumer.runner.asking.problem)
     await desk.consumer.stop()
     assert await desk.consumer.give_back() == 1
     assert [type(each) for each in desk.wire.verdicts] == [Nak]
-    assert desk.consumer.runner.decisions.problem == ""
+    assert desk.consumer.runner.asking.problem == ""
     asked = len(desk.streams.asked)
     await all_that_can_run()
     assert len(desk.streams.asked) == asked
@@ -103,7 +103,7 @@ async def test_who_waits_for_an_answer_is_given_back_at_the_end_and_waits_no_mor
 async def test_questions_of_many_deliveries_are_asked_side_by_side() -> None:
     effect, free = Effect(Accepted("k-1")), asyncio.Event()
     desk = effect.deciding()
-    answer = desk.streams.__call__
+    answer = desk.streams.last
 
     async def slowly(stream: str, subject: str) -> Any:
         found = await answer(stream, subject)

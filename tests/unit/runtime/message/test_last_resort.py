@@ -12,6 +12,7 @@ from jetmesh import Policy, Reject, Retry, Unavailable
 from jetmesh.errors import ContractViolation, Verdict
 from jetmesh.runtime.message import verdicts
 from jetmesh.testing import eventually
+from jetmesh.transport.stored import StoredMessage
 from tests.unit.runtime.message.deciding import GUARD, Effect
 from tests.unit.runtime.message.desk import Accepted, Desk, Placed, all_that_can_run, origin
 from tests.unit.runtime.message.wire import Nak, Published, Term
@@ -211,7 +212,7 @@ async def test_a_refused_outcome_that_cannot_be_looked_up_fails_its_delivery() -
     effect = Effect(Accepted("k-1"))
     desk = effect.deciding()
 
-    async def look_up(*_: str) -> None:
+    async def look_up(stream: str, subject: str) -> StoredMessage | None:
         raise ValueError("no answer of this world")
 
     desk.deliver()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,7 +12,7 @@ from structlog.testing import capture_logs
 
 from jetmesh import Delivery, Service, Unavailable, event
 from jetmesh.declare import Handler
-from jetmesh.runtime.message import decisions
+from jetmesh.runtime.message import asking
 from jetmesh.testing import eventually
 from tests.unit.runtime.message.deciding import ACCEPTED, GUARD, ended
 from tests.unit.runtime.message.desk import (
@@ -29,7 +28,6 @@ from tests.unit.runtime.message.desk import (
 )
 from tests.unit.runtime.message.wire import STORED_NS, Ack, Nak, Published, Wire
 
-OTHER = "desk:other:X:1:"
 RACE = "race.*.k-1"
 WON = "race.won.k-1"
 
@@ -42,7 +40,7 @@ class Won(Struct, frozen=True):
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ask again at once."""
-    monkeypatch.setattr(decisions, "_UNDECIDED_SECONDS", 0.0)
+    monkeypatch.setattr(asking, "UNDECIDED_SECONDS", 0.0)
 
 
 class Reacting:
@@ -103,8 +101,7 @@ class Reacting:
 
 
 def hold(desk: Desk, wanted: str = GUARD, subject: str = "desk.refused.k-1") -> None:
-    desk.streams.hold(wanted, subject, OTHER)
-    desk.streams.held[wanted] = replace(desk.streams.held[wanted], payload=b'{"order_id": "k-1"}')
+    desk.streams.hold(wanted, subject)
 
 
 def marks(desk: Desk) -> list[str]:
@@ -299,23 +296,16 @@ async def test_a_reaction_waits_for_an_outage_like_its_handler() -> None:
     assert (len(reacting.told), desk.stats.failed) == (2, 0)
 
 
-async def test_an_outcome_that_cannot_be_read_ends_in_a_dead_letter() -> None:
-    desk = Desk(Reacting().effect())
-    desk.streams.hold(GUARD, ACCEPTED, OTHER)  # {} lacks its key
+@pytest.mark.parametrize("subject", [ACCEPTED, "desk.typed.k-1"])
+async def test_to_an_outcome_that_cannot_be_read_nobody_reacts(subject: str) -> None:
+    reacting = Reacting()
+    desk = Desk(reacting.effect())
+    desk.streams.hold(GUARD, subject, payload=b"{}")  # lacks its key
     desk.deliver()
-    await stored_marks(desk)
-    letter = desk.wire.pending[-1]
-    assert letter.headers["Jetmesh-Error"] == "ContractViolation"
-    assert "desk.accepted" in letter.headers["Jetmesh-Message"]
-
-
-async def test_an_outcome_that_nobody_declared_ends_in_a_dead_letter() -> None:
-    desk = Desk(Reacting().effect())
-    hold(desk, subject="desk.typed.k-1")
-    desk.deliver()
-    await stored_marks(desk)
-    letter = desk.wire.pending[-1]
-    assert "desk.typed.k-1 decided, which lose does not know" in letter.headers["Jetmesh-Message"]
+    await ended(desk)
+    assert [type(each) for each in desk.wire.sent] == [Nak]
+    assert (reacting.runs, reacting.told) == (0, []), "no effect either"
+    assert "is forged" in desk.consumer.verdicts.unstorable.problem
 
 
 async def test_a_decision_that_a_reaction_loses_is_marked_and_has_no_reaction() -> None:

@@ -19,9 +19,12 @@ from prometheus_client.registry import Collector
 from structlog.testing import capture_logs
 
 from jetmesh import Policy, Service, event
+from jetmesh.runtime.message.belief import Evidence
 from jetmesh.runtime.message.consumer import Consumer
 from jetmesh.runtime.message.quarantine import Quarantine
 from jetmesh.runtime.prometheus import ServiceCollector, exposition
+from jetmesh.transport.lookups import LookUps
+from jetmesh.transport.outcomes import Outcomes
 
 
 @event("metrics-in.placed", key="order_id")
@@ -56,9 +59,6 @@ class Wire:
     def progress(self, reply: bytes) -> None: ...
 
 
-async def nothing(*_: object) -> None: ...
-
-
 def consumer() -> Consumer:
     wire: Any = Wire()
     return Consumer(
@@ -66,7 +66,7 @@ def consumer() -> Consumer:
         version="1",
         policy=Policy(attempts=1),
         transport=wire,
-        look_up=nothing,
+        evidence=Evidence(LookUps(b"_INBOX"), Outcomes("metrics-service", ())),
         injected={},
         quarantine=Quarantine(lambda: wire, list),
     )

@@ -16,6 +16,7 @@ from tests.unit.runtime.message.desk import (
     Noted,
     Placed,
     all_that_can_run,
+    message_id,
     origin,
 )
 from tests.unit.runtime.message.wire import Ack, Nak, Term
@@ -334,7 +335,9 @@ async def test_an_effect_that_was_done_before_it_was_away_is_found_and_not_repea
     async def look(placed: Placed) -> Accepted:
         nonlocal runs
         runs += 1
-        desk.streams.hold("desk.*.k-1", "desk.accepted.k-1", "desk:look:DESK_IN:1:")
+        desk.streams.hold(
+            "desk.*.k-1", "desk.accepted.k-1", message_id("look", 1, "desk.accepted.k-1")
+        )
         raise Unavailable("the gateway")
 
     desk = Desk(look)

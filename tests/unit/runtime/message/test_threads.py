@@ -10,7 +10,7 @@ import pytest
 from jetmesh import Delivery, Duration, Policy, Reject, Unavailable
 from jetmesh.runtime.message.threads import Threads
 from jetmesh.testing import eventually
-from tests.unit.runtime.message.desk import Accepted, Desk, Placed, all_that_can_run
+from tests.unit.runtime.message.desk import Accepted, Desk, Placed, all_that_can_run, message_id
 from tests.unit.runtime.message.wire import Ack, Nak, Published
 
 
@@ -91,7 +91,9 @@ async def test_an_outage_is_one_in_a_thread_too() -> None:
 
 async def test_an_outcome_that_is_stored_already_is_not_repeated() -> None:
     gate = Gate()
-    gate.desk.streams.hold("desk.*.k-1", "desk.accepted.k-1", "desk:look:DESK_IN:1:")
+    gate.desk.streams.hold(
+        "desk.*.k-1", "desk.accepted.k-1", message_id("look", 1, "desk.accepted.k-1")
+    )
     reply = gate.desk.deliver()
     await eventually(lambda: gate.desk.wire.verdicts == [Ack(reply)])
     assert gate.names == set()

@@ -131,7 +131,7 @@ class AnyOrder(RuleBasedStateMachine):
         wanted = "desk.*.k-1"
         self.desk.streams.held.clear()
         if ours is not None:
-            by = message_id("look", 1, "desk.accepted.k-1") if ours else "desk:other:X:1:"
+            by = message_id("look", 1 if ours else 4711, "desk.accepted.k-1")
             self.desk.streams.hold(wanted, "desk.accepted.k-1", by)
 
     # what is promised

@@ -61,6 +61,12 @@ class Published:
         self._ends("stored")
         self.waiter.on_stored(b"")
 
+    def duplicate(self, sequence: int = 7) -> None:
+        """The server has had a message with this id."""
+        self._ends("duplicate")
+        block = wire.block(self.headers)
+        self.waiter.on_duplicate((self.subject.encode(), block, self.payload), sequence)
+
     def decided(self) -> None:
         """The server refused a second outcome."""
         self._ends("decided")

@@ -44,6 +44,21 @@ STRANGER = note(
 )
 
 
+FORGED = problem(
+    "forged",
+    "{about} waits: a forged message stands where its outcome belongs.",
+    "an answer to `$SRV.STATS` names messages that its owner cannot have stored: another id, "
+    "another key, or a payload that breaks the contract",
+    "`jetmesh heal {place}` shows it and, once confirmed, removes it; its input then goes on. "
+    "Find out who may publish on that subject.",
+)
+IDS_TAKEN = warning(
+    "message-ids-taken",
+    "Somebody else took message ids of {about}.",
+    "an answer to `$SRV.STATS` counts outputs that were stored under another id, because a "
+    "message on another subject had theirs",
+    "Nothing is lost. Its log names the messages that took them: find out who published those.",
+)
 KEEPS_LOOP = warning(
     "keeps-loop",
     "{about} keeps the event loop of its process.",
@@ -106,6 +121,26 @@ def strangers(facts: Facts) -> Iterator[Finding]:
     yield from folded(found, "services", sentence, STRANGER.remedy)
 
 
+def forgeries(facts: Facts) -> Iterator[Finding]:
+    """Did somebody come first who is not one of us?"""
+    for service in facts.topology.services:
+        places: defaultdict[str, dict[str, str]] = defaultdict(dict)
+        taken: defaultdict[str, int] = defaultdict(int)
+        for instance in facts.instances_of(service.name):
+            for each in instance.endpoints or ():
+                places[each.name] |= dict.fromkeys(each.data.forged, instance.place)
+                taken[each.name] += each.data.squatted
+        for handler, found in sorted(places.items()):
+            if found:
+                seen = [f"{place}, seen by {where}" for place, where in found.items()]
+                place = " ".join(found)
+                yield FORGED.finding(f"{service.name}.{handler}", *seen, place=place)
+        for handler, count in sorted(taken.items()):
+            if count:
+                seen_in = f"{counted(count, 'output')} since its processes started"
+                yield IDS_TAKEN.finding(f"{service.name}.{handler}", seen_in)
+
+
 def loops(facts: Facts) -> Iterator[Finding]:
     """Does a handler keep its process from everything else?"""
     for service in facts.topology.services:
@@ -137,4 +172,4 @@ def _many(slow: int, of: int) -> bool:
     return bool(slow) and slow * _SLOW_SHARE >= of
 
 
-CHECKS: Final = (presence, readiness, versions, strangers, loops, folds)
+CHECKS: Final = (presence, readiness, versions, strangers, forgeries, loops, folds)

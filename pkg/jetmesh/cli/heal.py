@@ -1,0 +1,116 @@
+"""`jetmesh heal`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from rich.text import Text
+
+from jetmesh.cli.connection import connected, load
+from jetmesh.cli.console import print_lines, read_answer
+from jetmesh.cli.output import echo, finishing
+from jetmesh.declare import Topology
+from jetmesh.errors import JetmeshError, UsageError
+from jetmesh.operate import heal
+from jetmesh.operate.deadletters.payload import render
+from jetmesh.operate.doctor.instances import instances
+from jetmesh.operate.doctor.responses import Instance
+from jetmesh.operate.heal import Suspect
+from jetmesh.operate.humanize import counted, listed
+from jetmesh.privacy.mask import masked, printable
+from jetmesh.settings import NatsSettings
+from jetmesh.transport.control import ControlPlane
+from jetmesh.transport.session import Session
+
+
+@dataclass(frozen=True, slots=True)
+class _Healing:
+    """One command on one system."""
+
+    nats: NatsSettings
+    topology: Topology
+
+    async def suspects(self, places: Sequence[str]) -> list[Suspect]:
+        """Those named, or all that running services wait for."""
+        async with connected(self.nats) as control:
+            waiting = heal.waited_for(await self._instances())
+            found = []
+            for place in places or waiting:
+                who = waiting.get(place, ())
+                try:
+                    found.append(await heal.suspect(control, self.topology, place, who))
+                except heal.Gone:  # they have not noticed yet
+                    if places:
+                        raise
+            return found
+
+    async def remove(self, found: Sequence[Suspect]) -> None:
+        async with connected(self.nats) as control:
+            for each in found:
+                await self._remove(control, each)
+
+    async def _remove(self, control: ControlPlane, found: Suspect) -> None:
+        await heal.remove(control, found)
+        goes_on = f"; {listed(found.waiting)} goes on at its next attempt" if found.waiting else ""
+        echo(f"{found.place} was removed{goes_on}.")
+
+    async def _instances(self) -> tuple[Instance, ...]:
+        session = Session(self.nats, "jetmesh-cli services")
+        await session.connect(patient=False)
+        try:
+            return await instances(session, {each.name for each in self.topology.services})
+        finally:
+            await session.close()
+
+
+def run(places: Sequence[str], reference: str, nats_url: str, *, yes: bool) -> None:
+    """Show what is forged; remove what is named, once that is confirmed.
+
+    Raises:
+        UsageError: nobody confirmed.
+        JetmeshError: a place holds nothing, or what its owner can have made.
+        BrokerError: the broker refuses, or does not answer.
+    """
+    healing = _Healing(*load(reference, nats_url))
+    found = asyncio.run(healing.suspects(places))
+    if not found:
+        echo("No running service waits for a forged message to be removed.")
+        return
+    for each in found:
+        print_lines(_lines(each, healing.topology))
+    if not places:
+        named = " ".join(each.place for each in found)
+        echo(f"Nothing was removed. To remove them: jetmesh heal {named}")
+        return
+    if not yes:
+        _confirm(len(found))
+    with finishing():
+        asyncio.run(healing.remove(found))
+
+
+def _lines(found: Suspect, topology: Topology) -> Iterator[Text]:
+    message = found.message
+    yield Text.assemble((found.place, "bold red"), f"  {printable(message.subject)}")
+    yield Text(f"  forged: {masked(found.why)}")
+    if found.waiting:
+        yield Text(f"  in the way of {listed(found.waiting)}")
+    yield Text(f"  stored at {message.stored_at:%Y-%m-%d %H:%M:%S} UTC")
+    yield Text(f"  message id {masked(message.message_id) or '(none)'}")
+    shown = render(message.payload, heal.contracts_of(topology, message))
+    rest = f", {shown.left_out:,} more not shown" if shown.left_out else ""
+    yield Text(f"  payload: {shown.kind}{rest}")
+    for line in shown.text.splitlines():
+        yield Text(f"    {printable(line)}", "dim")
+
+
+def _confirm(count: int) -> None:
+    messages = counted(count, "message")
+    answer = read_answer(f"Remove {messages} for ever? [y/N] ")
+    if not answer:
+        raise UsageError(
+            "Nobody confirmed, so nothing was removed.", remedy="--yes removes without a question."
+        )
+    if answer.strip().lower() not in {"y", "yes"}:
+        raise JetmeshError("Nothing was removed.")
