@@ -9,7 +9,9 @@ _LONGEST: Final = 254  # RFC 5321, 4.5.3.1.3: a path has 256 octets with its bra
 
 _ATOM: Final = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 _LABEL: Final = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
-_matches = re.compile(rf"(?=[^@]{{1,64}}@){_ATOM}(?:\.{_ATOM})*@(?:{_LABEL}\.)+{_LABEL}").fullmatch
+PATTERN: Final = rf"^{_ATOM}(?:\.{_ATOM})*@(?:{_LABEL}\.)+{_LABEL}$"
+"""All but the lengths, as a JSON Schema can say it."""
+_matches = re.compile(rf"(?=[^@]{{1,64}}@)(?:{PATTERN[1:-1]})").fullmatch
 
 
 def is_plausible(address: str) -> bool:

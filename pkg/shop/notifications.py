@@ -10,7 +10,7 @@ from aiosmtplib import SMTP
 from msgspec import Meta, Struct
 
 from jetmesh import Delivery, Duration, Policy, Service
-from shop.addresses import is_plausible
+from shop.addresses import PATTERN, is_plausible
 from shop.letters import Letter, about_payment, about_refusal, about_rejection
 from shop.mail import compose, message_id
 from shop.mailer import Mailer
@@ -41,7 +41,11 @@ class NotificationsSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fi
     connections: Annotated[int, Meta(ge=1, description="The most connections at once.")] = 4
     sender: Annotated[
         str,
-        Meta(description="Our address; what follows its @ also ends each Message-ID."),
+        Meta(
+            pattern=PATTERN,
+            max_length=254,
+            description="Our address; what follows its @ also ends each Message-ID.",
+        ),
     ] = "shop@example.test"
 
     def __post_init__(self) -> None:

@@ -33,6 +33,8 @@ PRODUCTION = (
     "services.notifications.settings.smtp_port=587",
 )
 """What production has to set at least."""
+SEED = "--set=nats.passwords.seed=a-seed-that-is-known-to-tests"
+"""Without a cluster helm cannot see the passwords that it made before, and refuses to make more."""
 
 
 class Rendered:
@@ -90,7 +92,7 @@ def render(helm: Helm) -> Render:
     @cache
     def rendered(*sets: str, apis: tuple[str, ...] = ()) -> Rendered:
         options = [f"--set={each}" for each in sets] + [f"--api-versions={each}" for each in apis]
-        done = helm("template", "shop", CHART, "--namespace", "shop", *options)
+        done = helm("template", "shop", CHART, "--namespace", "shop", SEED, *options)
         assert done.returncode == 0, done.stderr
         return Rendered(done.stdout)
 

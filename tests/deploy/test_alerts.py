@@ -16,6 +16,16 @@ from tests.programs import program
 
 HANDLER = 'namespace="shop", service="payments", handler="charge"'
 POD = 'namespace="shop", container="payments", pod="payments-1"'
+SERVICES = (
+    "business-dashboard",
+    "customer-dashboard",
+    "notifications",
+    "order-validation",
+    "payments",
+    "storefront",
+)
+READY = {f'jetmesh_ready{{namespace="shop", container="{n}", pod="p"}}': "1x30" for n in SERVICES}
+NODES = [f'namespace="shop", pod="nats-{number}"' for number in range(3)]
 STREAM = 'namespace="shop", service="business-dashboard", stream="ORDERS"'
 
 
@@ -30,6 +40,7 @@ class Case:
     after: str
 
 
+RULES = ("monitoring.rules=true", "nats.exporter.enabled=true")
 OF_HANDLER = {"service": "payments", "handler": "charge"}
 CASES = [
     Case(
@@ -51,6 +62,13 @@ CASES = [
         {f"jetmesh_ready{{{POD}}}": "0x30"},
         {f"jetmesh_ready{{{POD}}}": "0x3 1x27"},
         {"container": "payments"},
+        "10m",
+    ),
+    Case(
+        "Gone",
+        {series: values for series, values in READY.items() if "payments" not in series},
+        READY,
+        {"container": "payments", "namespace": "shop"},
         "10m",
     ),
     Case(
@@ -94,14 +112,47 @@ CASES = [
         {"service": "business-dashboard", "stream": "ORDERS"},
         "10m",
     ),
+    Case(
+        "NatsNodeGone",
+        {f"gnatsd_healthz_status{{{node}}}": "0x30" for node in NODES[1:]},
+        {f"gnatsd_healthz_status{{{node}}}": "0x30" for node in NODES},
+        {},
+        "10m",
+    ),
+    Case(
+        "NatsUnhealthy",
+        {f"gnatsd_healthz_status{{{NODES[0]}}}": "1x30"},
+        {f"gnatsd_healthz_status{{{NODES[0]}}}": "1x3 0x27"},
+        {"pod": "nats-0"},
+        "10m",
+    ),
+    Case(
+        "NatsMemory",
+        {f"gnatsd_varz_mem{{{NODES[0]}}}": f"{950 * 2**20}x30"},
+        {f"gnatsd_varz_mem{{{NODES[0]}}}": f"{800 * 2**20}x30"},
+        {"pod": "nats-0"},
+        "15m",
+    ),
+    Case(
+        "NatsStorage",
+        {f"jetstream_server_total_message_bytes{{{NODES[0]}}}": f"{9 * 2**30}x30"},
+        {f"jetstream_server_total_message_bytes{{{NODES[0]}}}": f"{7 * 2**30}x30"},
+        {"pod": "nats-0"},
+        "15m",
+    ),
+    Case(
+        "NatsSlowConsumers",
+        {f"gnatsd_varz_slow_consumers{{{NODES[0]}}}": "0x5 1x25"},
+        {f"gnatsd_varz_slow_consumers{{{NODES[0]}}}": "3x30"},
+        {"pod": "nats-0"},
+        "10m",
+    ),
 ]
 
 
 @pytest.fixture
 def groups(render: Render) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = render("monitoring.rules=true").one("PrometheusRule", "shop")[
-        "spec"
-    ]["groups"]
+    found: list[dict[str, Any]] = render(*RULES).one("PrometheusRule", "shop")["spec"]["groups"]
     return found
 
 
@@ -171,3 +222,31 @@ def said(rule: dict[str, Any], case: Case, series: dict[str, str]) -> str:
 def written(path: Path, content: object) -> Path:
     path.write_text(yaml.safe_dump(content))
     return path
+
+
+def test_what_may_have_no_pod_is_not_missed(render: Render) -> None:
+    sleeping = "services.payments.autoscaling"
+    sets = ("scaling.by=keda", f"{sleeping}.enabled=true", f"{sleeping}.minReplicas=0")
+    [group] = render(*RULES[:1], *sets).one("PrometheusRule", "shop")["spec"]["groups"]
+    [gone] = [rule for rule in group["rules"] if rule["alert"] == "Gone"]
+    assert "notifications" in gone["expr"]
+    assert "payments" not in gone["expr"]
+
+
+def test_all_of_nats_is_missed_too(groups: list[dict[str, Any]], tmp_path: Path) -> None:
+    """A rule that counts says nothing of nothing."""
+    rules = written(tmp_path / "rules.yaml", {"groups": groups})
+    fired = {"severity": "critical", "namespace": "shop"}
+    about = {"eval_time": "10m", "alertname": "NatsNodeGone"}
+    [rule] = [r for g in groups for r in g["rules"] if r["alert"] == "NatsNodeGone"]
+    expected = [{"exp_labels": fired, "exp_annotations": rule["annotations"]}]
+    test = {
+        "interval": "1m",
+        "input_series": [],
+        "alert_rule_test": [about | {"exp_alerts": expected}],
+    }
+    promtool(
+        "test",
+        "rules",
+        written(tmp_path / "test.yaml", {"rule_files": [str(rules)], "tests": [test]}),
+    )

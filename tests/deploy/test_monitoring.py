@@ -59,6 +59,7 @@ def test_rules_watch_what_people_have_to_know(rendered: Rendered) -> None:
         "MessagesWait",
         "DeadLetters",
         "NotReady",
+        "Gone",
         "MessagesOld",
         "DependencyAway",
         "PublishesWait",

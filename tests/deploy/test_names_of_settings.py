@@ -25,7 +25,7 @@ from jetmesh.operate.helm.files import contents, part
 from jetmesh.operate.project import Whole
 from jetmesh.settings import Loaded, load_settings
 from shop_contracts import PaymentDeclined
-from tests.deploy.conftest import CHART, README, Helm, Rendered
+from tests.deploy.conftest import CHART, README, SEED, Helm, Rendered
 from tests.odd_settings import NASTY, Key, Tree, settings_of, told_apart, trees
 
 
@@ -40,7 +40,7 @@ class Pods:
             write(contents(system, derive([service]), chart, README))
             said = Path(folder) / "values.json"
             said.write_text(json.dumps({"services": {service.name: values}}))
-            done = helm("template", "odd", chart, "--values", said)
+            done = helm("template", "odd", chart, SEED, "--values", said)
         assert done.returncode == 0, done.stderr
         self.rendered = Rendered(done.stdout)
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from time import monotonic
 
 import pytest
+import trustme
+from msgspec.structs import replace
 
 from jetmesh.errors import BrokerError
 from jetmesh.operate.up.broker import find_server, free_port
@@ -22,11 +24,19 @@ SECONDS = 30
 STREAM = {"name": "ORDERS", "subjects": ["orders.>"], "num_replicas": 3}
 
 
+GIVEN = tuple(f"nats.passwords.{who}={word}" for who, word in PASSWORDS.items())
+
+
 @pytest.fixture(scope="module")
 def nodes(render: Render, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[int]]:
-    """Three servers with the chart's own configuration and arguments, on free ports."""
-    rendered = render(*(f"nats.passwords.{who}={word}" for who, word in PASSWORDS.items()))
-    folder: Path = tmp_path_factory.mktemp("nats")
+    """Three servers with the chart's own configuration and variables, on free ports."""
+    with three(render(*GIVEN), tmp_path_factory.mktemp("nats")) as ports:
+        yield ports
+
+
+@contextmanager
+def three(rendered: Rendered, folder: Path) -> Iterator[list[int]]:
+    """Their ports for clients; what they mount at /tls is in `folder`/tls."""
     clients = [free_port() for _ in range(3)]
     routes = [free_port() for _ in range(3)]
     with ExitStack() as stack:
@@ -38,22 +48,25 @@ def nodes(render: Render, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
                 .replace("http_port: 8222", "")
                 .replace("port: 6222", f"port: {routes[number]}")
                 .replace("/data", str(folder / str(number)))
+                .replace("/tls/", f"{folder}/tls/")
             )
-            command = [find_server(), "--config", str(config), *arguments(rendered, routes)]
-            environment = {f"{who.upper()}_PASSWORD": word for who, word in PASSWORDS.items()}
-            environment["POD_NAME"] = f"nats-{number}"
+            command = [find_server(), "--config", str(config)]
+            environment = variables(rendered, routes) | {"POD_NAME": f"nats-{number}"}
             stack.enter_context(running(command, environment, folder / f"{number}.log"))
         yield clients
 
 
-def arguments(rendered: Rendered, routes: list[int]) -> list[str]:
-    """The container's arguments as Kubernetes expands them, at ports of this machine."""
+def variables(rendered: Rendered, routes: list[int]) -> dict[str, str]:
+    """The container's variables as Kubernetes expands them, at ports of this machine."""
     [container] = rendered.one("StatefulSet", "nats")["spec"]["template"]["spec"]["containers"]
-    option, urls = container["args"]
-    urls = urls.replace("$(ROUTES_PASSWORD)", PASSWORDS["routes"])
+    found = {f"{who.upper()}_PASSWORD": word for who, word in PASSWORDS.items()}
     for number, port in enumerate(routes):
-        urls = urls.replace(f"nats-{number}.nats-nodes:6222", f"127.0.0.1:{port}")
-    return [option, urls]
+        [url] = [v["value"] for v in container["env"] if v["name"] == f"ROUTE_{number}"]
+        url = url.replace("$(ROUTES_PASSWORD)", PASSWORDS["routes"])
+        found[f"ROUTE_{number}"] = url.replace(
+            f"nats-{number}.nats-nodes:6222", f"127.0.0.1:{port}"
+        )
+    return found
 
 
 @asynccontextmanager
@@ -110,6 +123,54 @@ async def test_a_read_model_may_read(nodes: list[int]) -> None:
         await services.publish("orders.validated.p-2", b"{}")
         found = [m.subject async for m in services.history("ORDERS", ["orders.validated.p-2"])]
         assert found == ["orders.validated.p-2"]
+
+
+async def test_with_a_certificate_nothing_is_spoken_in_the_clear(
+    render: Render, tmp_path: Path
+) -> None:
+    """Neither by clients nor between the nodes, which know one another by it."""
+    authority = trustme.CA()
+    certificate = authority.issue_cert("127.0.0.1", "nats")
+    (tmp_path / "tls").mkdir()
+    authority.cert_pem.write_to_path(tmp_path / "tls" / "ca.crt")
+    certificate.cert_chain_pems[0].write_to_path(tmp_path / "tls" / "tls.crt")
+    certificate.private_key_pem.write_to_path(tmp_path / "tls" / "tls.key")
+    with three(render(*GIVEN, "nats.tls.secret=mine"), tmp_path) as ports:
+        url = ",".join(f"nats://127.0.0.1:{port}" for port in ports)
+        settings = NatsSettings(url=url, user="admin", password=PASSWORDS["admin"])
+        known = replace(settings, tls_ca_file=str(tmp_path / "tls" / "ca.crt"))
+        async with await ControlPlane.connect(known, name="admin", patient=True) as control:
+            await made(control)  # by all three
+            info = await control.api("STREAM.INFO.ORDERS")
+            assert len(info["cluster"]["replicas"]) == 2
+        with pytest.raises(BrokerError, match="certificate"):
+            await ControlPlane.connect(settings, name="trusts nobody")
+
+
+def test_only_the_nodes_get_the_key_and_pods_of_services_the_authority(render: Render) -> None:
+    rendered = render("nats.tls.issuer.name=ca", "test.enabled=always")
+    secrets = {
+        name: volume["secret"]
+        for name, pod in rendered.workloads()
+        for volume in pod["spec"]["volumes"]
+        if volume["name"] == "tls"
+    }
+    assert secrets.pop("StatefulSet/nats") == {"secretName": "nats-tls"}
+    authority = {"secretName": "nats-tls", "items": [{"key": "ca.crt", "path": "ca.crt"}]}
+    assert {"Deployment/payments", "Pod/example"} < secrets.keys()
+    assert all(secret == authority for secret in secrets.values())
+    certificate = rendered.one("Certificate", "nats")["spec"]
+    assert certificate["secretName"] == "nats-tls"
+    assert {"nats", "nats.shop.svc", "*.nats-nodes"} <= set(certificate["dnsNames"])
+    text = rendered.one("ConfigMap", "payments")["data"]["jetmesh.toml"]
+    assert 'tls_ca_file = "/nats/tls/ca.crt"' in text
+
+
+def test_no_password_is_an_argument_which_everybody_on_the_machine_reads(render: Render) -> None:
+    for name, pod in render().workloads():
+        for container in pod["spec"]["containers"]:
+            said = [*container.get("command", []), *container.get("args", [])]
+            assert not [each for each in said if "PASSWORD" in each or "@" in each], name
 
 
 async def test_nobody_gets_in_without_a_password(nodes: list[int]) -> None:

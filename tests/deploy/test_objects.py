@@ -35,6 +35,8 @@ EVERYTHING = (
     "nodeSelector.disk=ssd",
     "priorityClass=high",
     "services.payments.env.TZ=UTC",
+    "test.enabled=always",
+    "nats.exporter.enabled=true",
 )
 OWN_NATS = (
     "nats.url=tls://a.example.test:4223\\,tls://b.example.test",
@@ -104,10 +106,9 @@ def test_selectors_find_the_pods_they_mean(rendered: Rendered) -> None:
         for name, found in rendered.kind(kind).items():
             spec = found["spec"]
             selector = (spec.get("selector") or spec["podSelector"])["matchLabels"]
-            found_pods = [
-                o.partition("/")[2] for o, each in labels.items() if matches(selector, each)
-            ]
-            assert found_pods == [name]
+            found_pods = [o for o, each in labels.items() if matches(selector, each)]
+            assert len(found_pods) == 1, name
+            assert name.startswith(labels[found_pods[0]]["app.kubernetes.io/name"])
 
 
 def test_a_service_leads_to_a_port_that_a_container_opens(rendered: Rendered) -> None:
@@ -179,7 +180,7 @@ def test_what_pods_mount_and_read_is_there(rendered: Rendered) -> None:
         volumes = pod["spec"]["volumes"]
         assert {v["configMap"]["name"] for v in volumes if "configMap" in v} <= maps.keys()
         assert {v["secret"]["secretName"] for v in volumes if "secret" in v} <= secrets
-        mounted = {m["name"] for c in containers(pod) for m in c["volumeMounts"]}
+        mounted = {m["name"] for c in containers(pod) for m in c.get("volumeMounts", [])}
         claims = {"data"} if "data" in mounted - {v["name"] for v in volumes} else set()
         assert mounted == {v["name"] for v in volumes} | claims
         for variable in chain.from_iterable(c.get("env", []) for c in containers(pod)):
@@ -189,8 +190,9 @@ def test_what_pods_mount_and_read_is_there(rendered: Rendered) -> None:
 
 
 def test_a_pod_may_drain_before_it_is_killed(render: Render) -> None:
-    for grace, seconds in (("20s", 30), ("1m", 70), ("1.5s", 12), ("250ms", 11)):
-        for found in render(f"grace={grace}").kind("Deployment").values():
+    for grace, linger, seconds in (("20s", "5s", 35), ("1.5m", "0s", 100), ("250ms", "1.5s", 12)):
+        rendered = render(f"grace={grace}", f"linger={linger}")
+        for found in rendered.kind("Deployment").values():
             if "sandbox" not in found["metadata"]["name"]:
                 assert found["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] == seconds
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.deploy.conftest import Helm, Rendered
+from tests.deploy.conftest import SEED, Helm, Rendered
 from tests.programs import program
 
 JETMESH = Path(sys.executable).with_name("jetmesh")
@@ -69,7 +69,7 @@ def deploy(
 
 
 def rendered(helm: Helm, root: Path, *options: str) -> Rendered:
-    done = helm("template", "my-garage", root / "deploy" / "k8s" / "chart", *options)
+    done = helm("template", "my-garage", root / "deploy" / "k8s" / "chart", SEED, *options)
     assert done.returncode == 0, done.stderr
     return Rendered(done.stdout)
 
@@ -102,7 +102,9 @@ def test_nothing_that_is_written_knows_the_shop(garage: Path) -> None:
 def test_the_notes_show_how_to_publish_the_example(helm: Helm, garage: Path) -> None:
     deploy(garage, "init")
     chart = garage / "deploy" / "k8s" / "chart"
-    notes = helm("install", "my-garage", chart, "--dry-run=client").stdout.partition("NOTES:")[2]
+    notes = helm("install", "my-garage", chart, "--dry-run=client", SEED).stdout.partition(
+        "NOTES:"
+    )[2]
     shown = next(line for line in notes.splitlines() if "nats pub" in line)
     printed = subprocess.run(
         ["bash", "-c", shown.replace("nats pub", "echo")],

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from tests.deploy.conftest import CHART, Render
+from tests.deploy.conftest import CHART, SEED, Helm, Render
 
 SAME = tuple(f"nats.passwords.{who}=pSame" for who in ("services", "admin", "routes"))
 """Passwords that are made anew would make every rendering another one."""
@@ -33,15 +33,19 @@ MATTERS_WITH = {
     "nats.credentials.kind": (*OWN, "nats.credentials.secret=mesh"),
     "nats.credentials": (*OWN, "nats.credentials.kind=token", "nats.credentials.secret=mesh"),
     "nats.tls.secret": OWN,
+    "nats.tls.issuer": ("nats.tls.issuer.name=ca",),
     "nats.tls.client": (*OWN, "nats.tls.secret=ca"),
     "nats.tls.first": OWN,
     "nats.ignoreDiscoveredServers": OWN,
     "nats.jsDomain": OWN,
     "nats.jsApiPrefix": OWN,
+    "nats.exporter.enabled": (),
+    "nats.exporter": ("nats.exporter.enabled=true",),
     "sandbox.enabled": REAL,
     "scaling.by": SCALED,
     "monitoring.labels": ("monitoring.rules=true",),
     "monitoring.lag": ("monitoring.rules=true",),
+    "test.resources": ("test.enabled=always",),
     "services.<service>.autoscaling.lag": (*SCALED, *KEDA),
     "services.<service>.autoscaling": SCALED,
     "services.<service>.egressTo": ("services.payments.settings.gateway_url=https://example.test",),
@@ -56,6 +60,7 @@ OTHERWISE = {
     "imagePullPolicy": "=Always",
     "imagePullSecrets": "[0]=registry",
     "grace": "=45s",
+    "linger": "=15s",
     "logLevel": "=debug",
     "nats.url": OWN[0].removeprefix("nats.url"),
     "nats.nodes": "=5",
@@ -65,6 +70,9 @@ OTHERWISE = {
     "nats.credentials.secret": "=other",
     "nats.credentials.adminSecret": "=other",
     "nats.tls.secret": "=ca",
+    "nats.tls.issuer.name": "=other",
+    "nats.tls.issuer.kind": "=ClusterIssuer",
+    "nats.tls.generate": "=true",
     "nats.tls.client": "=true",
     "nats.tls.first": "=true",
     "nats.ignoreDiscoveredServers": "=true",
@@ -75,6 +83,13 @@ OTHERWISE = {
     "nats.passwords.services": "=pOther",
     "nats.passwords.admin": "=pOther",
     "nats.passwords.routes": "=pOther",
+    "nats.passwords.seed": "=another-seed-that-is-known",
+    "nats.podAnnotations": ".team=shop",
+    "nats.podLabels": ".team=shop",
+    "nats.nodeSelector": ".disk=ssd",
+    "nats.tolerations": "[0].operator=Exists",
+    "nats.affinity": ".nodeAffinity.x=y",
+    "nats.priorityClass": "=high",
     "nats.permissions.deny": "={nothing}",
     "nats.syncInterval": "=2m",
     "nats.storage.size": "=20Gi",
@@ -82,24 +97,60 @@ OTHERWISE = {
     "nats.resources.requests.cpu": "=2",
     "nats.resources.requests.memory": "=1Gi",
     "nats.resources.limits.memory": "=2Gi",
+    "nats.resources.limits.cpu": "=2",
     "nats.spread": "=required",
+    "nats.exporter.enabled": "=true",
+    "nats.exporter.image": "=exporter:1.0.0",
+    "nats.exporter.resources.requests.cpu": "=1",
+    "nats.exporter.resources.requests.memory": "=48Mi",
+    "nats.exporter.resources.limits.cpu": "=2",
+    "nats.exporter.resources.limits.memory": "=1Gi",
     "sandbox.enabled": "=false",
+    "sandbox.resources.requests.cpu": "=1",
+    "sandbox.resources.requests.memory": "=96Mi",
+    "sandbox.resources.limits.cpu": "=2",
+    "sandbox.resources.limits.memory": "=1Gi",
     "scaling.by": "=keda",
     "provision.allowDataLoss": "=true",
+    "provision.resources.requests.cpu": "=1",
+    "provision.resources.requests.memory": "=128Mi",
+    "provision.resources.limits.cpu": "=2",
+    "provision.resources.limits.memory": "=1Gi",
+    "test.enabled": "=always",
+    "test.resources.requests.cpu": "=1",
+    "test.resources.requests.memory": "=128Mi",
+    "test.resources.limits.cpu": "=2",
+    "test.resources.limits.memory": "=1Gi",
     "networkPolicy.enabled": "=false",
+    "networkPolicy.dns": "[0].ipBlock.cidr=169.254.20.10/32",
+    "networkPolicy.dnsPort": "=5353",
     "monitoring.podMonitor": "=true",
     "monitoring.rules": "=true",
     "monitoring.dashboard": "=true",
     "monitoring.labels": ".release=prometheus",
     "monitoring.lag": "=50",
     "otel.endpoint": "=http://collector.example.test:4318",
+    "serviceAccount.annotations": ".role=shop",
+    "serviceAccount.labels": ".team=shop",
+    "podAnnotations": ".team=shop",
+    "podLabels": ".team=shop",
     "nodeSelector": ".disk=ssd",
     "tolerations": "[0].operator=Exists",
+    "affinity": ".nodeAffinity.x=y",
     "priorityClass": "=high",
+    "services.<service>.serviceAccount.annotations": ".role=shop",
+    "services.<service>.serviceAccount.labels": ".team=shop",
+    "services.<service>.podAnnotations": ".team=shop",
+    "services.<service>.podLabels": ".team=shop",
+    "services.<service>.nodeSelector": ".disk=ssd",
+    "services.<service>.tolerations": "[0].operator=Exists",
+    "services.<service>.affinity": ".nodeAffinity.x=y",
+    "services.<service>.priorityClass": "=high",
     "services.<service>.replicas": "=3",
     "services.<service>.resources.requests.cpu": "=1",
     "services.<service>.resources.requests.memory": "=96Mi",
     "services.<service>.resources.limits.memory": "=1Gi",
+    "services.<service>.resources.limits.cpu": "=2",
     "services.<service>.autoscaling.enabled": "=false",
     "services.<service>.autoscaling.minReplicas": "=2",
     "services.<service>.autoscaling.maxReplicas": "=20",
@@ -147,6 +198,10 @@ OTHERWISE = {
 """What follows the name of each value to make it another than its default."""
 
 
+REFUSED_WITHOUT_A_CLUSTER = ("nats.tls.generate",)
+"""What they do is seen on a real one."""
+
+
 def documented() -> dict[str, str]:
     """The rows of the README's table: each value and its meaning."""
     table = (CHART / "README.md").read_text().partition("<!-- values")[2]
@@ -164,7 +219,13 @@ def test_every_value_is_tried_here() -> None:
     assert needed <= OTHERWISE.keys() <= documented().keys()
 
 
-@pytest.mark.parametrize("name", OTHERWISE)
+@pytest.mark.parametrize("name", REFUSED_WITHOUT_A_CLUSTER)
+def test_what_only_a_cluster_shows_is_refused_without(helm: Helm, name: str) -> None:
+    refused = helm("template", "shop", CHART, SEED, f"--set={name}{OTHERWISE[name]}")
+    assert f"{name} needs a look at the cluster" in refused.stderr
+
+
+@pytest.mark.parametrize("name", [n for n in OTHERWISE if n not in REFUSED_WITHOUT_A_CLUSTER])
 def test_every_value_does_something(render: Render, name: str) -> None:
     general = next((known for known in ONE_OF_MANY if name.startswith(known)), "")
     path = ONE_OF_MANY.get(general, "") + name.removeprefix(general)

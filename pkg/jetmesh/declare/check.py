@@ -5,8 +5,9 @@ from __future__ import annotations
 import inspect
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
+from jetmesh.declare.duration import Duration
 from jetmesh.declare.event import EventSpec, matches
 from jetmesh.declare.handler import Handler
 from jetmesh.declare.losing import Lost
@@ -19,6 +20,8 @@ from jetmesh.declare.topology import StreamTuning, Topology
 from jetmesh.errors import TopologyError
 from jetmesh.protocol.streams import LANES, OWN_STREAMS, is_lane_stream
 
+_SHORTEST_WINDOW: Final = Duration(0.1)
+"""Of duplicates; the server reads 0 as its own default."""
 _User: TypeAlias = Handler | Lost | Resource | Web
 """Has parameters that are supplied by their type."""
 
@@ -256,6 +259,16 @@ def _tunings(topology: Topology, tunings: Mapping[str, StreamTuning]) -> Iterato
             yield (
                 "settings: streams.LANES cannot have a max_age or max_bytes: what waits there for "
                 "its next attempt would be forgotten."
+            )
+        if tuning.duplicate_window < _SHORTEST_WINDOW:
+            yield (
+                f"settings: streams.{name}.duplicate_window {tuning.duplicate_window} is below "
+                f"{_SHORTEST_WINDOW}, the least that the server takes."
+            )
+        if tuning.max_bytes == 0:
+            yield (
+                f"settings: streams.{name}.max_bytes is 0, which the server reads as no limit; "
+                "write -1."
             )
         if 0 < tuning.max_age < tuning.duplicate_window:
             yield (

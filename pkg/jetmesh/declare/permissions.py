@@ -50,8 +50,11 @@ def permissions_of(service: Service, *, inbox_prefix: str, js_api: str = JS_API)
     publish += [f"$JS.API.STREAM.INFO.{stream}" for stream in streams]
     for handler in service.handlers:
         publish += _consuming(handler)
-    for spec in (*service.published, *(s for h in service.handlers for s in h.outputs)):
+    made = [spec for handler in service.handlers for spec in handler.outputs]
+    for spec in (*service.published, *made):
         publish += publishing(spec)
+    # where a subject may hold several, only all of the stream tells which of them has a sequence
+    publish += [f"$JS.API.DIRECT.GET.{s.stream}" for s in made if not s.decision]
     if service.handlers:
         publish += [
             f"$JS.API.STREAM.MSG.GET.{lane_stream(service.name)}",
@@ -70,16 +73,10 @@ def permissions_of(service: Service, *, inbox_prefix: str, js_api: str = JS_API)
 
 
 def publishing(spec: EventSpec) -> Iterator[str]:
-    """Publish an event, and look at what stands there already or decided its key instead.
-
-    Where a subject may hold several, only all of the stream tells which of them has a sequence.
-    """
+    """Publish an event, and look at what stands there already or decided its key instead."""
     yield spec.filters[-1]  # as it is published
-    if spec.decision:
-        yield f"$JS.API.DIRECT.GET.{spec.stream}.{spec.decision}.*"
-    else:
-        yield f"$JS.API.DIRECT.GET.{spec.stream}.{spec.filters[-1]}"
-        yield f"$JS.API.DIRECT.GET.{spec.stream}"
+    looked_at = f"{spec.decision}.*" if spec.decision else spec.filters[-1]
+    yield f"$JS.API.DIRECT.GET.{spec.stream}.{looked_at}"
 
 
 def denial(action: Action, subject: str) -> str:

@@ -69,6 +69,8 @@ def problems_of(policy: Policy) -> list[str]:
         found.append(f"max_age is {policy.max_age}; it must not be negative")
     if policy.ack_wait < policy.timeout:
         found.append(f"ack_wait {policy.ack_wait} is shorter than timeout {policy.timeout}")
+    if policy.backoff > policy.backoff_cap:
+        found.append(f"backoff {policy.backoff} is above backoff_cap {policy.backoff_cap}")
     if policy.max_ack_pending < policy.concurrency:
         found.append(
             f"max_ack_pending {policy.max_ack_pending} is below concurrency {policy.concurrency}"

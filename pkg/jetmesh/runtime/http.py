@@ -56,6 +56,7 @@ class HttpServer:
         )
         self._serving: asyncio.Task[None] | None = None
         self._stopping = asyncio.Event()
+        self._leaving = False
 
     @property
     def url(self) -> str:
@@ -70,6 +71,10 @@ class HttpServer:
         """Add the service's pages and metrics once what they show exists."""
         self._app.router.routes.extend(routes)
         self._metrics = metrics
+
+    def leave(self) -> None:
+        """Answer on, and have whoever asks on the same connection again connect elsewhere."""
+        self._leaving = True
 
     async def stop(self) -> None:
         """Answer nothing more; open streams learn that it is over."""
@@ -96,7 +101,16 @@ class HttpServer:
                 asked.cancel()
                 stopping.cancel()
 
-        await self._app(scope, until_stopped, send)
+        await self._app(scope, until_stopped, self._parting(send))
+
+    def _parting(self, send: Send) -> Send:
+        async def with_farewell(message: Message) -> None:
+            if self._leaving and message["type"] == "http.response.start":
+                farewell = (b"connection", b"close")
+                message = {**message, "headers": [*message.get("headers", ()), farewell]}
+            await send(message)
+
+        return with_farewell
 
     async def _healthz(self, _: Request) -> Response:
         return PlainTextResponse("live\n")

@@ -221,12 +221,15 @@ class Running:
     # stop
 
     async def _stop(self) -> None:
-        """Stop pulling, finish what is in flight, give back the rest, flush, close."""
+        """Stop pulling, finish what is in flight, give back the rest, flush, close.
+
+        Pages are answered on meanwhile, and for `linger` at least.
+        """
+        lingering = asyncio.create_task(asyncio.sleep(self._linger()))
         self.health.starting = "stopping"
+        self.http.leave()
         for consumer in self.consumers:
             await consumer.stop()
-        for projection in self.projections:
-            projection.stop()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._settings.grace):
                 await self._plane.flush()  # what the server sent before it read our UNSUB is here
@@ -236,6 +239,10 @@ class Running:
         given_back = [await consumer.give_back() for consumer in self.consumers]
         if sum(given_back):
             log.warning("given back unfinished", deliveries=sum(given_back))
+        await lingering
+        await self.http.stop()
+        for projection in self.projections:
+            projection.stop()
         if self._publisher is not None:
             self._publisher.close()
         for task in self._tasks:
@@ -243,6 +250,11 @@ class Running:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._close()
         log.info("stopped")
+
+    def _linger(self) -> float:
+        """Whoever sends people here learns from /readyz, and not at once, to do it no more."""
+        shown = self._service.pages and not self.health.starting
+        return self._settings.linger if shown else 0.0
 
     async def _close(self) -> None:
         with contextlib.suppress(TimeoutError):
@@ -261,7 +273,6 @@ class Running:
             # every delivery is settled: it may still end well
             name, text = name_of(error), text_of(error)
             log.error("a resource was not closed", error=name, message=text)  # noqa: TRY400 - the text says it
-        await self.http.stop()
 
 
 def _own_streams(service: Service, loaded: Loaded) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from msgspec import Struct, ValidationError
 from msgspec.structs import fields, replace
 
 from jetmesh.declare.policy import Policy, problems_of
+from jetmesh.declare.rejected import unknown_exceptions
 from jetmesh.declare.service import Service
 from jetmesh.declare.setting import Leaf, Names, leaves
 from jetmesh.declare.topology import StreamTuning
@@ -104,6 +105,12 @@ class Loaded:
         for problem in problems_of(policy):
             raise SettingsError(
                 f"services.{service}.handlers.{handler}: {problem}.", remedy="Change one of them."
+            )
+        for name in unknown_exceptions(policy.rejects if "rejects" in given else ()):
+            raise SettingsError(
+                f"services.{service}.handlers.{handler}: rejects names {name!r}, which is no "
+                "exception here.",
+                remedy="Write Class or module.Class, as the traceback of the dead letter has it.",
             )
         return policy
 

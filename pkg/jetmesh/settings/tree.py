@@ -106,6 +106,9 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     compares them, as in production."""
     grace: Duration = Duration(20)
     """How long a stopping service may take to finish what is in flight."""
+    linger: Duration = Duration(0)
+    """How long a stopping service with pages goes on answering them, while `/readyz` already says
+    that it stops: until load balancers have noticed."""
     services: dict[str, ServiceSettings] = field(default_factory=dict)
     """By service: its own settings in `[services.NAME.settings]`, what differs from `http` in
     `[services.NAME.http]`, its handlers' policies in `[services.NAME.handlers.HANDLER]`."""

@@ -5,6 +5,7 @@ than a person can follow.
 from __future__ import annotations
 
 import asyncio
+import random
 import time
 from collections.abc import Callable
 from typing import Final
@@ -15,6 +16,9 @@ PACE: Final = 0.25
 """Seconds between two looks at the state: changes in between reach the page as one."""
 BEAT: Final = 10.0
 """Seconds between two signs of life, by which a page sees a connection that died silently."""
+
+_BACK: Final = 100, 1000
+"""Milliseconds after which a browser connects anew."""
 
 _headers: Final = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
@@ -54,6 +58,8 @@ class Live:
             gone = asyncio.create_task(_gone(receive))
             try:
                 await self._tell(send, gone)
+                # when a server stops, all its pages come back elsewhere: not all at once
+                await _write(send, b"retry: %d\n\n" % random.randint(*_BACK))  # noqa: S311 - no secret
             finally:
                 gone.cancel()
         await _write(send, b"", more=False)

@@ -14,8 +14,7 @@ OVERLAYS = ROOT / "deploy" / "k8s" / "overlays"
 def test_the_development_overlay_runs_the_whole_shop_and_may_be_applied_again(
     empty: Namespace,
 ) -> None:
-    passwords = [f"--from-literal={who}=p{uuid4().hex}" for who in ("services", "admin", "routes")]
-    empty.kubectl("create", "secret", "generic", "nats", *passwords)
+    with_passwords(empty)
     empty.kubectl("apply", "-k", OVERLAYS / "development")
     empty.kubectl(
         "wait", "deployments", "--all", "--for=condition=Available", f"--timeout={SECONDS:g}s"
@@ -28,6 +27,11 @@ def test_the_development_overlay_runs_the_whole_shop_and_may_be_applied_again(
     each_ends_once(empty, "applied", published)
     empty.kubectl("delete", "-k", OVERLAYS / "development", "--wait=true")
     empty.kubectl("delete", "secret", "nats")
+
+
+def with_passwords(space: Namespace) -> None:
+    given = [f"--from-literal={who}=p{uuid4().hex}" for who in ("services", "admin", "routes")]
+    space.kubectl("create", "secret", "generic", "nats", *given)
 
 
 def generations(space: Namespace) -> dict[str, int]:

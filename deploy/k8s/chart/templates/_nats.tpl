@@ -1,5 +1,12 @@
 {{- /* How pods reach the broker, and as whom: part of the settings file, variables, files. */ -}}
 
+{{- /* The Secret with the authority, if connections are encrypted. */ -}}
+{{- define "nats tls" -}}
+{{- with .Values.nats.tls -}}
+{{- .secret | default (ternary "nats-tls" "" (or .generate (ne .issuer.name ""))) -}}
+{{- end }}
+{{- end }}
+
 {{- define "nats settings" -}}
 {{- $nats := .Values.nats -}}
 url = {{ $nats.url | default "nats://nats:4222" | toJson }}
@@ -8,7 +15,7 @@ creds_file = "/nats/identity/creds"
 {{- else if eq $nats.credentials.kind "nkey" }}
 nkey_seed_file = "/nats/identity/nkey"
 {{- end }}
-{{- if $nats.tls.secret }}
+{{- if include "nats tls" . }}
 tls_ca_file = "/nats/tls/ca.crt"
   {{- if $nats.tls.client }}
 tls_cert_file = "/nats/tls/tls.crt"
@@ -64,7 +71,7 @@ js_api_prefix = {{ . | toJson }}
 {{- if has .Values.nats.credentials.kind (list "creds" "nkey") }}
 - {name: identity, mountPath: /nats/identity, readOnly: true}
 {{- end }}
-{{- if .Values.nats.tls.secret }}
+{{- if include "nats tls" . }}
 - {name: tls, mountPath: /nats/tls, readOnly: true}
 {{- end }}
 {{- end }}
@@ -75,8 +82,9 @@ js_api_prefix = {{ . | toJson }}
 - name: identity
   secret: {secretName: {{ include "nats secret" . }}}
 {{- end }}
-{{- with $nats.tls.secret }}
+{{- with include "nats tls" .root }}
 - name: tls
-  secret: {secretName: {{ . }}}
+  # of the bundled NATS the authority only: the key is for its nodes
+  secret: {secretName: {{ . }}{{ if include "bundled" $.root }}, items: [{key: ca.crt, path: ca.crt}]{{ end }}}
 {{- end }}
 {{- end }}

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from jetmesh.errors import UsageError
-from jetmesh.operate.helm.values import Image
+from jetmesh.operate.helm.kinds import Image
 
 BASE: Final = "python:3.13-slim"
 """What an image is built on where the project names nothing else."""

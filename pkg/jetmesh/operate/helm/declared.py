@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -12,7 +12,14 @@ from jetmesh.declare.topology import StreamSpec, StreamTuning, Topology
 from jetmesh.operate.helm.name import name_of
 from jetmesh.operate.helm.outside import Address, addresses
 from jetmesh.operate.helm.own import own_settings
-from jetmesh.operate.helm.tree import Group, Node, Value, group_of
+from jetmesh.operate.helm.tree import (
+    DURATION,
+    POSITIVE_DURATION,
+    Group,
+    Node,
+    Value,
+    group_of,
+)
 from jetmesh.operate.helm.values import (
     Amounts,
     ChartValues,
@@ -24,6 +31,14 @@ from jetmesh.operate.helm.values import (
 
 # Beside its code, a read model holds what it folded: it grows with history.
 _WITH_READ_MODEL: Final = Resources(requests=Amounts(memory="128Mi"), limits=Limits(memory="512Mi"))
+_MOST: Final = 10_000_000
+_CLASS: Final = r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*$"
+_STREAM_LIMITS: Final[dict[str, dict[str, Any]]] = {
+    "maxBytes": {"minimum": -1, "maximum": 2**50},
+    "replicas": {"minimum": 0, "maximum": 5},
+    "duplicateWindow": POSITIVE_DURATION,
+}
+_FORGETTING: Final = ("maxAge", "maxBytes")
 _DENIED: Final = (
     "$JS.API.STREAM.CREATE.>",
     "$JS.API.STREAM.UPDATE.>",
@@ -81,7 +96,7 @@ def _autoscaling(service: Service, node: Node) -> Group:
         del values["lag"]
     elif not service.pages:
         text = "0: none while nothing waits; KEDA only."
-        values["minReplicas"] = Value(1, {"type": "integer", "minimum": 0}, text)
+        values["minReplicas"] = Value(1, {"type": "integer", "minimum": 0, "maximum": 10_000}, text)
     return Group(values, node.text)
 
 
@@ -91,9 +106,13 @@ def _handler(handler: Handler) -> Group:
         defaults=msgspec.structs.asdict(handler.policy),
         text=f"Handles {handler.input.subject}.",
     )
-    for _, value in group.leaves():
+    for (name,), value in group.leaves():
         if value.schema.get("type") == "integer":
-            value.schema["minimum"] = 1
+            value.schema.update(minimum=1, maximum=_MOST)
+        elif value.schema.get("pattern") == DURATION["pattern"] and name != "maxAge":
+            value.schema["pattern"] = POSITIVE_DURATION["pattern"]
+        elif name == "rejects":
+            value.schema["items"]["pattern"] = _CLASS
     return group
 
 
@@ -105,7 +124,8 @@ def _stream(stream: StreamSpec) -> Group:
         texts={"replicas": "0: as many as NATS has nodes, three at most."},
         text=f"{text if stream.schedules else stream.description}.",
     )
-    limits = {"maxBytes": {"minimum": -1}, "replicas": {"minimum": 0, "maximum": 5}}
     for (name,), value in group.leaves():
-        value.schema.update(limits.get(name, {}))
+        value.schema.update(_STREAM_LIMITS.get(name, {}))
+    if stream.schedules:  # what waits there for its next attempt must not be forgotten
+        return Group({k: v for k, v in group.values.items() if k not in _FORGETTING}, group.text)
     return group

@@ -15,6 +15,12 @@ from jetmesh.operate.schemas import DIALECT
 
 NOTE: Final = "# Written by `jetmesh deploy init` from the declarations: change those, not this.\n"
 _WIDTH: Final = 100
+_OF_A_PARENT: Final = {
+    "global": {"description": "What a parent chart says to all.", "type": "object"},
+    "enabled": {"description": "A parent's `condition` may ask for it.", "type": "boolean"},
+}
+_CHECKED_BY_A_TEMPLATE: Final = ("services", "streams")
+"""A whole one that is missing has two causes, which a template can say."""
 _no_text = re.compile("(?i)(y|n|yes|no|on|off|true|false|null)$")  # as YAML 1.1 has it
 
 
@@ -29,7 +35,11 @@ def schema_json(tree: Group) -> str:
     A name that is not in it is refused. So is a value that is missing, which helm makes of null:
     every one has its default in values.yaml, and templates need them all.
     """
-    return json.dumps({"$schema": DIALECT, **_schema(tree)}, indent=1, ensure_ascii=False) + "\n"
+    schema = _schema(tree)
+    schema["properties"] |= _OF_A_PARENT
+    for name in _CHECKED_BY_A_TEMPLATE:
+        schema["properties"].get(name, {}).pop("required", None)
+    return json.dumps({"$schema": DIALECT, **schema}, indent=1, ensure_ascii=False) + "\n"
 
 
 def table(tree: Group) -> str:

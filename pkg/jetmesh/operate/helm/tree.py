@@ -17,6 +17,10 @@ from jetmesh.operate.schemas import description_of, field_docstrings
 
 DURATION: Final = {"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)?(ms|s|m|h|d)$"}
 """The units are required: nobody can tell what a bare number meant."""
+POSITIVE_DURATION: Final = {
+    "type": "string",
+    "pattern": r"^([0-9]*[1-9][0-9]*(\.[0-9]+)?|0+\.[0-9]*[1-9][0-9]*)(ms|s|m|h|d)$",
+}
 
 
 @dataclass(frozen=True, slots=True)

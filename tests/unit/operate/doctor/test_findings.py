@@ -154,6 +154,9 @@ CASES: dict[str, Callable[[], Facts]] = {
     "lag-grows": lambda: flow(
         {"num_pending": 110, "delivered": Position(10, 10, said(-1))}, {"num_pending": 50}
     ),
+    "slowest-stage": lambda: flow(
+        {"num_pending": 500, "delivered": Position(55, 55, said(-1))}, {"num_pending": 500}
+    ),
     "places-taken": lambda: flow({"num_pending": 1, "num_ack_pending": 100}),
     "redelivered": lambda: flow({"num_redelivered": 10, "num_ack_pending": 20}),
     "paused": lambda: flow({"paused": True, "num_waiting": 0, "num_pending": 4}),

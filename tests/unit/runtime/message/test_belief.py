@@ -6,11 +6,16 @@ from dataclasses import replace
 
 import pytest
 
+from jetmesh import wire
 from jetmesh.runtime.message import asking, belief
+from jetmesh.runtime.message.asking import Asking
+from jetmesh.runtime.message.belief import Belief, Place
 from jetmesh.testing import eventually
+from jetmesh.transport.lookups import NotGrantedError
+from jetmesh.transport.stored import StoredMessage
 from tests.unit.runtime.message.deciding import ACCEPTED, Effect, ended
-from tests.unit.runtime.message.desk import Accepted, Desk, Noted, Placed, message_id
-from tests.unit.runtime.message.wire import Ack, Nak, Published
+from tests.unit.runtime.message.desk import Accepted, Desk, Noted, Placed, Streams, message_id
+from tests.unit.runtime.message.wire import Ack, Nak, Published, Wire
 
 NOTED = "desk-log.noted.a"
 OURS = message_id("look", 1, NOTED)
@@ -163,6 +168,24 @@ async def test_garbage_in_our_place_gives_the_input_back_and_counts_no_attempt(
     desk.deliver(number=3)
     desk.wire.published[2].stored()
     assert desk.consumer.verdicts.unstorable.problem == ""
+
+
+@pytest.mark.parametrize("fate", ["stored", "decided"])
+async def test_who_may_not_look_believes_what_a_guard_does_not_refute(fate: str) -> None:
+    class Denied(Streams):
+        async def last(self, _: str, __: str) -> StoredMessage | None:
+            raise NotGrantedError("the permission is missing.")
+
+    wire_ = Wire(lambda published: getattr(published, fate)())
+    looking = Belief(Denied(), wire_.publish, Asking("web"), may_be_blind=True)
+    ours = NOTED.encode(), wire.block({"Nats-Msg-Id": "web:1"}), b"{}"
+    found = await looking.confirm("DESK_LOG", ours, TAKEN, lambda _: "", "web:1")
+    (sent,) = wire_.published
+    assert sent.headers == {
+        "Nats-Msg-Id": f"web:1>{TAKEN}",
+        "Nats-Expected-Last-Subject-Sequence": "0",
+    }
+    assert found == (Place(0, squatted=True) if fate == "stored" else Place(TAKEN))
 
 
 async def test_before_an_effect_that_may_have_been_done_it_is_looked_twice(

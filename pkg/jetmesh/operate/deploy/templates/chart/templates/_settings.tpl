@@ -28,7 +28,7 @@
   {{- if and $table (eq (get $table (last $names) | toString) "") }}{{ $_ := unset $table (last $names) }}{{ end }}
 {{- end }}
 {{- range $setting, $other := $fact.links }}
-  {{- $ingress := (get $values.services $other).ingress }}
+  {{- $ingress := dig $other "ingress" dict $values.services }}
   {{- if and $ingress.enabled (not (get $own $setting)) }}
     {{- $scheme := ternary "https" "http" (ne $ingress.tlsSecret "") }}
     {{- $_ := set $own $setting (printf "%s://%s" $scheme $ingress.host) }}
@@ -43,6 +43,7 @@
 {{- $names := (include "facts" .root | fromYaml).names -}}
 provision = "verify"
 grace = {{ toJson $values.grace }}
+linger = {{ toJson $values.linger }}
 
 [http]
 host = "0.0.0.0"
@@ -73,7 +74,7 @@ format = "json"
 {{- range $name := .streams }}
 
 [streams.{{ $name }}]
-  {{- range $key, $value := get $values.streams $name }}
+  {{- range $key, $value := get $values.streams $name | default dict }}
     {{- if and (eq $key "replicas") (not $value) }}{{ $value = include "copies" $.root | int }}{{ end }}
 {{ get $names $key }} = {{ include "toml" $value }}
   {{- end }}
