@@ -1,82 +1,137 @@
-"""The customer dashboard: find an order by its id, and follow its story live."""
+"""The customer dashboard: an order's story, for whom it belongs to.
+
+It opens with the order's own link, or with its number and e-mail address together. Whoever has
+neither learns nothing: not even whether there is such an order (ADR-0024).
+"""
 
 from __future__ import annotations
 
-from urllib.parse import quote
+import asyncio
+import hmac
+import secrets
+import time
+from typing import Final
+from urllib.parse import parse_qsl, urlencode
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from jetmesh import Service
-from jetmesh.web import Live, Pages, Rendered
-from shop.customer_story import EVENTS, Stories
+from jetmesh import BrokerError, History, Service
+from jetmesh.rate import RateLimit
+from jetmesh.web import Fetched, Live, Pages, client_of, is_same_origin, read_body
+from shop.customer_orders import MOST_ORDERS, Orders
+from shop.customer_story import EVENTS
 from shop.customer_telling import tell
+from shop.order_links import LinkSecrets, opens, path, token_of
 from shop.web import FOLDER
+
+ANSWER_SECONDS: Final = 0.5
+"""After so long it is answered whether number and address belong together: never sooner."""
+_ATTEMPTS: Final = 30
+_MOST_BYTES: Final = 4096
+
+
+class CustomerDashboardSettings(LinkSecrets, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the customer dashboard can be told."""
+
 
 service = Service(
     "customer-dashboard",
     version="1.0.0",
+    settings=CustomerDashboardSettings,
     description="An order's story, step by step and live.",
 )
-service.read_model(Stories, events=EVENTS)
+service.read_model(Orders, events=EVENTS, most_keys=MOST_ORDERS)
 
 
 @service.web
-def pages(stories: Stories) -> list[BaseRoute]:
+def pages(orders: Orders, history: History, settings: CustomerDashboardSettings) -> list[BaseRoute]:
     """A search, an order's page, events for it, and its story as JSON for scripts."""
-    frame = Pages(FOLDER)
-
-    def told(key: str) -> bytes:
-        return msgspec.json.encode(tell(key, stories.story(key)))
-
-    def page(key: str) -> Response:
-        status = 200 if stories.knows(key) else 404
-        values = {"key": key, "live": f"/live/orders?id={quote(key, safe='')}"}
-        return frame.show("customer_order.html", values, status=status)
-
-    async def start(_request: Request) -> Response:
-        return frame.show("customer.html")
-
-    async def find(request: Request) -> Response:
-        asked = request.query_params.get("id", "")
-        key = _meant(asked, stories)
-        if not key:
-            return RedirectResponse("/", 303)
-        # A browser takes these two for steps in the path, however they are written.
-        return page(key) if key in (".", "..") else RedirectResponse(address(key), 303)
-
-    async def show(request: Request) -> Response:
-        return page(request.path_params["key"])
-
-    async def read(request: Request) -> Response:
-        key = request.path_params["key"]
-        status = 200 if stories.knows(key) else 404
-        headers = {"cache-control": "no-store"}
-        return Response(told(key), status, headers, "application/json")
-
-    async def follow(request: Request) -> Live | Response:
-        key = request.query_params.get("id")
-        if not key:
-            return PlainTextResponse("Say which order: /live/orders?id=…\n", 400)
-        return Live(Rendered(lambda: stories.packed(key), lambda: told(key)))
-
+    shown = _Shown(orders, history, settings)
     return [
-        Route("/", start),
-        Route("/orders", find),
-        Route("/orders/{key:path}", show),
-        Route("/api/orders/{key:path}", read),
-        Route("/live/orders", follow),
-        frame.static,
+        Route("/", shown.start),
+        Route("/orders", shown.find, methods=["POST"]),
+        Route("/orders", shown.show),
+        Route("/orders/{key:path}", shown.show),
+        Route("/api/orders/{key:path}", shown.read),
+        Route("/live/orders", shown.follow),
+        shown.frame.static,
     ]
 
 
-def address(key: str) -> str:
-    """The path of an order's page, whatever its id is made of."""
-    return f"/orders/{quote(key, safe='')}"
+class _Shown:
+    """What a customer sees."""
+
+    def __init__(self, orders: Orders, history: History, settings: LinkSecrets) -> None:
+        self.frame = Pages(FOLDER)
+        self._orders = orders
+        self._history = history
+        # without one there are no links; who comes with number and address is let in all the same
+        self._secret = settings.link_secret or secrets.token_urlsafe()
+        self._secrets = (self._secret, settings.previous_link_secret)
+        self._attempts = RateLimit(_ATTEMPTS, 60)
+
+    async def start(self, _request: Request) -> Response:
+        return self.frame.show("customer.html", {"wrong": ""})
+
+    async def find(self, request: Request) -> Response:
+        """Open the order of a number and its address; all else gets one answer, after one time."""
+        answered = time.monotonic() + ANSWER_SECONDS
+        if not is_same_origin(request):
+            return PlainTextResponse("This form belongs to another page.\n", 403)
+        form = dict(parse_qsl((await read_body(request, _MOST_BYTES)).decode(errors="replace")))
+        key, address = form.get("id", "").strip(), form.get("email", "").strip()
+        allowed = self._attempts.allows(client_of(request))
+        known = await self._known_address(key) if allowed and key else ""
+        await asyncio.sleep(max(0.0, answered - time.monotonic()))
+        if not allowed:
+            return self._unknown("There were too many attempts. Try again in a minute.", 429)
+        if known and hmac.compare_digest(known.lower().encode(), address.lower().encode()):
+            where = path(key, token_of(key, self._secret))
+            return RedirectResponse(where, 303, {"cache-control": "no-store"})
+        return self._unknown("We know no order of this number with this e-mail address.", 403)
+
+    async def show(self, request: Request) -> Response:
+        key = _key(request)
+        if not self._may_see(request, key):
+            return self._unknown("", 403)
+        asked = urlencode({"id": key, "token": request.query_params["token"]})
+        values = {"key": key, "live": f"/live/orders?{asked}"}
+        return self.frame.show("customer_order.html", values)
+
+    async def read(self, request: Request) -> Response:
+        key = _key(request)
+        if not self._may_see(request, key):
+            return PlainTextResponse("The order's own token is missing (?token=…).\n", 403)
+        story = await self._orders.story(key, self._history)
+        headers = {"cache-control": "no-store"}
+        text = msgspec.json.encode(tell(key, story))
+        return Response(text, 200 if story else 404, headers, "application/json")
+
+    async def follow(self, request: Request) -> Live | Response:
+        key = _key(request)
+        if not self._may_see(request, key):
+            return PlainTextResponse("The order's own token is missing (token=…).\n", 403)
+        return Live(Fetched(lambda: self._orders.version(key), lambda: self._told(key)))
+
+    def _may_see(self, request: Request, key: str) -> bool:
+        return opens(key, request.query_params.get("token", ""), *self._secrets)
+
+    def _unknown(self, wrong: str, status: int) -> Response:
+        return self.frame.show("customer.html", {"wrong": wrong}, status=status)
+
+    async def _known_address(self, key: str) -> str:
+        try:
+            return await self._orders.address(key, self._history)
+        except BrokerError:
+            return ""
+
+    async def _told(self, key: str) -> bytes:
+        return msgspec.json.encode(tell(key, await self._orders.story(key, self._history)))
 
 
-def _meant(asked: str, stories: Stories) -> str:
-    """What was asked for; without the space around it that copying adds, unless it belongs."""
-    return asked if stories.knows(asked) else asked.strip() or asked
+def _key(request: Request) -> str:
+    key: str = request.path_params.get("key") or request.query_params.get("id", "")
+    return key

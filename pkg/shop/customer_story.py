@@ -1,13 +1,11 @@
-"""One order's story, folded from the events of all orders.
+"""One order's story, folded from its events.
 
-As many stories as there are orders stay in memory, so each is one packed value. What a customer
-must not see on a page that anybody may open is left out before packing: the payment token and
-most of the address.
+What a page need not show is left out: the payment token and most of the address.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from hashlib import blake2b
 from typing import Any, Final
@@ -38,10 +36,10 @@ EVENTS: Final = (
 
 _longest_text = 200
 _most_lines = 50
-_most_repeats = 20
+MOST_REPEATS: Final = 20
 
 
-class Placed(Struct, array_like=True):
+class Placed(Struct):
     """The purchase as first sent: the one with the lowest sequence, and the one that counts."""
 
     sequence: int
@@ -57,7 +55,7 @@ class Placed(Struct, array_like=True):
     total: str
 
 
-class Repeat(Struct, array_like=True, order=True):
+class Repeat(Struct, order=True):
     """The same purchase id, sent again."""
 
     sequence: int
@@ -65,7 +63,7 @@ class Repeat(Struct, array_like=True, order=True):
     digest: bytes
 
 
-class Checked(Struct, array_like=True):
+class Checked(Struct):
     """What validation decided."""
 
     sequence: int
@@ -75,7 +73,7 @@ class Checked(Struct, array_like=True):
     """Code, field, message."""
 
 
-class Paid(Struct, array_like=True):
+class Paid(Struct):
     """How the payment ended."""
 
     sequence: int
@@ -87,7 +85,7 @@ class Paid(Struct, array_like=True):
     retryable: bool = False
 
 
-class Told(Struct, array_like=True):
+class Told(Struct):
     """What the customer was told."""
 
     sequence: int
@@ -100,7 +98,7 @@ class Told(Struct, array_like=True):
     reason: str
 
 
-class Story(Struct, array_like=True):
+class Story(Struct):
     """Everything known of one order; each part is its stream's first event, first by sequence."""
 
     placed: Placed | None = None
@@ -111,36 +109,15 @@ class Story(Struct, array_like=True):
     told: Told | None = None
 
 
-_pack: Final = msgspec.msgpack.Encoder().encode
-_unpack: Final = msgspec.msgpack.Decoder(Story).decode
 _content: Final = msgspec.json.Encoder().encode  # msgpack has no integers beyond 64 bits
 
 
-class Stories:
-    """Every order's story, the same in whatever order and however often events arrive."""
-
-    def __init__(self) -> None:
-        self._packed: dict[str, bytes] = {}
-
-    def apply(self, event: Struct, record: Record) -> None:
-        """Fold one event; a repetition changes nothing."""
-        key: str = event.purchase_id  # type: ignore[attr-defined] # every event of EVENTS has one
-        packed = self._packed.get(key)
-        story = _unpack(packed) if packed else Story()
+def fold(events: Iterable[tuple[Struct, Record]]) -> Story:
+    """The story that the events of one order tell, the same in whatever order they come."""
+    story = Story()
+    for event, record in events:
         _folds[type(event)](story, event, record.sequence, record.stored_at.timestamp())
-        self._packed[key] = _pack(story)
-
-    def knows(self, key: str) -> bool:
-        return key in self._packed
-
-    def packed(self, key: str) -> bytes | None:
-        """The story as one value that differs whenever the story does."""
-        return self._packed.get(key)
-
-    def story(self, key: str) -> Story | None:
-        """The story of one order; None if nothing was seen of it (yet)."""
-        packed = self._packed.get(key)
-        return _unpack(packed) if packed else None
+    return story
 
 
 def mask(address: str) -> str:
@@ -177,7 +154,7 @@ def _placed(story: Story, event: PurchaseCreated, sequence: int, at: float) -> N
 
 def _repeat(story: Story, repeat: Repeat) -> None:
     if all(known.sequence != repeat.sequence for known in story.repeats):
-        story.repeats = sorted([*story.repeats, repeat])[:_most_repeats]
+        story.repeats = sorted([*story.repeats, repeat])[:MOST_REPEATS]
 
 
 def _checked(story: Story, event: OrderValidated | OrderRejected, sequence: int, at: float) -> None:

@@ -31,8 +31,8 @@ class Letter(Struct, frozen=True, kw_only=True):
     text: str
 
 
-def about_rejection(order: OrderRejected) -> Letter:
-    """Why the purchase was not accepted, and what to do."""
+def about_rejection(order: OrderRejected, link: str = "") -> Letter:
+    """Why the purchase was not accepted, and what to do; `link` leads to the order."""
     number = _number(order.purchase_id)
     return Letter(
         purchase_id=order.purchase_id,
@@ -45,12 +45,13 @@ def about_rejection(order: OrderRejected) -> Letter:
             _section("What you wanted to buy:", _lines_of(order.items, order.currency)),
             _section("What went wrong:", [plain(r.message, 200) for r in order.reasons]),
             "What to do: please correct this and order again. You were not charged.",
+            _where(link),
         ),
     )
 
 
-def about_payment(payment: PaymentCaptured) -> Letter:
-    """That the order is paid."""
+def about_payment(payment: PaymentCaptured, link: str = "") -> Letter:
+    """That the order is paid; `link` leads to it."""
     number = _number(payment.purchase_id)
     amount = shown(payment.amount, payment.currency)
     return Letter(
@@ -64,12 +65,13 @@ def about_payment(payment: PaymentCaptured) -> Letter:
             _section("What you bought:", _lines_of(payment.items, payment.currency)),
             f"Payment reference: {plain(payment.reference)}",
             "There is nothing left for you to do.",
+            _where(link),
         ),
     )
 
 
-def about_refusal(payment: PaymentDeclined) -> Letter:
-    """Why the payment was refused, and what to do."""
+def about_refusal(payment: PaymentDeclined, link: str = "") -> Letter:
+    """Why the payment was refused, and what to do; `link` leads to the order."""
     number = _number(payment.purchase_id)
     remedy = (
         "please order again later, or with another means of payment."
@@ -88,13 +90,19 @@ def about_refusal(payment: PaymentDeclined) -> Letter:
             _section("What you wanted to buy:", _lines_of(payment.items, payment.currency)),
             _section("What went wrong:", [plain(payment.message, 200)]),
             f"What to do: {remedy} You were not charged.",
+            _where(link),
         ),
     )
 
 
 def _letter(customer: Customer, *paragraphs: str) -> str:
     name = plain(customer.name, 60).strip() or "customer"
-    return "\n\n".join([f"Hello {name},", *paragraphs, "Your shop"]) + "\n"
+    return "\n\n".join([f"Hello {name},", *filter(None, paragraphs), "Your shop"]) + "\n"
+
+
+def _where(link: str) -> str:
+    """Where the order is followed: the link is for its customer alone."""
+    return f"Follow your order here; the link is for you alone:\n{link}" if link else ""
 
 
 def _section(title: str, lines: Sequence[str]) -> str:

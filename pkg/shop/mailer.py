@@ -16,17 +16,24 @@ from aiosmtplib import (
 )
 
 from jetmesh import Reject, Retry, Unavailable
+from jetmesh.rate import RateLimit
 
 _PERMANENT: Final = 500  # RFC 5321, 4.2.1: 5yz is a permanent negative reply
+
+
+class Withheld(Exception):  # noqa: N818 - no failure: a decision of ours
+    """The recipient had too many mails of ours lately."""
 
 
 class Mailer:
     """A pool of connections, opened when they are needed and again when the server left.
 
-    `connect` makes a client that is not connected yet.
+    `connect` makes a client that is not connected yet. One recipient gets `hourly` mails in an
+    hour at most, from this process; 0: any number.
     """
 
-    def __init__(self, connect: Callable[[], SMTP], *, connections: int) -> None:
+    def __init__(self, connect: Callable[[], SMTP], *, connections: int, hourly: int = 0) -> None:
+        self._hourly = RateLimit(hourly, 3600)
         self._connect = connect
         self._slots = asyncio.Semaphore(connections)
         self._idle: list[SMTP] = []
@@ -38,7 +45,11 @@ class Mailer:
             Reject: the server will never take this mail for this recipient.
             Retry: it cannot take this mail at the moment.
             Unavailable: it cannot be reached, or takes no mail of ours.
+            Withheld: we do not send it: the recipient had too many.
         """
+        person = recipient.lower()
+        if self._hourly.is_reached(person):
+            raise Withheld
         async with self._slots:
             try:
                 client = await self._client()
@@ -46,6 +57,7 @@ class Mailer:
             except (SMTPException, OSError) as error:
                 # The library's text names the recipient: neither it nor its chain is shown.
                 raise verdict_on(error) from None
+            self._hourly.count(person)
             self._idle.append(client)
 
     async def close(self) -> None:

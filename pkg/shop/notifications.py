@@ -6,14 +6,16 @@ from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Annotated, Final, Literal
 
+import structlog
 from aiosmtplib import SMTP
-from msgspec import Meta, Struct
+from msgspec import Meta
 
 from jetmesh import Delivery, Duration, Policy, Service
 from shop.addresses import PATTERN, is_plausible
 from shop.letters import Letter, about_payment, about_refusal, about_rejection
 from shop.mail import compose, message_id
-from shop.mailer import Mailer
+from shop.mailer import Mailer, Withheld
+from shop.order_links import LinkSettings
 from shop_contracts import (
     Channel,
     NotificationSent,
@@ -22,22 +24,36 @@ from shop_contracts import (
     PaymentDeclined,
 )
 
+log: Final = structlog.get_logger()
 
-class NotificationsSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+
+class NotificationsSettings(LinkSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which mail server takes our mails, and who sends them."""
 
     smtp_host: Annotated[str, Meta(description="The mail server.")] = "127.0.0.1"
     smtp_port: Annotated[int, Meta(ge=1, le=65535, description="Its port.")] = 1025
     smtp_security: Annotated[
         Literal["none", "starttls", "tls"],
-        Meta(description="How the connection is encrypted; tls: from the start."),
-    ] = "none"
+        Meta(
+            description="How the connection is encrypted; tls: from the start. "
+            "none takes no password."
+        ),
+    ] = "starttls"
     smtp_user: Annotated[str, Meta(description="Our user at the mail server; empty: no login.")] = (
         ""
     )
     smtp_password: Annotated[
         str, Meta(description="Our password there.", extra={"sensitive": True})
     ] = ""
+    hourly: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=1000,
+            description="The most mails to one address in an hour, from each pod; 0: any number. "
+            "What is more is not sent, and recorded so.",
+        ),
+    ] = 20
     connections: Annotated[int, Meta(ge=1, description="The most connections at once.")] = 4
     sender: Annotated[
         str,
@@ -49,8 +65,13 @@ class NotificationsSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fi
     ] = "shop@example.test"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not is_plausible(self.sender):
             raise ValueError("sender must be an e-mail address")
+        if self.smtp_security == "none" and self.smtp_password:
+            raise ValueError(
+                "smtp_password would be sent in clear: smtp_security must be starttls or tls"
+            )
 
     @property
     def domain(self) -> str:
@@ -93,7 +114,7 @@ async def mailer(settings: NotificationsSettings) -> AsyncIterator[Mailer]:
             local_hostname=settings.domain,
         )
 
-    mailer = Mailer(connect, connections=settings.connections)
+    mailer = Mailer(connect, connections=settings.connections, hourly=settings.hourly)
     try:
         yield mailer
     finally:
@@ -105,7 +126,12 @@ async def tell_rejected(
     order: OrderRejected, delivery: Delivery, mailer: Mailer, settings: NotificationsSettings
 ) -> NotificationSent:
     """Say why the purchase was not accepted, and what to do."""
-    return await tell(about_rejection(order), delivery.stored_at, mailer, settings)
+    return await tell(
+        about_rejection(order, settings.link(order.purchase_id)),
+        delivery.stored_at,
+        mailer,
+        settings,
+    )
 
 
 @service.on(PaymentCaptured, policy=POLICY)
@@ -113,7 +139,12 @@ async def tell_captured(
     payment: PaymentCaptured, delivery: Delivery, mailer: Mailer, settings: NotificationsSettings
 ) -> NotificationSent:
     """Say that the order is paid."""
-    return await tell(about_payment(payment), delivery.stored_at, mailer, settings)
+    return await tell(
+        about_payment(payment, settings.link(payment.purchase_id)),
+        delivery.stored_at,
+        mailer,
+        settings,
+    )
 
 
 @service.on(PaymentDeclined, policy=POLICY)
@@ -121,7 +152,12 @@ async def tell_declined(
     payment: PaymentDeclined, delivery: Delivery, mailer: Mailer, settings: NotificationsSettings
 ) -> NotificationSent:
     """Say why the payment was refused, and what to do."""
-    return await tell(about_refusal(payment), delivery.stored_at, mailer, settings)
+    return await tell(
+        about_refusal(payment, settings.link(payment.purchase_id)),
+        delivery.stored_at,
+        mailer,
+        settings,
+    )
 
 
 async def tell(
@@ -130,12 +166,18 @@ async def tell(
     """Mail the letter if its customer has a plausible address, else record that nobody was told.
 
     An implausible address is no failure to repair: it may be the very reason of a rejection.
+    Whoever may publish chooses who is mailed: what is too much for one person is recorded, not
+    sent.
     """
     recipient = letter.customer.email
     if not is_plausible(recipient):
-        return unreachable(letter, sent_at)
+        return untold(letter, sent_at, "The customer's e-mail address cannot receive mail.")
     mail = compose(letter, sender=settings.sender, sent_at=sent_at)
-    await mailer.send(settings.sender, recipient, mail)
+    try:
+        await mailer.send(settings.sender, recipient, mail)
+    except Withheld:
+        log.warning("a mail was withheld", purchase_id=letter.purchase_id, hourly=settings.hourly)
+        return untold(letter, sent_at, "This e-mail address had too many mails within an hour.")
     return mailed(letter, sent_at, message_id(letter.purchase_id, settings.domain))
 
 
@@ -152,14 +194,14 @@ def mailed(letter: Letter, sent_at: datetime, message_id: str) -> NotificationSe
     )
 
 
-def unreachable(letter: Letter, sent_at: datetime) -> NotificationSent:
-    """The event for a customer whom no mail can reach."""
+def untold(letter: Letter, sent_at: datetime, reason: str) -> NotificationSent:
+    """The event for a customer who gets no mail."""
     return NotificationSent(
         purchase_id=letter.purchase_id,
         about=letter.about,
         channel=Channel.NONE,
         recipient=letter.customer.email,
         subject=letter.subject,
-        reason="The customer's e-mail address cannot receive mail.",
+        reason=reason,
         sent_at=sent_at,
     )

@@ -9,14 +9,16 @@ from typing import Annotated, Any, Final
 from urllib.parse import quote
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Meta
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from jetmesh import BrokerError, ContractViolation, Publisher, Publishing, Service, Stored
-from jetmesh.web import Pages
+from jetmesh.rate import RateLimit
+from jetmesh.web import Pages, client_of, is_same_origin, read_body
 from shop.order_form import ARTICLES, CARDS, CURRENCY, OrderFormError, ordered, read
+from shop.order_links import LinkSettings, opens, token_of
 from shop.web import FOLDER
 from shop_contracts import PurchaseCreated
 
@@ -25,16 +27,18 @@ PATIENCE: Final = 5.0
 """Seconds until a person is told that the order is still on its way."""
 
 
-class StorefrontSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class StorefrontSettings(LinkSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the storefront can be told."""
 
-    customer_dashboard_url: Annotated[
-        str,
+    purchases_per_minute: Annotated[
+        int,
         Meta(
-            pattern=r"^(https?://[^\s]+)?$",
-            description="Where an order is followed; empty: only its number is shown.",
+            ge=0,
+            le=100_000,
+            description="The most purchases that one address may send in a minute; 0: any number. "
+            "Behind a proxy set http.trusted_proxies, or all are one address.",
         ),
-    ] = ""
+    ] = 600
 
 
 service = Service(
@@ -49,18 +53,24 @@ service.publishes(PurchaseCreated)
 @service.web
 def pages(publisher: Publisher, settings: StorefrontSettings) -> list[BaseRoute]:
     """The form, and what takes purchases from it and from programs."""
-    shown = _Shown(settings.customer_dashboard_url.rstrip("/"))
+    shown = _Shown(settings)
+    limit = RateLimit(settings.purchases_per_minute, 60)
 
     async def show(_: Request) -> Response:
         return shown.form({})
 
     async def take(request: Request) -> Response:
-        body = await _body(request)
+        if not is_same_origin(request):
+            return _json(403, {"error": "This comes from another page."})
+        if not limit.allows(client_of(request)):
+            return _json(429, {"error": "Too many purchases within a minute."})
+        body = await read_body(request, MOST_BYTES)
         if "json" in request.headers.get("content-type", ""):
             return await _take_json(publisher, body)
         form: dict[str, str] = {}
         try:
             form = read(body)
+            shown.check(form)
             purchase = ordered(form)
             stored = await _publish(publisher, purchase)
         except OrderFormError as error:
@@ -75,25 +85,46 @@ def pages(publisher: Publisher, settings: StorefrontSettings) -> list[BaseRoute]
 class _Shown:
     """What a person sees."""
 
-    def __init__(self, dashboard: str) -> None:
+    def __init__(self, settings: LinkSettings) -> None:
         self.frame = Pages(FOLDER)
-        self._dashboard = dashboard
+        self._settings = settings
 
     def form(self, given: Mapping[str, str], wrong: str = "") -> Response:
         """The form, with what was filled in already and what is wrong with it."""
         # the number is chosen here, so a form that is sent twice is one order
-        given = {"purchase_id": f"web-{secrets.token_hex(6)}", **given}
+        if not self._is_ours(given):
+            number = f"web-{secrets.token_hex(8)}"
+            given = {**given, "purchase_id": number, "seal": self._seal(number)}
         values = {"articles": ARTICLES, "cards": CARDS, "currency": CURRENCY}
         values |= {"given": given, "wrong": wrong}
         return self.frame.show("storefront.html", values, status=400 if wrong else 200)
+
+    def check(self, form: Mapping[str, str]) -> None:
+        """Whoever sends a number of their own choice would get the link of somebody else's order.
+
+        Raises:
+            OrderFormError: the number is none that a form of ours was given.
+        """
+        if not self._is_ours(form):
+            raise OrderFormError("This form is too old. Please send it once more.")
+
+    def _is_ours(self, form: Mapping[str, str]) -> bool:
+        number, seal = form.get("purchase_id", ""), form.get("seal", "")
+        both = (self._settings.link_secret, self._settings.previous_link_secret)
+        if not self._settings.link_secret:  # links carry no token: there is nothing to get
+            return bool(number)
+        return opens(number, seal, *both, purpose="form")
+
+    def _seal(self, number: str) -> str:
+        secret = self._settings.link_secret
+        return token_of(number, secret, "form") if secret else ""
 
     def placed(self, purchase_id: str, *, is_stored: bool) -> Response:
         """The order's number, and where it is followed.
 
         No redirect leads there: a form may not, to another origin (`form-action 'self'`).
         """
-        path = f"/orders/{quote(purchase_id, safe='')}"
-        place = self._dashboard + path if self._dashboard else ""
+        place = self._settings.link(purchase_id)
         values = {"purchase_id": purchase_id, "place": place, "is_stored": is_stored}
         return self.frame.show("storefront_placed.html", values, status=200 if is_stored else 202)
 
@@ -127,16 +158,6 @@ async def _publish(publisher: Publishing, purchase: PurchaseCreated) -> Stored |
 def _id(purchase: PurchaseCreated) -> str:
     """The same for the same purchase, whoever sends it again; a purchase id may be any text."""
     return f"purchase:{quote(purchase.purchase_id, safe='')}"
-
-
-async def _body(request: Request) -> bytes:
-    """What was sent; cut where it is longer than any purchase, so that it cannot be read."""
-    body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MOST_BYTES:
-            return body[:MOST_BYTES]
-    return body
 
 
 def _json(status: int, data: Any) -> Response:

@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from jetmesh import Sandbox, System
+
+_ACCESS: Final = "JETMESH__SERVICES__BUSINESS_DASHBOARD__SETTINGS__ACCESS_TOKEN"
+_LINKING: Final = ("BUSINESS_DASHBOARD", "STOREFRONT", "NOTIFICATIONS")
+
+
+def _for(setting: str, text: str, *services: str) -> dict[str, str]:
+    """One setting of several services."""
+    return {f"JETMESH__SERVICES__{service}__SETTINGS__{setting}": text for service in services}
+
 
 system = System(
     "shop",
@@ -26,14 +37,19 @@ system = System(
         Sandbox(
             "sandbox-mail",
             ports={"http": 8091, "smtp": 1025},
-            environment={"JETMESH__SERVICES__NOTIFICATIONS__SETTINGS__SMTP_PORT": "{smtp}"},
+            environment={
+                "JETMESH__SERVICES__NOTIFICATIONS__SETTINGS__SMTP_PORT": "{smtp}",
+                # nobody is really mailed
+                "JETMESH__SERVICES__NOTIFICATIONS__SETTINGS__SMTP_SECURITY": "none",
+                "JETMESH__SERVICES__NOTIFICATIONS__SETTINGS__HOURLY": "0",
+            },
             title="mail (sandbox)",
         ),
     ),
     environment={
-        "JETMESH__SERVICES__BUSINESS_DASHBOARD__SETTINGS__CUSTOMER_DASHBOARD_URL": (
-            "{customer-dashboard}"
-        ),
-        "JETMESH__SERVICES__STOREFRONT__SETTINGS__CUSTOMER_DASHBOARD_URL": "{customer-dashboard}",
+        **_for("CUSTOMER_DASHBOARD_URL", "{customer-dashboard}", *_LINKING),
+        **_for("LINK_SECRET", "{secret:order-links}", "CUSTOMER_DASHBOARD", *_LINKING),
+        _ACCESS: "{secret:business-page}",
     },
+    links={"business-dashboard": f"/?token={{{_ACCESS}}}"},
 )

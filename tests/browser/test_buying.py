@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -47,6 +48,37 @@ def test_a_declined_card_is_told_on_the_page_and_by_mail(shop: Up, page: Page) -
     buy(page)
     expect(page.get_by_role("heading", level=1)).to_contain_text("declined")
     mail_about(shop, "Poor Customer")
+
+
+def test_the_link_in_the_mail_opens_the_order_and_its_number_alone_does_not(
+    shop: Up, page: Page
+) -> None:
+    fill(page, shop, "Linked Customer")
+    buy(page)
+    expect(page.get_by_role("heading", level=1)).to_contain_text("paid")
+    text = mail_about(shop, "Linked Customer")["text"]
+    [link] = re.findall(r"http://127\.0\.0\.1:\S+/orders/\S+", text)
+    page.context.clear_cookies()
+    page.goto(link)
+    expect(page.get_by_role("heading", level=1)).to_contain_text("paid")
+    page.goto(link.partition("?")[0])
+    expect(page.get_by_role("heading", level=1)).to_have_text("Where is my order?")
+
+
+def test_the_link_on_the_screen_lets_in_and_nothing_else_does(shop: Up, page: Page) -> None:
+    url = shop.state()["services"]["business-dashboard"]["url"]
+    page.goto(url)
+    expect(page.get_by_role("heading", level=1)).to_have_text("Log in")
+    page.get_by_label("Token").fill("not this one, surely")
+    page.get_by_role("button", name="Log in").click()
+    expect(page.get_by_role("alert")).to_contain_text("wrong")
+    [link] = re.findall(rf"{url}/\?token=\S+", shop.log.read_text())
+    page.goto(link)
+    expect(page.get_by_role("heading", name="Outcomes")).to_be_visible()
+    expect(page).to_have_url(f"{url}/")
+    with page.expect_navigation(url=re.compile(r"/orders/\S+\?token=")):
+        page.locator("#newest a").first.click()
+    expect(page.locator("#order")).to_be_visible()
 
 
 def test_an_empty_order_says_what_it_lacks_and_keeps_what_was_typed(shop: Up, page: Page) -> None:

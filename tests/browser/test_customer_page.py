@@ -8,12 +8,14 @@ import pytest
 from msgspec import Struct
 from playwright.sync_api import Page, expect
 
-from shop.customer_dashboard import pages
-from shop.customer_story import Stories
+from shop.customer_dashboard import CustomerDashboardSettings, pages
+from shop.customer_orders import Orders
+from shop.order_links import path, token_of
 from shop_contracts import Customer, Item, Outcome, RejectionCode
 from tests.browser.conftest import Site, overflow
 from tests.unit.shop.flow import (
     ITEMS,
+    Shelf,
     Stored,
     captured,
     created,
@@ -23,6 +25,7 @@ from tests.unit.shop.flow import (
     validated,
 )
 
+SECRET = "a secret of some length"  # noqa: S105 - of these tests
 MARKUP = "<img src=x onerror=alert(1)><script>alert(2)</script>"
 
 
@@ -30,13 +33,19 @@ class Shop:
     """Stories and their pages."""
 
     def __init__(self, serve: Callable[..., Site]) -> None:
-        self.stories = Stories()
+        self.orders, self.shelf = Orders(), Shelf()
         self.stored = Stored()
-        self.site = serve(pages(self.stories))
+        settings = CustomerDashboardSettings(link_secret=SECRET)
+        self.site = serve(pages(self.orders, self.shelf, settings))
+
+    def link(self, key: str = "p-1") -> str:
+        return self.site.url + path(key, token_of(key, SECRET))
 
     def happens(self, *events: Struct) -> None:
         for event in events:
-            self.site.call(self.stories.apply, *self.stored(event))
+            stored = self.stored(event)
+            self.shelf.records.append(stored)
+            self.site.call(self.orders.apply, *stored)
 
 
 def headline(page: Page, text: str) -> None:
@@ -50,9 +59,10 @@ def test_an_order_is_searched_and_its_story_followed_live(
     shop.happens(created())
     page.goto(shop.site.url)
     page.get_by_label("Order number").fill("p-1")
+    page.get_by_label("E-mail address").fill("customer@example.test")
     page.get_by_role("button", name="Find").click()
     headline(page, "We are checking your order")
-    expect(page).to_have_url(f"{shop.site.url}/orders/p-1")
+    expect(page).to_have_url(shop.link())
     page.evaluate("window.same = true")
 
     shop.happens(validated())
@@ -68,7 +78,7 @@ def test_an_order_is_searched_and_its_story_followed_live(
 
 def test_an_unknown_order_turns_live_when_it_arrives(page: Page, site: Callable[..., Site]) -> None:
     shop = Shop(site)
-    page.goto(f"{shop.site.url}/orders/p-1")
+    page.goto(shop.link())
     headline(page, "We do not know this order yet")
     shop.happens(created())
     headline(page, "We are checking your order")
@@ -81,6 +91,7 @@ def test_any_id_is_found_and_followed(page: Page, site: Callable[..., Site], key
     shop.happens(created(key))
     page.goto(shop.site.url)
     page.get_by_label("Order number").fill(key)
+    page.get_by_label("E-mail address").fill("customer@example.test")
     page.keyboard.press("Enter")
     expect(page.locator("bdi")).to_have_text(key)
     headline(page, "We are checking your order")
@@ -98,7 +109,7 @@ def test_markup_is_shown_as_text_and_never_run(page: Page, site: Callable[..., S
     code = RejectionCode.TOTAL_MISMATCH
     shop.happens(created(MARKUP, items=(item,), customer=customer, currency="<b>"))
     shop.happens(rejected(MARKUP, code, message=MARKUP), told(MARKUP, Outcome.REJECTED))
-    page.goto(f"{shop.site.url}/orders?id={MARKUP}")
+    page.goto(shop.link(MARKUP))
     headline(page, "We could not accept your order")
     expect(page.locator("#steps")).to_contain_text(MARKUP)
     expect(page.locator("#lines")).to_contain_text(MARKUP)
@@ -109,7 +120,7 @@ def test_markup_is_shown_as_text_and_never_run(page: Page, site: Callable[..., S
 def test_a_declined_payment_says_why_and_what_to_do(page: Page, site: Callable[..., Site]) -> None:
     shop = Shop(site)
     shop.happens(created(), validated(), declined())
-    page.goto(f"{shop.site.url}/orders/p-1")
+    page.goto(shop.link())
     failed = page.locator("#steps li.failed")
     expect(failed).to_contain_text("The card has expired.")
     expect(failed).to_contain_text("Nothing was charged.")
@@ -119,7 +130,7 @@ def test_a_declined_payment_says_why_and_what_to_do(page: Page, site: Callable[.
 def test_the_page_shows_neither_token_nor_address(page: Page, site: Callable[..., Site]) -> None:
     shop = Shop(site)
     shop.happens(created(), validated(), captured(), told())
-    page.goto(f"{shop.site.url}/orders/p-1")
+    page.goto(shop.link())
     expect(page.locator("#steps li.done")).to_have_count(4)
     assert "tok_ok" not in page.content()
     assert "customer@example.test" not in page.content()
@@ -132,7 +143,7 @@ def test_a_phone_shows_everything_without_scrolling_sideways(
     phone.goto(shop.site.url)
     headline(phone, "Where is my order?")
     assert overflow(phone) <= 0
-    phone.goto(f"{shop.site.url}/orders/p-1")
+    phone.goto(shop.link())
     headline(phone, "We do not know this order yet")
     assert overflow(phone) <= 0
     shop.happens(created(), created(), validated(), captured(amount="99999999999.99"), told())
@@ -141,6 +152,6 @@ def test_a_phone_shows_everything_without_scrolling_sideways(
     long = "x" * 200
     item = Item(sku="x" * 80, quantity=10**14, unit_price=ITEMS[0].unit_price)
     shop.happens(created(long, items=(item,)), rejected(long, *RejectionCode))
-    phone.goto(f"{shop.site.url}/orders/{long}")
+    phone.goto(shop.link(long))
     headline(phone, "We could not accept your order")
     assert overflow(phone) <= 0

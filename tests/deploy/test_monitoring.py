@@ -82,7 +82,7 @@ def test_metrics_are_read_from_the_services_pods(rendered: Rendered, whole: Whol
     [names] = spec["selector"]["matchExpressions"]
     assert names["values"] == sorted(service.name for service in whole.services)
     [endpoint] = spec["podMetricsEndpoints"]
-    assert (endpoint["port"], endpoint["path"]) == ("http", "/metrics")
+    assert (endpoint["port"], endpoint["path"]) == ("health", "/metrics")
 
 
 def test_the_operators_labels_are_added(rendered: Rendered) -> None:

@@ -77,9 +77,10 @@ def test_only_pages_and_metrics_are_answered(render: Render) -> None:
 
     assert ingress(render(), "payments") == []
     assert ingress(render(), "business-dashboard") == [{"ports": [{"port": "http"}]}]
-    assert ingress(render("monitoring.podMonitor=true"), "payments") == [
-        {"ports": [{"port": "http"}]}
-    ]
+    read = {"ports": [{"port": "health"}], "from": [{"namespaceSelector": {}}]}
+    rendered = render("monitoring.podMonitor=true")
+    assert ingress(rendered, "payments") == [read]
+    assert ingress(rendered, "business-dashboard") == [{"ports": [{"port": "http"}]}, read]
 
 
 def test_a_nats_elsewhere_is_reached_at_its_ports(render: Render) -> None:

@@ -132,6 +132,7 @@ def test_probes_ask_ports_that_are_open_and_pages_that_exist(rendered: Rendered)
             probes = [value for key, value in container.items() if key.endswith("Probe")]
             assert {probe["httpGet"]["port"] for probe in probes} <= ports
             if name.startswith("Deployment/") and "sandbox" not in name:
+                assert {probe["httpGet"]["port"] for probe in probes} == {"health"}
                 asked = {k: v["httpGet"]["path"] for k, v in container.items() if "Probe" in k}
                 assert asked == {
                     "startupProbe": "/healthz",

@@ -45,6 +45,7 @@ def test_services_in_pods_only_verify_and_can_be_reached(
     settings = of_service(render(), whole, name, tmp_path).settings
     assert settings.provision == "verify"
     assert (settings.http.host, settings.http.port) == ("0.0.0.0", 8080)  # noqa: S104 - in a pod
+    assert settings.http.health_port == 8081
     assert settings.nats.url == "nats://nats:4222"
 
 
@@ -144,6 +145,34 @@ def test_the_business_dashboard_links_to_the_pages_that_are_reached(
     name = "business-dashboard"
     settings = of_service(rendered, whole, name, tmp_path).settings.services[name].settings
     assert settings["customer_dashboard_url"] == "http://orders.example.test"
+
+
+def test_pages_behind_an_ingress_answer_to_its_name_and_their_own(
+    render: Render, whole: Whole, tmp_path: Path
+) -> None:
+    ingress = "services.customer-dashboard.ingress"
+    rendered = render(f"{ingress}.enabled=true", f"{ingress}.host=orders.example.test")
+    loaded = of_service(rendered, whole, "customer-dashboard", tmp_path)
+    names = ["orders.example.test", "customer-dashboard", "localhost", "127.0.0.1"]
+    assert list(loaded.http("customer-dashboard").allowed_hosts) == names
+    other = of_service(rendered, whole, "business-dashboard", tmp_path)
+    assert not other.http("business-dashboard").allowed_hosts
+
+
+def test_what_opens_pages_reaches_them_in_a_secret_and_nowhere_else(render: Render) -> None:
+    word = "a-word-that-opens"
+    rendered = render(
+        f"services.business-dashboard.secrets.access_token={word}",
+        f"services.customer-dashboard.secrets.link_secret={word}",
+    )
+    for name, setting in (
+        ("business-dashboard", "BUSINESS_DASHBOARD__SETTINGS__ACCESS_TOKEN"),
+        ("customer-dashboard", "CUSTOMER_DASHBOARD__SETTINGS__LINK_SECRET"),
+    ):
+        secret = rendered.one("Secret", name)["stringData"]
+        assert secret == {f"JETMESH__SERVICES__{setting}": word}
+        assert word not in str(rendered.one("ConfigMap", name))
+        assert word not in str(rendered.one("Deployment", name))
 
 
 def test_a_change_rolls_the_pods_that_it_concerns_and_no_others(render: Render) -> None:

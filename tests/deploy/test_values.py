@@ -27,6 +27,7 @@ REAL = (
     "services.payments.existingSecret=payments",
     "services.notifications.existingSecret=notifications",
 )
+MAILED = ("services.notifications.settings.smtp_host=mail.example.test",)
 MATTERS_WITH = {
     "nats.monitoring": (*OWN, *SCALED, *KEDA, "nats.monitoring=nats.example.test:8222"),
     "nats.account": (*SCALED, *KEDA),
@@ -50,9 +51,9 @@ MATTERS_WITH = {
     "services.<service>.autoscaling": SCALED,
     "services.<service>.egressTo": ("services.payments.settings.gateway_url=https://example.test",),
     "services.<service>.ingress": SHOWN,
-    "services.notifications.settings.smtp_port": (
-        "services.notifications.settings.smtp_host=mail.example.test",
-    ),
+    "services.notifications.settings.smtp_port": MAILED,
+    "services.notifications.settings.smtp_security": MAILED,
+    "services.notifications.settings.hourly": MAILED,
 }
 """What must be set beside the values that begin so; the first that fits counts."""
 OTHERWISE = {
@@ -182,6 +183,7 @@ OTHERWISE = {
     "services.notifications.settings.smtp_security": "=tls",
     "services.notifications.settings.smtp_user": "=shop",
     "services.notifications.settings.connections": "=8",
+    "services.notifications.settings.hourly": "=8",
     "services.notifications.settings.sender": "=orders@example.test",
     "services.notifications.secrets.smtp_password": "=word",
     "services.<service>.ingress.enabled": "=false",

@@ -16,6 +16,7 @@ from jetmesh.operate.up.broker import Broker, free_port
 from jetmesh.testing import eventually
 
 CHILDREN = Path(__file__).parent / "children"
+_SHOW_PAGES = ("working",)
 
 
 class Child:
@@ -32,7 +33,8 @@ class Child:
             "CHILD_EFFECTS": str(self.effects_file),
             "JETMESH_SETTINGS": os.devnull,
             "JETMESH__NATS__URL": url,
-            "JETMESH__HTTP__PORT": str(self.port),
+            "JETMESH__HTTP__PORT": "0" if script in _SHOW_PAGES else str(self.port),
+            "JETMESH__HTTP__HEALTH_PORT": str(self.port),
         }
         self._process: subprocess.Popen[bytes] | None = None
 

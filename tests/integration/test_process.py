@@ -206,7 +206,7 @@ async def test_a_taken_port_is_one_sentence_and_exit_1(child: Any, unique: str) 
     assert service.sentences == [
         (
             f"{unique}-service: 127.0.0.1:{service.port} cannot be listened on: Address already in "
-            "use. Set http.port (JETMESH__HTTP__PORT) to a free port, or 0 for any."
+            "use. Set http.health_port (JETMESH__HTTP__HEALTH_PORT) to a free port, or 0 for any."
         )
     ]
 

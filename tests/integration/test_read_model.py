@@ -104,7 +104,7 @@ async def test_an_event_that_cannot_be_read_is_skipped_and_counted(
         history = d.projections(m)[unique.upper()]
         assert (history.folded, history.skipped) == (3, len(bad) + 1)
         async with httpx.AsyncClient(trust_env=False) as client:
-            metrics = await client.get(f"{m.running[d.service.name].http.url}/metrics")
+            metrics = await client.get(f"{m.running[d.service.name].http.health_url}/metrics")
         labels = f'{{service="{d.service.name}",stream="{unique.upper()}"}}'
         assert f"jetmesh_skipped_total{labels} {len(bad) + 1}.0" in metrics.text
 

@@ -73,7 +73,7 @@ async def charging(sandbox: Sandbox) -> AsyncIterator[Gateway]:
 
 @contextlib.asynccontextmanager
 async def mailing(sandbox: Sandbox) -> AsyncIterator[Mailer]:
-    opened = open_mailer(NotificationsSettings(smtp_port=sandbox.smtp))
+    opened = open_mailer(NotificationsSettings(smtp_port=sandbox.smtp, smtp_security="none"))
     try:
         yield await anext(opened)
     finally:

@@ -96,6 +96,7 @@ async def test_a_declined_purchase_after_a_flaky_gateway_is_one_trace(
     settings = {
         "JETMESH__SERVICES__PAYMENTS__SETTINGS__GATEWAY_URL": url,
         "JETMESH__SERVICES__NOTIFICATIONS__SETTINGS__SMTP_PORT": str(smtp_port),
+        "JETMESH__SERVICES__NOTIFICATIONS__SETTINGS__SMTP_SECURITY": "none",
     }
     monkeypatch.setattr("shop.payments.ClientSession", partial(ClientSession, middlewares=[traced]))
     with receiver() as otlp:

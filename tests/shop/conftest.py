@@ -19,6 +19,7 @@ from tests.programs import program
 from tests.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
+ACCESS = "JETMESH__SERVICES__BUSINESS_DASHBOARD__SETTINGS__ACCESS_TOKEN"
 SETTINGS = """
 # what a killed service had in flight comes back soon
 [services.order-validation.handlers.decide]
@@ -82,7 +83,10 @@ class Up:
         """JSON of a service's or sandbox's page."""
         state = self.state()
         url = {**state["services"], **state["sandboxes"]}[name]["url"]
-        with urllib.request.urlopen(f"{url}{path}", timeout=10) as answer:  # noqa: S310 - loopback only
+        token = state["variables"][ACCESS]
+        headers = {"Authorization": f"Bearer {token}"}
+        request = urllib.request.Request(f"{url}{path}", headers=headers)  # noqa: S310 - loopback only
+        with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310 - as above
             return json.load(answer)
 
     def jetmesh(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:

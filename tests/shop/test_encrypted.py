@@ -45,6 +45,8 @@ tls_first = {first}
 gateway_url = "http://127.0.0.1:{gateway}"
 [services.notifications.settings]
 smtp_port = {smtp}
+smtp_security = "none"
+hourly = 0
 """
 
 

@@ -166,7 +166,9 @@ def _target(reference: str, nats_url: str, monitoring: tuple[str, ...]) -> Targe
     up = upfile.running(project.state)
     here = up is not None and up.nats_url == settings.url
     elsewhere = running_elsewhere(settings.url) if not here else ""
-    processes = {name: each.url for name, each in up.services.items()} if up and here else {}
+    processes = (
+        {name: each.health or each.url for name, each in up.services.items()} if up and here else {}
+    )
     target = Target(settings, whole.topology, whole.loaded.settings.provision)
     return replace(target, monitoring=_urls(monitoring), processes=processes, elsewhere=elsewhere)
 

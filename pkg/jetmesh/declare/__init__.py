@@ -10,6 +10,7 @@ from jetmesh.declare.losing import Lost
 from jetmesh.declare.permissions import Permissions, permissions_of
 from jetmesh.declare.policy import Policy
 from jetmesh.declare.publishing import Publishing, Stored
+from jetmesh.declare.recalling import History, Recalled
 from jetmesh.declare.service import Service
 from jetmesh.declare.supplied import ReadModel, Resource, Web
 from jetmesh.declare.system import Sandbox, System
@@ -25,12 +26,14 @@ __all__ = [
     "Duration",
     "EventSpec",
     "Handler",
+    "History",
     "Lost",
     "Permissions",
     "Policy",
     "PublishWrap",
     "Publishing",
     "ReadModel",
+    "Recalled",
     "Record",
     "Resource",
     "Sandbox",

@@ -13,6 +13,7 @@ from jetmesh.declare.handler import Handler
 from jetmesh.declare.losing import Lost
 from jetmesh.declare.policy import problems_of
 from jetmesh.declare.publishing import Publishing
+from jetmesh.declare.recalling import History
 from jetmesh.declare.service import Service
 from jetmesh.declare.setting import spelled
 from jetmesh.declare.supplied import Resource, Web
@@ -220,6 +221,7 @@ def _needs(topology: Topology) -> Iterator[str]:
                 yield f"{resource.where}: the resource needs what it supplies itself."
         supplied = {r.type for r in service.resources} | {m.type for m in service.read_models}
         supplied |= {service.settings} if service.settings else set()
+        supplied |= {History} if service.read_models else set()
         users: list[_User] = [*service.handlers, *service.resources, *service.pages]
         users += [handler.lost for handler in service.handlers if handler.lost]
         for user in users:

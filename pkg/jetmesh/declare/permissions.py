@@ -8,6 +8,7 @@ from typing import Literal, TypeAlias
 
 from jetmesh.declare.event import EventSpec
 from jetmesh.declare.handler import Handler
+from jetmesh.declare.recalling import History
 from jetmesh.declare.service import Service
 from jetmesh.declare.supplied import ReadModel
 from jetmesh.protocol.acks import ack_subjects, covering
@@ -65,6 +66,9 @@ def permissions_of(service: Service, *, inbox_prefix: str, js_api: str = JS_API)
         ]
     for model in service.read_models:
         publish += _reading(model)
+        needs = [each.needs for each in service.pages] + [r.needs for r in service.resources]
+        if any(History in each.values() for each in needs):
+            publish += [f"$JS.API.STREAM.MSG.GET.{spec.stream}" for spec in model.events]
     asked = (asked_on(js_api, subject) for subject in publish)
     return Permissions(
         publish=tuple(dict.fromkeys(asked)),

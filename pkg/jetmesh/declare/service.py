@@ -231,7 +231,9 @@ class Service:
         self.resources.append(Resource(supplied, function, needs, signature.where))
         return function
 
-    def read_model(self, model: type, *, events: Sequence[type[Struct]]) -> None:
+    def read_model(
+        self, model: type, *, events: Sequence[type[Struct]], most_keys: int = 0
+    ) -> None:
         """Fold `events` from the first stored one on into one `model()` per process.
 
             class Board:
@@ -251,9 +253,14 @@ class Service:
         `events`: the event types that `apply` gets, of any service. Each process reads all of
         them again at every start, without a durable: a longer history makes a longer start.
 
+        `most_keys`: how many keys it may hold, so that its memory has a bound whatever anybody
+        publishes. Above that `model.drop(key)` is called for the key that changed longest ago. Keep
+        for each key where its events are, not what they say: pages that ask for a `History` read
+        them again. 0: no bound.
+
         Raises:
-            DeclarationError: it has no `apply`, its `forget` is no method, or one of `events` is no
-                event.
+            DeclarationError: it has no `apply`, its `forget` is no method, one of `events` is no
+                event, or it has a bound and no `drop`, or events without a key.
         """
         where = calling_line()
         specs = tuple(known(event, where) for event in events)
@@ -267,7 +274,15 @@ class Service:
                 f"{where}: forget of read model {model.__name__} is no method.",
                 remedy="Write def forget(self, key, record), or call it something else.",
             )
-        self.read_models.append(ReadModel(model, specs, where))
+        if most_keys:
+            keyless = [spec.name for spec in specs if not spec.key]
+            if keyless or not callable(getattr(model, "drop", None)):
+                why = f"{keyless[0]} has no key" if keyless else "it has no method drop"
+                raise DeclarationError(
+                    f"{where}: read model {model.__name__} cannot be bounded: {why}.",
+                    remedy="Give it drop(self, key) and events with a key, or no most_keys.",
+                )
+        self.read_models.append(ReadModel(model, specs, where, most_keys))
 
     def web(self, function: _Shows) -> _Shows:
         """Declare a function that returns the Starlette routes of this service's pages.
@@ -277,9 +292,9 @@ class Service:
                 return [Route("/", lambda _: JSONResponse(board.totals))]
 
         It is called once, at the start; its parameters are supplied by type like a handler's,
-        without the event. The routes are answered beside /healthz, /readyz and /metrics at
-        `http.port`, by every instance for itself. With pages the chart has a Service and, if
-        wanted, an Ingress.
+        without the event. The routes are answered at `http.port`, by every instance for itself;
+        /healthz, /readyz and /metrics are then at `http.health_port`. With pages the chart has a
+        Service and, if wanted, an Ingress.
 
         Raises:
             DeclarationError: a parameter has no annotation.

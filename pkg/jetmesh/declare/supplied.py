@@ -32,6 +32,8 @@ class ReadModel:
     events: tuple[EventSpec, ...]
     """What it folds; each stream is read from its first stored event on at every start."""
     where: str
+    most_keys: int = 0
+    """How many keys it holds at most; 0: all there are."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,8 @@ class Sandbox:
     as JETMESH_SANDBOX_<PURPOSE>_PORT, and answers /healthz at `http`, else at the first."""
     environment: Mapping[str, str] = field(default_factory=dict)
     """Variables for everyone, with `{http}` for a port: how services find it. Each must be that of
-    a service's setting; in the chart that setting is required once the sandbox is off."""
+    a service's setting; in the chart that setting is required once the sandbox is off. One without
+    a port is what else differs while the sandbox stands in, such as that nothing is encrypted."""
     title: str = ""
     """What `jetmesh up` prints beside its address."""
 
@@ -39,7 +40,11 @@ class System:
     """Started before the services, unless `jetmesh up` is told otherwise."""
     environment: Mapping[str, str] = field(default_factory=dict)
     """Variables for everyone under `jetmesh up`, with `{name}` for the address of a service. In the
-    chart such a setting holds the address of that service's Ingress, once it has one."""
+    chart such a setting holds the address of that service's Ingress, once it has one. A text
+    `{secret:name}` is a secret that `up` makes and keeps; the chart takes it from a Secret."""
+    links: Mapping[str, str] = field(default_factory=dict)
+    """By service: what follows the address of its pages on the screen of `jetmesh up`, with
+    `{VARIABLE}` for what one of the variables is, so that who clicks there is let in."""
     version: str = "1.0.0"
     """Of the contracts as a whole, as the AsyncAPI document says it, and the image's tag."""
 

@@ -3,73 +3,91 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import socket
-from collections.abc import Callable, Iterator, Sequence
-from typing import TypeAlias
+from collections.abc import Callable, Sequence
+from typing import Final, TypeAlias
 
-import structlog
-import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import Message, Receive, Scope, Send
 
-from jetmesh.errors import SettingsError
-from jetmesh.privacy.mask import text_of
+from jetmesh.runtime.connections import affordable
 from jetmesh.runtime.health import Health
+from jetmesh.runtime.listener import Listener
+from jetmesh.runtime.visitors import Visitors, with_headers
 from jetmesh.settings import HttpSettings
 
-_CLOSE_SECONDS = 1
+_HEALTH_CONNECTIONS: Final = 64
+
 Metrics: TypeAlias = Callable[[str], tuple[bytes, str]]
 """What Accept asks for, to the text and its media type."""
 
-log = structlog.get_logger()
-
 
 class HttpServer:
-    """Serves from the first moment on: a service that waits for its broker says so here."""
+    """Serves from the first moment on: a service that waits for its broker says so here.
 
-    def __init__(self, settings: HttpSettings, health: Health) -> None:
+    Pages have a port for themselves, which may be published. What operators ask answers on another
+    one, and so also while the pages are flooded.
+    """
+
+    def __init__(self, settings: HttpSettings, health: Health, *, pages: bool = False) -> None:
         self._health = health
-        self._socket = _bind(settings)
-        self._address = self._socket.getsockname()[:2]
         self._metrics: Metrics = lambda _: (b"", "text/plain")
-        self._app = Starlette(
+        self._operators = Starlette(
             routes=[
                 Route("/healthz", self._healthz),
                 Route("/readyz", self._readyz),
                 Route("/metrics", self._serve_metrics),
             ]
         )
-        self._server = _Server(
-            uvicorn.Config(
-                self._answer,
-                interface="asgi3",  # uvicorn cannot tell from a bound method
-                log_config=None,
-                access_log=False,
-                lifespan="off",
-                ws="none",
-                timeout_graceful_shutdown=_CLOSE_SECONDS,
-            )
-        )
-        self._serving: asyncio.Task[None] | None = None
+        self._pages = Starlette()
+        most = affordable(settings.connections)
+        self._visitors = Visitors(self._pages, settings, most_streams=max(1, most // 2))
         self._stopping = asyncio.Event()
         self._leaving = False
+        self._listeners = [
+            Listener(
+                self._answer_operators,
+                settings.host,
+                settings.health_port if pages else settings.port,
+                setting="http.health_port" if pages else "http.port",
+                most=affordable(_HEALTH_CONNECTIONS),
+            )
+        ]
+        if pages:
+            try:
+                self._listeners.append(
+                    Listener(
+                        self._answer,
+                        settings.host,
+                        settings.port,
+                        setting="http.port",
+                        most=most,
+                    )
+                )
+            except BaseException:
+                self._listeners[0].close()
+                raise
 
     @property
     def url(self) -> str:
-        host, port = self._address
-        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        """Of the pages, or of what operators ask where there are none."""
+        return self._listeners[-1].url
+
+    @property
+    def health_url(self) -> str:
+        """Where /healthz, /readyz and /metrics are."""
+        return self._listeners[0].url
 
     def start(self) -> None:
         """Answer from now on."""
-        self._serving = asyncio.create_task(self._server.serve(sockets=[self._socket]))
+        for listener in self._listeners:
+            listener.start()
 
     def show(self, routes: Sequence[BaseRoute], metrics: Metrics) -> None:
         """Add the service's pages and metrics once what they show exists."""
-        self._app.router.routes.extend(routes)
+        self._pages.router.routes.extend(routes)
         self._metrics = metrics
 
     def leave(self) -> None:
@@ -79,14 +97,7 @@ class HttpServer:
     async def stop(self) -> None:
         """Answer nothing more; open streams learn that it is over."""
         self._stopping.set()
-        self._server.should_exit = True
-        if self._serving is not None:
-            await asyncio.wait({self._serving})
-            if not self._serving.cancelled() and (error := self._serving.exception()):
-                log.error(
-                    "the web server failed", error=type(error).__name__, message=text_of(error)
-                )
-        self._socket.close()
+        await asyncio.gather(*(listener.stop() for listener in self._listeners))
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Tell what still streams that the server stops, as if its reader had left."""
@@ -101,7 +112,7 @@ class HttpServer:
                 asked.cancel()
                 stopping.cancel()
 
-        await self._app(scope, until_stopped, self._parting(send))
+        await self._visitors(scope, until_stopped, self._parting(send))
 
     def _parting(self, send: Send) -> Send:
         async def with_farewell(message: Message) -> None:
@@ -111,6 +122,9 @@ class HttpServer:
             await send(message)
 
         return with_farewell
+
+    async def _answer_operators(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._operators(scope, receive, with_headers(send))
 
     async def _healthz(self, _: Request) -> Response:
         return PlainTextResponse("live\n")
@@ -123,28 +137,3 @@ class HttpServer:
     async def _serve_metrics(self, request: Request) -> Response:
         text, media_type = self._metrics(request.headers.get("accept", ""))
         return Response(text, headers={"content-type": media_type})
-
-
-class _Server(uvicorn.Server):
-    """Leaves the signals to the service: they mean more than the end of its web server."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
-def _bind(settings: HttpSettings) -> socket.socket:
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    # asyncio turns Nagle off only for a socket that says it is TCP; with it answers wait 40 ms
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((settings.host, settings.port))
-        listener.listen()  # two processes may bind one port, only one may listen on it
-    except OSError as error:
-        listener.close()
-        raise SettingsError(
-            f"{settings.host}:{settings.port} cannot be listened on: {error.strerror}.",
-            remedy="Set http.port (JETMESH__HTTP__PORT) to a free port, or 0 for any.",
-        ) from error
-    return listener

@@ -9,10 +9,11 @@ from typing import Any
 
 from starlette.routing import BaseRoute
 
-from jetmesh.declare import Handler, Publishing, ReadModel, Resource, Service, Web
+from jetmesh.declare import Handler, History, Publishing, ReadModel, Resource, Service, Web
 from jetmesh.errors import JetmeshError, StartError
 from jetmesh.runtime.cancelled import is_cancelled
 from jetmesh.runtime.failures import failed
+from jetmesh.runtime.history import StoredHistory
 from jetmesh.runtime.publishing import Publisher
 
 
@@ -30,6 +31,8 @@ class Injector:
             self._by_type[service.settings] = settings
         for model in service.read_models:
             self._by_type[model.type] = _made(model)
+        self.history = StoredHistory(service.read_models)
+        self._by_type[History] = self.history
 
     def supply(self, publisher: Publisher) -> None:
         """Hand `publisher` to whoever asks for one."""

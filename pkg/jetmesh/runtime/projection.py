@@ -23,6 +23,7 @@ from jetmesh.errors import BrokerError
 from jetmesh.privacy.mask import masked, masked_violation, name_of, text_of
 from jetmesh.protocol.content import seems
 from jetmesh.protocol.headers import MESSAGE_ID
+from jetmesh.runtime.bound import bounded
 from jetmesh.runtime.reading import Removed, event_in, read
 from jetmesh.transport.control import ControlPlane
 from jetmesh.transport.dataplane import DataPlane
@@ -52,10 +53,12 @@ def projections_of(
     When one of its streams was made again they all begin anew, on a model that is as new.
     """
     projections: list[Projection] = []
+    apply, clear = bounded(model, instance)
 
     def begin_anew() -> None:
         try:
             _make_new(model, instance)
+            clear()
         except BaseException as error:
             name, text = name_of(error), text_of(error)
             log.exception("the read model keeps what it had", error=name, message=text)
@@ -68,7 +71,7 @@ def projections_of(
             Projection(
                 stream,
                 events,
-                instance.apply,
+                apply,
                 plane=plane,
                 control=control,
                 forget=getattr(instance, "forget", None),

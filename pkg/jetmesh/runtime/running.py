@@ -72,7 +72,9 @@ class Running:
         wraps = service.publish_wraps
         self._publisher = Publisher(*events, name=service.name, wrap=wraps) if events else None
         self._quarantine = Quarantine(self._marks, self._busy)
-        self.http = HttpServer(loaded.http(service.name), self.health)  # last: it takes a port
+        self.http = HttpServer(  # last: it takes ports
+            loaded.http(service.name), self.health, pages=bool(service.pages)
+        )
 
     async def __aenter__(self) -> Self:
         self.http.start()
@@ -115,6 +117,7 @@ class Running:
             needs=self._needs,
         )
         self.health.sources.append(self._control)
+        self.injector.history.on(self._control)
         await wait_for_jetstream(self._control, self._say)
 
     async def _prepare(self) -> None:
@@ -148,7 +151,8 @@ class Running:
         self._read_history(self._control)
         self._consume(self._control)
         self.health.starting = ""
-        log.info("started", version=self._service.version, http=self.http.url)
+        http, health = self.http.url, self.http.health_url
+        log.info("started", version=self._service.version, http=http, health=health)
 
     def _say(self, reason: str) -> None:
         self.health.starting = reason

@@ -75,7 +75,19 @@ class HttpSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     host: str = "127.0.0.1"
     """The address to listen on; `0.0.0.0` for all."""
     port: Port = 8080
-    """The port; 0 takes any free one."""
+    """The port; 0 takes any free one. Of a service with pages it has these alone."""
+    health_port: Port = 0
+    """The port of `/healthz`, `/readyz` and `/metrics` where `port` is that of pages: nobody from
+    outside is to reach it. 0 takes any free one, which the log names."""
+    connections: Annotated[int, Meta(ge=1)] = 512
+    """How many may be connected to pages at once, half of them with event streams; never more than
+    half of the files that the process may open."""
+    allowed_hosts: tuple[str, ...] = ()
+    """The names under which pages are asked for; others are refused. Empty: any, and on a loopback
+    address that of this machine alone."""
+    trusted_proxies: tuple[str, ...] = ()
+    """Addresses and networks of reverse proxies. What they say of who asks is believed
+    (`X-Forwarded-For`, `X-Forwarded-Proto`, the identity header of a login), and nobody else's."""
 
 
 class LogSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

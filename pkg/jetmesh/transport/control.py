@@ -244,6 +244,10 @@ class ControlPlane:
         """One message by its sequence, None when it is not there (any more)."""
         return await self._get(stream, {"seq": sequence})
 
+    async def first(self, stream: str, subject: str) -> StoredMessage | None:
+        """The first message on a subject, None when there is none (any more)."""
+        return await self._get(stream, {"seq": 1, "next_by_subj": subject})
+
     async def count(self, stream: str, subjects: Sequence[str]) -> int:
         """How many messages are stored now whose subjects match.
 

@@ -13,6 +13,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 _OWN: Final = Path(__file__).parent / "static"
+_TEMPLATES: Final = Path(__file__).parent / "templates"
 _safe: Final = {"x-content-type-options": "nosniff", "referrer-policy": "no-referrer"}
 # No script, style or connection but our own: markup that slips through is still not run.
 _policy: Final = (
@@ -24,12 +25,13 @@ _policy: Final = (
 class Pages:
     """The templates of `folder/templates`, and the files of `folder/static` that they link to.
 
-    `live.js` is there without being in the folder; a file of that name takes its place.
+    `live.js` and `login.html` are there without being in the folder; a file of that name takes the
+    place of either.
     """
 
     def __init__(self, folder: Path) -> None:
         self._templates = Environment(
-            loader=FileSystemLoader(folder / "templates"),
+            loader=FileSystemLoader([folder / "templates", _TEMPLATES]),
             autoescape=True,
             undefined=StrictUndefined,
             trim_blocks=True,

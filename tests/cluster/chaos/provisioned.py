@@ -30,6 +30,8 @@ gateway_url = "http://127.0.0.1:{gateway}"
 
 [services.notifications.settings]
 smtp_port = {smtp}
+smtp_security = "none"
+hourly = 0
 """
 # What a killed process had in flight comes back after ack_wait: seconds instead of half a minute,
 # so that a run meets many faults.

@@ -223,13 +223,14 @@ class Shop:
 
     def _service(self, name: str) -> Deployable:
         main = _ROOT / "cmd" / name / "main.py"
+        pages = name.endswith("dashboard")
         command = [str(main)] if main.exists() else ["-m", f"tests.cluster.chaos.{name}"]
         return Deployable(
             name,
             [sys.executable, *command],
             folder=self._folder,
-            environ=self._environ,
-            port_variable="JETMESH__HTTP__PORT",
+            environ=self._environ | {"JETMESH__HTTP__PORT": "0"},  # pages have one of their own
+            port_variable="JETMESH__HTTP__HEALTH_PORT" if pages else "JETMESH__HTTP__PORT",
             probe="/readyz",
         )
 

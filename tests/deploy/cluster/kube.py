@@ -99,8 +99,10 @@ class Namespace:
         )
 
     def answer(self, pod: str, path: str) -> str:
-        """What a pod answers on its HTTP port; the API's proxy keeps the words of a 503."""
-        with self.forwarded(f"pod/{pod}", 8080) as port:
+        """What a pod answers where operators ask; the API's proxy keeps the words of a 503."""
+        [container] = self.get("pod", pod)["spec"]["containers"]
+        [health] = [p["containerPort"] for p in container["ports"] if p["name"] == "health"]
+        with self.forwarded(f"pod/{pod}", health) as port:
             return httpx.get(f"http://127.0.0.1:{port}{path}", trust_env=False).text
 
     def rolled_out(self, *names: str) -> None:

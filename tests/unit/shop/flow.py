@@ -9,8 +9,8 @@ from typing import Any
 
 from msgspec import Struct
 
-from jetmesh import Record
-from jetmesh.declare import spec_of
+from jetmesh import History, Recalled, Record
+from jetmesh.declare import key_of, spec_of
 from shop_contracts import (
     Channel,
     Customer,
@@ -128,6 +128,27 @@ class Stored:
         sequence = self.last[spec.stream] = self.last.get(spec.stream, 0) + 1
         at = self.at + timedelta(seconds=after)
         return event, Record(spec.stream, sequence, spec.subject, at, "")
+
+
+class Shelf(History):
+    """Stored events, read again as from the broker."""
+
+    def __init__(self, *records: Recalled) -> None:
+        self.records = list(records)
+        self.asked = 0
+
+    async def at(self, stream: str, sequence: int) -> Recalled | None:
+        self.asked += 1
+        found = (r for r in self.records if (r[1].stream, r[1].sequence) == (stream, sequence))
+        return next(found, None)
+
+    async def first(self, event: type[Struct], key: str) -> Recalled | None:
+        self.asked += 1
+        spec = spec_of(event)
+        assert spec is not None
+        found = [r for r in self.records if isinstance(r[0], event)]
+        found = [r for r in found if key_of(spec, r[0]) == key and r[1].subject != spec.subject]
+        return min(found, key=lambda r: r[1].sequence, default=None)
 
 
 def history(*events: Struct) -> list[tuple[Struct, Record]]:

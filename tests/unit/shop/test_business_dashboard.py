@@ -22,7 +22,7 @@ def board() -> Board:
 
 @pytest.fixture
 async def browser(board: Board) -> AsyncIterator[httpx.AsyncClient]:
-    app = Starlette(routes=pages(board, BusinessDashboardSettings()))
+    app = Starlette(routes=pages(board, BusinessDashboardSettings(open=True)))
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://shop.test") as client:
         yield client

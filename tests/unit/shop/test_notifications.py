@@ -113,3 +113,63 @@ def test_only_what_concerns_this_mail_is_final(
 def test_a_sender_that_is_no_address_is_refused_when_settings_are_read() -> None:
     with pytest.raises(msgspec.ValidationError, match="sender must be an e-mail address"):
         msgspec.convert({"sender": "shop\r\n"}, NotificationsSettings)
+
+
+class Server:
+    """Takes every mail, or cannot be reached."""
+
+    is_connected = True
+
+    def __init__(self, *, away: bool = False) -> None:
+        self.took: list[str] = []
+        self._away = away
+
+    def connected(self) -> Any:
+        return self
+
+    async def connect(self) -> None:
+        if self._away:
+            raise ConnectionRefusedError
+
+    async def sendmail(self, _sender: str, recipients: list[str], _mail: bytes) -> None:
+        self.took += recipients
+
+
+async def test_whoever_publishes_cannot_make_the_shop_flood_a_person() -> None:
+    server, settings = Server(), NotificationsSettings(hourly=3)
+    mailer = Mailer(server.connected, connections=1, hourly=settings.hourly)
+    for number in range(5):
+        event: Any = replace(flow.captured(), purchase_id=f"p-{number}")
+        if number % 2:
+            shouted = Customer(id="c", name="N", email=flow.CUSTOMER.email.upper())
+            event = replace(event, customer=shouted)
+        (told,) = await aoutputs(service, tell_captured, event, mailer=mailer, settings=settings)
+    assert len(server.took) == 3
+    assert (told.channel, told.message_id) == (Channel.NONE, "")
+    assert "too many mails" in told.reason
+    somebody = Customer(id="c-2", name="Somebody Else", email="else@example.test")
+    await aoutputs(
+        service,
+        tell_captured,
+        replace(flow.captured(), customer=somebody),
+        mailer=mailer,
+        settings=settings,
+    )
+    assert server.took[-1] == "else@example.test", "others are still told"
+
+
+async def test_a_mail_that_was_not_taken_does_not_count() -> None:
+    server = Server(away=True)
+    mailer = Mailer(server.connected, connections=1, hourly=1)
+    for _ in range(3):
+        with pytest.raises(Unavailable):
+            await mailer.send("shop@example.test", ADDRESS, b"")
+
+
+def test_a_password_is_never_sent_in_clear() -> None:
+    assert NotificationsSettings().smtp_security == "starttls"
+    given = {"smtp_security": "none", "smtp_password": "word"}
+    with pytest.raises(msgspec.ValidationError, match="sent in clear"):
+        msgspec.convert(given, NotificationsSettings)
+    tls = msgspec.convert(given | {"smtp_security": "tls"}, NotificationsSettings)
+    assert tls.smtp_password == "word"  # noqa: S105 - no real one

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from decimal import Decimal
 from typing import Any, cast
@@ -16,12 +17,15 @@ from starlette.applications import Starlette
 from jetmesh import BrokerError, Publisher, Publishing, Stored
 from shop import storefront
 from shop.order_form import OrderFormError, ordered, read
+from shop.order_links import path, token_of
 from shop.storefront import StorefrontSettings, pages
 from shop_contracts import PurchaseCreated
 from tests.unit.shop.flow import created
 
+SECRET = "a secret of some length"  # noqa: S105 - of these tests
 FORM = {
     "purchase_id": "web-1",
+    "seal": token_of("web-1", SECRET, "form"),
     "tea": "2",
     "coffee": "0",
     "cup": "",
@@ -56,7 +60,7 @@ def till() -> Till:
 
 @pytest.fixture
 async def browser(till: Till) -> AsyncIterator[httpx.AsyncClient]:
-    settings = StorefrontSettings(customer_dashboard_url="http://orders.test/")
+    settings = StorefrontSettings(customer_dashboard_url="http://orders.test/", link_secret=SECRET)
     routes = pages(cast("Publisher", till), settings)
     transport = httpx.ASGITransport(Starlette(routes=routes))
     async with httpx.AsyncClient(transport=transport, base_url="http://shop.test") as client:
@@ -99,7 +103,7 @@ async def test_buying_leads_to_the_page_of_the_order(
 ) -> None:
     answer = await browser.post("/purchases", data=FORM)
     assert answer.status_code == 200
-    assert 'href="http://orders.test/orders/web-1"' in answer.text
+    assert f'href="http://orders.test{path("web-1", token_of("web-1", SECRET))}"' in answer.text
     assert till.taken["purchase:web-1"].payment_token == "tok_ok"  # noqa: S105 - a test card
 
 
@@ -166,3 +170,45 @@ async def test_what_the_broker_refuses_for_good_is_said(
 
     monkeypatch.setattr(till, "publish", refuse)
     assert (await browser.post("/purchases", data=FORM)).status_code == 400
+
+
+async def test_nobody_gets_the_link_of_an_order_by_naming_it(
+    till: Till, browser: httpx.AsyncClient
+) -> None:
+    for change in ({"purchase_id": "p-1"}, {"seal": ""}, {"seal": token_of("web-1", SECRET)}):
+        answer = await browser.post("/purchases", data=FORM | change)
+        assert answer.status_code == 400
+        assert "/orders/" not in answer.text
+        assert 'value="p-1"' not in answer.text
+    assert till.taken == {}
+
+
+async def test_the_form_of_the_page_can_be_sent(till: Till, browser: httpx.AsyncClient) -> None:
+    page = (await browser.get("/")).text
+    hidden = dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', page))
+    assert (await browser.post("/purchases", data=FORM | hidden)).status_code == 200
+    assert till.taken.keys() == {f"purchase:{hidden['purchase_id']}"}
+
+
+@pytest.mark.parametrize("foreign", [{"sec-fetch-site": "cross-site"}, {"origin": "http://x.test"}])
+async def test_a_foreign_page_orders_nothing(
+    till: Till, browser: httpx.AsyncClient, foreign: dict[str, str]
+) -> None:
+    assert (await browser.post("/purchases", data=FORM, headers=foreign)).status_code == 403
+    body, kind = msgspec.json.encode(created("p-1")), {"content-type": "text/plain; json"}
+    answer = await browser.post("/purchases", content=body, headers=foreign | kind)
+    assert answer.status_code == 403
+    assert till.taken == {}
+
+
+async def test_one_address_cannot_order_without_end(till: Till) -> None:
+    routes = pages(cast("Publisher", till), StorefrontSettings(purchases_per_minute=3))
+    transport = httpx.ASGITransport(Starlette(routes=routes))
+    async with httpx.AsyncClient(transport=transport, base_url="http://shop.test") as program:
+        headers = {"content-type": "application/json"}
+        statuses = []
+        for number in range(4):
+            body = msgspec.json.encode(created(f"p-{number}"))
+            answer = await program.post("/purchases", content=body, headers=headers)
+            statuses.append(answer.status_code)
+    assert statuses == [201, 201, 201, 429]

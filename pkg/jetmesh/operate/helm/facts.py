@@ -94,5 +94,6 @@ def _links(system: System, service: Service) -> dict[str, str]:
     return {
         name: text.strip("{}")
         for name in struct_names(service.settings)
-        if (text := system.environment.get(service.variable(name)))
+        if (text := system.environment.get(service.variable(name), "{secret:}"))
+        and not text.startswith("{secret:")
     }

@@ -6,8 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
+import msgspec
+
 from jetmesh.declare import Service
-from jetmesh.declare.setting import struct_names
+from jetmesh.declare.setting import Leaf, struct_names
 from jetmesh.declare.system import Sandbox, System
 from jetmesh.errors import UsageError
 
@@ -47,8 +49,26 @@ def addresses(system: System, services: Iterable[Service]) -> dict[str, list[Add
                     remedy="Name a setting as JETMESH__SERVICES__<SERVICE>__SETTINGS__<NAME>.",
                 )
             service, setting = known[name]
-            found.setdefault(service.name, []).append(_address(sandbox, service, setting, text))
+            if _is_address(text):
+                found.setdefault(service.name, []).append(_address(sandbox, service, setting, text))
+        for name, text in sandbox.environment.items():
+            service, setting = known[name]
+            for address in () if _is_address(text) else found.get(service.name, ()):
+                if address.sandbox == sandbox.name:
+                    address.instead[setting] = _typed(text, service, setting)
     return {name: list({a.required: a for a in each}.values()) for name, each in found.items()}
+
+
+def _is_address(text: str) -> bool:
+    """Else it is what differs while the sandbox stands in."""
+    return "{" in text or _LOOPBACK in text
+
+
+def _typed(text: str, service: Service, setting: str) -> Any:
+    """What a variable of that text sets."""
+    kind = service.settings and struct_names(service.settings)[setting]
+    assert isinstance(kind, Leaf)  # noqa: S101 - a variable names a value
+    return msgspec.convert(text, kind.type, strict=False)
 
 
 def _address(sandbox: Sandbox, service: Service, setting: str, text: str) -> Address:

@@ -39,6 +39,10 @@ class Program:
     url: str
     probe: str
     """The path that answers 200 once it is ready, and why not before."""
+    link: str = ""
+    """What follows `url` where a person is to click, such as a token; nobody else is told."""
+    health: str = ""
+    """Where that path is, if not below `url`."""
     service: str = ""
     """The service that it runs, perhaps beside others; empty for a sandbox."""
 
@@ -65,7 +69,7 @@ class Child:
         self.ready_after = 0.0
         """Seconds from its start until it was ready."""
         self._root = root
-        self._port = urlsplit(program.url).port or 0
+        self._port = urlsplit(program.health or program.url).port or 0
         self._on_line = on_line
         self._on_change = on_change
         self._stopping = False
@@ -233,7 +237,7 @@ class Child:
         self.problem = "starting"
         while self.problem:
             await asyncio.sleep(_PROBE_SECONDS)
-            problem = await _problem(self.program.url, self.program.probe)
+            problem = await _problem(self.program.health or self.program.url, self.program.probe)
             if not problem and not listens(self.pid, self._port):
                 problem = f"another process answers on port {self._port}"
             self.problem = problem

@@ -25,6 +25,8 @@ class Described(Struct):
     pages: bool
     port: int = 0
     """The port that the settings fix for it alone; 0: none."""
+    health_port: int = 0
+    """The same, where its health is asked for if it has pages."""
 
 
 class Prepared(Struct):
@@ -45,6 +47,8 @@ class Prepared(Struct):
     declared: Declared
     environment: dict[str, str]
     """Variables for everyone, with `{name}` for the address of a service."""
+    links: dict[str, str] = {}
+    """By service: what follows its address on the screen."""
 
 
 def prepare(reference: str) -> Prepared:
@@ -65,6 +69,7 @@ def prepare(reference: str) -> Prepared:
         external_events=external(whole.topology),
         declared=Declared.by(whole.topology),
         environment=dict(whole.system.environment),
+        links=dict(whole.system.links),
     )
 
 
@@ -78,7 +83,8 @@ def _services(whole: Whole) -> dict[str, Described]:
     for module, service in zip(whole.system.services, whole.services, strict=True):
         fixed = whole.loaded.origins[f"services.{service.name}.http.port"] != "default"
         port = whole.loaded.http(service.name).port if fixed else 0
-        found[service.name] = Described(module, bool(service.pages), port)
+        health = whole.loaded.http(service.name).health_port
+        found[service.name] = Described(module, bool(service.pages), port, health)
     return found
 
 

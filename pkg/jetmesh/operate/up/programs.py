@@ -15,9 +15,13 @@ from jetmesh.operate.project import Project
 from jetmesh.operate.up.child import Program
 from jetmesh.operate.up.ports import Ports
 from jetmesh.operate.up.prepare import Prepared
+from jetmesh.operate.up.secrets import secrets_in
 
 _HOST: Final = "127.0.0.1"
-_placeholder = re.compile(r"\{(\w[\w-]*)\}")
+_HEALTH_ABOVE: Final = 1000
+"""So far above the first port services with pages answer operators."""
+_LAST_FIRST: Final = 65000
+_placeholder = re.compile(r"\{((?:secret:)?\w[\w-]*)\}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,21 +87,51 @@ def programs(
         sandboxes.append(_sandbox(project, sandbox, own, environ))
     listening = _listening(prepared, counts, fixed, ports)
     urls = {name: f"http://{_HOST}:{taken[0]}" for name, taken in listening.items()}
-    addresses |= _filled(prepared.environment, urls)
+    made = secrets_in(prepared.environment.values(), project.state)
+    addresses |= _filled(prepared.environment, {**urls, **made})
     everyone = {**addresses, **environ}
     services = [
-        Program(
-            name=(label := name if number == 1 else f"{name}#{number}"),
-            command=project.command(name, prepared.services[name].module, label),
-            environ={**everyone, "JETMESH__HTTP__PORT": str(port), _port_of(name): str(port)},
-            url=f"http://{_HOST}:{port}",
-            probe="/readyz",
-            service=name,
-        )
+        _service(project, prepared, name, number, port, ports, everyone)
         for name, taken in listening.items()
         for number, port in enumerate(taken, 1)
     ]
     return Programs(sandboxes, services, addresses)
+
+
+def _service(
+    project: Project,
+    prepared: Prepared,
+    name: str,
+    number: int,
+    port: int,
+    ports: Ports,
+    environ: Mapping[str, str],
+) -> Program:
+    label = name if number == 1 else f"{name}#{number}"
+    own = {"JETMESH__HTTP__PORT": str(port), _port_of(name): str(port)}
+    health = ""
+    if prepared.services[name].pages:
+        other = _health_port(prepared, name, number, ports)
+        own[variable(("services", name, "http", "health_port"))] = str(other)
+        health = f"http://{_HOST}:{other}"
+    return Program(
+        name=label,
+        command=project.command(name, prepared.services[name].module, label),
+        environ={**environ, **own},
+        url=f"http://{_HOST}:{port}",
+        health=health,
+        link=_filled({"link": prepared.links.get(name, "")}, environ).get("link", ""),
+        probe="/readyz",
+        service=name,
+    )
+
+
+def _health_port(prepared: Prepared, name: str, number: int, ports: Ports) -> int:
+    fixed = prepared.services[name].health_port
+    if fixed and number == 1:
+        return ports.take_fixed(fixed, name, f"services.{name}.http.health_port")
+    above = prepared.port + _HEALTH_ABOVE
+    return ports.take(above if prepared.port and above < _LAST_FIRST else 0, name)
 
 
 def _listening(

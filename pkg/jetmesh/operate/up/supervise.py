@@ -248,7 +248,7 @@ class Supervisor:
         pages = [each for each in services if prepared.services[each.service].pages]
         note = "health; also /metrics"
         addresses = [
-            *(Address(each.name, each.url) for each in pages),
+            *(Address(each.name, each.url + each.link) for each in pages),
             *(Address(each.name, each.url, titles[each.name]) for each in sandboxes),
             *(Address(s.name, f"{s.url}/readyz", note) for s in services if s not in pages),
             Address("broker", self._broker.url),
@@ -333,7 +333,10 @@ class Supervisor:
                 nats_url=self._broker.url,
                 pid=os.getpid(),
                 broker=address,
-                services={c.program.name: Running(c.pid, c.program.url) for c in self._services},
+                services={
+                    c.program.name: Running(c.pid, c.program.url, c.program.health or c.program.url)
+                    for c in self._services
+                },
                 variables=self._variables,
                 sandboxes={c.program.name: Running(c.pid, c.program.url) for c in self._sandboxes},
                 ready=self._ready,

@@ -36,6 +36,8 @@ class Running(Struct):
 
     pid: int
     url: str = ""
+    health: str = ""
+    """Where /readyz is."""
 
 
 class BrokerAddress(Struct):

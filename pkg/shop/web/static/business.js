@@ -102,7 +102,7 @@ function createOrder(order) {
   const row = make("tr", first ? "" : "new");
   const id = make("td");
   const name = make(orders ? "a" : "span", "id", order.purchase_id);
-  if (orders) name.href = `${orders}/orders?id=${encodeURIComponent(order.purchase_id)}`;
+  if (orders) name.href = `/orders?id=${encodeURIComponent(order.purchase_id)}`;
   id.append(name, make("span", "repeats"));
   const status = make("td");
   status.append(make("span", "status"), make("span", "why"));

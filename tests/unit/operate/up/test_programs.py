@@ -118,6 +118,22 @@ def test_addresses_are_told_unless_they_are_of_what_is_not_started(tmp_path: Pat
     )
 
 
+def test_a_secret_is_made_once_kept_from_others_and_carried_by_the_link(tmp_path: Path) -> None:
+    given = prepared(environment={"DESK_TOKEN": "{secret:desk}", "DESK_URL": "{desk}"})
+    given.links["desk"] = "/?token={DESK_TOKEN}"
+    first, again = found(tmp_path, given), found(tmp_path, given)
+    secret = first.variables["DESK_TOKEN"]
+    assert len(secret) > 20
+    assert again.variables["DESK_TOKEN"] == secret
+    [file] = tmp_path.rglob("secrets.json")
+    assert file.stat().st_mode & 0o777 == 0o600
+    links = {each.name: each.link for each in first.services}
+    assert links["desk"] == f"/?token={secret}"
+    assert all(not link for name, link in links.items() if name != "desk")
+    own = found(tmp_path, given, DESK_TOKEN="of mine").services  # noqa: S106 - opens nothing
+    assert {each.link for each in own if each.link} == {"/?token=of mine"}
+
+
 def test_a_sandbox_needs_a_program(tmp_path: Path) -> None:
     given = prepared(sandboxes=[Sandbox("stand-in", {"http": 0})])
     with pytest.raises(UsageError, match="stand-in cannot be started: there is no"):

@@ -47,6 +47,7 @@ linger = {{ toJson $values.linger }}
 
 [http]
 host = "0.0.0.0"
+health_port = 8081
 
 [log]
 level = {{ toJson $values.logLevel }}
@@ -61,6 +62,13 @@ format = "json"
 [services.{{ $name }}.settings]
     {{- range $key, $value := . }}
 {{ $key }} = {{ include "toml" $value }}
+    {{- end }}
+  {{- end }}
+  {{- with $service.ingress }}
+    {{- if .enabled }}
+
+[services.{{ $name }}.http]
+allowed_hosts = {{ list .host $name "localhost" "127.0.0.1" | toJson }}
     {{- end }}
   {{- end }}
   {{- range $handler, $policy := $service.handlers }}
