@@ -20,6 +20,7 @@ from harness.effects import WORKLOADS as EFFECTS
 from harness.effects import measure_effects
 from harness.encryption import configure
 from harness.history import measure_history
+from harness.isolation import WAYS, measure_isolation
 from harness.machine import describe
 from harness.mesh import measure_mesh, start_to_ready
 from harness.numbers import summary
@@ -91,7 +92,22 @@ async def _measure(options: Options, peers: list[Peer], progress: Progress) -> d
                 min(options.messages, 100_000),
                 lambda text: progress.update(task, description=f"history: {text}", advance=1),
             )
+    if "isolation" in options.parts:
+        results["isolation"] = await _isolation(options, progress)
     return results
+
+
+async def _isolation(options: Options, progress: Progress) -> dict[str, Any]:
+    task = progress.add_task("isolation", total=options.rounds * len(WAYS))
+    ready, missing = prepare(["jetmesh"], lambda _: None)
+    if not ready:
+        raise RuntimeError(f"jetmesh itself cannot be measured: {missing}")
+    return await measure_isolation(
+        ready[0],
+        options.rounds,
+        min(options.messages, 100_000),
+        lambda text: progress.update(task, description=f"isolation: {text}", advance=1),
+    )
 
 
 class _Benches:
@@ -105,7 +121,7 @@ class _Benches:
         self._broker.start()
         settings = NatsSettings(url=self._broker.url)
         self._control = await ControlPlane.connect(settings, name="bench")
-        return Bench(self._broker, Server(self._control))
+        return Bench(self._broker, Server(self._control), folder)
 
     async def __aexit__(self, *_: object) -> None:
         await self._control.close()

@@ -45,6 +45,8 @@ class WholeMesh:
     up: dict[str, Any]
     seconds: float
     """From the command to every service ready."""
+    key: Path
+    """Of the operator, who may listen to events."""
 
     @property
     def services(self) -> dict[str, int]:
@@ -85,8 +87,10 @@ def whole_mesh() -> Iterator[WholeMesh]:
         log = root / "up.log"
         command = [sys.executable, "-c", "from jetmesh.cli import main; main()", "up"]
         with Child(command, log=log, cwd=root) as child:
-            up = _wait_until_up(child, root / ".jetmesh" / "up.json")
-            yield WholeMesh(child, up, time.monotonic() - child.started_at)
+            state = root / ".jetmesh"
+            up = _wait_until_up(child, state / "up.json")
+            seconds = time.monotonic() - child.started_at
+            yield WholeMesh(child, up, seconds, state / "identities" / "operator.nk")
 
 
 def _wait_until_up(child: Child, file: Path) -> dict[str, Any]:
@@ -117,7 +121,7 @@ async def measure_mesh(seconds: int, moved: Callable[[int], None]) -> dict[str, 
 
 async def _latency(mesh: WholeMesh, seconds: int, moved: Callable[[int], None]) -> dict[str, Any]:
     """From the moment of publishing to the arrival of notifications.sent at a subscriber."""
-    client = await nats.connect(mesh.up["nats_url"], name="bench")
+    client = await nats.connect(mesh.up["nats_url"], name="bench", nkeys_seed=str(mesh.key))
     arrived: dict[str, float] = {}
 
     async def arrive(message: Msg) -> None:

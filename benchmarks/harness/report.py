@@ -12,6 +12,7 @@ from rich.table import Table
 
 from harness.chart import draw
 from harness.effects import WORKLOADS as EFFECTS
+from harness.isolation import WAYS
 from harness.numbers import budgets
 from harness.options import WORKLOADS
 
@@ -38,6 +39,8 @@ def show(results: dict[str, Any], titles: Mapping[str, str], console: Console) -
             console.print(_throughput(workload, results[workload], titles))
     if "effects" in results:
         console.print(_effects(results["effects"]))
+    if "isolation" in results:
+        console.print(_isolation(results["isolation"]))
     if "memory_mib" in results:
         console.print(_memory(results["memory_mib"]))
     if "latency" in results:
@@ -82,6 +85,23 @@ def _effects(effects: dict[str, Any]) -> Table:
     for name, text in EFFECTS.items():
         each = effects[name]
         table.add_row(f"{name}: {text}", f"{each['rate']:,}", f"{each['cpu_us']:.1f}")
+    return table
+
+
+def _isolation(ways: dict[str, Any]) -> Table:
+    table = Table(title="what identities cost: process", title_justify="left")
+    for column in ("", "messages/s", "service CPU µs", "server CPU µs", "from - to"):
+        table.add_column(column, justify="right" if column else "left")
+    for name, text in WAYS.items():
+        each = ways[name]
+        least, most = each["server_us_spread"]
+        table.add_row(
+            text,
+            f"{each['rate']:,}",
+            f"{each['cpu_us']:.1f}",
+            f"{each['server_us']:.1f}",
+            f"{least:.1f} - {most:.1f}",
+        )
     return table
 
 

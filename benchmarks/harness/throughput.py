@@ -6,12 +6,12 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from harness.child import Child
+from harness.child import Child, cpu_seconds
 from harness.contenders import HERE, Peer
 from harness.encryption import AUTHORITY
 from harness.filler import Filler
@@ -42,6 +42,8 @@ class Sample:
     seconds: float
     cpu_us: float
     """User and system time of the peer's process per message."""
+    server_us: float
+    """The same of the server."""
     redelivered: int
 
     @property
@@ -55,6 +57,10 @@ class Bench:
 
     broker: Broker
     server: Server
+    certificates: Path
+    """Where the authority's certificate is."""
+    environ: Mapping[str, str] = field(default_factory=dict)
+    """More variables of a peer."""
 
     def fill(self, prefix: str, amount: int) -> None:
         """Store `amount` purchases."""
@@ -66,6 +72,7 @@ class Bench:
         environ = {
             "NATS_URL": self.broker.url,
             **(self._encrypted() if peer.encrypted else {}),
+            **self.environ,
             "WORKLOAD": workload,
             "NATS_DURABLE": durable_of(SERVICES[workload]),
             "JETMESH__HTTP__PORT": "0",
@@ -76,7 +83,7 @@ class Bench:
     def _encrypted(self) -> dict[str, str]:
         return {
             "NATS_URL": f"tls://{self.broker.host}:{self.broker.port}",
-            "JETMESH__NATS__TLS_CA_FILE": str(self.broker.store / AUTHORITY),
+            "JETMESH__NATS__TLS_CA_FILE": str(self.certificates / AUTHORITY),
         }
 
 
@@ -109,7 +116,7 @@ async def measure(
     with tempfile.TemporaryDirectory() as folder:
         child = bench.start(peer, workload, Path(folder) / "peer.log")
         with child:
-            seconds, cpu = await _let_go(
+            seconds, cpu, server_cpu = await _let_go(
                 bench, child, durable_of(SERVICES[workload]), f"{number}", messages, moved
             )
     redelivered = await _check_work(bench.server, workload, before, WARM_UP + messages)
@@ -120,6 +127,7 @@ async def measure(
         messages=messages,
         seconds=seconds,
         cpu_us=cpu / messages * 1e6,
+        server_us=server_cpu / messages * 1e6,
         redelivered=redelivered,
     )
 
@@ -131,8 +139,8 @@ async def _let_go(
     label: str,
     messages: int,
     moved: Callable[[int], None],
-) -> tuple[float, float]:
-    """Seconds and CPU seconds that the peer takes for `messages`, once it is warm."""
+) -> tuple[float, float, float]:
+    """Seconds, and CPU seconds of peer and server, for `messages`, once it is warm."""
     server = bench.server
     warm = await server.stored(INPUT) + WARM_UP
     bench.fill(f"warm-{label}", WARM_UP)
@@ -140,7 +148,7 @@ async def _let_go(
     await server.pause(durable)
     bench.fill(f"p-{label}", messages - 1)
     await server.resume(durable)
-    used = child.cpu_seconds()
+    used, of_server = child.cpu_seconds(), cpu_seconds(bench.broker.pid)
     begun = time.time()
     bench.fill(f"last-{label}", 1)
     ended = await server.settled(
@@ -150,7 +158,7 @@ async def _let_go(
         check=child.check,
         moved=lambda acked: moved(max(0, acked - warm)),
     )
-    return ended - begun, child.cpu_seconds() - used
+    return ended - begun, child.cpu_seconds() - used, cpu_seconds(bench.broker.pid) - of_server
 
 
 async def _stored(server: Server) -> tuple[int, int]:

@@ -58,9 +58,8 @@ class NotificationsSettings(LinkSettings, frozen=True, kw_only=True, forbid_unkn
     sender: Annotated[
         str,
         Meta(
-            pattern=PATTERN,
-            max_length=254,
             description="Our address; what follows its @ also ends each Message-ID.",
+            extra_json_schema={"pattern": PATTERN, "maxLength": 254},  # for the chart
         ),
     ] = "shop@example.test"
 

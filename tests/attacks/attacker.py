@@ -11,7 +11,7 @@ import nats
 import nats.errors
 from nats.aio.client import Client
 
-from jetmesh.operate.permissions import inbox_prefix
+from jetmesh.operate.identities import inbox_prefix
 from jetmesh.testing import eventually
 
 ANSWER_SECONDS = 1.0

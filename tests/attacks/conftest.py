@@ -9,7 +9,15 @@ import pytest
 import pytest_asyncio
 
 from jetmesh.declare import Topology
-from jetmesh.operate.permissions import CLIENTS, authorization, password_variable
+from jetmesh.operate.identities import (
+    OPERATOR,
+    RESERVED,
+    Isolation,
+    Variables,
+    inbox_prefix,
+    password_variable,
+    server_config,
+)
 from jetmesh.operate.project import find_project
 from jetmesh.operate.up.broker import Broker
 from jetmesh.settings import NatsSettings
@@ -28,15 +36,22 @@ def topology() -> Topology:
     return find_project(start=ROOT).load().topology
 
 
+@pytest.fixture(params=["users", "all"])
+def isolation(request: pytest.FixtureRequest) -> Isolation:
+    found: Isolation = request.param
+    return found
+
+
 @pytest.fixture
 def guarded(
-    tmp_path: Path, topology: Topology, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, topology: Topology, isolation: Isolation, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Broker]:
     """A broker on which everyone may do only what is derived."""
-    for user in ("admin", CLIENTS, *(service.name for service in topology.services)):
+    for user in (*RESERVED, *(service.name for service in topology.services)):
         monkeypatch.setenv(password_variable(user), password_of(user))
     config = tmp_path / "server.conf"
-    config.write_text(authorization(topology))
+    derived = server_config(topology, isolation=isolation, credentials=Variables())
+    config.write_text(derived.text)
     with Broker(tmp_path / "store", config=config) as broker:
         yield broker
 
@@ -44,7 +59,12 @@ def guarded(
 @pytest_asyncio.fixture
 async def operator(guarded: Broker, topology: Topology) -> AsyncIterator[ControlPlane]:
     """Who may everything, and has made the streams."""
-    settings = NatsSettings(url=guarded.url, user="admin", password=password_of("admin"))
+    settings = NatsSettings(
+        url=guarded.url,
+        user=OPERATOR,
+        password=password_of(OPERATOR),
+        inbox_prefix=inbox_prefix(OPERATOR),
+    )
     async with await ControlPlane.connect(settings, name="operator") as control:
         await apply(control, await plan(control, topology))
         yield control

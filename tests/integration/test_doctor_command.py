@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from jetmesh.operate.up.broker import Broker, free_port
-from jetmesh.settings import NatsSettings
 from jetmesh.transport.control import ControlPlane
 from tests.integration.tiny_project import JETMESH, Up, clean_environment
 from tests.waiting import wait_until
@@ -114,10 +113,9 @@ def test_a_process_that_does_not_answer_is_a_problem(running: Up) -> None:
 
 async def test_warnings_count_only_when_asked_for(running: Up) -> None:
     """An orphan is one."""
-    settings = NatsSettings(url=running.state.nats_url)
     config = {"durable_name": "old", "ack_policy": "explicit"}
     body = {"stream_name": "THINGS", "config": config, "action": "create"}
-    async with await ControlPlane.connect(settings, name="test") as control:
+    async with await ControlPlane.connect(running.operator, name="test") as control:
         await control.api("CONSUMER.CREATE.THINGS.old", body)
         try:
             lenient = doctor(running.root, "--once")

@@ -22,7 +22,7 @@ from jetmesh.operate.doctor.survey import Target, survey
 from jetmesh.operate.up.broker import Broker
 from jetmesh.operate.up.prepare import _provision
 from jetmesh.runtime.running import Running
-from jetmesh.settings import NatsSettings, Settings
+from jetmesh.settings import NatsSettings
 from jetmesh.testing import _load, eventually, mesh
 from jetmesh.transport import provision
 from jetmesh.transport.control import ControlPlane
@@ -283,7 +283,7 @@ async def test_a_service_does_not_start_before_and_says_what_to_do(
 
 async def test_up_moves_them_before_anything_starts(old: Before) -> None:
     await old.is_due("p-1")
-    await _provision(Settings(nats=NatsSettings(url=old.url)), old.topology)
+    await _provision(NatsSettings(url=old.url), old.topology)
     assert [each.subject for each in await old.lanes()] == ["lanes.pack.do.p-1"]
     assert await is_gone(old)
 

@@ -1,6 +1,5 @@
 """What `jetmesh topology --format permissions` prints is enough for a service, and no more."""
 
-# ruff: noqa: S106 - the passwords are those of brokers that live for one test
 from __future__ import annotations
 
 import asyncio
@@ -16,18 +15,17 @@ from msgspec import Struct
 from jetmesh import Delivery, Policy, Record, Reject, Retry, Service, derive, event
 from jetmesh.declare import Duration, Topology
 from jetmesh.errors import BrokerError
-from jetmesh.operate.permissions import CLIENTS, authorization, inbox_prefix, password_variable
-from jetmesh.operate.up.broker import Broker
+from jetmesh.operate.identities import CLIENT, Isolation, inbox_prefix
 from jetmesh.protocol.ids import Cause
 from jetmesh.protocol.streams import DEADLETTERS, REFUSALS, lane_stream
 from jetmesh.runtime.running import Running
-from jetmesh.settings import NatsSettings
 from jetmesh.testing import _load, eventually
 from jetmesh.transport.control import ControlPlane
 from jetmesh.transport.dataplane import DataPlane
 from jetmesh.transport.provision import apply, plan
 from tests.integration.identities import rewrite
 from tests.integration.planes import Fate
+from tests.isolated import Isolated, isolated
 
 NAME = "worker"
 
@@ -99,6 +97,7 @@ class Kind:
     flags: str = ""
     responses: str = RESPONDS
     """What stands in place of the line for `nats micro`."""
+    isolation: Isolation = "users"
 
 
 V2 = "feature_flags { js_ack_fc_v2: true }"
@@ -107,6 +106,8 @@ KINDS = {
     "no responses": Kind(responses=""),
     "js_ack_fc_v2": Kind(flags=V2),
     "js_ack_fc_v2, responses denied": Kind(flags=V2, responses="allow_responses: false"),
+    "accounts": Kind(isolation="all"),
+    "accounts, js_ack_fc_v2": Kind(flags=V2, isolation="all"),
 }
 
 
@@ -116,50 +117,40 @@ def kind(request: pytest.FixtureRequest) -> Kind:
 
 
 @pytest.fixture
-def guarded(
-    tmp_path: Path, topology: Topology, kind: Kind, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Broker]:
-    """A broker that lets everyone do only what is printed."""
+def guarded(tmp_path: Path, topology: Topology, kind: Kind) -> Iterator[Isolated]:
+    """A broker that lets everyone do only what is derived."""
     runs.clear()
-    for user in ("admin", NAME, CLIENTS):
-        monkeypatch.setenv(password_variable(user), f"{user}-secret")
-    config = tmp_path / "server.conf"
-    printed = authorization(topology).replace(RESPONDS, kind.responses)
-    config.write_text(f"{kind.flags}\n{printed}")
-    with Broker(tmp_path / "store", config=config) as broker:
-        yield broker
+    with isolated(topology, kind.isolation, tmp_path, more=kind.flags) as started:
+        rewrite_config(started, configured(started).replace(RESPONDS, kind.responses))
+        yield started
 
 
-def identity(broker: Broker, user: str) -> NatsSettings:
-    return NatsSettings(
-        url=broker.url, user=user, password=f"{user}-secret", inbox_prefix=inbox_prefix(user)
-    )
+def configured(guarded: Isolated) -> str:
+    assert guarded.broker.config is not None
+    return guarded.broker.config.read_text()
 
 
-async def admin(broker: Broker) -> ControlPlane:
-    settings = NatsSettings(url=broker.url, user="admin", password="admin-secret")
-    return await ControlPlane.connect(settings, name="admin")
+def rewrite_config(guarded: Isolated, text: str) -> None:
+    """Start the broker anew with it."""
+    assert guarded.broker.config is not None
+    if text != configured(guarded):
+        guarded.broker.config.write_text(text)
+        guarded.broker.stop()
+        guarded.broker.start()
 
 
-def running(broker: Broker) -> Running:
-    variables = {
-        "JETMESH__PROVISION": "verify",
-        "JETMESH__GRACE": "200ms",
-        "JETMESH__NATS__USER": NAME,
-        "JETMESH__NATS__PASSWORD": f"{NAME}-secret",
-        "JETMESH__NATS__INBOX_PREFIX": inbox_prefix(NAME),
-    }
-    return Running(service, _load([service], broker.url, variables))
+def running(guarded: Isolated) -> Running:
+    return Running(service, _load([service], guarded.broker.url, guarded.variables(NAME)))
 
 
 async def test_a_service_does_all_its_work_with_what_is_printed(
-    guarded: Broker, topology: Topology, kind: Kind
+    guarded: Isolated, topology: Topology, kind: Kind
 ) -> None:
-    async with await admin(guarded) as control, running(guarded) as worker:
+    async with await guarded.control() as control, running(guarded) as worker:
         await eventually(lambda: "missing" in worker.health.starting, what="waiting for apply")
         await apply(control, await plan(control, topology))
         await worker.started
-        async with await ControlPlane.connect(identity(guarded, CLIENTS), name="client") as client:
+        async with await guarded.control(CLIENT) as client:
             for key in ("good", "bad", "late", "long"):
                 await client.publish(f"in.placed.{key}", b'{"id":"%b"}' % key.encode())
             await client.publish("in.placed", b'{"id":"good"}')  # decided by another cause
@@ -184,10 +175,10 @@ async def test_a_service_does_all_its_work_with_what_is_printed(
 
 
 async def test_what_is_printed_is_enough_to_find_out_who_took_an_id(
-    guarded: Broker, topology: Topology
+    guarded: Isolated, topology: Topology
 ) -> None:
     """Of a decision, of an event without a key and with younger ones behind it, of a letter."""
-    async with await admin(guarded) as control:
+    async with await guarded.control() as control:
         await apply(control, await plan(control, topology))
         good, bad = [await placed(control, key) for key in ("good", "bad")]
         taken = {
@@ -218,9 +209,11 @@ async def placed(control: ControlPlane, key: str) -> Cause:
 
 
 async def settled(control: ControlPlane, topology: Topology) -> bool:
-    infos = [
-        await control.api(f"CONSUMER.INFO.{spec.stream}.{spec.name}") for spec in topology.durables
-    ]
+    names = [f"{spec.stream}.{spec.name}" for spec in topology.durables]
+    try:
+        infos = [await control.api(f"CONSUMER.INFO.{name}") for name in names]
+    except BrokerError:  # while it reads its configuration again, nobody answers
+        return False
     return not any(info["num_pending"] or info["num_ack_pending"] for info in infos)
 
 
@@ -228,19 +221,20 @@ async def stored(control: ControlPlane, stream: str, subject: str) -> None:
     await eventually(lambda: control.last(stream, subject), what=subject)
 
 
-async def found_by_micro(broker: Broker) -> str:
-    client = await nats.connect(broker.url, user="admin", password="admin-secret")
+async def found_by_micro(guarded: Isolated) -> str:
+    """By whoever does not log in."""
+    client = await nats.connect(guarded.broker.url)
     answer = await client.request("$SRV.PING", timeout=2)
     await client.close()
     return answer.data.decode()
 
 
-async def test_a_service_may_do_nothing_else(guarded: Broker, topology: Topology) -> None:
-    async with await admin(guarded) as control:
+async def test_a_service_may_do_nothing_else(guarded: Isolated, topology: Topology) -> None:
+    async with await guarded.control() as control:
         await apply(control, await plan(control, topology))
         body = {"durable_name": "another", "ack_policy": "explicit"}
         await control.api("CONSUMER.CREATE.OUT.another", {"stream_name": "OUT", "config": body})
-    me = identity(guarded, NAME)
+    me = guarded.settings(NAME)
     async with await ControlPlane.connect(me, name="test") as mine:
         reading = ("STREAM.MSG.GET.OUT", "DIRECT.GET.OUT", f"DIRECT.GET.{DEADLETTERS}")
         for subject in (
@@ -264,28 +258,30 @@ async def test_a_service_may_do_nothing_else(guarded: Broker, topology: Topology
         if not denied.done():
             denied.set_result(str(error))
 
-    spy = await nats.connect(guarded.url, user=NAME, password=f"{NAME}-secret", error_cb=on_error)
-    await spy.subscribe(f"{inbox_prefix(CLIENTS)}.>")
+    seed = me.nkey_seed_file
+    spy = await nats.connect(guarded.broker.url, nkeys_seed=seed, error_cb=on_error)
+    await spy.subscribe(f"{inbox_prefix(CLIENT)}.>")
     assert "permissions violation for subscription" in await asyncio.wait_for(denied, 5)
     await spy.close()
 
 
 async def test_a_permission_that_is_taken_away_is_named_with_the_line_to_grant(
-    guarded: Broker, topology: Topology
+    guarded: Isolated, topology: Topology
 ) -> None:
     """In /readyz, by the pattern that is declared and not by the key that met it."""
-    assert guarded.config is not None
-    text = guarded.config.read_text()
-    guarded.config.write_text(text.replace('"out.accepted.*"\n', "\n"))
-    guarded.stop()
-    guarded.start()
-    async with await admin(guarded) as control:
+    rewrite_config(guarded, configured(guarded).replace('        "out.accepted.*"\n', "\n"))
+    async with await guarded.control() as control:
         await apply(control, await plan(control, topology))
         async with running(guarded) as worker:
             await worker.started
             await control.publish("in.placed.p-1", b'{"id":"p-1"}')
             line = 'publish on out.accepted.p-1; grant publish: ["out.accepted.*"]'
             await eventually(lambda: any(line in text for text in worker.health.problems()))
+
+
+def without_acks(text: str) -> str:
+    """What a user may publish, without the lines for its verdicts."""
+    return "\n".join(line for line in text.splitlines() if not line.strip().startswith('"$JS.ACK'))
 
 
 async def asked_again(worker: Running) -> None:
@@ -295,16 +291,12 @@ async def asked_again(worker: Running) -> None:
 
 
 async def test_a_service_that_may_not_settle_runs_nothing_until_it_may(
-    guarded: Broker, topology: Topology
+    guarded: Isolated, topology: Topology
 ) -> None:
     """However often the server would deliver it again, which it does after each second."""
-    assert guarded.config is not None
-    printed = guarded.config.read_text()
-    left = [line for line in printed.splitlines() if "$JS.ACK" not in line]
-    guarded.config.write_text("\n".join(left).replace(RESPONDS, ""))
-    guarded.stop()
-    guarded.start()
-    async with await admin(guarded) as control:
+    printed = configured(guarded)
+    rewrite_config(guarded, without_acks(printed).replace(RESPONDS, ""))
+    async with await guarded.control() as control:
         await apply(control, await plan(control, topology))
         async with running(guarded) as worker:
             await worker.started
@@ -318,7 +310,7 @@ async def test_a_service_that_may_not_settle_runs_nothing_until_it_may(
             assert runs == before
             assert max(runs.values()) <= 1
             assert sum(runs.values()) < 50, "what was delivered already does not run on either"
-            rewrite(guarded, printed)
+            rewrite(guarded.broker, printed)
             await eventually(lambda: settled(control, topology), within=20, what="every verdict")
             await eventually(lambda: not worker.health.problems(), what="ready")
             assert runs["fails"] <= 4
@@ -326,16 +318,11 @@ async def test_a_service_that_may_not_settle_runs_nothing_until_it_may(
 
 
 async def test_that_answers_are_allowed_hides_no_missing_permission(
-    guarded: Broker, topology: Topology
+    guarded: Isolated, topology: Topology
 ) -> None:
     """One answer to each delivery is allowed then: `+WPI` uses it up, and the ack is refused."""
-    assert guarded.config is not None
-    printed = guarded.config.read_text()
-    left = [line for line in printed.splitlines() if "$JS.ACK" not in line]
-    guarded.config.write_text("\n".join(left))
-    guarded.stop()
-    guarded.start()
-    async with await admin(guarded) as control:
+    rewrite_config(guarded, without_acks(configured(guarded)))
+    async with await guarded.control() as control:
         await apply(control, await plan(control, topology))
         async with running(guarded) as worker:
             await worker.started

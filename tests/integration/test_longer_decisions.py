@@ -1,6 +1,5 @@
 """A decision with a token of its own works where a short one does, and leaves its domain open."""
 
-# ruff: noqa: S106 - the passwords are those of brokers that live for one test
 from __future__ import annotations
 
 import json
@@ -15,15 +14,14 @@ from jetmesh import AlreadyDecided, Publisher, Reject, Service, System, derive, 
 from jetmesh.operate.asyncapi import document
 from jetmesh.operate.doctor.diagnosis import findings
 from jetmesh.operate.doctor.survey import Target, survey
-from jetmesh.operate.permissions import CLIENTS, authorization, inbox_prefix, password_variable
 from jetmesh.operate.publish import check, spec_for
 from jetmesh.operate.trace import trace
 from jetmesh.operate.up.broker import Broker
 from jetmesh.runtime.running import Running
 from jetmesh.settings import NatsSettings
 from jetmesh.testing import Mesh, _load, eventually, mesh
-from jetmesh.transport.control import ControlPlane
 from jetmesh.transport.provision import apply, plan
+from tests.isolated import isolated
 
 
 class Desk:
@@ -129,24 +127,13 @@ def test_contracts_and_the_command_line_know_it(desk: Desk) -> None:
         assert checked.subject == f"{desk.domain}.verdict.sound.p-1"
 
 
-async def test_a_service_decides_with_no_more_permissions_than_are_printed(
-    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+async def test_a_service_decides_with_no_more_permissions_than_are_derived(
+    desk: Desk, tmp_path: Path
 ) -> None:
     topology = derive([desk.service])
-    for user in ("admin", desk.name, CLIENTS):
-        monkeypatch.setenv(password_variable(user), f"{user}-secret")
-    config = tmp_path / "server.conf"
-    config.write_text(authorization(topology))
-    with Broker(tmp_path / "store", config=config) as broker:
-        admin = NatsSettings(url=broker.url, user="admin", password="admin-secret")
-        variables = {
-            "JETMESH__PROVISION": "verify",
-            "JETMESH__NATS__USER": desk.name,
-            "JETMESH__NATS__PASSWORD": f"{desk.name}-secret",
-            "JETMESH__NATS__INBOX_PREFIX": inbox_prefix(desk.name),
-        }
-        running = Running(desk.service, _load([desk.service], broker.url, variables))
-        async with await ControlPlane.connect(admin, name="admin") as control, running as worker:
+    with isolated(topology, "users", tmp_path) as guarded:
+        loaded = _load([desk.service], guarded.broker.url, guarded.variables(desk.name))
+        async with await guarded.control() as control, Running(desk.service, loaded) as worker:
             await apply(control, await plan(control, topology))
             await worker.started
             for _ in range(2):

@@ -253,7 +253,7 @@ async def test_a_server_that_is_too_old_is_one_sentence_and_exit_1(child: Any, u
         assert sentence.startswith(f"{unique}-service: nats-server ")
         assert "2.9.25" in sentence
         assert sentence.endswith(
-            " is too old: JetStream API level 0, jetmesh needs 2. Run nats-server 2.12 or newer."
+            " is too old: JetStream API level 0, jetmesh needs 4. Run nats-server 2.14 or newer."
         )
 
 

@@ -11,9 +11,10 @@ from msgspec import Struct
 from structlog.testing import capture_logs
 
 from jetmesh import Record, event
-from jetmesh.declare import spec_of
+from jetmesh.declare import SlotSpec, spec_of
 from jetmesh.operate.up.broker import Broker
 from jetmesh.runtime.projection import Projection
+from jetmesh.runtime.slots import Slots
 from jetmesh.settings import NatsSettings
 from jetmesh.testing import eventually
 from jetmesh.transport.control import ControlPlane
@@ -35,7 +36,13 @@ class Reader:
         self.seconds = 0.0
         """How long it takes to fold one event."""
         self.stream = unique.upper()
-        self.projection = Projection(self.stream, [spec], self.apply, plane=plane, control=control)
+        names = [f"{unique}-Reader-{number}" for number in (1, 2, 3)]
+        filters = (f"{unique}.told", f"{unique}.told.*")
+        specs = [SlotSpec(self.stream, name, filters, f"{unique}.Reader") for name in names]
+        self.slots = Slots(specs, control, applies=True)
+        self.projection = Projection(
+            self.stream, [spec], self.apply, slots=self.slots, plane=plane, control=control
+        )
 
     def apply(self, _: object, record: Record) -> None:
         self.folded.append(record.sequence)
@@ -97,12 +104,11 @@ async def test_a_read_model_has_no_gap_after_a_lost_connection(broker: Broker, u
         assert link._transport is not None
         link._transport.pause_reading()
         await write(50)
-        (name,) = (await control.api(f"CONSUMER.NAMES.{reader.stream}"))["consumers"]
 
         async def sent() -> bool:
             """The server has delivered them all, into a socket that nobody reads."""
-            info = await control.api(f"CONSUMER.INFO.{reader.stream}.{name}")
-            return bool(info["delivered"]["consumer_seq"] == 60)
+            infos = (await control.api(f"CONSUMER.LIST.{reader.stream}"))["consumers"]
+            return max(int(info["delivered"]["consumer_seq"]) for info in infos) == 60
 
         await eventually(sent, what="deliveries on their way")
         assert len(reader.folded) == 10

@@ -28,7 +28,7 @@ async def test_a_server_that_is_too_old_is_refused_with_its_version(
     async with await ControlPlane.connect(settings_of(broker), name="test") as control:
         await control.check_server()
         monkeypatch.setattr(control, "api", old)
-        with pytest.raises(BrokerError, match=r"nats-server 2.*is too old.*Run nats-server 2\.12"):
+        with pytest.raises(BrokerError, match=r"nats-server 2.*is too old.*Run nats-server 2\.14"):
             await control.check_server()
 
 

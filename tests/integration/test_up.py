@@ -89,7 +89,7 @@ def test_a_signal_ends_everything_in_order(start: Callable[..., Up], number: int
     """Services before what they use; nobody gets the signal twice; exit code 0."""
     up = start()
     up.wait_for("Ctrl-C stops everything")
-    pids = up.state.pids()
+    pids = [each.pid for each in up.state.processes()]
     assert up.end(number) == 0
     assert not any(is_alive(pid) for pid in pids)
     ended = [line for line in (up.root / "journal").read_text().splitlines() if "began" not in line]
@@ -101,7 +101,7 @@ def test_a_signal_ends_everything_in_order(start: Callable[..., Up], number: int
 def test_a_signal_while_starting_ends_it_too(start: Callable[..., Up], project: Path) -> None:
     (project / "wait-first").touch()
     up = start()
-    wait_until(lambda: "began second" in journal(project))
+    wait_until(lambda: "began second" in journal(project), within=20.0)
     assert up.end() == 0
     assert "Ctrl-C stops everything" not in up.printed
 
@@ -110,7 +110,7 @@ def test_a_second_signal_ends_at_once(start: Callable[..., Up], project: Path) -
     (project / "stubborn-first").touch()
     up = start()
     up.wait_for("Ctrl-C stops everything")
-    pids = up.state.pids()
+    pids = [each.pid for each in up.state.processes()]
     up.process.send_signal(signal.SIGINT)
     up.wait_for("press Ctrl-C again to stop at once")
     assert up.end(signal.SIGINT) == 130
@@ -178,7 +178,7 @@ def test_terminal_escapes_of_a_service_are_shown_not_obeyed(up: Up) -> None:
 def test_nobody_survives_a_killed_supervisor(start: Callable[..., Up]) -> None:
     up = start()
     up.wait_for("Ctrl-C stops everything")
-    pids = up.state.pids()
+    pids = [each.pid for each in up.state.processes()]
     assert len(pids) == 4
     up.end(signal.SIGKILL)
     wait_until(lambda: not any(is_alive(pid) for pid in pids))

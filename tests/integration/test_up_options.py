@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from jetmesh.operate.up.broker import free_port
-from jetmesh.settings import NatsSettings
 from jetmesh.transport.control import ControlPlane
 from tests.integration.own_project import told
 from tests.integration.tiny_project import JETMESH, Up, clean_environment, command, is_alive
@@ -152,8 +151,7 @@ def test_a_misspelt_subject_is_told_once_and_found_by_the_doctor(
     up = run_up()
 
     async def misspell() -> None:
-        settings = NatsSettings(url=up.state.nats_url)
-        async with await ControlPlane.connect(settings, name="typist") as control:
+        async with await ControlPlane.connect(up.operator, name="typist") as control:
             for subject in ("car.enterd", "car.enterd", "car.parkd.p-1", "car.parkd.p-2"):
                 await control.publish(subject, b"{}")
 

@@ -29,7 +29,7 @@ def test_a_second_up_is_refused(start: Callable[..., Up]) -> None:
 def test_down_waits_until_the_mesh_is_gone(start: Callable[..., Up]) -> None:
     up = start()
     up.wait_for("Ctrl-C stops everything")
-    pids = up.state.pids()
+    pids = [each.pid for each in up.state.processes()]
     ended = command(up.root / "cmd", "down")  # from any directory of the project
     assert (ended.returncode, ended.stdout) == (0, "The mesh has ended.\n")
     assert not any(is_alive(pid) for pid in pids)

@@ -89,21 +89,21 @@ def test_nothing_is_lost_while_services_start_anew(reloading: Up) -> None:
         told(root, "publish", "car.entered", "many.jsonl")
     reloading.wait_for("gate is ready again")
     wait_until(
-        lambda: len(stored(reloading.state.nats_url, "car.parked.*")) >= len(expected),
+        lambda: len(stored(reloading.operator, "car.parked.*")) >= len(expected),
         within=20.0,
         pause=0.5,
         what=lambda: reloading.printed,
     )
-    parked = stored(reloading.state.nats_url, "car.parked.*")
+    parked = stored(reloading.operator, "car.parked.*")
     assert len(parked) == len(expected)
     assert set(parked) == expected
 
 
-def stored(url: str, subject: str) -> list[str]:
+def stored(settings: NatsSettings, subject: str) -> list[str]:
     """The subjects of all that is stored in CAR and matches."""
 
     async def read() -> list[str]:
-        async with await ControlPlane.connect(NatsSettings(url=url), name="test") as control:
+        async with await ControlPlane.connect(settings, name="test") as control:
             return [message.subject async for message in control.history("CAR", [subject])]
 
     return asyncio.run(read())

@@ -18,6 +18,7 @@ import pytest
 
 from jetmesh.operate.up import upfile
 from jetmesh.operate.up.broker import free_port
+from jetmesh.settings import NatsSettings
 from tests.waiting import wait_until
 
 JETMESH = str(Path(sys.executable).with_name("jetmesh"))
@@ -136,6 +137,11 @@ class Up:
         found = upfile.running(self.root / ".jetmesh")
         assert found is not None
         return found
+
+    @property
+    def operator(self) -> NatsSettings:
+        """Who may do everything there."""
+        return self.state.access.operator(self.root / ".jetmesh")
 
     def wait_for(self, pattern: str, within: float = 20.0) -> None:
         wait_until(

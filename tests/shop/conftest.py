@@ -15,6 +15,8 @@ from typing import IO, Any
 
 import pytest
 
+from jetmesh.operate.up import upfile
+from jetmesh.settings import NatsSettings
 from tests.programs import program
 from tests.waiting import wait_until
 
@@ -43,8 +45,9 @@ ack_wait = "4s"
 class Up:
     """A mesh started by `jetmesh up`."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *options: str) -> None:
         self.root = root
+        self.options = options
         self.log = root / "up.log"
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -52,7 +55,7 @@ class Up:
         """Start it and wait until every service was ready."""
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [str(Path(sys.executable).parent / "jetmesh"), "up"],
+                [str(Path(sys.executable).parent / "jetmesh"), "up", *self.options],
                 cwd=self.root,
                 stdout=log,
                 stderr=log,
@@ -78,6 +81,13 @@ class Up:
     @property
     def nats_url(self) -> str:
         return str(self.state()["nats_url"])
+
+    @property
+    def operator(self) -> NatsSettings:
+        """Who may do everything there, as the commands are."""
+        up = upfile.read(self.root / ".jetmesh")
+        assert up is not None
+        return up.access.operator(self.root / ".jetmesh")
 
     def get(self, name: str, path: str) -> Any:
         """JSON of a service's or sandbox's page."""
@@ -109,6 +119,7 @@ class Up:
             [program("nats"), "--server", self.nats_url, *arguments],
             cwd=self.root,
             stdin=stdin,
+            env={**os.environ, "NATS_CA": str(self.state().get("ca", ""))},
             capture_output=True,
             text=True,
             check=True,
@@ -124,13 +135,13 @@ class Up:
 
 
 @contextmanager
-def running(root: Path, settings: str = SETTINGS) -> Iterator[Up]:
+def running(root: Path, *options: str, settings: str = SETTINGS) -> Iterator[Up]:
     """A project with the shop's deployables, up until the block ends; it must end cleanly."""
     root.joinpath("pyproject.toml").write_text('[tool.jetmesh]\nsystem = "shop.system:system"\n')
     root.joinpath("jetmesh.toml").write_text(settings)
     root.joinpath("cmd").symlink_to(ROOT / "cmd")
     root.joinpath("examples").symlink_to(ROOT / "examples")
-    up = Up(root)
+    up = Up(root, *options)
     up.start()
     try:
         yield up

@@ -75,7 +75,7 @@ def init(
 
 
 @app.command(rich_help_panel=_RUN)
-def up(
+def up(  # noqa: PLR0913 - options of the command
     system: System = "",
     port: Annotated[
         int, typer.Option(help="Port of the broker. Default: 4222, or the next free one.")
@@ -99,11 +99,20 @@ def up(
         bool,
         typer.Option("--sandbox/--no-sandbox", help="Start stand-ins for the servers outside."),
     ] = True,
+    everybody: Annotated[
+        bool, typer.Option("--open", help="Let whoever connects to the broker do everything.")
+    ] = False,
+    tls: Annotated[
+        bool, typer.Option("--tls", help="Encrypt, with an authority made for this project.")
+    ] = False,
 ) -> None:
     """Start the broker, the sandboxes and every service, and watch over them.
 
     A service is started by cmd/SERVICE/main.py where there is one, else as `jetmesh run` does.
     Ctrl-C stops them in order; stored data is kept for the next start.
+
+    The broker lets each service do what it declares. Who does not log in may publish what comes
+    from outside, and look at streams and services; the other commands are the operator.
 
     Example: jetmesh up --reload
 
@@ -111,7 +120,7 @@ def up(
     """
     from jetmesh.cli import up as commands  # noqa: PLC0415 - see the package
 
-    wanted = commands.Wanted(sandbox, only or (), replicas or (), reload)
+    wanted = commands.Wanted(sandbox, only or (), replicas or (), reload, everybody, tls)
     raise typer.Exit(commands.up(system, port, store, wanted))
 
 
@@ -271,16 +280,39 @@ def topology(
     format_: Annotated[
         str, typer.Option("--format", help="text, mermaid, json or permissions.")
     ] = "text",
+    isolation: Annotated[
+        str,
+        typer.Option(
+            help="Of permissions. users: one account. pages: accounts for the outside client and "
+            "services with pages. all: one for each service."
+        ),
+    ] = "users",
+    credentials: Annotated[
+        str,
+        typer.Option(help="Of permissions. passwords, from variables of nats-server, or nkeys."),
+    ] = "passwords",
+    account: Annotated[
+        str,
+        typer.Option(help="Of permissions: the account that holds the streams. Default: MESH."),
+    ] = "",
+    seeds: Annotated[
+        Path | None,
+        typer.Option(help="Where seeds of nkeys are kept. Default: .jetmesh/identities."),
+    ] = None,
 ) -> None:
-    """Show services, events, streams and durables, as declared.
+    """Show services, events, streams and durables, as declared; or who may do what on the broker.
+
+    Without --account, users are those of a server without accounts.
 
     Example: jetmesh topology --format mermaid > flow.mmd
 
     Example: jetmesh topology --format permissions > authorization.conf
+
+    Example: jetmesh topology --format permissions --isolation pages --credentials nkeys > mesh.conf
     """
     from jetmesh.cli import show  # noqa: PLC0415 - see the package
 
-    show.topology(system, format_)
+    show.topology(system, format_, show.Wanted(isolation, credentials, account, seeds))
 
 
 @app.command(rich_help_panel=_DEPLOY)
@@ -352,7 +384,7 @@ def contracts(
     *,
     check: Annotated[bool, typer.Option("--check", help="Write nothing; 1 if stale.")] = False,
 ) -> None:
-    """Write the AsyncAPI document and a JSON Schema per event.
+    """Write the AsyncAPI document, a JSON Schema per event, and who may do what on the broker.
 
     Example: jetmesh contracts --check
     """

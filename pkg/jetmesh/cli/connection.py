@@ -12,6 +12,7 @@ from jetmesh.declare import Topology
 from jetmesh.errors import UsageError
 from jetmesh.operate.project import Project, find_project
 from jetmesh.operate.up import upfile
+from jetmesh.operate.up.access import chosen_by
 from jetmesh.settings import Loaded, NatsSettings, addresses_of
 from jetmesh.transport.control import ControlPlane
 
@@ -19,20 +20,34 @@ from jetmesh.transport.control import ControlPlane
 def broker_of(project: Project, loaded: Loaded, nats_url: str) -> NatsSettings:
     """The broker of --nats-url, else of the settings, else of a running mesh, else the default.
 
+    At the mesh that runs here we are the operator, unless variables say who we are.
+
     Raises:
         SettingsError: --nats-url holds what is not an address.
     """
     settings = told(loaded.settings.nats, nats_url)
-    if nats_url:
+    up = mesh_of(project, loaded, nats_url)
+    if up is None:
         return settings
-    if loaded.origins["nats.url"] == "default":
-        up = upfile.running(project.state)
-        if up is not None:
-            # its broker has JetStream itself, whatever production needs
-            return msgspec.structs.replace(
-                settings, url=up.nats_url, js_domain="", js_api_prefix=""
-            )
-    return settings
+    return up.access.operator(project.state, settings, keep=chosen_by(os.environ))
+
+
+def mesh_of(project: Project, loaded: Loaded, nats_url: str = "") -> upfile.Up | None:
+    """The mesh that runs here, if it is its broker that is meant: by its address, or by none."""
+    up = upfile.running(project.state)
+    unsaid = not nats_url and loaded.origins["nats.url"] == "default"
+    meant = up and (unsaid or same_server(nats_url or loaded.settings.nats.url, up.nats_url))
+    return up if meant else None
+
+
+def same_server(url: str, other: str) -> bool:
+    """Whether two addresses of this machine lead to one server; an address with a user does not."""
+    return _local(url) == _local(other) != ""
+
+
+def _local(url: str) -> str:
+    _, _, place = url.strip().rpartition("://")
+    return place.rstrip("/").replace("localhost", "127.0.0.1")
 
 
 def told(settings: NatsSettings, nats_url: str) -> NatsSettings:

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import NoReturn
 
+from jetmesh.cli.connection import mesh_of
 from jetmesh.cli.output import echo
 from jetmesh.declare import Service
 from jetmesh.declare.setting import variable
@@ -13,8 +14,9 @@ from jetmesh.declare.system import service_in
 from jetmesh.errors import UsageError
 from jetmesh.operate.project import Project, find_project
 from jetmesh.operate.up import upfile
+from jetmesh.operate.up.access import chosen_by, seed_of
 from jetmesh.operate.up.ports import Ports
-from jetmesh.settings import load_settings
+from jetmesh.settings import Loaded, load_settings
 
 
 def run(target: str, reference: str) -> NoReturn:
@@ -58,10 +60,7 @@ def _found(project: Project, target: str) -> tuple[str, Service]:
 def _local(project: Project, service: Service) -> dict[str, str]:
     """What a mesh that runs here decides, and a port of its own where nobody chose one."""
     loaded = load_settings([service], file=project.settings_file)
-    up = upfile.running(project.state)
-    chosen = dict(up.variables) if up else {}
-    if loaded.origins["nats.url"] != "default":
-        chosen.pop(variable(("nats", "url")), None)
+    chosen = _of_mesh(project, service, loaded)
     port_of = ("services", service.name, "http", "port")
     if loaded.origins[".".join(port_of)] == loaded.origins["http.port"] == "default":
         ports = Ports()
@@ -69,3 +68,25 @@ def _local(project: Project, service: Service) -> dict[str, str]:
         for sentence in ports.passed_over:
             echo(sentence, err=True)
     return chosen
+
+
+def _of_mesh(project: Project, service: Service, loaded: Loaded) -> dict[str, str]:
+    """Variables of the mesh that runs here: its sandboxes, and its broker where none is set.
+
+    Raises:
+        UsageError: its broker does not know this service.
+    """
+    up = upfile.running(project.state)
+    if up is None:
+        return {}
+    common = up.access.common()
+    if mesh_of(project, loaded) is None:
+        return {name: value for name, value in up.variables.items() if name not in common}
+    own = {} if chosen_by(os.environ) else up.access.of(service.name, project.state)
+    if own and not (up.everybody or seed_of(project.state, service.name).exists()):
+        raise UsageError(
+            f"The broker of the mesh that runs here has no identity for {service.name}.",
+            remedy="List the service in the system and start `jetmesh up` anew, "
+            "or start that with --open.",
+        )
+    return {**up.variables, **own}

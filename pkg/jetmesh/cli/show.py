@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import cast, get_args
 
 from rich.table import Table
@@ -14,20 +16,54 @@ from jetmesh.cli.output import echo
 from jetmesh.declare.setting import variable
 from jetmesh.errors import UsageError
 from jetmesh.operate.graph import Format, render
-from jetmesh.operate.project import find_project
+from jetmesh.operate.identities import ACCOUNT, RESERVED, Isolation, Nkeys, Variables, server_config
+from jetmesh.operate.project import Project, Whole, find_project
 from jetmesh.operate.up import upfile
 from jetmesh.privacy.mask import printable
 from jetmesh.settings import load_settings
 
 
-def topology(reference: str, wanted: str) -> None:
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """How permissions are to be written."""
+
+    isolation: str
+    credentials: str
+    account: str
+    seeds: Path | None
+
+
+def topology(reference: str, wanted: str, permissions: Wanted) -> None:
     """Print the topology."""
-    if wanted not in get_args(Format):
-        known = ", ".join(get_args(Format))
-        raise UsageError(f"There is no format {wanted!r}.", remedy=f"Choose one of: {known}.")
-    whole = find_project(reference).load()
-    js_api = whole.loaded.settings.nats.js_api
-    echo(render(whole.topology, cast("Format", wanted), js_api=js_api))
+    format_ = _one_of("format", wanted, (*get_args(Format), "permissions"))
+    project = find_project(reference)
+    whole = project.load()
+    if format_ == "permissions":
+        echo(_permissions(project, whole, permissions))
+    else:
+        echo(render(whole.topology, cast("Format", format_)))
+
+
+def _permissions(project: Project, whole: Whole, wanted: Wanted) -> str:
+    isolation = cast("Isolation", _one_of("isolation", wanted.isolation, get_args(Isolation)))
+    kind = _one_of("kind of credentials", wanted.credentials, ("passwords", "nkeys"))
+    names = [*RESERVED, *(service.name for service in whole.services)]
+    seeds = wanted.seeds or project.state / "identities"
+    config = server_config(
+        whole.topology,
+        isolation=isolation,
+        credentials=Nkeys.kept_in(seeds, names) if kind == "nkeys" else Variables(),
+        account=wanted.account or ("" if isolation == "users" else ACCOUNT),
+        js_api=whole.loaded.settings.nats.js_api,
+    )
+    return config.text.rstrip()
+
+
+def _one_of(what: str, given: str, known: Sequence[str]) -> str:
+    if given not in known:
+        remedy = f"Choose one of: {', '.join(known)}."
+        raise UsageError(f"There is no {what} {given!r}.", remedy=remedy)
+    return given
 
 
 def settings(reference: str, *, changed: bool, as_json: bool) -> None:

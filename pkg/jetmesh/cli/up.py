@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 import signal
 import time
@@ -30,6 +29,9 @@ class Wanted:
     replicas: Sequence[str]
     """`payments=3`"""
     reload: bool
+    everybody: bool
+    """Whoever connects to the broker may do everything."""
+    tls: bool
 
 
 def up(reference: str, port: int, store: Path | None, wanted: Wanted) -> int:
@@ -45,9 +47,19 @@ def up(reference: str, port: int, store: Path | None, wanted: Wanted) -> int:
 
     if wanted.reload:
         require("up", "jetmesh up --reload", "watchfiles")
+    if wanted.tls:
+        require("up", "jetmesh up --tls", "trustme")
     chosen = Chosen(wanted.sandbox, tuple(wanted.only), dict(map(_count, wanted.replicas)))
     place = store.resolve() if store else None
-    options = Options(reference, port, place, chosen, reload=wanted.reload)
+    options = Options(
+        reference,
+        port,
+        place,
+        chosen,
+        reload=wanted.reload,
+        everybody=wanted.everybody,
+        tls=wanted.tls,
+    )
     project = find_project(reference)
     with finishing(), contextlib.closing(LogFiles(project.state / "logs")) as files:
         return up(project, options, Screen(record=files.write))
@@ -56,22 +68,25 @@ def up(reference: str, port: int, store: Path | None, wanted: Wanted) -> int:
 def down(reference: str) -> None:
     """End the mesh that runs, and wait until it is gone."""
     state = find_project(reference).state
-    pid = upfile.supervisor(state)
-    if not pid:
+    mesh = upfile.supervisor(state)
+    if mesh is None:
         left = []
         if upfile.read(state) is not None:
             with upfile.locked(state):
                 left = upfile.end_orphans(state)
         echo(f"Stopped what was left over: {', '.join(left)}." if left else "No mesh runs here.")
         return
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGTERM)
+    if not mesh.send(signal.SIGTERM) and upfile.supervisor(state) == mesh:
+        raise JetmeshError(
+            f"Who holds the lock {state / 'up.lock'} is not the process that it names.",
+            remedy=f"Nothing was ended; `lsof {state / 'up.lock'}` shows who it is.",
+        )
     deadline = time.monotonic() + _LONGEST_END
-    while upfile.supervisor(state) == pid:
+    while upfile.supervisor(state) == mesh:
         if time.monotonic() > deadline:
             raise JetmeshError(
-                f"The mesh (process {pid}) did not end within {_LONGEST_END:.0f} s.",
-                remedy=f"Look at its terminal, or end it at once: kill -9 {pid}",
+                f"The mesh (process {mesh.pid}) did not end within {_LONGEST_END:.0f} s.",
+                remedy=f"Look at its terminal, or end it at once: kill -9 {mesh.pid}",
             )
         time.sleep(0.05)
     echo("The mesh has ended.")
@@ -93,8 +108,14 @@ def _count(text: str) -> tuple[str, int]:
 
 
 def clean(reference: str) -> None:
-    """Remove what the mesh stored."""
+    """Remove what the mesh stored.
+
+    Raises:
+        JetmeshError: it runs.
+        UsageError: a symbolic link leads elsewhere.
+    """
     state = find_project(reference).state
+    _stay_inside(state)
     if not state.exists():
         echo("There is nothing to delete.")
         return
@@ -105,3 +126,17 @@ def clean(reference: str) -> None:
                 shutil.rmtree(entry)
     shutil.rmtree(state)
     echo(f"Deleted what was stored in {state}.")
+
+
+def _stay_inside(state: Path) -> None:
+    """Follow no link: what it leads to is not ours to delete.
+
+    Raises:
+        UsageError: there is one.
+    """
+    entries = sorted(state.iterdir()) if state.is_dir() and not state.is_symlink() else []
+    for link in filter(Path.is_symlink, (state, *entries)):
+        raise UsageError(
+            f"{link} is a symbolic link to {link.readlink()}: nothing is deleted through it.",
+            remedy="Remove the link, and by hand what it leads to.",
+        )

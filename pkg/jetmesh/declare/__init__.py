@@ -14,7 +14,7 @@ from jetmesh.declare.recalling import History, Recalled
 from jetmesh.declare.service import Service
 from jetmesh.declare.supplied import ReadModel, Resource, Web
 from jetmesh.declare.system import Sandbox, System
-from jetmesh.declare.topology import DurableSpec, StreamSpec, StreamTuning, Topology
+from jetmesh.declare.topology import DurableSpec, SlotSpec, StreamSpec, StreamTuning, Topology
 from jetmesh.declare.wrapping import AsyncCall, AsyncWrap, Call, PublishWrap, Wrap
 
 __all__ = [
@@ -38,6 +38,7 @@ __all__ = [
     "Resource",
     "Sandbox",
     "Service",
+    "SlotSpec",
     "Stored",
     "StreamSpec",
     "StreamTuning",

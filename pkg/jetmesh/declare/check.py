@@ -62,11 +62,18 @@ def _names(topology: Topology) -> Iterator[str]:
                     "same variables; rename one."
                 )
     durables = Counter((d.stream, d.name) for d in topology.durables)
+    durables.update((slot.stream, slot.name) for slot in topology.slots)
     for handler in topology.handlers:
         if durables[handler.input.stream, handler.durable] > 1 and counts[handler.service] == 1:
             yield (
-                f"{handler.where}: another handler's durable on {handler.input.stream} is also "
-                f"named {handler.durable!r}; rename this one."
+                f"{handler.where}: another handler's durable, or a read model's slot, on "
+                f"{handler.input.stream} is also named {handler.durable!r}; rename this one."
+            )
+    for slot in topology.slots:
+        if durables[slot.stream, slot.name] > 1 and slot.name.endswith("-1"):
+            yield (
+                f"{slot.reader} on {slot.stream}: another read model or handler has the name of "
+                f"its slot {slot.name!r}; rename one."
             )
 
 

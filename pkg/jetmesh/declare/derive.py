@@ -9,7 +9,7 @@ from jetmesh.declare.event import EventSpec
 from jetmesh.declare.handler import Handler
 from jetmesh.declare.policy import Policy
 from jetmesh.declare.service import Service
-from jetmesh.declare.topology import DurableSpec, StreamSpec, StreamTuning, Topology
+from jetmesh.declare.topology import DurableSpec, SlotSpec, StreamSpec, StreamTuning, Topology
 from jetmesh.protocol.streams import DEADLETTERS, LANES, REFUSALS, lane_stream
 from jetmesh.protocol.subjects import SUBJECTS, lane_subject, lanes_of
 
@@ -46,6 +46,7 @@ def derive(
             for durable in _durables(handler, (policies or {}).get((service.name, handler.name)))
         ),
         owners=owners,
+        slots=tuple(slot for each in services for slot in _slots(each)),
     )
     check(topology, tunings)
     return topology
@@ -67,6 +68,13 @@ def _streams(
         StreamSpec(name, (subject,), text, tunings.get(name, StreamTuning()))
         for name, (subject, text) in described.items()
     )
+
+
+def _slots(service: Service) -> Iterator[SlotSpec]:
+    for model in service.read_models:
+        reader = f"{service.name}.{model.type.__name__}"
+        for stream, filters in model.filters.items():
+            yield from (SlotSpec(stream, n, filters, reader) for n in model.slots(service.name))
 
 
 def _lane_streams(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -65,7 +65,7 @@ def permissions_of(service: Service, *, inbox_prefix: str, js_api: str = JS_API)
             f"$JS.API.DIRECT.GET.{REFUSALS}.{refusal_subject(service.name, '*', '*')}",
         ]
     for model in service.read_models:
-        publish += _reading(model)
+        publish += _reading(model, model.slots(service.name))
         needs = [each.needs for each in service.pages] + [r.needs for r in service.resources]
         if any(History in each.values() for each in needs):
             publish += [f"$JS.API.STREAM.MSG.GET.{spec.stream}" for spec in model.events]
@@ -101,7 +101,7 @@ def covers(pattern: str, subject: str) -> bool:
 
 
 def asked_on(js_api: str, subject: str) -> str:
-    """A subject where JetStream is asked on others that begin with `js_api`."""
+    """`subject` where JetStream is asked on `js_api`."""
     api, begins, rest = subject.partition(f"{JS_API}.")
     return f"{js_api}.{rest}" if begins and not api else subject
 
@@ -114,11 +114,11 @@ def _consuming(handler: Handler) -> Iterator[str]:
         yield from ack_subjects(stream, handler.durable)
 
 
-def _reading(model: ReadModel) -> Iterator[str]:
-    """Its consumers live as long as it does; the server names them."""
-    for spec in model.events:
-        yield f"$JS.API.CONSUMER.CREATE.{spec.stream}"
-        yield f"$JS.API.CONSUMER.MSG.NEXT.{spec.stream}.*"
+def _reading(model: ReadModel, slots: Sequence[str]) -> Iterator[str]:
+    """Pull from consumers that are there; who may make one may have it deliver anywhere."""
+    for stream in model.filters:
+        for verb in ("INFO", "RESET", "MSG.NEXT"):
+            yield from (f"$JS.API.CONSUMER.{verb}.{stream}.{slot}" for slot in slots)
 
 
 def _answering(service: Service) -> Iterator[str]:

@@ -5,7 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Concatenate, Literal, ParamSpec, TypeAlias, TypeVar, get_args, get_origin
+from typing import (
+    Any,
+    Concatenate,
+    Final,
+    Literal,
+    ParamSpec,
+    TypeAlias,
+    TypeVar,
+    get_args,
+    get_origin,
+)
 
 from msgspec import Struct
 
@@ -29,6 +39,8 @@ _Opens = TypeVar("_Opens", bound=Callable[..., AsyncIterator[Any]])
 _Shows = TypeVar("_Shows", bound=Callable[..., Sequence[Any]])
 _Reacts = TypeVar("_Reacts", bound=Callable[..., Any])
 
+_MOST_INSTANCES: Final = 100
+"""Of a read model: a consumer on each stream for each."""
 _name = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 
 
@@ -232,7 +244,12 @@ class Service:
         return function
 
     def read_model(
-        self, model: type, *, events: Sequence[type[Struct]], most_keys: int = 0
+        self,
+        model: type,
+        *,
+        events: Sequence[type[Struct]],
+        most_keys: int = 0,
+        instances: int = 10,
     ) -> None:
         """Fold `events` from the first stored one on into one `model()` per process.
 
@@ -251,7 +268,11 @@ class Service:
         stream with `subject_delete_marker_ttl`.
 
         `events`: the event types that `apply` gets, of any service. Each process reads all of
-        them again at every start, without a durable: a longer history makes a longer start.
+        them again at every start: a longer history makes a longer start.
+
+        `instances`: how many processes of the service can run at once, those of a rollout counted.
+        For each of them `jetmesh apply` makes a consumer on each stream, `<service>-<model>-<n>`;
+        a process that finds all of them taken is not ready, and says so.
 
         `most_keys`: how many keys it may hold, so that its memory has a bound whatever anybody
         publishes. Above that `model.drop(key)` is called for the key that changed longest ago. Keep
@@ -260,7 +281,8 @@ class Service:
 
         Raises:
             DeclarationError: it has no `apply`, its `forget` is no method, one of `events` is no
-                event, or it has a bound and no `drop`, or events without a key.
+                event, it has a bound and no `drop`, or events without a key, or `instances` is no
+                number from 1 to 100.
         """
         where = calling_line()
         specs = tuple(known(event, where) for event in events)
@@ -282,7 +304,12 @@ class Service:
                     f"{where}: read model {model.__name__} cannot be bounded: {why}.",
                     remedy="Give it drop(self, key) and events with a key, or no most_keys.",
                 )
-        self.read_models.append(ReadModel(model, specs, where, most_keys))
+        if not 1 <= instances <= _MOST_INSTANCES:
+            raise DeclarationError(
+                f"{where}: read model {model.__name__} cannot have {instances} instances.",
+                remedy=f"Choose from 1 to {_MOST_INSTANCES}.",
+            )
+        self.read_models.append(ReadModel(model, specs, where, instances, most_keys))
 
     def web(self, function: _Shows) -> _Shows:
         """Declare a function that returns the Starlette routes of this service's pages.

@@ -32,8 +32,23 @@ class ReadModel:
     events: tuple[EventSpec, ...]
     """What it folds; each stream is read from its first stored event on at every start."""
     where: str
+    instances: int
+    """How many processes can have it at once."""
     most_keys: int = 0
     """How many keys it holds at most; 0: all there are."""
+
+    @property
+    def filters(self) -> dict[str, tuple[str, ...]]:
+        """What it takes of each stream."""
+        found: dict[str, tuple[str, ...]] = {}
+        for spec in self.events:
+            found[spec.stream] = found.get(spec.stream, ()) + spec.filters
+        return found
+
+    def slots(self, service: str) -> tuple[str, ...]:
+        """What the consumers are called with which processes of `service` read; on each stream."""
+        numbers = range(1, self.instances + 1)
+        return tuple(f"{service}-{self.type.__name__}-{number}" for number in numbers)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from jetmesh.declare.event import EventSpec, matches
 from jetmesh.declare.handler import Handler
 from jetmesh.declare.policy import Policy
 from jetmesh.declare.service import Service
+from jetmesh.declare.supplied import ReadModel
 from jetmesh.protocol.streams import LANES, lane_stream
 
 STALL_SECONDS: Final = 60.0
@@ -71,6 +72,21 @@ class DurableSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class SlotSpec:
+    """A consumer that is made for a service, which may make none and let it begin anywhere."""
+
+    stream: str
+    name: str
+    filters: tuple[str, ...]
+    reader: str
+    """`<service>.<read model>`, of which one process reads with it; `<service>.look` its own."""
+
+    @property
+    def description(self) -> str:
+        return f"{self.reader} reads"
+
+
+@dataclass(frozen=True, slots=True)
 class Topology:
     """Everything that the declarations say, checked to be free of contradictions."""
 
@@ -80,6 +96,7 @@ class Topology:
     durables: tuple[DurableSpec, ...]
     owners: Mapping[EventSpec, str]
     """Which service publishes an event; an event without an owner comes from outside."""
+    slots: tuple[SlotSpec, ...] = ()
 
     @property
     def handlers(self) -> tuple[Handler, ...]:
@@ -97,6 +114,11 @@ class Topology:
     def lane_of(self, handler: Handler) -> DurableSpec:
         """The durable of `handler` on its lane."""
         return self._durable(lane_stream(handler.service), handler.durable)
+
+    def slots_of(self, service: Service, model: ReadModel, stream: str) -> list[SlotSpec]:
+        """With which a read model reads a stream."""
+        names = model.slots(service.name)
+        return [each for each in self.slots if each.stream == stream and each.name in names]
 
     def readers(self, spec: EventSpec) -> list[str]:
         """`service.handler`, or `service` for a read model, of everyone who takes the event."""

@@ -1,4 +1,7 @@
-"""The published contracts: an AsyncAPI document and a JSON Schema per event, kept with the code."""
+"""The published contracts: an AsyncAPI document, a JSON Schema per event, and who may do what.
+
+They are kept with the code, so that what changes is a diff that people read.
+"""
 
 from __future__ import annotations
 
@@ -11,16 +14,21 @@ import yaml
 from jetmesh.declare.system import System
 from jetmesh.declare.topology import Topology
 from jetmesh.operate.asyncapi import document
+from jetmesh.operate.identities import listing
 from jetmesh.operate.schemas import json_schema
 
 _NOTE: Final = "# Written by `jetmesh contracts` from the declarations: change those, not this.\n"
+PERMISSIONS: Final = "permissions.txt"
 
 
 def contents(system: System, topology: Topology, directory: Path) -> dict[Path, str | None]:
     """The contracts below `directory`; schemas of events that no longer exist are to go."""
     described = document(system, topology)
     text = yaml.dump(described, Dumper=_Plain, sort_keys=False, allow_unicode=True, width=100)
-    found: dict[Path, str | None] = {directory / "asyncapi.yaml": _NOTE + text}
+    found: dict[Path, str | None] = {
+        directory / "asyncapi.yaml": _NOTE + text,
+        directory / PERMISSIONS: _NOTE + "\n" + listing(topology),
+    }
     for spec in topology.events:
         schema = json.dumps(json_schema(spec), indent=2, ensure_ascii=False)
         found[directory / "schemas" / f"{spec.subject}.json"] = f"{schema}\n"

@@ -11,21 +11,17 @@ from jetmesh.declare.handler import Handler
 from jetmesh.declare.policy import Policy
 from jetmesh.declare.service import Service
 from jetmesh.declare.topology import OUTSIDE, StreamSpec, StreamTuning, Topology
-from jetmesh.operate.permissions import authorization
-from jetmesh.protocol.streams import JS_API
 
-Format = Literal["text", "mermaid", "json", "permissions"]
+Format = Literal["text", "mermaid", "json"]
 
 _IN_SENTENCE: Final = ("attempts", "backoff", "backoff_cap", "timeout", "max_age", "rejects")
 """Fields of a policy that make one sentence."""
 
 
-def render(topology: Topology, format: Format = "text", *, js_api: str = JS_API) -> str:  # noqa: A002 - the CLI's own word
+def render(topology: Topology, format: Format = "text") -> str:  # noqa: A002 - the CLI's own word
     """Render `topology`; the same declarations give the same bytes."""
     if format == "json":
         return json.dumps(as_data(topology), indent=2, ensure_ascii=False)
-    if format == "permissions":
-        return authorization(topology, js_api)
     lines = _mermaid(topology) if format == "mermaid" else _text(topology)
     return "\n".join(lines)
 

@@ -120,7 +120,8 @@ class _Copy:
     def on_stored(self, _: bytes = b"") -> None:
         self._on_stored()
 
-    def on_duplicate(self, _: Message, __: int) -> None:  # on a lane it is believed
+    def on_duplicate(self, _: Message, __: int) -> None:
+        """On a lane, which is one service's own, that is believed (ADR-0017)."""
         self._on_stored()
 
     def on_decided(self) -> None:

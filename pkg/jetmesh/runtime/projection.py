@@ -1,7 +1,8 @@
 """Read models: state folded from the events of a stream, from the first one on.
 
-The consumer is ephemeral and acknowledges nothing. A gap in its numbering, its loss or a new
-connection only means to ask for everything behind the last event that was folded. A stream that
+The consumer is one of a few that were made for it (`slots.py`), and acknowledges nothing. A gap in
+its numbering, its loss, a new connection or somebody else who pulls from it only means to ask for
+everything behind the last event that was folded, with another one if need be. A stream that
 was deleted and made again counts from 1 once more: then the read model forgets everything and is
 folded anew, so that it always shows what the streams hold (ADR-0003).
 """
@@ -25,6 +26,7 @@ from jetmesh.protocol.content import seems
 from jetmesh.protocol.headers import MESSAGE_ID
 from jetmesh.runtime.bound import bounded
 from jetmesh.runtime.reading import Removed, event_in, read
+from jetmesh.runtime.slots import Slots
 from jetmesh.transport.control import ControlPlane
 from jetmesh.transport.dataplane import DataPlane
 from jetmesh.transport.position import Position, position_of
@@ -32,9 +34,8 @@ from jetmesh.transport.pull import Pull
 
 _BATCH: Final = 1024
 _RETRY_SECONDS: Final = 0.5
-_QUIET_SECONDS: Final = 3.0
-"""For so long nothing of a history may arrive until it is asked for anew."""
-_INACTIVE_NS: Final = 60_000_000_000
+_LOOK_SECONDS: Final = 3.0
+"""How often it is compared with what the server has delivered."""
 _BLOCKING_SECONDS: Final = 0.1
 """An `apply` that keeps the event loop longer than this is named in the log."""
 
@@ -46,9 +47,16 @@ log = structlog.get_logger()
 
 
 def projections_of(
-    model: ReadModel, instance: Any, *, plane: DataPlane, control: ControlPlane
+    model: ReadModel,
+    instance: Any,
+    *,
+    slots: Callable[[str], Slots],
+    plane: DataPlane,
+    control: ControlPlane,
 ) -> list[Projection]:
     """What feeds one read model, a projection for each stream; `start()` them.
+
+    `slots` has those of a stream.
 
     When one of its streams was made again they all begin anew, on a model that is as new.
     """
@@ -72,6 +80,7 @@ def projections_of(
                 stream,
                 events,
                 apply,
+                slots=slots(stream),
                 plane=plane,
                 control=control,
                 forget=getattr(instance, "forget", None),
@@ -100,6 +109,7 @@ class Projection:
         events: Sequence[EventSpec],
         apply: Apply,
         *,
+        slots: Slots,
         plane: DataPlane,
         control: ControlPlane,
         forget: Forget | None = None,
@@ -115,7 +125,7 @@ class Projection:
         """Keys of which the server said that their events are gone."""
         self.slow_folds = 0
         """Events that kept the event loop for more than 100 ms."""
-        self._filters = [text for spec in events for text in spec.filters]
+        self._slots = slots
         self._decoders = {spec.subject.encode(): msgspec.json.Decoder(spec.type) for spec in events}
         self._apply = apply
         self._forget = forget
@@ -134,6 +144,7 @@ class Projection:
         self._waiting: deque[_Message] = deque()
         """What arrived when a turn of the event loop was over (ADR-0014)."""
         self._starting: asyncio.Task[None] | None = None
+        self._looking: asyncio.Task[None] | None = None
         self._trouble = ""
 
     @property
@@ -167,6 +178,9 @@ class Projection:
 
     def _drop(self) -> None:
         self._waiting.clear()
+        if self._looking is not None:
+            self._looking.cancel()
+            self._looking = None
         if self._pull is not None:
             self._plane.drop(self._pull)
             self._pull = None
@@ -177,8 +191,7 @@ class Projection:
             try:
                 await self._check_stream()
                 times = self._times
-                created = await self._control.api(f"CONSUMER.CREATE.{self.stream}", self._config())
-                name, pending = created["name"], created["num_pending"]
+                slot = await self._slots.take(self._last + 1)
             except Exception as error:  # noqa: BLE001 - who gave up would say "ready" for ever
                 said = str(error) if isinstance(error, BrokerError) else name_of(error)
                 if said != self._trouble:
@@ -192,26 +205,39 @@ class Projection:
             self._expected = 0
             self._pull = self._plane.inflow(
                 self.stream,
-                name,
+                slot.name,
                 limit=_BATCH,
                 on_delivery=self._arrive,
                 on_gone=lambda _: self.start(),
             )
             self._pull.start()
-            if not pending:
-                self.caught_up = True
-            else:
-                self._look_again(self._pull, -1)
+            self.caught_up = self.caught_up or not slot.pending
+            self._looking = asyncio.create_task(self._look(slot.name))
 
-    def _look_again(self, pull: Pull, seen: int) -> None:
-        """Events may be removed before they are read: when nothing comes, ask what is left."""
-        if self.caught_up or pull is not self._pull:
-            return
-        if seen == self._expected:
-            self.start()
-        else:
-            loop = asyncio.get_running_loop()
-            loop.call_later(_QUIET_SECONDS, self._look_again, pull, self._expected)
+    async def _look(self, slot: str) -> None:
+        """Compare what came with what the server says, from time to time.
+
+        Events may be removed before they are read, and what was delivered to somebody else who
+        pulls from the same slot never comes.
+        """
+        before = -1
+        while True:
+            await asyncio.sleep(_LOOK_SECONDS)
+            try:
+                found = await self._slots.look(slot)
+            except BrokerError:
+                continue  # others say so
+            if self._waiting:
+                continue
+            delivered = found["delivered"]["consumer_seq"] if found else -1
+            if found is None or delivered != self._expected == before:
+                log.info("reading with another slot", stream=self.stream, slot=slot)
+                self._looking = None  # `start` would end this very task
+                self.start()
+                return
+            before = self._expected
+            if delivered == before and not found["num_pending"]:
+                self.caught_up = True
 
     async def _check_stream(self) -> None:
         """Notice a stream that was made again, or restored to an earlier state."""
@@ -226,22 +252,6 @@ class Projection:
                 last_stored=info["state"]["last_seq"],
             )
             self._on_renewed()
-
-    def _config(self) -> dict[str, Any]:
-        begin: dict[str, Any] = {"deliver_policy": "all"}
-        if self._last:
-            begin = {"deliver_policy": "by_start_sequence", "opt_start_seq": self._last + 1}
-        return {
-            "stream_name": self.stream,
-            "config": {
-                **begin,
-                "ack_policy": "none",
-                "filter_subjects": self._filters,
-                "mem_storage": True,
-                "num_replicas": 1,
-                "inactive_threshold": _INACTIVE_NS,
-            },
-        }
 
     def _arrive(self, subject: bytes, reply: bytes, headers: bytes, payload: bytes) -> None:
         if self._waiting:

@@ -12,7 +12,7 @@ from typing import Any, Final, Self
 
 import structlog
 
-from jetmesh.declare import Service, Topology, derive, permissions_of
+from jetmesh.declare import ReadModel, Service, Topology, derive, permissions_of
 from jetmesh.errors import JetmeshError
 from jetmesh.privacy.mask import name_of, text_of
 from jetmesh.runtime.cancelled import is_cancelled
@@ -28,6 +28,7 @@ from jetmesh.runtime.projection import Projection, projections_of
 from jetmesh.runtime.prometheus import ServiceCollector, WithTheirs, negotiated
 from jetmesh.runtime.provisioning import provision, wait_for_jetstream
 from jetmesh.runtime.publishing import Publisher
+from jetmesh.runtime.slots import Slots
 from jetmesh.runtime.tracing.asked import metrics_for, parts_for
 from jetmesh.runtime.watch import DurableWatch, watch
 from jetmesh.settings import Loaded
@@ -175,11 +176,21 @@ class Running:
 
     def _read_history(self, control: ControlPlane) -> None:
         for model in self._service.read_models:
-            instance = self.injector[model.type]
-            self.projections += projections_of(model, instance, plane=self._plane, control=control)
+            self.projections += projections_of(
+                model,
+                self.injector[model.type],
+                slots=partial(self._slots, control, model),
+                plane=self._plane,
+                control=control,
+            )
         for projection in self.projections:
             projection.start()
         self.health.sources += self.projections
+
+    def _slots(self, control: ControlPlane, model: ReadModel, stream: str) -> Slots:
+        applies = self._settings.provision == "apply"
+        specs = self._topology.slots_of(self._service, model, stream)
+        return Slots(specs, control, applies=applies)
 
     def _consume(self, control: ControlPlane) -> None:
         applies = self._settings.provision == "apply"

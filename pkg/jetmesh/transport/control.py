@@ -37,8 +37,8 @@ _EMPTY_READERS: Final = 3
 """So many readers in a row may deliver nothing: under load one may be asked before it is there."""
 _NEXT_READER_SECONDS: Final = 0.2
 _SILENCE_SECONDS: Final = 5.0
-_NEEDED_API: Final = 2
-"""`api.level` of nats-server 2.12: the guard of decisions needs it."""
+_NEEDED_API: Final = 4
+"""`api.level` of nats-server 2.14: read models let their consumers begin where they need to."""
 _OTHER: Final = (
     "Start nats-server with -js and enable jetstream for the account; where the streams are in "
     "another domain or account, set nats.js_domain or nats.js_api_prefix."
@@ -143,7 +143,7 @@ class ControlPlane:
         """Refuse a server that lacks what decisions need.
 
         Raises:
-            BrokerError: JetStream is off, or nats-server is older than 2.12.
+            BrokerError: JetStream is off, or nats-server is older than 2.14.
         """
         account = await self.api("INFO")
         level = int(account.get("api", {}).get("level", 0))
@@ -152,7 +152,7 @@ class ControlPlane:
             raise BrokerError(
                 f"nats-server {version} is too old: JetStream API level {level}, "
                 f"jetmesh needs {_NEEDED_API}.",
-                remedy="Run nats-server 2.12 or newer.",
+                remedy="Run nats-server 2.14 or newer.",
             )
 
     async def publish(

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias
 
-from jetmesh.declare import DurableSpec, Duration, StreamSpec, Topology
+from jetmesh.declare import DurableSpec, Duration, SlotSpec, StreamSpec, Topology
 from jetmesh.declare.permissions import covers
 from jetmesh.errors import DriftError
 from jetmesh.protocol.streams import LANES
@@ -115,7 +115,8 @@ async def plan(
     for stream in topology.streams:
         found = await if_exists(control.api(f"STREAM.INFO.{stream.name}"))
         changes.append(await _stream_change(control, stream, found))
-    for durable in topology.durables:
+    durables: tuple[DurableSpec | SlotSpec, ...] = (*topology.durables, *topology.slots)
+    for durable in durables:
         found = await if_exists(control.api(f"CONSUMER.INFO.{durable.stream}.{durable.name}"))
         floor = (floors or {}).get(f"{durable.stream}/{durable.name}")
         changes.append(durable_change(durable, found and found["config"], floor))
@@ -175,12 +176,14 @@ def stream_config(spec: StreamSpec) -> dict[str, Any]:
     }
 
 
-def durable_config(spec: DurableSpec, behind: int | None = None) -> dict[str, Any]:
+def durable_config(spec: DurableSpec | SlotSpec, behind: int | None = None) -> dict[str, Any]:
     """The configuration that the server is asked to hold for a durable.
 
     With `behind` it does not begin where it is declared to, but behind that sequence: it was
     lost, and so far it had come.
     """
+    if isinstance(spec, SlotSpec):
+        return _slot_config(spec)
     begin: dict[str, Any] = {"deliver_policy": "new" if spec.start == "new" else "all"}
     if behind is not None:
         begin = {"deliver_policy": _BEHIND, "opt_start_seq": behind + 1}
@@ -201,6 +204,25 @@ def durable_config(spec: DurableSpec, behind: int | None = None) -> dict[str, An
         "inactive_threshold": 0,  # a durable outlives its service
         "mem_storage": False,
         # a request beyond these is refused for ever
+        "max_batch": 0,
+        "max_expires": 0,
+    }
+
+
+def _slot_config(spec: SlotSpec) -> dict[str, Any]:
+    """Where it begins, whoever takes it says; that is nothing to be kept in several copies."""
+    return {
+        "durable_name": spec.name,
+        "description": spec.description,
+        "ack_policy": "none",
+        "deliver_policy": "all",
+        "filter_subjects": list(spec.filters),
+        "max_waiting": _MAX_WAITING,
+        "replay_policy": "instant",
+        "num_replicas": 1,
+        "headers_only": False,
+        "inactive_threshold": 0,
+        "mem_storage": False,
         "max_batch": 0,
         "max_expires": 0,
     }
@@ -229,7 +251,7 @@ async def _stream_change(
 
 
 def durable_change(
-    spec: DurableSpec, actual: dict[str, Any] | None, behind: int | None = None
+    spec: DurableSpec | SlotSpec, actual: dict[str, Any] | None, behind: int | None = None
 ) -> Change | None:
     """How a durable on the server differs from its declaration; None when it is as declared.
 

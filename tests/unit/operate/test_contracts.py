@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,7 @@ def test_files_that_were_just_written_are_not_stale(topology: Topology, tmp_path
     written = write(contents(SYSTEM, topology, tmp_path))
     assert {str(path.relative_to(tmp_path)) for path in written} == {
         "asyncapi.yaml",
+        "permissions.txt",
         "schemas/news.told.json",
         "schemas/orders.validated.json",
         "schemas/purchases.created.json",
@@ -81,6 +83,24 @@ def test_missing_changed_and_left_over_files_are_stale(topology: Topology, tmp_p
     left_over = tmp_path / "schemas" / "old.event.json"
     left_over.write_text("{}")
     assert set(stale(contents(SYSTEM, topology, tmp_path))) == {missing, changed, left_over}
+
+
+def test_a_changed_authority_is_stale_and_a_line_of_its_own(
+    topology: Topology, tmp_path: Path
+) -> None:
+    write(contents(SYSTEM, topology, tmp_path))
+    before = Counter((tmp_path / "permissions.txt").read_text().splitlines())
+    board = topology.services[1]
+    board.publishes(Created)
+    changed = derive(topology.services)
+    assert tmp_path / "permissions.txt" in stale(contents(SYSTEM, changed, tmp_path))
+    write(contents(SYSTEM, changed, tmp_path))
+    after = Counter((tmp_path / "permissions.txt").read_text().splitlines())
+    assert sorted(each.removeprefix("  publish   ") for each in after - before) == [
+        "$JS.API.DIRECT.GET.PURCHASES.purchases.created.*",
+        "$JS.API.STREAM.INFO.PURCHASES",
+        "purchases.created.*",
+    ]
 
 
 def test_writing_again_puts_everything_right_and_touches_nothing_else(

@@ -14,6 +14,7 @@ from jetmesh import Record, event
 from jetmesh.declare import spec_of
 from jetmesh.runtime import projection
 from jetmesh.runtime.projection import Projection
+from jetmesh.runtime.slots import Taken
 from jetmesh.testing import eventually
 
 
@@ -38,26 +39,41 @@ ERRORS: list[type[BaseException]] = [
 ]
 
 
-def reading(apply: Callable[[Any, Record], None], control: Any = None) -> Projection:
+class Server:
+    """Its one slot has so much to deliver, each time it is taken; `delivered` of it went out."""
+
+    def __init__(self, *pending: int) -> None:
+        self.pending = list(pending)
+        self.taken = 0
+        self.delivered = 0
+        self.left = 0
+
+    async def take(self, _: int) -> Taken:
+        self.taken += 1
+        return Taken("s", self.pending.pop(0) if self.pending else 0)
+
+    async def look(self, _: str) -> dict[str, Any]:
+        return {"delivered": {"consumer_seq": self.delivered}, "num_pending": self.left}
+
+
+def reading(
+    apply: Callable[[Any, Record], None], control: Any = None, server: Any = None
+) -> Projection:
     spec = spec_of(Told)
     assert spec is not None
     plane: Any = SimpleNamespace(inflow=lambda *_, **__: _pull(), drop=lambda _: None, turns=None)
-    return Projection("FOLDS_IN", [spec], apply, plane=plane, control=control)
+    slots: Any = server or Server()
+    return Projection("FOLDS_IN", [spec], apply, slots=slots, plane=plane, control=control)
 
 
 class Control:
-    """Says the same of a stream until that is taken away, and what each consumer has to do."""
+    """Says the same of a stream until that is taken away."""
 
-    def __init__(self, answers: list[dict[str, Any]], *pending: int) -> None:
+    def __init__(self, answers: list[dict[str, Any]]) -> None:
         self.answers = answers
-        self.pending = list(pending)
-        self.made = 0
 
-    async def api(self, subject: str, _: Any = None) -> dict[str, Any]:
-        if subject.startswith("STREAM.INFO"):
-            return self.answers[0]
-        self.made += 1
-        return {"name": "c", "num_pending": self.pending.pop(0) if self.pending else 0}
+    async def api(self, _: str) -> dict[str, Any]:
+        return self.answers[0]
 
 
 def _pull() -> Any:
@@ -111,29 +127,35 @@ async def test_an_answer_that_cannot_be_read_is_told_until_it_can(
 async def test_a_history_whose_rest_was_removed_before_it_was_read_is_read_to_its_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(projection, "_QUIET_SECONDS", 0.01)
-    control = Control([STREAM], 5)
-    model = reading(lambda *_: None, control)
+    monkeypatch.setattr(projection, "_LOOK_SECONDS", 0.01)
+    server = Server(5)
+    server.left = 5
+    model = reading(lambda *_: None, Control([STREAM]), server)
     model.start()
     await eventually(lambda: "reading the history" in model.problem)
+    server.left = 0
     await eventually(lambda: not model.problem)
-    assert control.made == 2
+    assert server.taken == 1
     model.stop()
 
 
-async def test_a_history_that_still_arrives_is_not_asked_for_anew() -> None:
-    control = Control([STREAM], 20)
-    model = reading(lambda *_: None, control)
+async def test_what_was_delivered_and_never_came_is_asked_for_anew(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """To somebody else who pulls from the same slot: nothing would tell, before the next event."""
+    monkeypatch.setattr(projection, "_LOOK_SECONDS", 0.01)
+    server = Server()
+    model = reading(lambda *_: None, Control([STREAM]), server)
     model.start()
     await eventually(lambda: model._pull)
+    server.delivered = 3
     for number in (1, 2, 3):
-        arrive(model, number, b'{"id":"a"}', pending=20 - number)
-    assert model._pull is not None
-    model._look_again(model._pull, 2)
-    await asyncio.sleep(0)
-    assert (control.made, model.folded) == (1, 3)
-    model._look_again(model._pull, 3)
-    await eventually(lambda: control.made == 2)
+        arrive(model, number, b'{"id":"a"}')
+    looks = model._looking
+    await asyncio.sleep(0.05)
+    assert (model._looking, server.taken) == (looks, 1), "all of it came"
+    server.delivered = 4
+    await eventually(lambda: server.taken >= 2)
     model.stop()
 
 

@@ -191,6 +191,7 @@ class _Survey:
             self.target.topology,
             streams=tuple(s for s in self.target.topology.streams if s.name not in silent),
             durables=tuple(d for d in self.target.topology.durables if d.stream not in silent),
+            slots=tuple(s for s in self.target.topology.slots if s.stream not in silent),
         )
         planned = await self._try("drift", plan(self.control, topology))
         return planned.changes if planned else ()

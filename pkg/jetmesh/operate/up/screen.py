@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 from rich.console import Console
 from rich.text import Text
 
+from jetmesh.operate.up.access import AS_OPERATOR, Access
 from jetmesh.operate.up.lines import clean
 from jetmesh.privacy.mask import printable
 
@@ -83,7 +84,11 @@ class Screen:
             yield
 
     def welcome(
-        self, title: str, addresses: Sequence[Address], nats_url: str, examples: Sequence[Example]
+        self,
+        title: str,
+        addresses: Sequence[Address],
+        access: Access,
+        examples: Sequence[Example],
     ) -> None:
         """Show every address, and what to try."""
         out = self.console
@@ -97,7 +102,9 @@ class Screen:
             out.print(Text.assemble(name, (address.url, "underline cyan"), note))
         out.print()
         out.print(Text("Try it in another terminal:", style="bold"))
-        out.print(f"  export NATS_URL={nats_url}")
+        out.print(f"  export NATS_URL={access.url}")
+        if access.ca:
+            out.print(f"  export NATS_CA={shlex.quote(access.ca)}")
         for each in examples:
             out.print(Text(f"  # {each.title}", style="dim"))
             out.print(Text(f"  {each.nats}"))
@@ -105,6 +112,11 @@ class Screen:
         if examples and examples[0].key:
             out.print(Text("  # the story of the first one", style="dim"))
             out.print(Text(f"  {own_command()} trace {shlex.quote(examples[0].key)}"))
+        if not access.everybody:
+            out.print(
+                Text("  # what the nats CLI may do with the operator's key alone", style="dim")
+            )
+            out.print(Text(f"  {AS_OPERATOR} stream view"))
         out.print()
         out.print(Text("Ctrl-C stops everything; stored data is kept for the next start.", "dim"))
         out.print()

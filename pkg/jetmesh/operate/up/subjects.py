@@ -23,17 +23,17 @@ _MOST_SUBJECTS: Final = 5_000
 class Subjects:
     """Looks every few seconds, and says of each subject once that it is there."""
 
-    def __init__(self, url: str, say: Callable[[str], None]) -> None:
+    def __init__(self, settings: NatsSettings, say: Callable[[str], None]) -> None:
         self.declared = Declared({}, {}, {})
         """What the system declares now; it changes while one works on it."""
-        self._url = url
+        self._settings = settings
         self._say = say
         self._known: set[str] = set()
 
     async def run(self) -> None:
         """Look until this is cancelled."""
-        settings = NatsSettings(url=self._url)
-        async with await ControlPlane.connect(settings, name="jetmesh-up", patient=True) as control:
+        connecting = ControlPlane.connect(self._settings, name="jetmesh-up", patient=True)
+        async with await connecting as control:
             while True:
                 for stream in self.declared.streams:
                     await self._look(control, stream)

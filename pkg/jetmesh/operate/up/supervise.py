@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import os
 import signal
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,28 +15,29 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from jetmesh.declare.setting import variable
 from jetmesh.errors import JetmeshError
+from jetmesh.operate.identities import ACCOUNT
 from jetmesh.operate.project import Project
 from jetmesh.operate.up import upfile
+from jetmesh.operate.up.access import Access
 from jetmesh.operate.up.broker import Broker, check_version, find_server
+from jetmesh.operate.up.certificates import authority_of
 from jetmesh.operate.up.changes import Changes
 from jetmesh.operate.up.child import Child, Program, leash_prefix
+from jetmesh.operate.up.configuration import file_of
 from jetmesh.operate.up.ports import Ports
 from jetmesh.operate.up.prepare import Prepared
+from jetmesh.operate.up.preparing import preparing
 from jetmesh.operate.up.programs import Chosen, programs
+from jetmesh.operate.up.refused import Refused
 from jetmesh.operate.up.reload import Reload
 from jetmesh.operate.up.screen import Address, Screen, examples
+from jetmesh.operate.up.store import move_streams
 from jetmesh.operate.up.subjects import Subjects
 from jetmesh.operate.up.upfile import BrokerAddress, Running, Up
 from jetmesh.settings import load_settings
 
 _T = TypeVar("_T")
-NATS_URL: Final = variable(("nats", "url"))
-_OF_PRODUCTION: Final = dict.fromkeys(
-    map(variable, (("nats", "js_domain"), ("nats", "js_api_prefix"))), ""
-)
-"""This broker has JetStream itself, whatever production needs."""
 _BROKER_PORT: Final = 4222
 _LOOPBACK: Final = ("127.0.0.1", "localhost")
 _WATCH_SECONDS: Final = 0.25
@@ -58,6 +58,9 @@ class Options:
     chosen: Chosen = field(default_factory=Chosen)
     reload: bool = False
     """Restart what imports a file that changed."""
+    everybody: bool = False
+    """Whoever connects to the broker may do everything."""
+    tls: bool = False
 
 
 def up(project: Project, options: Options, screen: Screen) -> int:
@@ -95,19 +98,23 @@ class Supervisor:
         self._broker = Broker(
             options.store or project.state / "nats",
             port=self._broker_port(),
+            config=file_of(project.state),
             prefix=leash_prefix(),
         )
-        self._subjects = Subjects(self._broker.url, screen.say)
+        self._access = Access(
+            self._broker.url.replace("nats://", "tls://" if options.tls else "nats://"),
+            everybody=options.everybody,
+            ca=str(authority_of(project.state)) if options.tls else "",
+        )
+        self._subjects = Subjects(self._access.operator(project.state), screen.say)
+        self._refused = Refused(self._broker.log, screen.say)
 
     async def run(self) -> int:
         """Start, wait for the end, stop; 0 unless a second signal cut the end short."""
         check_version(find_server())
         self._on_signals()
         preparing = asyncio.create_task(self._prepare())
-        await asyncio.sleep(0)  # the system loads while the broker starts
         try:
-            self._broker.start()
-            self._note()
             prepared = await self._unless_ended(preparing)
             if prepared is not None:
                 await self._serve(prepared)
@@ -118,10 +125,10 @@ class Supervisor:
     async def _serve(self, prepared: Prepared) -> None:
         self._grace = prepared.grace
         environ, chosen = self._environ(), self._options.chosen
-        found = programs(self._project, prepared, chosen, self._ports, environ)
+        found = programs(self._project, prepared, chosen, self._ports, environ, self._access)
         for sentence in self._ports.passed_over:
             self._screen.say(sentence)
-        self._variables = {**found.variables, NATS_URL: self._broker.url, **_OF_PRODUCTION}
+        self._variables = {**found.variables, **self._access.common()}
         self._sandboxes = [self._child(program) for program in found.sandboxes]
         self._services = [self._child(program) for program in found.services]
         tasks = [asyncio.create_task(self._watch_broker())]
@@ -129,8 +136,9 @@ class Supervisor:
         self._screen.expect([child.program.name for child in everyone])
         for child in everyone:
             self._running[child] = asyncio.create_task(child.run())
-        self._subjects.declared = prepared.declared
+        self._know(prepared)
         tasks.append(asyncio.create_task(self._subjects.run()))
+        tasks.append(asyncio.create_task(self._refused.run()))
         if self._options.reload:
             tasks.append(asyncio.create_task(self._reload().run()))
         with self._screen.starting(everyone):
@@ -145,29 +153,27 @@ class Supervisor:
         await asyncio.wait(tasks)
 
     async def _prepare(self) -> Prepared:
-        """Load and provision in a process of its own, to keep this one small."""
-        process = await asyncio.create_subprocess_exec(
-            *leash_prefix(),
-            *(sys.executable, "-m", "jetmesh.operate.up.prepare", self._options.reference),
-            cwd=self._project.root,
-            env=self._environ(),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            start_new_session=True,
+        """Load the system, configure the broker and make it as declared.
+
+        Raises:
+            JetmeshError: the system contradicts itself, or the broker cannot be as it declares.
+        """
+        root, reference = self._project.root, self._options.reference
+        return await preparing(
+            root, reference, self._access, self._environ(), self._take_configuration
         )
-        try:
-            printed, problem = await process.communicate()
-        except asyncio.CancelledError:
-            process.kill()
-            raise
-        if process.returncode:
-            raise JetmeshError(_last_words(problem))
-        return msgspec.json.decode(printed, type=Prepared)
+
+    def _take_configuration(self) -> None:
+        if not self._broker.pid:
+            if move_streams(self._broker.store):
+                self._screen.say(f"the streams of an older version are in account {ACCOUNT} now")
+            self._broker.start()
+            self._note()
+        else:
+            self._broker.reload()
 
     def _environ(self) -> dict[str, str]:
-        environ = {**os.environ, NATS_URL: self._broker.url, "PYTHONUNBUFFERED": "1"}
-        environ |= _OF_PRODUCTION
+        environ = {**os.environ, **self._access.common(), "PYTHONUNBUFFERED": "1"}
         if environ.get("JETMESH_SETTINGS"):  # they run in the root of the project, we may not
             environ["JETMESH_SETTINGS"] = str(Path(environ["JETMESH_SETTINGS"]).resolve())
         if self._screen.in_terminal:
@@ -192,7 +198,7 @@ class Supervisor:
             JetmeshError: it contradicts itself, or no port is free.
         """
         prepared = await self._prepare()
-        self._subjects.declared = prepared.declared
+        self._know(prepared)
         for child in [c for c in self._services if c.program.service not in prepared.services]:
             self._screen.say(f"{child.program.name} is not listed any more: ending it")
             self._services.remove(child)
@@ -204,7 +210,8 @@ class Supervisor:
         chosen = Chosen(sandboxes=False, only=new)
         environ = {**self._variables, **self._environ()}
         others = msgspec.structs.replace(prepared, port_is_set=False)  # the first one has it
-        for program in programs(self._project, others, chosen, self._ports, environ).services:
+        found = programs(self._project, others, chosen, self._ports, environ, self._access)
+        for program in found.services:
             self._screen.say(f"{program.name} is new: {program.url}")
             child = self._child(program)
             self._services.append(child)
@@ -212,6 +219,10 @@ class Supervisor:
         self._screen.expect([c.program.name for c in (*self._sandboxes, *self._services)])
 
     # watching
+
+    def _know(self, prepared: Prepared) -> None:
+        self._subjects.declared = prepared.declared
+        self._refused.know(prepared)
 
     async def _all_ready(self, everyone: Sequence[Child]) -> None:
         began = monotonic()
@@ -251,12 +262,12 @@ class Supervisor:
             *(Address(each.name, each.url + each.link) for each in pages),
             *(Address(each.name, each.url, titles[each.name]) for each in sandboxes),
             *(Address(s.name, f"{s.url}/readyz", note) for s in services if s not in pages),
-            Address("broker", self._broker.url),
+            Address("broker", self._access.url),
         ]
         self._screen.welcome(
             f"{prepared.name} is up, ready after {monotonic() - self._began:.1f} s",
             addresses,
-            self._broker.url,
+            self._access,
             examples(self._project.root, prepared.external_events),
         )
 
@@ -326,19 +337,25 @@ class Supervisor:
             self._screen.say(f"other terminals do not find this mesh: {error.strerror}")
 
     def _write_up(self) -> None:
-        address = BrokerAddress(self._broker.pid, self._broker.port)
+        address = BrokerAddress.now(self._broker.pid, self._broker.port)
         upfile.write(
             self._project.state,
             Up(
-                nats_url=self._broker.url,
+                nats_url=self._access.url,
+                everybody=self._access.everybody,
+                ca=self._access.ca,
                 pid=os.getpid(),
                 broker=address,
                 services={
-                    c.program.name: Running(c.pid, c.program.url, c.program.health or c.program.url)
+                    c.program.name: Running.now(
+                        c.pid, c.program.url, c.program.health or c.program.url
+                    )
                     for c in self._services
                 },
                 variables=self._variables,
-                sandboxes={c.program.name: Running(c.pid, c.program.url) for c in self._sandboxes},
+                sandboxes={
+                    c.program.name: Running.now(c.pid, c.program.url) for c in self._sandboxes
+                },
                 ready=self._ready,
             ),
         )
@@ -357,6 +374,10 @@ class Supervisor:
         return self._ports.take(_BROKER_PORT, "the broker")
 
 
+def _running(children: Sequence[Child]) -> dict[str, Running]:
+    return {each.program.name: Running.now(each.pid, each.program.url) for each in children}
+
+
 def _settings_file(project: Project) -> Path:
     """Where the services read their settings, whether or not it is there."""
     given = os.environ.get("JETMESH_SETTINGS")
@@ -373,10 +394,3 @@ def _local_port(project: Project) -> int:
     parts = urlsplit(loaded.settings.nats.url)
     here = loaded.origins["nats.url"] != "default" and parts.hostname in _LOOPBACK
     return (parts.port or _BROKER_PORT) if here else 0
-
-
-def _last_words(problem: bytes) -> str:
-    """What a process that failed said last: its sentences, or the end of a traceback."""
-    text = problem.decode(errors="replace").strip()
-    lines = text.splitlines() or ["The system cannot be prepared."]
-    return lines[-1] if "Traceback (most recent call last)" in text else "\n".join(lines)

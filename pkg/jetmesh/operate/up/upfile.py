@@ -1,16 +1,14 @@
 """What a running mesh tells other terminals: `.jetmesh/up.json`, and a lock while it lives.
 
 The lock answers whether a mesh runs: the kernel drops it when the supervisor dies, however it
-dies, while a process id may have been given to somebody else.
+dies. Whoever is to be ended is named with its beginning, because a process id may have been given
+to somebody else.
 """
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import os
-import subprocess
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,8 +19,13 @@ import msgspec
 from msgspec import Struct, field
 
 from jetmesh.errors import JetmeshError, UsageError
+from jetmesh.operate.up.access import Access
+from jetmesh.operate.up.private import write_private
+from jetmesh.operate.up.process import Process, began, identified
 
-_PROCESSES: Final = Path("/proc")
+_DIRECTORY_MODE: Final = 0o700
+_FILE_MODE: Final = 0o600
+_LONGEST_LOCK: Final = 200
 _PATIENCE_SECONDS: Final = 0.5
 """Somebody who only reads holds the lock for an instant."""
 
@@ -38,6 +41,12 @@ class Running(Struct):
     url: str = ""
     health: str = ""
     """Where /readyz is."""
+    began: str = ""
+
+    @classmethod
+    def now(cls, pid: int, url: str, health: str = "") -> Running:
+        """A child of ours: while we have not waited for it, nobody else gets its id."""
+        return cls(pid, url, health, began(pid))
 
 
 class BrokerAddress(Struct):
@@ -45,6 +54,12 @@ class BrokerAddress(Struct):
 
     pid: int
     port: int
+    began: str = ""
+
+    @classmethod
+    def now(cls, pid: int, port: int) -> BrokerAddress:
+        """The broker of ours, as `Running.now`."""
+        return cls(pid, port, began(pid))
 
 
 class Up(Struct):
@@ -59,13 +74,24 @@ class Up(Struct):
     """Addresses that all services are told, the broker's too, by environment variable."""
     ready: bool = False
     """Every service was ready once."""
+    everybody: bool = True
+    """Whoever connects to the broker may do everything."""
+    ca: str = ""
+    """The authority to trust, of a broker on TLS."""
 
-    def pids(self) -> dict[int, str]:
-        """Every child and a word that its command line holds."""
-        found = {each.pid: name for name, each in (self.services | self.sandboxes).items()}
-        found[self.broker.pid] = "nats-server"
-        found.pop(0, None)
-        return found
+    @property
+    def access(self) -> Access:
+        """How its broker is reached."""
+        return Access(self.nats_url, everybody=self.everybody, ca=self.ca)
+
+    def processes(self) -> dict[Process, str]:
+        """Every child, and how people call it."""
+        found = {
+            Process(each.pid, each.began): name
+            for name, each in (self.services | self.sandboxes).items()
+        }
+        found[Process(self.broker.pid, self.broker.began)] = "nats-server"
+        return {process: name for process, name in found.items() if process.pid}
 
 
 def write(state: Path, up: Up) -> None:
@@ -74,14 +100,9 @@ def write(state: Path, up: Up) -> None:
     Raises:
         OSError: the directory cannot be written.
     """
-    handle, name = tempfile.mkstemp(dir=state, prefix="up-")
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(msgspec.json.format(msgspec.json.encode(up), indent=2) + b"\n")
-        temporary.replace(_up(state))
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_private(
+        _up(state), msgspec.json.format(msgspec.json.encode(up), indent=2).decode() + "\n"
+    )
 
 
 def read(state: Path) -> Up | None:
@@ -102,40 +123,44 @@ def running(state: Path) -> Up | None:
     return read(state) if supervisor(state) else None
 
 
-def supervisor(state: Path) -> int:
-    """The process id of the supervisor that holds the lock, 0 when nobody does."""
+def supervisor(state: Path) -> Process | None:
+    """The supervisor that holds the lock, as it says of itself; None when nobody holds it."""
     try:
         descriptor = os.open(_lock(state), os.O_RDONLY)
     except OSError:
-        return 0
+        return None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
-        return int(os.read(descriptor, 20) or 0)
+        return _written(os.read(descriptor, _LONGEST_LOCK))
     else:
-        return 0
+        return None
     finally:
         os.close(descriptor)
 
 
 @contextmanager
 def locked(state: Path) -> Iterator[None]:
-    """Hold the lock of this project for the block.
+    """Hold the lock of this project for the block; nobody else may read what is stored there.
 
     Raises:
         AlreadyUp: another process holds it.
-        UsageError: the directory cannot be written.
+        UsageError: the directory cannot be written, or belongs to somebody else.
     """
     try:
         state.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(_lock(state), os.O_RDWR | os.O_CREAT, 0o644)
+        state.chmod(_DIRECTORY_MODE)  # one that an older version made, too
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
+        descriptor = os.open(_lock(state), flags, _FILE_MODE)
+        os.fchmod(descriptor, _FILE_MODE)
     except OSError as error:
         raise _unwritable(state, error) from error
     try:
         _take(descriptor, state)
         try:
+            me = identified(os.getpid())
             os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+            os.pwrite(descriptor, f"{me.pid} {me.began}".encode(), 0)
         except OSError as error:
             raise _unwritable(state, error) from error
         yield
@@ -149,13 +174,12 @@ def end_orphans(state: Path, *, within: float = 5.0) -> list[str]:
     Only with the lock held: nobody else is responsible for these processes any more.
     """
     up = read(state)
-    left = {pid: word for pid, word in up.pids().items() if _is(pid, word)} if up else {}
+    left = {each: name for each, name in up.processes().items() if each.runs()} if up else {}
     for number in (15, 9):
-        for pid in left:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, number)
+        for process in left:
+            process.send(number)
         deadline = time.monotonic() + within
-        while any(_is(pid, word) for pid, word in left.items()) and time.monotonic() < deadline:
+        while any(process.runs() for process in left) and time.monotonic() < deadline:
             time.sleep(0.05)
     forget(state)
     return list(left.values())
@@ -175,9 +199,9 @@ def _take(descriptor: int, state: Path) -> None:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             if time.monotonic() > deadline:
-                pid = supervisor(state)
+                holder = supervisor(state)
                 raise AlreadyUp(
-                    f"A mesh of this project runs already (process {pid}).",
+                    f"A mesh of this project runs already (process {holder.pid if holder else 0}).",
                     remedy="End it with `jetmesh down`.",
                 ) from None
             time.sleep(0.02)
@@ -185,16 +209,10 @@ def _take(descriptor: int, state: Path) -> None:
             return
 
 
-def _is(pid: int, word: str) -> bool:
-    """Whether `pid` runs a command with `word` in it, so is no stranger with a reused id."""
-    if _PROCESSES.exists():
-        try:
-            return word in (_PROCESSES / str(pid) / "cmdline").read_text(errors="replace")
-        except OSError:
-            return False
-    command = ["ps", "-o", "args=", "-p", str(pid)]
-    listing = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own arguments
-    return word in listing.stdout
+def _written(text: bytes) -> Process:
+    """What a lock says of its holder: `17 <beginning>`; process 0 where it says nothing."""
+    pid, _, beginning = text.decode(errors="replace").partition(" ")
+    return Process(int(pid), beginning) if pid.isdecimal() else Process(0)
 
 
 def _up(state: Path) -> Path:

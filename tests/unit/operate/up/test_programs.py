@@ -12,6 +12,7 @@ from jetmesh.declare import Sandbox
 from jetmesh.errors import UsageError
 from jetmesh.operate.project import Project
 from jetmesh.operate.undeclared import Declared
+from jetmesh.operate.up.access import Access
 from jetmesh.operate.up.broker import free_port
 from jetmesh.operate.up.ports import Ports
 from jetmesh.operate.up.prepare import Described, Prepared
@@ -42,7 +43,26 @@ def prepared(**values: Any) -> Prepared:
 
 
 def found(root: Path, given: Prepared, chosen: Chosen | None = None, **environ: str) -> Programs:
-    return programs(Project(root, "garage.system"), given, chosen or Chosen(), Ports(), environ)
+    project, access = Project(root, "garage.system"), Access("nats://127.0.0.1:4222")
+    return programs(project, given, chosen or Chosen(), Ports(), environ, access)
+
+
+def test_a_service_has_its_own_identity_and_no_other(tmp_path: Path) -> None:
+    identity = "JETMESH__NATS__NKEY_SEED_FILE"
+    for each in found(tmp_path, prepared(), JETMESH__NATS__CREDS_FILE="ours.creds").services:
+        assert Path(each.environ[identity]).name == f"{each.service}.nk"
+        assert each.environ["JETMESH__NATS__CREDS_FILE"] == "", "that of production"
+        told = " ".join(each.environ.values())
+        assert [name for name in ("desk", "gate") if f"{name}.nk" in told] == [each.service]
+
+
+def test_a_sandbox_has_no_identity(tmp_path: Path) -> None:
+    main = tmp_path / "cmd" / "stand-in" / "main.py"
+    main.parent.mkdir(parents=True)
+    main.touch()
+    sandboxes = [Sandbox("stand-in", ports={"http": 0})]
+    for each in found(tmp_path, prepared(sandboxes=sandboxes)).sandboxes:
+        assert "JETMESH__NATS__NKEY_SEED_FILE" not in each.environ
 
 
 def test_a_service_without_a_program_is_run_from_its_module(tmp_path: Path) -> None:

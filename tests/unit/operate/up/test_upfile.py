@@ -11,6 +11,7 @@ import pytest
 
 from jetmesh.errors import UsageError
 from jetmesh.operate.up import upfile
+from jetmesh.operate.up.process import identified
 from jetmesh.operate.up.upfile import AlreadyUp, BrokerAddress, Running, Up
 
 
@@ -19,7 +20,7 @@ def made(**services: int) -> Up:
         nats_url="nats://127.0.0.1:4222",
         pid=os.getpid(),
         broker=BrokerAddress(0, 4222),
-        services={name: Running(pid, "http://127.0.0.1:1") for name, pid in services.items()},
+        services={name: Running.now(pid, "http://127.0.0.1:1") for name, pid in services.items()},
     )
 
 
@@ -47,7 +48,7 @@ def test_only_a_held_lock_is_a_running_mesh(tmp_path: Path) -> None:
     assert upfile.running(tmp_path) is None
     with upfile.locked(tmp_path):
         assert upfile.running(tmp_path) == made()
-        assert upfile.supervisor(tmp_path) == os.getpid()
+        assert upfile.supervisor(tmp_path) == identified(os.getpid())
     assert upfile.running(tmp_path) is None
 
 
@@ -67,16 +68,18 @@ def test_a_directory_that_cannot_be_made_is_told(tmp_path: Path) -> None:
 
 
 def test_left_overs_are_ended_and_strangers_are_not(tmp_path: Path) -> None:
-    """A process id may belong to somebody else by now."""
-    sleeper = [sys.executable, "-c", "import time; time.sleep(60)"]
-    ours = subprocess.Popen([*sleeper, "cmd/payments/main.py"])
-    stranger = subprocess.Popen(sleeper)
+    """A process id may belong to somebody else by now, even to one of the same name."""
+    sleeper = [sys.executable, "-c", "import time; time.sleep(60)", "cmd/payments/main.py"]
+    ours, stranger = subprocess.Popen(sleeper), subprocess.Popen(sleeper)
     try:
-        upfile.write(tmp_path, made(payments=ours.pid, notifications=stranger.pid))
+        left = made(payments=ours.pid, notifications=stranger.pid)
+        left.services["notifications"].began = left.services["payments"].began + "0"
+        upfile.write(tmp_path, left)
         assert upfile.end_orphans(tmp_path, within=5) == ["payments"]
         assert ours.wait(5) == -15
         assert stranger.poll() is None
         assert upfile.read(tmp_path) is None
     finally:
-        stranger.kill()
-        stranger.wait()
+        for each in (ours, stranger):
+            each.kill()
+            each.wait()

@@ -143,6 +143,7 @@ def pauses(facts: Facts) -> Iterator[Finding]:
 def orphans(facts: Facts) -> Iterator[Finding]:
     """Are there durables that nobody declares?"""
     declared = {(spec.stream, spec.name) for spec in facts.topology.durables}
+    declared |= {(spec.stream, spec.name) for spec in facts.topology.slots}
     others = [info for key, info in sorted(facts.now.durables.items()) if key not in declared]
     others.sort(key=lambda info: -info.lag)
     yield from folded(

@@ -34,8 +34,8 @@ REFUSES = problem(
 OLD = problem(
     "broker-old",
     "The broker at {about} is too old.",
-    "its JetStream API level is below that of nats-server 2.12",
-    "Run nats-server 2.12 or newer: decisions are not safe on an older one.",
+    "its JetStream API level is below that of nats-server 2.14",
+    "Run nats-server 2.14 or newer: decisions and read models need it.",
 )
 NO_JETSTREAM = problem(
     "jetstream-off",
