@@ -72,6 +72,13 @@ CASES = [
         "10m",
     ),
     Case(
+        "NotScheduled",
+        {'kube_pod_status_unschedulable{namespace="shop", pod="provision-before-1"}': "1x30"},
+        {'kube_pod_status_unschedulable{namespace="shop", pod="provision-before-1"}': "1x1"},
+        {"pod": "provision-before-1"},
+        "10m",
+    ),
+    Case(
         "MessagesOld",
         {f"jetmesh_oldest_seconds{{{HANDLER}}}": "0+60x30"},
         {f"jetmesh_oldest_seconds{{{HANDLER}}}": "500x30"},

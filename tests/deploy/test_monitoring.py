@@ -60,6 +60,7 @@ def test_rules_watch_what_people_have_to_know(rendered: Rendered) -> None:
         "DeadLetters",
         "NotReady",
         "Gone",
+        "NotScheduled",
         "MessagesOld",
         "DependencyAway",
         "PublishesWait",

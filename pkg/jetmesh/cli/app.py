@@ -15,6 +15,7 @@ from jetmesh.cli.logs import logs
 from jetmesh.cli.new import new
 from jetmesh.cli.options import AsJson, NatsUrl, System
 from jetmesh.cli.output import echo
+from jetmesh.cli.start import up
 
 app = typer.Typer(
     name="jetmesh",
@@ -74,54 +75,7 @@ def init(
     commands.init(name)
 
 
-@app.command(rich_help_panel=_RUN)
-def up(  # noqa: PLR0913 - options of the command
-    system: System = "",
-    port: Annotated[
-        int, typer.Option(help="Port of the broker. Default: 4222, or the next free one.")
-    ] = 0,
-    store: Annotated[
-        Path | None, typer.Option(help="Directory for the broker's data. Default: .jetmesh/nats.")
-    ] = None,
-    *,
-    only: Annotated[
-        list[str] | None,
-        typer.Option(metavar="SERVICE", help="Start this service and no others; repeatable."),
-    ] = None,
-    replicas: Annotated[
-        list[str] | None,
-        typer.Option(metavar="SERVICE=N", help="Start N processes of a service; repeatable."),
-    ] = None,
-    reload: Annotated[
-        bool, typer.Option("--reload", help="Restart the services that import a changed file.")
-    ] = False,
-    sandbox: Annotated[
-        bool,
-        typer.Option("--sandbox/--no-sandbox", help="Start stand-ins for the servers outside."),
-    ] = True,
-    everybody: Annotated[
-        bool, typer.Option("--open", help="Let whoever connects to the broker do everything.")
-    ] = False,
-    tls: Annotated[
-        bool, typer.Option("--tls", help="Encrypt, with an authority made for this project.")
-    ] = False,
-) -> None:
-    """Start the broker, the sandboxes and every service, and watch over them.
-
-    A service is started by cmd/SERVICE/main.py where there is one, else as `jetmesh run` does.
-    Ctrl-C stops them in order; stored data is kept for the next start.
-
-    The broker lets each service do what it declares. Who does not log in may publish what comes
-    from outside, and look at streams and services; the other commands are the operator.
-
-    Example: jetmesh up --reload
-
-    Example: jetmesh up --only payments --only notifications --replicas payments=3
-    """
-    from jetmesh.cli import up as commands  # noqa: PLC0415 - see the package
-
-    wanted = commands.Wanted(sandbox, only or (), replicas or (), reload, everybody, tls)
-    raise typer.Exit(commands.up(system, port, store, wanted))
+app.command(rich_help_panel=_RUN)(up)
 
 
 @app.command(rich_help_panel=_RUN)

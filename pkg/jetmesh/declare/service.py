@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 from typing import (
     Any,
     Concatenate,
-    Final,
     Literal,
     ParamSpec,
     TypeAlias,
@@ -39,8 +38,6 @@ _Opens = TypeVar("_Opens", bound=Callable[..., AsyncIterator[Any]])
 _Shows = TypeVar("_Shows", bound=Callable[..., Sequence[Any]])
 _Reacts = TypeVar("_Reacts", bound=Callable[..., Any])
 
-_MOST_INSTANCES: Final = 100
-"""Of a read model: a consumer on each stream for each."""
 _name = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 
 
@@ -286,30 +283,9 @@ class Service:
         """
         where = calling_line()
         specs = tuple(known(event, where) for event in events)
-        if not callable(getattr(model, "apply", None)):
-            raise DeclarationError(
-                f"{where}: read model {model.__name__} has no method apply.",
-                remedy="Give it a method apply(self, event, record).",
-            )
-        if hasattr(model, "forget") and not callable(model.forget):
-            raise DeclarationError(
-                f"{where}: forget of read model {model.__name__} is no method.",
-                remedy="Write def forget(self, key, record), or call it something else.",
-            )
-        if most_keys:
-            keyless = [spec.name for spec in specs if not spec.key]
-            if keyless or not callable(getattr(model, "drop", None)):
-                why = f"{keyless[0]} has no key" if keyless else "it has no method drop"
-                raise DeclarationError(
-                    f"{where}: read model {model.__name__} cannot be bounded: {why}.",
-                    remedy="Give it drop(self, key) and events with a key, or no most_keys.",
-                )
-        if not 1 <= instances <= _MOST_INSTANCES:
-            raise DeclarationError(
-                f"{where}: read model {model.__name__} cannot have {instances} instances.",
-                remedy=f"Choose from 1 to {_MOST_INSTANCES}.",
-            )
-        self.read_models.append(ReadModel(model, specs, where, instances, most_keys))
+        read_model = ReadModel(model, specs, where, instances, most_keys)
+        read_model.check()
+        self.read_models.append(read_model)
 
     def web(self, function: _Shows) -> _Shows:
         """Declare a function that returns the Starlette routes of this service's pages.

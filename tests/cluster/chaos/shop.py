@@ -223,7 +223,7 @@ class Shop:
 
     def _service(self, name: str) -> Deployable:
         main = _ROOT / "cmd" / name / "main.py"
-        pages = name.endswith("dashboard")
+        pages = name.endswith(("dashboard", "storefront"))
         command = [str(main)] if main.exists() else ["-m", f"tests.cluster.chaos.{name}"]
         return Deployable(
             name,

@@ -83,9 +83,9 @@ class Streams:
         headers = {"Nats-Msg-Id": message_id}
         self.held[wanted] = StoredMessage("DESK", 99, subject, headers, payload, STORED_NS)
 
-    async def since(self, stream: str, sequence: int) -> StoredMessage | None:
-        found = self.held.get(f"since {sequence}")
-        self.asked.append((stream, f"since {sequence}"))
+    async def since(self, stream: str, subject: str, sequence: int) -> StoredMessage | None:
+        found = self.held.get(f"{subject} since {sequence}")
+        self.asked.append((stream, f"{subject} since {sequence}"))
         return found
 
     async def last(self, stream: str, subject: str) -> StoredMessage | None:

@@ -45,7 +45,7 @@ def hold(desk: Desk, by: str, sequence: int, payload: bytes = b'{"note_id": "a"}
 def since(desk: Desk, by: str, sequence: int) -> None:
     """What a reader finds from the sequence of the PubAck on."""
     held = replace(desk.streams.held[NOTED], headers={"Nats-Msg-Id": by}, sequence=sequence)
-    desk.streams.held[f"since {TAKEN}"] = held
+    desk.streams.held[f"{NOTED} since {TAKEN}"] = held
 
 
 def duplicate(desk: Desk) -> bytes:
