@@ -50,6 +50,7 @@ system = System(
         **_for("CUSTOMER_DASHBOARD_URL", "{customer-dashboard}", *_LINKING),
         **_for("LINK_SECRET", "{secret:order-links}", "CUSTOMER_DASHBOARD", *_LINKING),
         _ACCESS: "{secret:business-page}",
+        **_for("OPEN", "{open}", "BUSINESS_DASHBOARD"),
     },
     links={"business-dashboard": f"/?token={{{_ACCESS}}}"},
 )

@@ -35,7 +35,10 @@ def up(  # noqa: PLR0913 - options of the command
         typer.Option("--sandbox/--no-sandbox", help="Start stand-ins for the servers outside."),
     ] = True,
     everybody: Annotated[
-        bool, typer.Option("--open", help="Let whoever connects to the broker do everything.")
+        bool,
+        typer.Option(
+            "--open", help="Let everybody do everything on the broker, and see every page."
+        ),
     ] = False,
     tls: Annotated[
         bool, typer.Option("--tls", help="Encrypt, with an authority made for this project.")

@@ -41,7 +41,8 @@ class System:
     environment: Mapping[str, str] = field(default_factory=dict)
     """Variables for everyone under `jetmesh up`, with `{name}` for the address of a service. In the
     chart such a setting holds the address of that service's Ingress, once it has one. A text
-    `{secret:name}` is a secret that `up` makes and keeps; the chart takes it from a Secret."""
+    `{secret:name}` is a secret that `up` makes and keeps; the chart takes it from a Secret. What
+    is `{open}` is set to true by `up --open`, and not at all without."""
     links: Mapping[str, str] = field(default_factory=dict)
     """By service: what follows the address of its pages on the screen of `jetmesh up`, with
     `{VARIABLE}` for what one of the variables is, so that who clicks there is let in."""

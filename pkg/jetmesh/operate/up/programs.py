@@ -92,7 +92,8 @@ def programs(
     listening = _listening(prepared, counts, fixed, ports)
     urls = {name: f"http://{_HOST}:{taken[0]}" for name, taken in listening.items()}
     made = secrets_in(prepared.environment.values(), project.state)
-    addresses |= _filled(prepared.environment, {**urls, **made})
+    opened = {"open": "true"} if access.everybody else {}
+    addresses |= _filled(prepared.environment, {**urls, **made, **opened})
     everyone = {**addresses, **environ}
     services = [
         _service(

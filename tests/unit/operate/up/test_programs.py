@@ -42,8 +42,16 @@ def prepared(**values: Any) -> Prepared:
     )
 
 
-def found(root: Path, given: Prepared, chosen: Chosen | None = None, **environ: str) -> Programs:
-    project, access = Project(root, "garage.system"), Access("nats://127.0.0.1:4222")
+def found(
+    root: Path,
+    given: Prepared,
+    chosen: Chosen | None = None,
+    *,
+    everybody: bool = False,
+    **environ: str,
+) -> Programs:
+    access = Access("nats://127.0.0.1:4222", everybody)
+    project = Project(root, "garage.system")
     return programs(project, given, chosen or Chosen(), Ports(), environ, access)
 
 
@@ -152,6 +160,13 @@ def test_a_secret_is_made_once_kept_from_others_and_carried_by_the_link(tmp_path
     assert all(not link for name, link in links.items() if name != "desk")
     own = found(tmp_path, given, DESK_TOKEN="of mine").services  # noqa: S106 - opens nothing
     assert {each.link for each in own if each.link} == {"/?token=of mine"}
+
+
+@pytest.mark.parametrize("everybody", [True, False])
+def test_pages_are_open_where_the_broker_is(tmp_path: Path, *, everybody: bool) -> None:
+    given = prepared(environment={"DESK_OPEN": "{open}"})
+    told = found(tmp_path, given, everybody=everybody).variables
+    assert told == ({"DESK_OPEN": "true"} if everybody else {})
 
 
 def test_a_sandbox_needs_a_program(tmp_path: Path) -> None:
