@@ -144,9 +144,8 @@ async def test_a_schedule_of_its_own_purges_nothing_of_others(scene: Scene) -> N
 def test_of_letters_and_refusals_a_service_may_only_add_its_own(topology: Topology) -> None:
     for service in topology.services:
         granted = permissions_of(service, inbox_prefix="_INBOX_x").publish
-        read = f".{service.name}.*.*"  # what is its own
         about = [each for each in granted if "DEADLETTERS" in each or "REFUSALS" in each]
-        about = [each for each in about if not each.endswith(read)]
+        about = [each for each in about if not each.endswith(f".{service.name}.*.*")]  # its own
         assert set(about) == {"$JS.API.STREAM.INFO.DEADLETTERS", "$JS.API.STREAM.INFO.REFUSALS"}
         own = [each for each in granted if each.startswith(("deadletters.", "refusals.", "lanes."))]
         prefixes = ("lanes", "deadletters", "refusals")

@@ -46,7 +46,7 @@ def derive(
             for durable in _durables(handler, (policies or {}).get((service.name, handler.name)))
         ),
         owners=owners,
-        slots=tuple(slot for each in services for slot in _slots(each)),
+        slots=tuple(slot for service in services for slot in _slots(service)),
     )
     check(topology, tunings)
     return topology

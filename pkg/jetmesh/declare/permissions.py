@@ -115,7 +115,7 @@ def _consuming(handler: Handler) -> Iterator[str]:
 
 
 def _reading(model: ReadModel, slots: Sequence[str]) -> Iterator[str]:
-    """Pull from consumers that are there; who may make one may have it deliver anywhere."""
+    """Take a slot and pull from it; it may make no consumer, which could deliver anywhere."""
     for stream in model.filters:
         for verb in ("INFO", "RESET", "MSG.NEXT"):
             yield from (f"$JS.API.CONSUMER.{verb}.{stream}.{slot}" for slot in slots)

@@ -73,13 +73,13 @@ class DurableSpec:
 
 @dataclass(frozen=True, slots=True)
 class SlotSpec:
-    """A consumer that is made for a service, which may make none and let it begin anywhere."""
+    """A consumer with which one process of a read model reads one stream."""
 
     stream: str
     name: str
     filters: tuple[str, ...]
     reader: str
-    """`<service>.<read model>`, of which one process reads with it; `<service>.look` its own."""
+    """`<service>.<read model>`."""
 
     @property
     def description(self) -> str:

@@ -12,15 +12,11 @@ _HOST: Final = r"[A-Za-z0-9]([-A-Za-z0-9]*[A-Za-z0-9])?(\.[A-Za-z0-9]([-A-Za-z0-
 _LABEL: Final = r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?"
 _BYTE: Final = r"(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
 _V6: Final = r"([0-9a-fA-F]{1,4}:){1,7}(:|[0-9a-fA-F]{1,4})|::([0-9a-fA-F]{1,4})?"
+_PART: Final = r"[a-z0-9]+([._-]+[a-z0-9]+)*"
+_IMAGE: Final = rf"([A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]+)?/)?{_PART}(/{_PART})*"
+_TAG: Final = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"
 
-Image = Annotated[
-    str,
-    # a registry's port is no tag: what follows the last colon may hold no slash
-    Meta(
-        pattern=r"^[^@\s]*[^@:\s/](:[A-Za-z0-9_][A-Za-z0-9_.-]*)?@sha256:[0-9a-f]{64}$"
-        r"|^[^@\s]*[^@:\s/]:[A-Za-z0-9_][A-Za-z0-9_.-]*$"
-    ),
-]
+Image = Annotated[str, Meta(pattern=rf"^{_IMAGE}((:{_TAG})?@sha256:[0-9a-f]{{64}}|:{_TAG})$")]
 """A name with a tag or a digest: without, nobody knows what runs."""
 Memory = Annotated[str, Meta(pattern=r"^[1-9][0-9]{0,8}(\.[0-9]{1,3})?(Ki|Mi|Gi|Ti)$")]
 Cores = Annotated[str, Meta(pattern=r"^([1-9][0-9]{0,8}m|[0-9]{1,6}(\.[0-9]{1,3})?)$")]

@@ -55,15 +55,15 @@ js_api_prefix = {{ . | toJson }}
 - name: JETMESH__NATS__USER
   value: {{ .who }}
 - name: JETMESH__NATS__PASSWORD
-  valueFrom: {secretKeyRef: {name: {{ $secret }}, key: {{ .who }}}}
+  valueFrom: {secretKeyRef: {name: {{ $secret | quote }}, key: {{ .who }}}}
 {{- else if eq $kind "password" }}
 - name: JETMESH__NATS__USER
-  valueFrom: {secretKeyRef: {name: {{ $secret }}, key: user}}
+  valueFrom: {secretKeyRef: {name: {{ $secret | quote }}, key: user}}
 - name: JETMESH__NATS__PASSWORD
-  valueFrom: {secretKeyRef: {name: {{ $secret }}, key: password}}
+  valueFrom: {secretKeyRef: {name: {{ $secret | quote }}, key: password}}
 {{- else if eq $kind "token" }}
 - name: JETMESH__NATS__TOKEN
-  valueFrom: {secretKeyRef: {name: {{ $secret }}, key: token}}
+  valueFrom: {secretKeyRef: {name: {{ $secret | quote }}, key: token}}
 {{- end }}
 {{- end }}
 
@@ -80,11 +80,11 @@ js_api_prefix = {{ . | toJson }}
 {{- $nats := .root.Values.nats }}
 {{- if has $nats.credentials.kind (list "creds" "nkey") }}
 - name: identity
-  secret: {secretName: {{ include "nats secret" . }}}
+  secret: {secretName: {{ include "nats secret" . | quote }}}
 {{- end }}
 {{- with include "nats tls" .root }}
 - name: tls
   # of the bundled NATS the authority only: the key is for its nodes
-  secret: {secretName: {{ . }}{{ if include "bundled" $.root }}, items: [{key: ca.crt, path: ca.crt}]{{ end }}}
+  secret: {secretName: {{ . | quote }}{{ if include "bundled" $.root }}, items: [{key: ca.crt, path: ca.crt}]{{ end }}}
 {{- end }}
 {{- end }}
