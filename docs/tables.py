@@ -24,7 +24,7 @@ from jetmesh.declare.topology import StreamTuning
 from jetmesh.operate.doctor.diagnosis import AREAS
 from jetmesh.operate.schemas import field_docstrings
 from jetmesh.privacy.sensitive import marked_names
-from jetmesh.protocol.streams import DEADLETTERS, LANES, REFUSALS
+from jetmesh.protocol.streams import AUDIT, DEADLETTERS, LANES, REFUSALS
 from jetmesh.runtime.prometheus import ServiceCollector
 from jetmesh.settings.tree import Settings
 from shop.system import system as shop
@@ -32,14 +32,17 @@ from shop.system import system as shop
 DOCS: Final = Path(__file__).parent
 PRODUCTION: Final = DOCS.parent / "deploy/k8s/overlays/production/values.yaml"
 _HANDLING: Final = "each service, about its own handlers"
+_WRITING: Final = {AUDIT: "the operator's commands"}
 _READING: Final = {
     DEADLETTERS: "people, with `jetmesh deadletters`",
     REFUSALS: "people",
+    AUDIT: "the operator, with `jetmesh audit`",
     LANES: "its service alone",
 }
 _SENSITIVE_OF_OURS: Final = {
     DEADLETTERS: "all that the message had",
     REFUSALS: "nothing",
+    AUDIT: "nothing",
     LANES: "all that the message had",
 }
 _table = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end of table -->)", re.DOTALL)
@@ -101,8 +104,11 @@ def stored() -> Iterator[str]:
             _listed(f"`{spec.subject}`" for spec in events)
             or stream.description.removesuffix(f" of {stream.name.partition('_')[2]}"),
             _listed(marked) or _SENSITIVE_OF_OURS[stream.section],
-            kept.get(stream.name, {}).get("maxAge", "until it is handled"),
-            _listed(s for spec in events for s in topology.sources(spec)) or _HANDLING,
+            kept.get(stream.name, {}).get(
+                "maxAge", "until it is handled" if is_lane else "for ever"
+            ),
+            _listed(s for spec in events for s in topology.sources(spec))
+            or _WRITING.get(stream.section, _HANDLING),
             _listed(r.partition(".")[0] for spec in events for r in topology.readers(spec))
             or _READING[stream.section],
         )

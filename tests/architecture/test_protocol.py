@@ -11,8 +11,8 @@ import pytest
 
 _spelled = re.compile(
     r"(Jetmesh|Nats)-[A-Z]"  # headers
-    r"|^(DEADLETTERS|REFUSALS|LANES)$"
-    r"|^(deadletters|refusals|lanes)\."  # subjects
+    r"|^(DEADLETTERS|REFUSALS|AUDIT|LANES)$"
+    r"|^(deadletters|refusals|audit|lanes)\."  # subjects
     r"|\.(done|later|suspect)$"
     r"|^(done|replay):|:(deadletter|refusal|retry|replay)\b"  # message ids
 )

@@ -98,6 +98,7 @@ def outside(tmp_path: Path) -> Iterator[dict[str, str]]:
     yield {
         "JETMESH__SERVICES__PAYMENTS__SETTINGS__GATEWAY_URL": gateway.url,
         "JETMESH__SERVICES__NOTIFICATIONS__SETTINGS__SMTP_PORT": str(mail.smtp),
+        "JETMESH__SERVICES__NOTIFICATIONS__SETTINGS__SMTP_SECURITY": "none",
     }
     gateway.stop()
     mail.stop()

@@ -24,7 +24,7 @@ from tests.isolated import Isolated, isolated
 
 WHO = "customer-dashboard"
 VICTIM = "PURCHASES.order-validation-decide"
-SLOT = "PURCHASES.customer-dashboard-Stories-1"
+SLOT = "PURCHASES.customer-dashboard-Orders-1"
 STREAM, DURABLE = VICTIM.split(".")
 API = "$JS.API.CONSUMER"
 

@@ -12,10 +12,15 @@ import pytest
 import trustme
 from msgspec.structs import replace
 
+from jetmesh.declare import StreamTuning, derive
 from jetmesh.errors import BrokerError
+from jetmesh.operate.audit import AuditRecord, entries, recorded
 from jetmesh.operate.up.broker import find_server, free_port
+from jetmesh.protocol.streams import AUDIT
+from jetmesh.protocol.subjects import audit_subject
 from jetmesh.settings import NatsSettings
 from jetmesh.transport.control import ControlPlane
+from jetmesh.transport.provision import apply, plan
 from tests.deploy.conftest import Render, Rendered
 from tests.deploy.processes import running
 
@@ -123,6 +128,24 @@ async def test_a_read_model_may_read(nodes: list[int]) -> None:
         await services.publish("orders.validated.p-2", b"{}")
         found = [m.subject async for m in services.history("ORDERS", ["orders.validated.p-2"])]
         assert found == ["orders.validated.p-2"]
+
+
+async def test_services_and_the_admin_act_in_no_name_but_their_own(nodes: list[int]) -> None:
+    acts = derive([], streams={AUDIT: StreamTuning(replicas=3)})
+    async with connected(nodes, "admin") as admin, connected(nodes, "services") as services:
+        await made(admin)  # they have a leader
+        await apply(admin, await plan(admin, acts))
+        for control in (admin, services):
+            async with recorded(control, AuditRecord(act="drop"), pytest.fail):
+                pass
+        with pytest.raises(BrokerError, match="permission"):
+            await services.publish(audit_subject("admin", "drop"), b"{}")
+        with pytest.raises(BrokerError, match="permission"):
+            await admin.publish(audit_subject("services", "drop"), b"{}")
+        with pytest.raises(BrokerError, match="permission"):
+            await admin.api(f"STREAM.DELETE.{AUDIT}")
+        found = [each.by async for each in entries(admin)]
+        assert found == ["admin", "admin", "services", "services"]
 
 
 async def test_with_a_certificate_nothing_is_spoken_in_the_clear(

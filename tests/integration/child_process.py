@@ -16,7 +16,7 @@ from jetmesh.operate.up.broker import Broker, free_port
 from jetmesh.testing import eventually
 
 CHILDREN = Path(__file__).parent / "children"
-_SHOW_PAGES = ("working",)
+_SHOW_PAGES = ("showing", "working")
 
 
 class Child:
@@ -25,7 +25,7 @@ class Child:
     def __init__(self, folder: Path, domain: str, url: str, number: int, script: str) -> None:
         self._script = CHILDREN / f"{script}.py"
         self.effects_file = folder / "effects"
-        self.port = free_port()
+        self.port, self.pages = free_port(), free_port()
         self._log = folder / f"child-{number}.log"
         self._environment = {
             **{name: value for name, value in os.environ.items() if "NATS" not in name},
@@ -33,7 +33,7 @@ class Child:
             "CHILD_EFFECTS": str(self.effects_file),
             "JETMESH_SETTINGS": os.devnull,
             "JETMESH__NATS__URL": url,
-            "JETMESH__HTTP__PORT": "0" if script in _SHOW_PAGES else str(self.port),
+            "JETMESH__HTTP__PORT": str(self.pages if script in _SHOW_PAGES else self.port),
             "JETMESH__HTTP__HEALTH_PORT": str(self.port),
         }
         self._process: subprocess.Popen[bytes] | None = None

@@ -57,7 +57,7 @@ def first_day() -> int:
 
 
 def patient_of(broker: Broker, *services: Service, **changes: Any) -> Target:
-    return Target(NatsSettings(url=broker.url), derive(services), **changes)
+    return Target(NatsSettings(url=broker.url), derive(services, audited=False), **changes)
 
 
 async def twice(patient: Target, seconds: float = 0.05) -> list[Finding]:
@@ -327,7 +327,7 @@ async def test_a_user_with_the_permissions_of_the_document_sees_everything(
             await m.control.publish(lane, b"{}", origin.headers())
             await m.settled()
             some = NatsSettings(url=broker.url, user="some", password="some")  # noqa: S106 - a test's own
-            told = found(await twice(Target(some, derive([service]))))
+            told = found(await twice(Target(some, derive([service], audited=False))))
     assert set(told) == {"one-replica", "dead-letters", "lost-lane"}
 
 

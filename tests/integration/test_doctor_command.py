@@ -93,7 +93,7 @@ def test_a_whole_running_system_gets_a_clean_bill_of_health(running: Up) -> None
     told = doctor(running.root, "--interval", "0.5")
     assert (told.returncode, told.stderr) == (0, ""), told.stdout
     assert "✓ All is well." in told.stdout
-    assert "6 streams, 4 durables, 2 services, 2 instances, 0 dead letters" in told.stdout
+    assert "7 streams, 4 durables, 2 services, 2 instances, 0 dead letters" in told.stdout
     assert "; twice, " in told.stdout
 
 

@@ -124,7 +124,7 @@ def leaf(tmp_path: Path) -> Iterator[Place]:
 def imported(tmp_path: Path) -> Iterator[Place]:
     """An account without JetStream, which imports that of another one under another prefix."""
     config = tmp_path / "server.conf"
-    subjects = ["in.>", "out.>", "lanes.>", "deadletters.>", "refusals.>", ACK]
+    subjects = ["in.>", "out.>", "lanes.>", "deadletters.>", "refusals.>", "audit.>", ACK]
     exports = "".join(f'{{ service: "{each}", response_type: stream }}\n' for each in subjects)
     imports = "".join(
         f'{{ service: {{ account: MESH, subject: "{each}" }} }}\n' for each in subjects

@@ -52,7 +52,7 @@ class Declared:
 
     @property
     def topology(self) -> Topology:
-        return derive([self.service])
+        return derive([self.service], audited=False)
 
 
 class Scene:

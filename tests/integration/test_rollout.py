@@ -16,7 +16,7 @@ LINGER = 3.0
 
 def client_of(service: Child) -> httpx.AsyncClient:
     return httpx.AsyncClient(
-        base_url=f"http://127.0.0.1:{service.port}", trust_env=False, timeout=20
+        base_url=f"http://127.0.0.1:{service.pages}", trust_env=False, timeout=20
     )
 
 

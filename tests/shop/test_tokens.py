@@ -40,6 +40,7 @@ LETTERS = (
 TO_LOOK_WITH = (
     ("doctor",),
     ("doctor", "--json"),
+    ("heal",),
     ("logs",),
     ("logs", "--json"),
     ("plan",),

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from jetmesh import __version__
+from jetmesh.cli.audit.app import audit
 from jetmesh.cli.deadletters.app import deadletters
 from jetmesh.cli.deploy.app import deploy
 from jetmesh.cli.logs import logs
@@ -37,6 +38,7 @@ _DEPLOY = "Declare and deploy"
 
 app.add_typer(new, name="new", rich_help_panel=_BEGIN)
 app.add_typer(deadletters, name="deadletters", rich_help_panel=_INSPECT)
+app.add_typer(audit, name="audit", rich_help_panel=_INSPECT)
 app.add_typer(deploy, name="deploy", rich_help_panel=_DEPLOY)
 
 

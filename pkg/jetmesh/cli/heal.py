@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from rich.text import Text
 
@@ -14,6 +15,7 @@ from jetmesh.cli.output import echo, finishing
 from jetmesh.declare import Topology
 from jetmesh.errors import JetmeshError, UsageError
 from jetmesh.operate import heal
+from jetmesh.operate.audit import AuditRecord, recorded
 from jetmesh.operate.deadletters.payload import render
 from jetmesh.operate.doctor.instances import instances
 from jetmesh.operate.doctor.responses import Instance
@@ -47,9 +49,15 @@ class _Healing:
             return found
 
     async def remove(self, found: Sequence[Suspect]) -> None:
-        async with connected(self.nats) as control:
+        places = tuple(each.place for each in found)
+        record = AuditRecord(act="heal", what=places, count=len(places))
+        async with (
+            connected(self.nats) as control,
+            recorded(control, record, partial(echo, err=True)) as outcome,
+        ):
             for each in found:
                 await self._remove(control, each)
+                outcome["removed"] += 1
 
     async def _remove(self, control: ControlPlane, found: Suspect) -> None:
         await heal.remove(control, found)

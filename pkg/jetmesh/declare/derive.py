@@ -10,7 +10,7 @@ from jetmesh.declare.handler import Handler
 from jetmesh.declare.policy import Policy
 from jetmesh.declare.service import Service
 from jetmesh.declare.topology import DurableSpec, SlotSpec, StreamSpec, StreamTuning, Topology
-from jetmesh.protocol.streams import DEADLETTERS, LANES, REFUSALS, lane_stream
+from jetmesh.protocol.streams import AUDIT, DEADLETTERS, LANES, REFUSALS, lane_stream
 from jetmesh.protocol.subjects import SUBJECTS, lane_subject, lanes_of
 
 
@@ -19,8 +19,11 @@ def derive(
     *,
     policies: Mapping[tuple[str, str], Policy] | None = None,
     streams: Mapping[str, StreamTuning] | None = None,
+    audited: bool = True,
 ) -> Topology:
     """Derive the topology of `services`, with the policies and stream tuning that settings say.
+
+    Without `audited` it lacks the stream of operators' acts: what a service alone may know of.
 
     Raises:
         TopologyError: the declarations contradict one another; it names every line to change.
@@ -38,7 +41,11 @@ def derive(
     topology = Topology(
         services=services,
         events=events,
-        streams=(*_streams(events, tunings), *_lane_streams(services, tunings)),
+        streams=(
+            *_streams(events, tunings),
+            *(_audit_stream(tunings) if audited else ()),
+            *_lane_streams(services, tunings),
+        ),
         durables=tuple(
             durable
             for service in services
@@ -75,6 +82,17 @@ def _slots(service: Service) -> Iterator[SlotSpec]:
         reader = f"{service.name}.{model.type.__name__}"
         for stream, filters in model.filters.items():
             yield from (SlotSpec(stream, n, filters, reader) for n in model.slots(service.name))
+
+
+def _audit_stream(tunings: Mapping[str, StreamTuning]) -> Iterator[StreamSpec]:
+    """Of operators: nobody takes anything out of it, they neither."""
+    yield StreamSpec(
+        AUDIT,
+        (SUBJECTS[AUDIT],),
+        "What operators did: replay, drop, heal, apply",
+        tunings.get(AUDIT, StreamTuning()),
+        append_only=True,
+    )
 
 
 def _lane_streams(

@@ -11,8 +11,10 @@ import nats.errors
 
 from jetmesh.declare import Topology
 from jetmesh.errors import BrokerError, BrokerUnreachable, DriftError
+from jetmesh.operate.audit import AuditRecord, recorded
 from jetmesh.operate.lanes_before import lanes_before, with_moves
 from jetmesh.operate.moving import free, move
+from jetmesh.protocol.streams import AUDIT
 from jetmesh.settings import NatsSettings
 from jetmesh.transport import provision
 from jetmesh.transport.beginnings import with_beginnings
@@ -42,14 +44,40 @@ async def carry_out(
     planned: Plan,
     *,
     allow_data_loss: bool = False,
+    say: Callable[[str], None] = lambda _: None,
 ) -> None:
     """Make the server as declared, and move what lies where versions before had it.
+
+    What is changed is recorded; `say` hears where that cannot be.
 
     Raises:
         DriftError: a change is refused; nothing was changed then.
         BrokerError: the server does not answer, or something cannot be moved yet.
     """
     provision.accept(planned, allow_data_loss=allow_data_loss)
+    if not planned.changes:
+        return
+    for change in (each for each in planned.changes if each.name == AUDIT):
+        await provision.make(control, change)  # first: the rest is recorded there
+    left = Plan(tuple(each for each in planned.changes if each.name != AUDIT))
+    async with recorded(control, _record(planned), say) as outcome:
+        await _carry_out(settings, control, topology, left, allow_data_loss=allow_data_loss)
+        outcome["changed"] = len(planned.changes)
+
+
+def _record(planned: Plan) -> AuditRecord:
+    what = tuple(f"{each.action} {each.kind} {each.name}" for each in planned.changes)
+    return AuditRecord(act="apply", what=what, count=len(what))
+
+
+async def _carry_out(
+    settings: NatsSettings,
+    control: ControlPlane,
+    topology: Topology,
+    planned: Plan,
+    *,
+    allow_data_loss: bool,
+) -> None:
     if planned.moves and (old := await lanes_before(control, topology)):
         await free(control, old)
     await provision.apply(control, planned, allow_data_loss=allow_data_loss)
@@ -85,7 +113,12 @@ async def apply(
                 planned = await plan(control, topology, floors=floors)
                 planned = await with_beginnings(control, topology, planned)
                 await carry_out(
-                    settings, control, topology, planned, allow_data_loss=allow_data_loss
+                    settings,
+                    control,
+                    topology,
+                    planned,
+                    allow_data_loss=allow_data_loss,
+                    say=on_wait,
                 )
                 return planned
         except BrokerError as error:

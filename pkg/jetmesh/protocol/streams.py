@@ -8,9 +8,11 @@ JS_API: Final = "$JS.API"
 """How the subjects begin on which JetStream is asked, in its own domain and account."""
 DEADLETTERS: Final = "DEADLETTERS"
 REFUSALS: Final = "REFUSALS"
+AUDIT: Final = "AUDIT"
+"""What operators did; no service has anything to do with it (ADR-0025)."""
 LANES: Final = "LANES"
 """What settings call all lane streams; before 0.3 the one stream that held every lane."""
-OWN_STREAMS: Final = (DEADLETTERS, REFUSALS, LANES)
+OWN_STREAMS: Final = (DEADLETTERS, REFUSALS, AUDIT, LANES)
 _NOT_IN_NAMES: Final = frozenset(" \t\r\n.*>/\\:")
 """What the server refuses in the name of a stream, and the colon of our ids."""
 

@@ -6,14 +6,17 @@ from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from jetmesh.protocol.lanes import Origin
-from jetmesh.protocol.streams import DEADLETTERS, LANES, REFUSALS
+from jetmesh.protocol.streams import AUDIT, DEADLETTERS, LANES, REFUSALS
 
 NO_KEY: Final = "_"
 """The token of a message without a key."""
 RETRY: Final = "later"
 QUARANTINE: Final = "suspect"
 _PREFIXES: Final = {LANES: "lanes", DEADLETTERS: "deadletters", REFUSALS: "refusals"}
-SUBJECTS: Final[Mapping[str, str]] = {stream: f"{each}.>" for stream, each in _PREFIXES.items()}
+_AUDIT: Final = "audit"
+SUBJECTS: Final[Mapping[str, str]] = {
+    stream: f"{each}.>" for stream, each in {**_PREFIXES, AUDIT: _AUDIT}.items()
+}
 """What each stream takes; a lane stream `lanes_of` its service alone."""
 
 
@@ -51,6 +54,11 @@ def note_subject(deadletter: str) -> str:
 def refusal_subject(service: str, handler: str, key_token: str) -> str:
     """Where it is marked that a decision refused a second outcome."""
     return f"{_PREFIXES[REFUSALS]}.{service}.{handler}.{key_token}"
+
+
+def audit_subject(identity: str, act: str) -> str:
+    """Where it is recorded what the user with the token `identity` did; `>` for whatever it was."""
+    return f"{_AUDIT}.{identity}.{act}"
 
 
 def lane_subject(service: str, handler: str, key_token: str) -> str:

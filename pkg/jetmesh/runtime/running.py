@@ -59,6 +59,7 @@ class Running:
             [service],
             policies=loaded.policies([service]),
             streams=_own_streams(service, loaded),
+            audited=False,
         )
         self._stack = AsyncExitStack()
         self._tasks: list[asyncio.Task[None]] = []
@@ -292,5 +293,5 @@ class Running:
 
 def _own_streams(service: Service, loaded: Loaded) -> dict[str, Any]:
     """Tunings of the streams that this service knows; others are for other services."""
-    names = {stream.name for stream in derive([service]).streams}
+    names = {stream.name for stream in derive([service], audited=False).streams}
     return {name: t for name, t in loaded.stream_tunings().items() if name in names}

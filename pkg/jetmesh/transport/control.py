@@ -39,6 +39,10 @@ _NEXT_READER_SECONDS: Final = 0.2
 _SILENCE_SECONDS: Final = 5.0
 _NEEDED_API: Final = 4
 """`api.level` of nats-server 2.14: read models let their consumers begin where they need to."""
+_USER_INFO: Final = "$SYS.REQ.USER.INFO"
+"""Answered by the server itself, in every account."""
+_UNNAMED: Final = "[REDACTED]"
+"""What the server says of whoever logged in with a token, which has no name."""
 _OTHER: Final = (
     "Start nats-server with -js and enable jetstream for the account; where the streams are in "
     "another domain or account, set nats.js_domain or nats.js_api_prefix."
@@ -47,6 +51,14 @@ _AS_SET: Final = (
     "Check nats.js_domain or nats.js_api_prefix, and that the leaf node is connected or the API "
     "imported."
 )
+
+
+class _User(msgspec.Struct):
+    user: str = ""
+
+
+class _UserInfo(msgspec.Struct):
+    data: _User = msgspec.field(default_factory=_User)
 
 
 class ControlPlane:
@@ -120,6 +132,22 @@ class ControlPlane:
             return msgspec.json.decode(payload, type=dict[str, Any])
         except (ValueError, RecursionError) as error:
             raise BrokerError(f"{subject}: the answer cannot be read.") from error
+
+    async def user(self) -> str:
+        """Whom the server takes us for: a user's name or public key, `token`, or empty for anybody.
+
+        Raises:
+            BrokerError: it does not say.
+        """
+        try:
+            answer = await self._session.request(_USER_INFO, b"", 5.0)
+            name = msgspec.json.decode(answer.data, type=_UserInfo).data.user
+        except (nats.errors.Error, TimeoutError, OSError, msgspec.MsgspecError, ValueError) as e:
+            raise BrokerError(
+                "The server does not say whom it takes us for.",
+                remedy=f"Grant publish on {_USER_INFO}, which every account has.",
+            ) from e
+        return "token" if name == _UNNAMED else name
 
     async def _ask(self, subject: str, body: Mapping[str, Any] | None, timeout: float) -> bytes:
         payload = json.dumps(body).encode() if body is not None else b""

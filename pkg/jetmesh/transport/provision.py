@@ -164,6 +164,8 @@ def stream_config(spec: StreamSpec) -> dict[str, Any]:
         # limit that could make it forget
         "discard": "old" if spec.schedules else "new",
         **({"allow_msg_schedules": True} if spec.schedules else {}),
+        # these two can never be taken back
+        **({"deny_delete": True, "deny_purge": True} if spec.append_only else {}),
         "max_age": spec.tuning.max_age.ns,
         "max_bytes": spec.tuning.max_bytes,
         "max_msgs": -1,

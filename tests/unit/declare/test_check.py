@@ -349,8 +349,8 @@ def test_a_policy_from_settings_that_cannot_work() -> None:
 def test_tuning_of_a_stream_that_does_not_exist() -> None:
     (problem,) = problems(handling("one", A), streams={"ORDRES": StreamTuning()})
     assert (
-        problem == "settings: streams.ORDRES is not a stream; there are A, DEADLETTERS, LANES, "
-        "REFUSALS."
+        problem == "settings: streams.ORDRES is not a stream; there are A, AUDIT, DEADLETTERS, "
+        "LANES, REFUSALS."
     )
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from jetmesh import Duration, Policy, Service, derive
 from jetmesh.declare import StreamTuning
-from jetmesh.protocol.streams import DEADLETTERS, LANES, REFUSALS
+from jetmesh.protocol.streams import AUDIT, DEADLETTERS, LANES, REFUSALS
 from tests.unit.declared import Board, Created, Rejected, Validated, spec
 
 
@@ -29,19 +29,25 @@ def declared() -> tuple[Service, ...]:
     return validation, mail, board
 
 
-def test_a_stream_for_each_domain_two_of_the_mesh_and_the_lanes_of_each_service() -> None:
+def test_a_stream_for_each_domain_three_of_the_mesh_and_the_lanes_of_each_service() -> None:
     topology = derive(declared())
     assert {stream.name: stream.subjects for stream in topology.streams} == {
         "ORDERS": ("orders.>",),
         "PURCHASES": ("purchases.>",),
         DEADLETTERS: ("deadletters.>",),
         REFUSALS: ("refusals.>",),
+        AUDIT: ("audit.>",),
         "LANES_validation": ("lanes.validation.>",),
         "LANES_mail": ("lanes.mail.>",),
     }
     lanes = [stream for stream in topology.streams if stream.schedules]
     assert [stream.name for stream in lanes] == ["LANES_validation", "LANES_mail"]
     assert {stream.section for stream in lanes} == {LANES}
+
+
+def test_a_service_alone_knows_nothing_of_the_stream_of_what_operators_did() -> None:
+    alone = {stream.name for stream in derive(declared(), audited=False).streams}
+    assert alone == {stream.name for stream in derive(declared()).streams} - {AUDIT}
 
 
 def test_settings_tune_all_lane_streams_at_once() -> None:

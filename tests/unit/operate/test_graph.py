@@ -70,6 +70,7 @@ Events
     to   validation.decide, board
 
 Streams
+  AUDIT             audit.>
   DEADLETTERS       deadletters.>
   LANES_mail        lanes.mail.>
   LANES_validation  lanes.validation.>
@@ -110,7 +111,7 @@ def test_the_data_holds_everything_and_stays_the_same(topology: Topology) -> Non
     assert (tell["policy"]["attempts"], tell["policy"]["timeout"]) == (9, "5s")
     assert data["events"][0]["readers"] == ["mail.tell", "board"]
     assert data["events"][2]["owner"] is None
-    assert data["streams"][3]["max_age"] == "7d"
+    assert data["streams"][4]["max_age"] == "7d"
     assert data["services"][0]["web"] is True
 
 

@@ -7,7 +7,8 @@ import getpass
 import os
 import socket
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -23,6 +24,7 @@ from jetmesh.cli.deadletters.select import Choice, Context, selection_of
 from jetmesh.cli.output import echo, finishing
 from jetmesh.declare import unescape_key
 from jetmesh.errors import BrokerError, JetmeshError, UsageError
+from jetmesh.operate.audit import AuditRecord, recorded
 from jetmesh.operate.deadletters import render
 from jetmesh.operate.deadletters.bulk import Batch
 from jetmesh.operate.deadletters.desk import Desk, Outcome
@@ -30,6 +32,7 @@ from jetmesh.operate.deadletters.letter import STATES, Action, Selection
 from jetmesh.operate.humanize import counted
 from jetmesh.privacy.mask import printable
 from jetmesh.protocol.content import as_utf8
+from jetmesh.protocol.streams import DEADLETTERS
 from jetmesh.transport.control import ControlPlane
 
 _MOST_REFUSALS: Final = 20
@@ -141,15 +144,36 @@ class _Command:
         code = 0
         async with connected(self.context.nats) as control:
             desk = self._desk(control)
-            for number in self.choice.numbers:
-                try:
-                    echo((await self.act(desk, number)).text)
-                except JetmeshError as error:
-                    if len(self.choice.numbers) == 1 or isinstance(error, BrokerError):
-                        raise
-                    echo(printable(str(error)), err=True)
-                    code = 1
+            async with self._recorded(control, len(self.choice.numbers)) as counts:
+                for number in self.choice.numbers:
+                    try:
+                        outcome = await self.act(desk, number)
+                    except JetmeshError as error:
+                        counts["refused"] += 1
+                        if len(self.choice.numbers) == 1 or isinstance(error, BrokerError):
+                            raise
+                        echo(printable(str(error)), err=True)
+                        code = 1
+                    else:
+                        counts[outcome.result] += 1
+                        echo(outcome.text)
         return code
+
+    @asynccontextmanager
+    async def _recorded(self, control: ControlPlane, count: int) -> AsyncIterator[Counter[str]]:
+        """What is done in the block, by its outcomes; a dry run does nothing."""
+        if self.options.dry_run:
+            yield Counter()
+            return
+        record = AuditRecord(
+            act=self.action,
+            what=tuple(f"{DEADLETTERS}:{number}" for number in self.choice.numbers),
+            selection=() if self.choice.numbers else self.choice.selector.described,
+            count=count,
+            why=self.options.why,
+        )
+        async with recorded(control, record, partial(echo, err=True)) as counts:
+            yield counts
 
     def _on_selected(self) -> int:
         selection = asyncio.run(selection_of(self.context, self.choice.selector))
@@ -170,13 +194,18 @@ class _Command:
         columns = (label, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         console = Console(stderr=True)
         hidden = not console.is_terminal
-        async with connected(self.context.nats) as control:
+        progress = Progress(*columns, console=console, transient=True, disable=hidden)
+        async with (
+            connected(self.context.nats) as control,
+            self._recorded(control, len(selection)) as counts,
+        ):
             desk = self._desk(control)
-            with Progress(*columns, console=console, transient=True, disable=hidden) as progress:
+            with progress:
                 bar = progress.add_task("", total=len(selection))
 
                 def on_outcome(outcome: Outcome) -> None:
                     tally.add(outcome)
+                    counts[outcome.result] += 1
                     progress.advance(bar)
 
                 batch = Batch(desk, self.choice.selector, on_outcome, self.options.rate)

@@ -175,6 +175,13 @@ class Selector:
     def __bool__(self) -> bool:
         return self != Selector()
 
+    @property
+    def described(self) -> tuple[str, ...]:
+        """What is wanted, in words that say nothing about a person: no key."""
+        named = ("service", self.service), ("handler", self.handler), ("fault", self.fingerprint)
+        words = tuple(f"{what} {name}" for what, name in named if name)
+        return (*words, "a key") if self.key else words or ("all",)
+
     def matches(self, letter: Letter) -> bool:
         """Whether a letter on the subject is wanted."""
         return letter.fingerprint.startswith(self.fingerprint)

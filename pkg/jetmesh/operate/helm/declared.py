@@ -28,6 +28,7 @@ from jetmesh.operate.helm.values import (
     Resources,
     ServiceValues,
 )
+from jetmesh.protocol.subjects import audit_subject
 
 # Beside its code, a read model holds what it folded: it grows with history.
 _WITH_READ_MODEL: Final = Resources(requests=Amounts(memory="128Mi"), limits=Limits(memory="512Mi"))
@@ -68,10 +69,14 @@ def chart_values(system: System, topology: Topology) -> Group:
 
 
 def _denied(topology: Topology) -> tuple[str, ...]:
-    """A service settles what is open on its lanes, and removes nothing else."""
+    """A service settles what is open on its lanes, and removes nothing else.
+
+    What it does with its pods' identity, it does not do in the admin's name.
+    """
     kept = [stream.name for stream in topology.streams if not stream.schedules]
     removing = ("$JS.API.STREAM.PURGE.", "$JS.API.STREAM.MSG.DELETE.")
-    return (*_DENIED, *(verb + name for verb in removing for name in kept))
+    names = audit_subject("admin", ">")  # who applies, in the bundled NATS
+    return (*_DENIED, names, *(verb + name for verb in removing for name in kept))
 
 
 def _service(service: Service, outside: list[Address]) -> Group:

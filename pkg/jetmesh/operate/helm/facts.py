@@ -67,7 +67,7 @@ def _examples(topology: Topology) -> list[dict[str, str]]:
 
 
 def _service(system: System, service: Service, outside: list[Address]) -> dict[str, Any]:
-    alone = derive([service])
+    alone = derive([service], audited=False)
     secrets = secrets_of(service)
     required = required_of(service, outside)
     return {

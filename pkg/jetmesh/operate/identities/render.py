@@ -13,7 +13,8 @@ from jetmesh.operate.identities.credentials import Credentials
 from jetmesh.operate.identities.crossing import MANY_ANSWERS_SECONDS, exports, imports
 from jetmesh.operate.identities.derived import Isolation, identities_of
 from jetmesh.operate.identities.identity import CLIENT, Identity
-from jetmesh.protocol.streams import JS_API
+from jetmesh.protocol.streams import AUDIT, JS_API
+from jetmesh.protocol.subjects import audit_subject
 
 ACCOUNT: Final = "MESH"
 """Where the streams are, unless something else is asked for."""
@@ -107,7 +108,7 @@ def _settings(identities: Sequence[Identity], credentials: Credentials) -> Itera
 def _authorization(identities: Sequence[Identity], credentials: Credentials) -> Iterator[str]:
     yield "authorization {"
     yield "  users: ["
-    yield from _users(identities, credentials, "    ")
+    yield from _users(identities, identities, credentials, "    ")
     yield "  ]"
     yield "}"
 
@@ -120,7 +121,7 @@ def _accounts(identities: Sequence[Identity], credentials: Credentials, home: st
         if account == home:
             yield "    jetstream: enabled"
         yield "    users: ["
-        yield from _users(several, credentials, "      ")
+        yield from _users(several, identities, credentials, "      ")
         yield "    ]"
         yield from _exports(identities, account, home)
         yield from _imports(identities, account, home)
@@ -150,10 +151,20 @@ def _imports(identities: Sequence[Identity], account: str, home: str) -> Iterato
     yield "    ]"
 
 
-def _users(identities: Iterable[Identity], credentials: Credentials, indent: str) -> Iterator[str]:
+def _users(
+    identities: Iterable[Identity],
+    everybody: Sequence[Identity],
+    credentials: Credentials,
+    indent: str,
+) -> Iterator[str]:
     for each in identities:
         if each.permissions is None:
-            yield f"{indent}{{ {credentials.shown(each.name)} }}  # {each.name}: everything"
+            yield f"{indent}{{  # {each.name}: everything, but in no name of another"
+            yield f"{indent}  {credentials.shown(each.name)}"
+            yield f"{indent}  permissions: {{ publish: {{"
+            yield from _allowed("deny", _kept_from(each, everybody, credentials), indent)
+            yield f"{indent}  }} }}"
+            yield f"{indent}}}"
             continue
         yield f"{indent}{{  # {each.name}"
         yield f"{indent}  {credentials.shown(each.name)}"
@@ -164,6 +175,15 @@ def _users(identities: Iterable[Identity], credentials: Credentials, indent: str
             yield f"{indent}    allow_responses: true  # nats micro"
         yield f"{indent}  }}"
         yield f"{indent}}}"
+
+
+def _kept_from(
+    identity: Identity, everybody: Sequence[Identity], credentials: Credentials
+) -> tuple[str, ...]:
+    """What would make the record of acts worth nothing (ADR-0025)."""
+    names = (credentials.user(each.name) for each in everybody if each != identity)
+    removing = (f"{JS_API}.STREAM.{verb}.{AUDIT}" for verb in ("DELETE", "RESTORE"))
+    return (*(audit_subject(name, ">") for name in names), *removing)
 
 
 def _allowed(action: str, subjects: tuple[str, ...], indent: str) -> Iterator[str]:

@@ -40,7 +40,7 @@ def test_a_clean_bill_of_health_is_short_and_says_what_it_covers() -> None:
     assert len(text.split("\n\n")) == 3
     assert len(text.strip().splitlines()) == 5
     assert "✓ All is well." in text
-    assert "5 streams, 2 durables, 1 service, 1 instance, 0 dead letters" in text
+    assert "6 streams, 2 durables, 1 service, 1 instance, 0 dead letters" in text
     assert "twice, 5 s apart" in text
     assert "once, so growth was not judged" in told(replace(facts(), before=None), [])
 
@@ -92,7 +92,7 @@ def test_json_holds_every_word_of_a_finding() -> None:
     assert finding["remedy"]
     assert data["found"] == {"problem": 1, "warning": 0, "note": 0}
     assert (data["asked"], data["between_looks"]) == (True, 5.0)
-    assert data["looked_at"]["streams"] == 5
+    assert data["looked_at"]["streams"] == 6
 
 
 @pytest.mark.parametrize(
