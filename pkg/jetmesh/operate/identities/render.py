@@ -74,8 +74,11 @@ def server_config(
         _check(account, js_api)
     identities = identities_of(topology, isolation=isolation, account=account, js_api=js_api)
     lines = [*_HEAD[isolation].splitlines(), *_settings(identities, credentials)]
-    lines += _accounts(identities, credentials, account) if account else []
-    lines += [] if account else _authorization(identities, credentials)
+    denied = _kept_from(identities, credentials, js_api)
+    if account:
+        lines += _accounts(identities, credentials, account, denied)
+    else:
+        lines += _authorization(identities, credentials, denied)
     if no_auth_user:
         lines.append(f'no_auth_user: "{credentials.user(CLIENT)}"')
     return ServerConfig("\n".join(lines) + "\n", identities, credentials)
@@ -105,15 +108,19 @@ def _settings(identities: Sequence[Identity], credentials: Credentials) -> Itera
             yield f'#   {name} = "{fields[name].rpartition("/")[2]}"'
 
 
-def _authorization(identities: Sequence[Identity], credentials: Credentials) -> Iterator[str]:
+def _authorization(
+    identities: Sequence[Identity], credentials: Credentials, denied: Sequence[str]
+) -> Iterator[str]:
     yield "authorization {"
     yield "  users: ["
-    yield from _users(identities, identities, credentials, "    ")
+    yield from _users(identities, credentials, denied, "    ")
     yield "  ]"
     yield "}"
 
 
-def _accounts(identities: Sequence[Identity], credentials: Credentials, home: str) -> Iterator[str]:
+def _accounts(
+    identities: Sequence[Identity], credentials: Credentials, home: str, denied: Sequence[str]
+) -> Iterator[str]:
     yield "accounts {"
     ordered = sorted(identities, key=lambda each: (each.account != home, each.account))
     for account, several in groupby(ordered, key=lambda each: each.account):
@@ -121,7 +128,7 @@ def _accounts(identities: Sequence[Identity], credentials: Credentials, home: st
         if account == home:
             yield "    jetstream: enabled"
         yield "    users: ["
-        yield from _users(several, identities, credentials, "      ")
+        yield from _users(several, credentials, denied, "      ")
         yield "    ]"
         yield from _exports(identities, account, home)
         yield from _imports(identities, account, home)
@@ -152,17 +159,14 @@ def _imports(identities: Sequence[Identity], account: str, home: str) -> Iterato
 
 
 def _users(
-    identities: Iterable[Identity],
-    everybody: Sequence[Identity],
-    credentials: Credentials,
-    indent: str,
+    identities: Iterable[Identity], credentials: Credentials, denied: Sequence[str], indent: str
 ) -> Iterator[str]:
     for each in identities:
         if each.permissions is None:
             yield f"{indent}{{  # {each.name}: everything, but in no name of another"
             yield f"{indent}  {credentials.shown(each.name)}"
             yield f"{indent}  permissions: {{ publish: {{"
-            yield from _allowed("deny", _kept_from(each, everybody, credentials), indent)
+            yield from _allowed("deny", denied, indent)
             yield f"{indent}  }} }}"
             yield f"{indent}}}"
             continue
@@ -178,15 +182,15 @@ def _users(
 
 
 def _kept_from(
-    identity: Identity, everybody: Sequence[Identity], credentials: Credentials
+    identities: Sequence[Identity], credentials: Credentials, js_api: str
 ) -> tuple[str, ...]:
-    """What would make the record of acts worth nothing (ADR-0025)."""
-    names = (credentials.user(each.name) for each in everybody if each != identity)
-    removing = (f"{JS_API}.STREAM.{verb}.{AUDIT}" for verb in ("DELETE", "RESTORE"))
+    """What the operator may not: it would make the record of acts worth nothing (ADR-0025)."""
+    names = (credentials.user(each.name) for each in identities if each.permissions)
+    removing = (f"{js_api}.STREAM.{verb}.{AUDIT}" for verb in ("DELETE", "RESTORE"))
     return (*(audit_subject(name, ">") for name in names), *removing)
 
 
-def _allowed(action: str, subjects: tuple[str, ...], indent: str) -> Iterator[str]:
+def _allowed(action: str, subjects: Sequence[str], indent: str) -> Iterator[str]:
     yield f"{indent}    {action}: ["
     yield from (f'{indent}      "{subject}"' for subject in subjects)
     yield f"{indent}    ]"
