@@ -119,3 +119,14 @@ async def test_a_service_says_at_its_first_start_where_it_begins(
         async with mesh(service, url=broker.url):
             pass
     assert [each for each in said if each["event"] == "nothing delivered yet"] == []
+
+
+async def test_a_service_knows_how_its_lane_stream_is_tuned(
+    broker: Broker, placed: Any, unique: str
+) -> None:
+    """All lane streams are tuned in one place; one that knew otherwise would not start."""
+    service = taking(placed, unique)
+    tuned = {"JETMESH__STREAMS__LANES__DUPLICATE_WINDOW": "7s"}
+    async with mesh(service, url=broker.url, settings=tuned) as m:
+        info = await m.control.api(f"STREAM.INFO.LANES_{unique}")
+        assert info["config"]["duplicate_window"] == 7_000_000_000

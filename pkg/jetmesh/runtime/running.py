@@ -293,5 +293,5 @@ class Running:
 
 def _own_streams(service: Service, loaded: Loaded) -> dict[str, Any]:
     """Tunings of the streams that this service knows; others are for other services."""
-    names = {stream.name for stream in derive([service], audited=False).streams}
+    names = {stream.section for stream in derive([service], audited=False).streams}
     return {name: t for name, t in loaded.stream_tunings().items() if name in names}
