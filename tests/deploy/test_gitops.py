@@ -18,7 +18,7 @@ def passwords(helm: Helm, chart: Path, *options: str) -> dict[str, str]:
 
 
 def test_a_password_that_would_be_another_one_each_time_is_refused(helm: Helm, chart: Path) -> None:
-    for options in ((), ("--set=nats.passwords.services=pGiven",)):
+    for options in ((), ("--set=nats.passwords.clients=pGiven",)):
         refused = helm("template", "shop", chart, *options)
         assert refused.returncode == 1
         assert "nats.existingSecret is missing: without a look at the cluster" in refused.stderr
@@ -30,11 +30,11 @@ def test_passwords_of_a_seed_are_the_same_each_time_and_different_from_one_anoth
     seed = "--set=nats.passwords.seed=twenty-characters-or-more"
     found = passwords(helm, chart, seed)
     assert found == passwords(helm, chart, seed)
-    assert len(set(found.values())) == 3
+    assert len(set(found.values())) == len(found)
     assert all(text.isalnum() and text[0].isalpha() for text in found.values())
     assert not set(found.values()) & set(passwords(helm, chart, f"{seed}!").values())
-    given = passwords(helm, chart, seed, "--set=nats.passwords.admin=pGiven")
-    assert given == found | {"admin": "pGiven"}
+    given = passwords(helm, chart, seed, "--set=nats.passwords.operator=pGiven")
+    assert given == found | {"operator": "pGiven"}
 
 
 def test_a_secret_of_ones_own_needs_no_seed(helm: Helm, chart: Path) -> None:

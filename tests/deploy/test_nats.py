@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from collections.abc import Iterator
 from pathlib import Path
 from time import monotonic
 
@@ -15,71 +14,28 @@ from msgspec.structs import replace
 from jetmesh.declare import StreamTuning, derive
 from jetmesh.errors import BrokerError
 from jetmesh.operate.audit import AuditRecord, entries, recorded
-from jetmesh.operate.up.broker import find_server, free_port
 from jetmesh.protocol.streams import AUDIT
 from jetmesh.protocol.subjects import audit_subject
 from jetmesh.settings import NatsSettings
 from jetmesh.transport.control import ControlPlane
 from jetmesh.transport.provision import apply, plan
 from tests.deploy.conftest import Render, Rendered
-from tests.deploy.processes import running
+from tests.deploy.nodes import address, connected, password, servers
 
-PASSWORDS = {"services": "pServices", "admin": "pAdmin", "routes": "pRoutes"}
 SECONDS = 30
-STREAM = {"name": "ORDERS", "subjects": ["orders.>"], "num_replicas": 3}
+STREAM = {"name": "PAYMENTS", "subjects": ["payments.>"], "num_replicas": 3}
 
 
-GIVEN = tuple(f"nats.passwords.{who}={word}" for who, word in PASSWORDS.items())
+@pytest.fixture(scope="module", params=["users", "pages"])
+def isolated(request: pytest.FixtureRequest, render: Render) -> Rendered:
+    return render(f"nats.isolation={request.param}")
 
 
 @pytest.fixture(scope="module")
-def nodes(render: Render, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[int]]:
+def nodes(isolated: Rendered, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[int]]:
     """Three servers with the chart's own configuration and variables, on free ports."""
-    with three(render(*GIVEN), tmp_path_factory.mktemp("nats")) as ports:
+    with servers(isolated, tmp_path_factory.mktemp("nats")) as ports:
         yield ports
-
-
-@contextmanager
-def three(rendered: Rendered, folder: Path) -> Iterator[list[int]]:
-    """Their ports for clients; what they mount at /tls is in `folder`/tls."""
-    clients = [free_port() for _ in range(3)]
-    routes = [free_port() for _ in range(3)]
-    with ExitStack() as stack:
-        for number in range(3):
-            config = folder / f"{number}.conf"
-            config.write_text(
-                rendered.one("ConfigMap", "nats")["data"]["nats.conf"]
-                .replace("port: 4222", f"port: {clients[number]}")
-                .replace("http_port: 8222", "")
-                .replace("port: 6222", f"port: {routes[number]}")
-                .replace("/data", str(folder / str(number)))
-                .replace("/tls/", f"{folder}/tls/")
-            )
-            command = [find_server(), "--config", str(config)]
-            environment = variables(rendered, routes) | {"POD_NAME": f"nats-{number}"}
-            stack.enter_context(running(command, environment, folder / f"{number}.log"))
-        yield clients
-
-
-def variables(rendered: Rendered, routes: list[int]) -> dict[str, str]:
-    """The container's variables as Kubernetes expands them, at ports of this machine."""
-    [container] = rendered.one("StatefulSet", "nats")["spec"]["template"]["spec"]["containers"]
-    found = {f"{who.upper()}_PASSWORD": word for who, word in PASSWORDS.items()}
-    for number, port in enumerate(routes):
-        [url] = [v["value"] for v in container["env"] if v["name"] == f"ROUTE_{number}"]
-        url = url.replace("$(ROUTES_PASSWORD)", PASSWORDS["routes"])
-        found[f"ROUTE_{number}"] = url.replace(
-            f"nats-{number}.nats-nodes:6222", f"127.0.0.1:{port}"
-        )
-    return found
-
-
-@asynccontextmanager
-async def connected(ports: list[int], who: str) -> AsyncIterator[ControlPlane]:
-    url = ",".join(f"nats://127.0.0.1:{port}" for port in ports)
-    settings = NatsSettings(url=url, user=who, password=PASSWORDS[who])
-    async with await ControlPlane.connect(settings, name=who, patient=True) as control:
-        yield control
 
 
 async def made(control: ControlPlane) -> None:
@@ -87,7 +43,7 @@ async def made(control: ControlPlane) -> None:
     until = monotonic() + SECONDS
     while True:
         try:
-            await control.api("STREAM.CREATE.ORDERS", STREAM)
+            await control.api("STREAM.CREATE.PAYMENTS", STREAM)
         except BrokerError:
             if monotonic() > until:
                 raise
@@ -96,56 +52,70 @@ async def made(control: ControlPlane) -> None:
             return
 
 
-async def test_three_nodes_find_one_another_and_keep_what_only_the_admin_makes(
-    nodes: list[int],
+async def test_three_nodes_find_one_another_and_keep_what_only_the_operator_makes(
+    isolated: Rendered, nodes: list[int]
 ) -> None:
-    async with connected(nodes, "admin") as admin, connected(nodes, "services") as services:
-        await made(admin)
-        info = await services.api("STREAM.INFO.ORDERS")
+    async with (
+        connected(isolated, nodes, "operator") as operator,
+        connected(isolated, nodes, "payments") as payments,
+    ):
+        await made(operator)
+        info = await operator.api("STREAM.INFO.PAYMENTS")
         assert info["config"]["num_replicas"] == 3
         assert {info["cluster"]["leader"], *(r["name"] for r in info["cluster"]["replicas"])} == {
             "nats-0",
             "nats-1",
             "nats-2",
         }
-        assert (await services.publish("orders.validated.p-1", b"{}")).stream == "ORDERS"
-        durable = {"stream_name": "ORDERS", "config": {"durable_name": "d"}, "action": "create"}
+        assert (await payments.publish("payments.captured.p-1", b"{}")).stream == "PAYMENTS"
+        durable = {"stream_name": "PAYMENTS", "config": {"durable_name": "d"}, "action": "create"}
         for subject, body in (
-            ("STREAM.DELETE.ORDERS", {}),
-            ("STREAM.PURGE.ORDERS", {}),
-            ("STREAM.UPDATE.ORDERS", STREAM),
-            ("STREAM.MSG.DELETE.ORDERS", {"seq": 1}),
-            ("CONSUMER.CREATE.ORDERS.d", durable),
+            ("STREAM.DELETE.PAYMENTS", {}),
+            ("STREAM.PURGE.PAYMENTS", {}),
+            ("STREAM.UPDATE.PAYMENTS", STREAM),
+            ("STREAM.MSG.DELETE.PAYMENTS", {"seq": 1}),
+            ("CONSUMER.CREATE.PAYMENTS.d", durable),
         ):
             with pytest.raises(BrokerError):
-                await services.api(subject, body, timeout=1.0)
-        assert (await services.api("STREAM.INFO.ORDERS"))["state"]["messages"] == 1
+                await payments.api(subject, body, timeout=1.0)
+        assert (await operator.api("STREAM.INFO.PAYMENTS"))["state"]["messages"] == 1
 
 
-async def test_a_read_model_may_read(nodes: list[int]) -> None:
-    async with connected(nodes, "admin") as admin, connected(nodes, "services") as services:
-        await made(admin)
-        await services.publish("orders.validated.p-2", b"{}")
-        found = [m.subject async for m in services.history("ORDERS", ["orders.validated.p-2"])]
-        assert found == ["orders.validated.p-2"]
+async def test_whoever_is_in_another_account_is_answered_by_every_node(
+    isolated: Rendered, nodes: list[int]
+) -> None:
+    """With `pages` the outside client and dashboards are: their questions cross nodes, too."""
+    async with connected(isolated, nodes, "operator") as operator:
+        await made(operator)
+    for port in nodes:
+        for who in ("clients", "business-dashboard"):
+            async with connected(isolated, [port], who) as control:
+                assert await control.api("STREAM.INFO.PAYMENTS")
 
 
-async def test_services_and_the_admin_act_in_no_name_but_their_own(nodes: list[int]) -> None:
+async def test_the_operator_acts_in_no_name_but_its_own_and_services_in_none(
+    isolated: Rendered, nodes: list[int]
+) -> None:
     acts = derive([], streams={AUDIT: StreamTuning(replicas=3)})
-    async with connected(nodes, "admin") as admin, connected(nodes, "services") as services:
-        await made(admin)  # they have a leader
-        await apply(admin, await plan(admin, acts))
-        for control in (admin, services):
-            async with recorded(control, AuditRecord(act="drop"), pytest.fail):
-                pass
+    async with (
+        connected(isolated, nodes, "operator") as operator,
+        connected(isolated, nodes, "payments") as payments,
+    ):
+        await made(operator)  # they have a leader
+        await apply(operator, await plan(operator, acts))
+        async with recorded(operator, AuditRecord(act="drop"), pytest.fail):
+            pass
+        for control, name in (
+            (payments, "operator"),
+            (payments, "payments"),
+            (operator, "clients"),
+        ):
+            with pytest.raises(BrokerError, match="permission"):
+                await control.publish(audit_subject(name, "drop"), b"{}")
         with pytest.raises(BrokerError, match="permission"):
-            await services.publish(audit_subject("admin", "drop"), b"{}")
-        with pytest.raises(BrokerError, match="permission"):
-            await admin.publish(audit_subject("services", "drop"), b"{}")
-        with pytest.raises(BrokerError, match="permission"):
-            await admin.api(f"STREAM.DELETE.{AUDIT}")
-        found = [each.by async for each in entries(admin)]
-        assert found == ["admin", "admin", "services", "services"]
+            await operator.api(f"STREAM.DELETE.{AUDIT}")
+        found = [each.by async for each in entries(operator)]
+        assert found == ["operator", "operator"]
 
 
 async def test_with_a_certificate_nothing_is_spoken_in_the_clear(
@@ -158,13 +128,14 @@ async def test_with_a_certificate_nothing_is_spoken_in_the_clear(
     authority.cert_pem.write_to_path(tmp_path / "tls" / "ca.crt")
     certificate.cert_chain_pems[0].write_to_path(tmp_path / "tls" / "tls.crt")
     certificate.private_key_pem.write_to_path(tmp_path / "tls" / "tls.key")
-    with three(render(*GIVEN, "nats.tls.secret=mine"), tmp_path) as ports:
-        url = ",".join(f"nats://127.0.0.1:{port}" for port in ports)
-        settings = NatsSettings(url=url, user="admin", password=PASSWORDS["admin"])
+    rendered = render("nats.tls.secret=mine")
+    with servers(rendered, tmp_path) as ports:
+        word = password(rendered, "operator")
+        settings = NatsSettings(url=address(ports), user="operator", password=word)
         known = replace(settings, tls_ca_file=str(tmp_path / "tls" / "ca.crt"))
-        async with await ControlPlane.connect(known, name="admin", patient=True) as control:
+        async with await ControlPlane.connect(known, name="operator", patient=True) as control:
             await made(control)  # by all three
-            info = await control.api("STREAM.INFO.ORDERS")
+            info = await control.api("STREAM.INFO.PAYMENTS")
             assert len(info["cluster"]["replicas"]) == 2
         with pytest.raises(BrokerError, match="certificate"):
             await ControlPlane.connect(settings, name="trusts nobody")
@@ -204,15 +175,15 @@ async def test_nobody_gets_in_without_a_password(nodes: list[int]) -> None:
 
 def test_passwords_are_made_once_per_rendering_and_begin_with_a_letter(render: Render) -> None:
     words = render().one("Secret", "nats")["stringData"]
-    assert words.keys() == {"services", "admin", "routes"}
     assert all(word[0].isalpha() and len(word) == 32 for word in words.values())
-    assert len(set(words.values())) == 3
+    assert len(set(words.values())) == len(words)
 
 
 def test_no_password_is_in_a_configmap_or_an_argument(render: Render) -> None:
-    rendered = render(*(f"nats.passwords.{who}={word}" for who, word in PASSWORDS.items()))
-    others = [o for o in rendered.objects if o["kind"] != "Secret"]
-    assert not [word for word in PASSWORDS.values() if word in str(others)]
+    rendered = render()
+    words = rendered.one("Secret", "nats")["stringData"].values()
+    others = str([o for o in rendered.objects if o["kind"] != "Secret"])
+    assert not [word for word in words if word in others]
 
 
 def test_a_single_node_and_one_of_several_keep_their_streams_apart(render: Render) -> None:
@@ -242,24 +213,6 @@ def test_a_node_knows_that_its_memory_ends(render: Render, limit: str, told: str
     rendered = render(f"nats.resources.limits.memory={limit}")
     [container] = rendered.one("StatefulSet", "nats")["spec"]["template"]["spec"]["containers"]
     assert {"name": "GOMEMLIMIT", "value": told} in container["env"]
-
-
-def test_a_password_that_changes_is_given_to_nodes_and_pods(render: Render) -> None:
-    """They read it when they start: one that started later alone would be refused."""
-
-    def stamps(password: str) -> dict[str, object]:
-        rendered = render(f"nats.passwords.services={password}")
-        named = [*rendered.kind("Deployment").items(), *rendered.kind("StatefulSet").items()]
-        return {
-            name: found["spec"]["template"]["metadata"].get("annotations")
-            for name, found in named
-            if not name.startswith("sandbox-")
-        }
-
-    before, after = stamps("pBefore"), stamps("pAfter")
-    assert before.keys() == after.keys() > {"nats", "payments", "customer-dashboard"}
-    assert not [name for name in before if before[name] == after[name]]
-    assert before == stamps("pBefore")
 
 
 def test_a_nats_of_ones_own_is_reached_with_its_secret_and_none_is_bundled(render: Render) -> None:

@@ -20,21 +20,6 @@ def hooks(found: Object) -> str:
     return str(annotations.get("helm.sh/hook", ""))
 
 
-def test_it_runs_as_the_admin_and_services_do_not(render: Render) -> None:
-    rendered = render()
-
-    def identity(template: Object) -> tuple[str, str]:
-        [container] = template["spec"]["containers"]
-        env = {each["name"]: each for each in container["env"]}
-        key = env["JETMESH__NATS__PASSWORD"]["valueFrom"]["secretKeyRef"]["key"]
-        return env["JETMESH__NATS__USER"]["value"], key
-
-    assert identity(job(rendered)["spec"]["template"]) == ("admin", "admin")
-    for name in ("payments", "business-dashboard"):
-        template = rendered.one("Deployment", name)["spec"]["template"]
-        assert identity(template) == ("services", "services")
-
-
 def test_with_the_nats_of_this_release_it_is_part_of_the_release(render: Render) -> None:
     """No hook before the installation could find a NATS that is still to come."""
     assert hooks(job(render())) == ""

@@ -43,7 +43,7 @@ REFUSED_BY_SCHEMA = [
     ("image=localhost:5000/shop", "/image", "does not match pattern"),
     ("image=shop:", "/image", "does not match pattern"),
     ("nats.image=nats", "/nats/image", "does not match pattern"),
-    ("nats.passwords.admin=1k", "/nats/passwords/admin", "does not match pattern"),
+    ("nats.passwords.operator=1k", "/nats/passwords/operator", "does not match pattern"),
     ("services.payments.env.A-B=x", "/services/payments/env", "'A-B' not allowed"),
     ("services.payments.settings.gateway_url=ftp://x", "/settings/gateway_url", "anyOf"),
     ("services.business-dashboard.autoscaling.minReplicas=0", "/autoscaling/minReplicas", "min"),
@@ -128,7 +128,10 @@ REFUSED_BY_SENSE = [
     (("nats.url=nats://a\\,b c",), "nats.url: address 2 is neither nats://host:port nor tls://"),
     (("nats.url=nats://a:99999",), "nats.url: the port of address 1 is not one from 1 to 65535."),
     (("nats.url=\\,",), "nats.url names no server;"),
-    (("nats.account=SYS",), "nats.account cannot be SYS, which the server has for itself;"),
+    (
+        ("nats.account=SYS",),
+        "nats.account cannot be SYS, which the server or an identity has for itself;",
+    ),
     (("nats.tls.generate=true",), "nats.tls.generate needs a look at the cluster:"),
     (
         ("nats.tls.generate=true", "nats.tls.secret=mine"),

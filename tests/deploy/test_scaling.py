@@ -38,7 +38,7 @@ def test_keda_asks_the_nodes_of_the_bundled_nats(render: Render) -> None:
         assert {"name": "monitoring", "port": 8222, "targetPort": "monitoring"} in nodes["spec"][
             "ports"
         ]
-        assert f"{about['account']}: {{" in rendered.one("ConfigMap", "nats")["data"]["nats.conf"]
+        assert f'"{about["account"]}": {{' in rendered.one("ConfigMap", "nats")["data"]["nats.conf"]
         assert all(isinstance(value, str) for value in about.values())
     assert scaled["spec"]["scaleTargetRef"] == {"name": "payments"}
 

@@ -8,9 +8,8 @@ import pytest
 
 from tests.deploy.conftest import CHART, SEED, Helm, Render
 
-SAME = tuple(f"nats.passwords.{who}=pSame" for who in ("services", "admin", "routes"))
-"""Passwords that are made anew would make every rendering another one."""
 ONE_OF_MANY = {
+    "nats.passwords.services.<service>": "nats.passwords.services.payments",
     "services.<service>.ingress": "services.business-dashboard.ingress",
     "services.<service>.handlers.<handler>": "services.payments.handlers.charge",
     "services.<service>": "services.payments",
@@ -81,8 +80,11 @@ OTHERWISE = {
     "nats.jsApiPrefix": "=mesh.api",
     "nats.image": "=nats:2.15.2-alpine",
     "nats.existingSecret": "=other",
-    "nats.passwords.services": "=pOther",
-    "nats.passwords.admin": "=pOther",
+    "nats.isolation": "=pages",
+    "nats.passwords.operator": "=pOther",
+    "nats.passwords.clients": "=pOther",
+    "nats.passwords.monitor": "=pOther",
+    "nats.passwords.services.<service>": "=pOther",
     "nats.passwords.routes": "=pOther",
     "nats.passwords.seed": "=another-seed-that-is-known",
     "nats.podAnnotations": ".team=shop",
@@ -91,7 +93,6 @@ OTHERWISE = {
     "nats.tolerations": "[0].operator=Exists",
     "nats.affinity": ".nodeAffinity.x=y",
     "nats.priorityClass": "=high",
-    "nats.permissions.deny": "={nothing}",
     "nats.syncInterval": "=2m",
     "nats.storage.size": "=20Gi",
     "nats.storage.className": "=fast",
@@ -232,6 +233,6 @@ def test_every_value_does_something(render: Render, name: str) -> None:
     general = next((known for known in ONE_OF_MANY if name.startswith(known)), "")
     path = ONE_OF_MANY.get(general, "") + name.removeprefix(general)
     needed = next((sets for known, sets in MATTERS_WITH.items() if name.startswith(known)), ())
-    before = render(*SAME, *needed)
-    after = render(*SAME, *needed, path + OTHERWISE[name])
+    before = render(*needed)
+    after = render(*needed, path + OTHERWISE[name])
     assert before.text != after.text, f"{path} changes nothing"

@@ -59,6 +59,22 @@ def _password(_: Path) -> Proof:
     )
 
 
+def _password_file(path: Path) -> Proof:
+    right, wrong = path / "right.password", path / "wrong.password"
+    right.write_text("s3cret\n")
+    wrong.write_text("other\n")
+
+    def amend(_: Broker) -> None:
+        wrong.write_text("s3cret\n")
+
+    return Proof(
+        _password(path).server,
+        NatsSettings(user="svc", password_file=str(right)),
+        NatsSettings(user="svc", password_file=str(wrong)),
+        amend,
+    )
+
+
 def _token(_: Path) -> Proof:
     return Proof(
         "authorization { token: right }\n",
@@ -101,7 +117,7 @@ def _creds(path: Path) -> Proof:
     )
 
 
-@pytest.mark.parametrize("way", [_password, _token, _nkey, _creds])
+@pytest.mark.parametrize("way", [_password, _password_file, _token, _nkey, _creds])
 async def test_a_right_proof_is_taken_on_both_planes(
     way: Callable[[Path], Proof], configured: Configured, tmp_path: Path
 ) -> None:
@@ -110,7 +126,7 @@ async def test_a_right_proof_is_taken_on_both_planes(
     await check_works(at(proof.right, broker))
 
 
-@pytest.mark.parametrize("way", [_password, _token, _nkey, _creds])
+@pytest.mark.parametrize("way", [_password, _password_file, _token, _nkey, _creds])
 async def test_a_wrong_proof_is_named_and_tried_until_it_is_right(
     way: Callable[[Path], Proof],
     configured: Configured,
@@ -153,6 +169,22 @@ async def test_a_password_that_changes_under_a_running_service_is_waited_for(
         await eventually(lambda: "Authorization Violation" in plane.problem)
         await eventually(lambda: control.problem)
         rewrite(broker, _password(Path()).server)
+        await eventually(lambda: not plane.problem and not control.problem)
+        await control.api("INFO")
+
+
+async def test_a_password_that_changes_in_its_file_needs_no_restart(
+    configured: Configured, tmp_path: Path
+) -> None:
+    """So pods of Kubernetes have it: the file follows the Secret."""
+    file = tmp_path / "password"
+    file.write_text("s3cret\n")
+    broker = configured(_password(tmp_path).server)
+    nats = NatsSettings(user="svc", password_file=str(file))
+    async with both(at(nats, broker)) as (plane, control):
+        rewrite(broker, "authorization { user: svc, password: 'new' }\n")
+        await eventually(lambda: "Authorization Violation" in plane.problem)
+        file.write_text("new\n")
         await eventually(lambda: not plane.problem and not control.problem)
         await control.api("INFO")
 

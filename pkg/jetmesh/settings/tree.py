@@ -28,6 +28,9 @@ class NatsSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     token, and `token` win over it."""
     password: Secret = ""
     """The password of `user`."""
+    password_file: str = ""
+    """A file with the password of `user`, in place of `password`; read again at every attempt to
+    connect, so a changed password needs no restart."""
     token: Secret = ""
     """A token, where the server asks for one instead of a user."""
     nkey_seed_file: str = ""

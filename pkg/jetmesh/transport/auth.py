@@ -33,7 +33,7 @@ def credentials(nats: NatsSettings, nonce: str, login: Login | None = None) -> d
         return {"auth_token": login.token} if login.token else user
     if nats.token:
         return {"auth_token": nats.token}
-    return {"user": nats.user, "pass": nats.password} if nats.user else {}
+    return {"user": nats.user, "pass": _password(nats)} if nats.user else {}
 
 
 def tls_context(nats: NatsSettings) -> ssl.SSLContext:
@@ -84,6 +84,10 @@ def check_files(nats: NatsSettings) -> None:
         tls_context(nats)
 
 
+def _password(nats: NatsSettings) -> str:
+    return _read(nats.password_file).strip() if nats.password_file else nats.password
+
+
 def _creds(file: str) -> tuple[str, str]:
     """The JWT and the seed: each the line between dashed lines."""
     lines = [line.strip() for line in _read(file).splitlines()]
@@ -120,5 +124,5 @@ def _read(file: str) -> str:
         cause = error.strerror if isinstance(error, OSError) else "it is not text"
         raise SettingsError(
             f"The credentials file {file} cannot be read: {cause}.",
-            remedy="Check nats.creds_file or nats.nkey_seed_file.",
+            remedy="Check nats.creds_file, nats.nkey_seed_file or nats.password_file.",
         ) from error

@@ -137,7 +137,7 @@ class Namespace:
             yield local
 
     @contextmanager
-    def broker(self, who: str = "admin") -> Iterator[NatsSettings]:
+    def broker(self, who: str = "operator") -> Iterator[NatsSettings]:
         """The bundled NATS for the block, with the release's own password."""
         with self.forwarded("service/nats", 4222) as port:
             url = f"nats://127.0.0.1:{port}"
@@ -159,6 +159,6 @@ async def ask(nats: NatsSettings, subject: str, body: dict[str, Any] | None = No
 
 
 def asked(space: Namespace, subject: str, body: dict[str, Any] | None = None) -> Any:
-    """What the bundled NATS answers its admin."""
+    """What the bundled NATS answers its operator."""
     with space.broker() as nats:
         return asyncio.run(ask(nats, subject, body))

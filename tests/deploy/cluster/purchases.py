@@ -45,7 +45,7 @@ class Published:
 
 @contextmanager
 def purchases(
-    shop: Namespace, prefix: str, rate: float = RATE, card: str = "tok_ok", who: str = "services"
+    shop: Namespace, prefix: str, rate: float = RATE, card: str = "tok_ok", who: str = "clients"
 ) -> Iterator[Published]:
     """Publish for the block; afterwards the object says what was acknowledged."""
     published, pod = Published(), f"publisher-{prefix}"
@@ -118,7 +118,7 @@ async def _settled(
     outcomes, told = Counter[str](), Counter[str]()
     while True:
         # a forwarded port ends with the pod that it leads to
-        with shop.broker("services") as nats, contextlib.suppress(BrokerError):
+        with shop.broker() as nats, contextlib.suppress(BrokerError):
             found = [await counted(nats, stream, of, prefix) for stream, of in OUTCOMES.items()]
             told = await counted(nats, "NOTIFICATIONS", ["notifications.sent.*"], prefix)
             outcomes = found[0] + found[1]

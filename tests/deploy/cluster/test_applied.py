@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from uuid import uuid4
 
+import yaml
+
 from tests.deploy.cluster.kube import SECONDS, Namespace, eventually
 from tests.deploy.cluster.purchases import each_ends_once, go_on, purchases
-from tests.deploy.conftest import ROOT
+from tests.deploy.conftest import CHART, ROOT
 
 OVERLAYS = ROOT / "deploy" / "k8s" / "overlays"
 
@@ -30,7 +32,9 @@ def test_the_development_overlay_runs_the_whole_shop_and_may_be_applied_again(
 
 
 def with_passwords(space: Namespace) -> None:
-    given = [f"--from-literal={who}=p{uuid4().hex}" for who in ("services", "admin", "routes")]
+    facts = yaml.safe_load((CHART / "files" / "topology.yaml").read_text())
+    names = ("routes", *facts["identities"])
+    given = [f"--from-literal={who}=p{uuid4().hex}" for who in names]
     space.kubectl("create", "secret", "generic", "nats", *given)
 
 
@@ -52,8 +56,9 @@ def test_a_pod_of_production_without_its_secret_names_what_is_missing(empty: Nam
     empty.kubectl("apply", "-k", OVERLAYS / "production")
 
     def told() -> str:
-        return empty.kubectl("get", "events", "--field-selector=reason=Failed")
+        return empty.kubectl("get", "events", "--field-selector=type=Warning")
 
-    eventually(lambda: 'secret "notifications" not found' in told(), told)
     eventually(lambda: 'secret "nats" not found' in told(), told)
+    with_passwords(empty)  # each pod mounts its own first of all
+    eventually(lambda: 'secret "notifications" not found' in told(), told)
     empty.kubectl("delete", "-k", OVERLAYS / "production", "--wait=false")

@@ -52,6 +52,17 @@ def test_volumes_of_another_size_are_refused_with_the_way_to_them(small: Namespa
     assert [each["metadata"]["uid"] for each in small.pods("nats")] == [pod["metadata"]["uid"]]
 
 
+def test_a_secret_of_before_that_lacks_somebodys_password_is_refused_by_name(
+    empty: Namespace,
+) -> None:
+    given = [f"--from-literal={who}=pOld" for who in ("services", "admin", "routes", "payments")]
+    empty.kubectl("create", "secret", "generic", "nats", *given)
+    refused = empty.try_release("install", "nats.existingSecret=nats")
+    assert refused.returncode == 1
+    assert "nats.existingSecret nats lacks business-dashboard, clients" in refused.stderr
+    assert "payments" not in refused.stderr
+
+
 NATS_OF_OTHERS = {
     "apiVersion": "v1",
     "kind": "List",

@@ -60,9 +60,9 @@ def test_purchases_of_the_nats_cli_end_in_mails(shop: Namespace, nats: Callable[
         purchase("flow-declined", "tok_expired_card"),
         purchase("flow-rejected", total="1.00"),
     ]
-    password = shop.secret("nats", "services")
+    password = shop.secret("nats", "clients")
     with shop.forwarded("service/nats", 4222) as port:
-        who = {"NATS_URL": f"127.0.0.1:{port}", "NATS_USER": "services", "NATS_PASSWORD": password}
+        who = {"NATS_URL": f"127.0.0.1:{port}", "NATS_USER": "clients", "NATS_PASSWORD": password}
         for text in purchases:
             nats("pub", "purchases.created", text, **who)
     expected = {

@@ -7,15 +7,35 @@
 {{- end }}
 {{- end }}
 
+{{- /* The keys of the Secret with passwords: everybody whom the bundled NATS knows, and its routes. */ -}}
+{{- define "nats logins" -}}
+{{- append (keys (include "facts" . | fromYaml).identities | sortAlpha) "routes" | toJson }}
+{{- end }}
+
+{{- /* Whether NATS runs as 0.2 made it: with the users `admin` and `services` alone. */ -}}
+{{- define "nats of before" -}}
+{{- $running := lookup "apps/v1" "StatefulSet" .Release.Namespace "nats" | default dict }}
+{{- range dig "spec" "template" "spec" "containers" list $running }}
+  {{- range .env }}{{ if eq .name "ADMIN_PASSWORD" }}true{{ end }}{{ end }}
+{{- end }}
+{{- end }}
+
+{{- /* .root, .who: a service, or the operator; `admin`, who was it before. */ -}}
 {{- define "nats settings" -}}
-{{- $nats := .Values.nats -}}
+{{- $nats := .root.Values.nats -}}
 url = {{ $nats.url | default "nats://nats:4222" | toJson }}
-{{- if eq $nats.credentials.kind "creds" }}
+{{- if include "bundled" .root }}
+user = {{ toJson .who }}
+password_file = "/nats/identity/password"
+{{- with get (include "facts" .root | fromYaml).identities .who }}
+inbox_prefix = {{ toJson .inboxPrefix }}
+{{- end }}
+{{- else if eq $nats.credentials.kind "creds" }}
 creds_file = "/nats/identity/creds"
 {{- else if eq $nats.credentials.kind "nkey" }}
 nkey_seed_file = "/nats/identity/nkey"
 {{- end }}
-{{- if include "nats tls" . }}
+{{- if include "nats tls" .root }}
 tls_ca_file = "/nats/tls/ca.crt"
   {{- if $nats.tls.client }}
 tls_cert_file = "/nats/tls/tls.crt"
@@ -36,12 +56,12 @@ js_api_prefix = {{ . | toJson }}
 {{- end }}
 {{- end }}
 
-{{- /* .root, .who: services or admin. */ -}}
+{{- /* The same two. */ -}}
 {{- define "nats secret" -}}
 {{- $nats := .root.Values.nats }}
 {{- if include "bundled" .root }}
   {{- $nats.existingSecret | default "nats" }}
-{{- else if eq .who "admin" }}
+{{- else if eq .who "operator" }}
   {{- $nats.credentials.adminSecret | default $nats.credentials.secret }}
 {{- else }}
   {{- $nats.credentials.secret }}
@@ -51,12 +71,7 @@ js_api_prefix = {{ . | toJson }}
 {{- define "nats variables" -}}
 {{- $secret := include "nats secret" . }}
 {{- $kind := .root.Values.nats.credentials.kind }}
-{{- if include "bundled" .root }}
-- name: JETMESH__NATS__USER
-  value: {{ .who }}
-- name: JETMESH__NATS__PASSWORD
-  valueFrom: {secretKeyRef: {name: {{ $secret | quote }}, key: {{ .who }}}}
-{{- else if eq $kind "password" }}
+{{- if eq $kind "password" }}
 - name: JETMESH__NATS__USER
   valueFrom: {secretKeyRef: {name: {{ $secret | quote }}, key: user}}
 - name: JETMESH__NATS__PASSWORD
@@ -68,7 +83,7 @@ js_api_prefix = {{ . | toJson }}
 {{- end }}
 
 {{- define "nats mounts" -}}
-{{- if has .Values.nats.credentials.kind (list "creds" "nkey") }}
+{{- if or (include "bundled" .) (has .Values.nats.credentials.kind (list "creds" "nkey")) }}
 - {name: identity, mountPath: /nats/identity, readOnly: true}
 {{- end }}
 {{- if include "nats tls" . }}
@@ -78,7 +93,11 @@ js_api_prefix = {{ . | toJson }}
 
 {{- define "nats volumes" -}}
 {{- $nats := .root.Values.nats }}
-{{- if has $nats.credentials.kind (list "creds" "nkey") }}
+{{- if include "bundled" .root }}
+- name: identity
+  # one password of all; the file follows the Secret, and is read again at each attempt to connect
+  secret: {secretName: {{ include "nats secret" . | quote }}, items: [{key: {{ .who }}, path: password}]}
+{{- else if has $nats.credentials.kind (list "creds" "nkey") }}
 - name: identity
   secret: {secretName: {{ include "nats secret" . | quote }}}
 {{- end }}

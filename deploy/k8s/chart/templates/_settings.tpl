@@ -37,7 +37,7 @@
 {{- toJson $own }}
 {{- end }}
 
-{{- /* .root, .services, .streams: names of those that the file is about. */ -}}
+{{- /* .root, .who: who reads it; .services, .streams: names of those that it is about. */ -}}
 {{- define "settings" -}}
 {{- $values := .root.Values -}}
 {{- $names := (include "facts" .root | fromYaml).names -}}
@@ -54,7 +54,7 @@ level = {{ toJson $values.logLevel }}
 format = "json"
 
 [nats]
-{{ include "nats settings" .root }}
+{{ include "nats settings" . }}
 {{- range $name := .services }}
   {{- $service := get $values.services $name }}
   {{- with include "own settings" (dict "root" $.root "name" $name) | fromJson }}

@@ -9,6 +9,7 @@ import msgspec
 from jetmesh.declare import Handler, Policy, Service
 from jetmesh.declare.system import System
 from jetmesh.declare.topology import StreamSpec, StreamTuning, Topology
+from jetmesh.operate.helm.logins import password_values
 from jetmesh.operate.helm.name import name_of
 from jetmesh.operate.helm.outside import Address, addresses
 from jetmesh.operate.helm.own import own_settings
@@ -24,11 +25,9 @@ from jetmesh.operate.helm.values import (
     Amounts,
     ChartValues,
     Limits,
-    NatsPermissions,
     Resources,
     ServiceValues,
 )
-from jetmesh.protocol.subjects import audit_subject
 
 # Beside its code, a read model holds what it folded: it grows with history.
 _WITH_READ_MODEL: Final = Resources(requests=Amounts(memory="128Mi"), limits=Limits(memory="512Mi"))
@@ -40,22 +39,13 @@ _STREAM_LIMITS: Final[dict[str, dict[str, Any]]] = {
     "duplicateWindow": POSITIVE_DURATION,
 }
 _FORGETTING: Final = ("maxAge", "maxBytes")
-_DENIED: Final = (
-    "$JS.API.STREAM.CREATE.>",
-    "$JS.API.STREAM.UPDATE.>",
-    "$JS.API.STREAM.DELETE.>",
-    "$JS.API.CONSUMER.CREATE.*.>",  # a read model's consumer has no name, a durable has
-    "$JS.API.CONSUMER.DURABLE.CREATE.>",
-)
 
 
 def chart_values(system: System, topology: Topology) -> Group:
     """Everything that may be set when `system` is installed."""
-    defaults = {
-        "image": f"{name_of(system)}:{system.version}",
-        "nats": {"permissions": NatsPermissions(deny=_denied(topology))},
-    }
+    defaults = {"image": f"{name_of(system)}:{system.version}"}
     values = dict(group_of(ChartValues, defaults=defaults).values)
+    _nested(values, "nats", "passwords").values["services"] = password_values(topology)
     outside = addresses(system, topology.services)
     values["services"] = Group(
         {s.name: _service(s, outside.get(s.name, [])) for s in topology.services},
@@ -68,15 +58,12 @@ def chart_values(system: System, topology: Topology) -> Group:
     return Group(values)
 
 
-def _denied(topology: Topology) -> tuple[str, ...]:
-    """A service settles what is open on its lanes, and removes nothing else.
-
-    What it does with its pods' identity, it does not do in the admin's name.
-    """
-    kept = [stream.name for stream in topology.streams if not stream.schedules]
-    removing = ("$JS.API.STREAM.PURGE.", "$JS.API.STREAM.MSG.DELETE.")
-    names = audit_subject("admin", ">")  # who applies, in the bundled NATS
-    return (*_DENIED, names, *(verb + name for verb in removing for name in kept))
+def _nested(values: dict[str, Node], *path: str) -> Group:
+    for name in path:
+        node = values[name]
+        assert isinstance(node, Group)  # noqa: S101 - it is a Struct
+        group, values = node, node.values
+    return group
 
 
 def _service(service: Service, outside: list[Address]) -> Group:

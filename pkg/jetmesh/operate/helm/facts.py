@@ -15,6 +15,7 @@ from jetmesh.declare.system import System
 from jetmesh.declare.topology import StreamTuning, Topology
 from jetmesh.errors import UsageError
 from jetmesh.operate.example import example, from_outside
+from jetmesh.operate.helm.logins import identities
 from jetmesh.operate.helm.outside import Address, addresses
 from jetmesh.operate.helm.own import required_of, secrets_of
 from jetmesh.operate.helm.tree import camel
@@ -46,6 +47,7 @@ def facts(system: System, topology: Topology) -> dict[str, Any]:
             for sandbox in system.sandboxes
         },
         "examples": _examples(topology),
+        "identities": identities(topology),
         "streams": sections(topology),
         "names": {camel(name): name for name in _TUNING},
     }

@@ -11,6 +11,7 @@ from jetmesh.errors import UsageError
 from jetmesh.operate.generated import read
 from jetmesh.operate.helm.declared import chart_values
 from jetmesh.operate.helm.facts import facts
+from jetmesh.operate.helm.logins import configurations
 from jetmesh.operate.helm.text import NOTE, dump, schema_json, table, values_yaml
 
 PARTS: Final = ("values", "schema", "facts", "readme")
@@ -45,6 +46,7 @@ def contents(system: System, topology: Topology, chart: Path, readme: str) -> di
         chart / "values.yaml": part(system, topology, "values"),
         chart / "values.schema.json": part(system, topology, "schema"),
         chart / "files" / "topology.yaml": part(system, topology, "facts"),
+        **{chart / path: text for path, text in configurations(topology).items()},
         file: _with_table(readme if there is None else there, part(system, topology, "readme")),
     }
 

@@ -44,6 +44,5 @@ Key = Annotated[str, Meta(pattern=rf"^({_DNS}(\.{_DNS})*/)?{_LABEL}$", max_lengt
 """Of a label or an annotation."""
 LabelValue = Annotated[str, Meta(pattern=rf"^({_LABEL})?$")]
 Account = Annotated[str, Meta(pattern=r"^[$A-Za-z][A-Za-z0-9_-]*$")]
-Subject = Annotated[str, Meta(pattern=r"^[^\s.]+(\.[^\s.]+)*$")]
 Password = Annotated[str, Meta(pattern=r"^([A-Za-z][A-Za-z0-9]*)?$")]
 """nats-server reads a variable as it reads its file: 1k is 1000 there."""

@@ -116,6 +116,8 @@ def _general(path: tuple[str, ...]) -> str:
             return ".".join(("services", service, kind, *rest))
         case ("services", _, *rest):
             return ".".join(("services.<service>", *rest))
+        case ("nats", "passwords", "services", _):
+            return "nats.passwords.services.<service>"
         case ("streams", _, *rest):
             return ".".join(("streams.<stream>", *rest))
     return ".".join(path)

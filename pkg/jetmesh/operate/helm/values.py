@@ -25,7 +25,6 @@ from jetmesh.operate.helm.kinds import (
     Port,
     Positive,
     SomePods,
-    Subject,
     Variable,
 )
 
@@ -166,22 +165,17 @@ class NatsTls(Struct, frozen=True, kw_only=True):
 class NatsPasswords(Struct, frozen=True, kw_only=True):
     """Empty ones are made once and kept; a letter must be first, the server reads 1k as 1000."""
 
-    services: Password = ""
-    """Password of the user for services and for people with the nats CLI."""
-    admin: Password = ""
-    """Password of the user that creates streams and durables."""
+    operator: Password = ""
+    """Password of the one who makes streams and durables, and reads everything."""
+    clients: Password = ""
+    """Password of whoever publishes what comes from outside, such as people with the nats CLI."""
+    monitor: Password = ""
+    """Password of who looks, and does nothing else."""
     routes: Password = ""
     """Password that the nodes use among themselves."""
     seed: Annotated[str, Meta(pattern=r"^(\S{20,})?$")] = ""
     """A secret of your own, at least 20 characters, of which those that are empty are derived: the
     same each time, also where helm cannot see the cluster."""
-
-
-class NatsPermissions(Struct, frozen=True, kw_only=True):
-    """Of the one user that all services of a bundled NATS share."""
-
-    deny: tuple[Subject, ...] = ()
-    """Subjects that they may not publish on: only the admin changes streams and durables."""
 
 
 class NatsStorage(Struct, frozen=True, kw_only=True):
@@ -228,10 +222,14 @@ class NatsValues(Scheduled, frozen=True, kw_only=True):
     """In place of `$JS.API`, where the account imports the JetStream API of another one."""
     image: Image = "nats:2.15.1-alpine"
     """The image of the bundled NATS, 2.14 or newer."""
+    isolation: Literal["users", "pages", "all"] = "users"
+    """Of the bundled NATS, where each service may do what it needs and nothing else. `users`: all
+    in one account. `pages`: whoever is outside and each service with pages in an account of its
+    own, `all`: every service; so no answer can be sent onto a subject of somebody else."""
     existing_secret: ObjectName = ""
-    """A Secret with `services`, `admin` and `routes`, the passwords of the bundled NATS."""
+    """A Secret with the passwords of the bundled NATS: `operator`, `clients`, `monitor`, `routes`,
+    and one under the name of each service."""
     passwords: NatsPasswords = NatsPasswords()
-    permissions: NatsPermissions = NatsPermissions()
     sync_interval: Annotated[str, Meta(pattern=r"^(always|[1-9][0-9]{0,5}(ms|s|m))$")] = "always"
     """When stored messages are forced to disk. `always`: nothing acknowledged is lost when the
     power of all nodes fails at once; with the server's own 2m almost half of it was. It costs two

@@ -58,12 +58,14 @@ def server_config(
     isolation: Isolation,
     credentials: Credentials,
     account: str = ACCOUNT,
+    system_account: str = "",
     no_auth_user: bool = False,
     js_api: str = JS_API,
 ) -> ServerConfig:
     """The part of nats-server's configuration that says who may do what.
 
-    The same declarations give the same text. `no_auth_user`: whoever does not log in is the outside
+    The same declarations give the same text. `system_account`: the server's own, where it is not to
+    be called $SYS; with accounts only. `no_auth_user`: whoever does not log in is the outside
     client. `js_api`: how the subjects begin on which JetStream is asked; with `users` only.
 
     Raises:
@@ -76,7 +78,7 @@ def server_config(
     lines = [*_HEAD[isolation].splitlines(), *_settings(identities, credentials)]
     denied = _kept_from(identities, credentials, js_api)
     if account:
-        lines += _accounts(identities, credentials, account, denied)
+        lines += _accounts(identities, credentials, account, system_account, denied)
     else:
         lines += _authorization(identities, credentials, denied)
     if no_auth_user:
@@ -119,7 +121,11 @@ def _authorization(
 
 
 def _accounts(
-    identities: Sequence[Identity], credentials: Credentials, home: str, denied: Sequence[str]
+    identities: Sequence[Identity],
+    credentials: Credentials,
+    home: str,
+    system: str,
+    denied: Sequence[str],
 ) -> Iterator[str]:
     yield "accounts {"
     ordered = sorted(identities, key=lambda each: (each.account != home, each.account))
@@ -133,7 +139,11 @@ def _accounts(
         yield from _exports(identities, account, home)
         yield from _imports(identities, account, home)
         yield "  }"
+    if system:
+        yield f'  "{system}": {{}}'
     yield "}"
+    if system:
+        yield f'system_account: "{system}"'
 
 
 def _exports(identities: Sequence[Identity], account: str, home: str) -> Iterator[str]:

@@ -17,7 +17,14 @@ AS_OPERATOR: Final = "nats --nkey .jetmesh/identities/operator.nk"
 """The nats CLI, in the root of the project, with everything allowed."""
 _HERE: Final = {"js_domain": "", "js_api_prefix": ""}
 """This broker has JetStream itself, whatever production needs."""
-_CREDENTIALS: Final = ("user", "password", "token", "nkey_seed_file", "creds_file")
+_CREDENTIALS: Final = (
+    "user",
+    "password",
+    "password_file",
+    "token",
+    "nkey_seed_file",
+    "creds_file",
+)
 _ELSEWHERE: Final[dict[str, Any]] = {
     **dict.fromkeys((*_CREDENTIALS, "tls_ca_file", "tls_cert_file", "tls_key_file"), ""),
     "tls_first": False,

@@ -89,6 +89,12 @@ def test_users_without_an_account_are_those_of_a_server_without_accounts() -> No
         config("pages", account="")
 
 
+def test_the_servers_own_account_keeps_the_name_that_it_has() -> None:
+    """Nodes of a cluster that call it differently do not find one another."""
+    assert '  "SYS": {}\n}\nsystem_account: "SYS"\n' in config("pages", system_account="SYS").text
+    assert "system_account" not in config("pages").text
+
+
 def test_accounts_need_the_streams_to_be_here() -> None:
     assert '"$JS.hub.API.INFO"' in config("users", js_api="$JS.hub.API").text
     with pytest.raises(UsageError, match="elsewhere"):
