@@ -274,5 +274,9 @@ async def test_a_domain_that_is_not_there_is_named(leaf: Place) -> None:
         with pytest.raises(BrokerError, match=r"does not answer on \$JS\.hbu\.API") as caught:
             await control.check_server()
     assert "Check nats.js_domain" in caught.value.remedy
-    [finding] = findings(await survey(Target(wrong, derive([service]))))
-    assert finding.code == "jetstream-off"
+    asked = Target(wrong, derive([service]))
+
+    async def is_named() -> bool:  # a busy machine may not let the doctor in at once
+        return [each.code for each in findings(await survey(asked))] == ["jetstream-off"]
+
+    await eventually(is_named, within=30)

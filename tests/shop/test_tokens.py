@@ -41,6 +41,8 @@ TO_LOOK_WITH = (
     ("doctor",),
     ("doctor", "--json"),
     ("heal",),
+    ("audit", "ls"),
+    ("audit", "ls", "--json"),
     ("logs",),
     ("logs", "--json"),
     ("plan",),

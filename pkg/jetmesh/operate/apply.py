@@ -22,6 +22,8 @@ from jetmesh.transport.control import ControlPlane
 from jetmesh.transport.provision import Plan
 from jetmesh.transport.stored import NO_SUITABLE_PEERS, UNAVAILABLE, ApiError
 
+_NAMED: Final = 12
+"""So many changes are named in a record: it has to fit into any message."""
 _AGAIN_SECONDS: Final = 0.5
 
 
@@ -66,8 +68,9 @@ async def carry_out(
 
 
 def _record(planned: Plan) -> AuditRecord:
-    what = tuple(f"{each.action} {each.kind} {each.name}" for each in planned.changes)
-    return AuditRecord(act="apply", what=what, count=len(what))
+    names = [f"{each.action} {each.kind} {each.name}" for each in planned.changes]
+    more = [f"{len(names) - _NAMED} more"] if len(names) > _NAMED else []
+    return AuditRecord(act="apply", what=(*names[:_NAMED], *more), count=len(names))
 
 
 async def _carry_out(
