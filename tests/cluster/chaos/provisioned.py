@@ -52,7 +52,8 @@ def write_settings(file: Path, url: str, shop: Shop) -> Topology:
     declared = derive(services)
     parts = [_SETTINGS.format(url=url, gateway=shop.gateway_port, smtp=shop.smtp_port)]
     parts += [_policy(each.service, each.name) for each in declared.handlers]
-    parts += [_STREAM.format(name=stream.name) for stream in declared.streams]
+    names = dict.fromkeys(stream.section for stream in declared.streams)
+    parts += [_STREAM.format(name=name) for name in names]
     file.write_text("".join(parts))
     loaded = load_settings(services, file=file, whole=True, environ={})
     return derive(services, policies=loaded.policies(services), streams=loaded.stream_tunings())
