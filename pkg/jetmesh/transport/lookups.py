@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeAlias
+from typing import TypeAlias
 
 import msgspec
 
@@ -27,13 +27,9 @@ class NotGrantedError(BrokerError):
     """The broker's user may not ask what a stream holds."""
 
 
-class _Answer(NamedTuple):
-    headers: bytes
-    payload: bytes
-
-
-_Question: TypeAlias = tuple[int, str, asyncio.Future[Any], Callable[[str, _Answer], Any]]
-"""When it was asked, the stream, who waits, and how the answer is read."""
+_Found: TypeAlias = asyncio.Future[StoredMessage | None]
+_Question: TypeAlias = tuple[int, str, _Found]
+"""When it was asked, the stream, and who waits."""
 
 
 class LookUps:
@@ -43,7 +39,6 @@ class LookUps:
     """
 
     def __init__(self, inbox: bytes, js_api: str = JS_API) -> None:
-        self._js_api = js_api
         self.asks_on = f"{js_api}.DIRECT.GET."
         """How the subjects begin on which nobody else of this connection asks."""
         self.subject = inbox + b".*"
@@ -55,31 +50,29 @@ class LookUps:
         self._tick = 0
         self._open: dict[bytes, _Question] = {}
 
-    def last(self, stream: str, subject: str) -> asyncio.Future[StoredMessage | None]:
+    def last(self, stream: str, subject: str) -> _Found:
         """The newest message whose subject matches; `subject` may hold wildcards.
 
         The future raises BrokerError when there is no answer: it is not known then.
         """
-        return self._ask(stream, f"DIRECT.GET.{stream}.{subject}", _stored)
+        return self._ask(stream, f"{stream}.{subject}")
 
-    def since(
-        self, stream: str, subject: str, sequence: int
-    ) -> asyncio.Future[StoredMessage | None]:
+    def since(self, stream: str, subject: str, sequence: int) -> _Found:
         """The first message on `subject` from `sequence` on.
 
         Only who may read all of the stream is answered. The future raises as that of `last`.
         """
         body = msgspec.json.encode({"seq": sequence, "next_by_subj": subject})
-        return self._ask(stream, f"DIRECT.GET.{stream}", _stored, body)
+        return self._ask(stream, stream, body)
 
     def on_answer(self, subject: bytes, _reply: bytes, headers: bytes, payload: bytes) -> None:
         """What a stream holds, or why it does not say."""
         asked = self._open.pop(subject[self._token_at :], None)
         if asked is None or asked[2].done():
             return
-        _, stream, future, reading = asked
+        _, stream, future = asked
         try:
-            future.set_result(reading(stream, _Answer(headers, payload)))
+            future.set_result(directly(f"{stream} cannot be asked", headers, payload))
         except BrokerError as error:
             future.set_exception(error)
 
@@ -92,7 +85,7 @@ class LookUps:
 
     def denied(self, lacking: str) -> None:
         """The broker's user may not ask; which question it was, the server says only in words."""
-        for _, _, future, _ in self._open.values():
+        for _, _, future in self._open.values():
             if not future.done():
                 future.set_exception(NotGrantedError(f"{lacking}."))
         self._open.clear()
@@ -102,24 +95,18 @@ class LookUps:
         for token in list(self._open):
             self._fail(token, reason)
 
-    def _ask(
-        self, stream: str, api: str, reading: Callable[[str, _Answer], Any], body: bytes = b""
-    ) -> asyncio.Future[Any]:
-        future = asyncio.get_running_loop().create_future()
+    def _ask(self, stream: str, about: str, body: bytes = b"") -> _Found:
+        future: _Found = asyncio.get_running_loop().create_future()
         if self.send is drop:
             future.set_exception(BrokerError(f"{stream}: not connected."))
             return future
         self.asked += 1
         token = b"%d" % self.asked
-        self._open[token] = (self._tick, stream, future, reading)
-        self.send(wire.pub(f"{self._js_api}.{api}".encode(), body, self._reply_start + token))
+        self._open[token] = (self._tick, stream, future)
+        self.send(wire.pub(f"{self.asks_on}{about}".encode(), body, self._reply_start + token))
         return future
 
     def _fail(self, token: bytes, reason: str) -> None:
-        _, stream, future, _ = self._open.pop(token)
+        _, stream, future = self._open.pop(token)
         if not future.done():
             future.set_exception(BrokerError(f"{stream} cannot be asked: {reason}."))
-
-
-def _stored(stream: str, answer: _Answer) -> StoredMessage | None:
-    return directly(f"{stream} cannot be asked", answer.headers, answer.payload)

@@ -33,8 +33,6 @@ NO_SUITABLE_PEERS: Final = 10005
 """Fewer nodes have met than a stream is to have copies."""
 NO_LEADER: Final = 10008
 NO_DURABLE: Final = 10014
-NO_MESSAGE: Final = 10037
-"""The only answer that means nothing is stored: a stream that is gone has forgotten what was."""
 NOT_ENABLED: Final = (10039, 10076)
 NO_STREAM: Final = 10059
 DECIDED: Final = 10071

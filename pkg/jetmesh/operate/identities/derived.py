@@ -51,9 +51,8 @@ def _is_apart(service: Service, isolation: Isolation) -> bool:
 
 
 def _from_outside(topology: Topology) -> Iterator[str]:
-    for spec in topology.events:
-        if spec not in topology.owners:
-            yield from spec.filters  # and may not look at what others published
+    for spec in topology.from_outside:
+        yield from spec.filters  # and may not look at what others published
 
 
 def _asking(name: str, subjects: tuple[str, ...], js_api: str) -> Permissions:
