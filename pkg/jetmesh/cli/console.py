@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.text import Text
 
 from jetmesh.cli.output import echo
-from jetmesh.errors import UsageError
+from jetmesh.errors import JetmeshError, UsageError
 from jetmesh.privacy.mask import printable_json
 
 _WIDE: Final = 160
@@ -69,6 +69,20 @@ def read_answer(question: str) -> str:
     if not answer:
         echo("", err=True)
     return answer
+
+
+def confirm(question: str, *, done: str, remedy: str) -> None:
+    """Return once a person says yes; `done` is what would be.
+
+    Raises:
+        UsageError: nobody answers, as where the input is no terminal.
+        JetmeshError: the answer is no.
+    """
+    answer = read_answer(f"{question} [y/N] ")
+    if not answer:
+        raise UsageError(f"Nobody confirmed, so nothing was {done}.", remedy=remedy)
+    if answer.strip().lower() not in {"y", "yes"}:
+        raise JetmeshError(f"Nothing was {done}.")
 
 
 def read_file(path: Path, remedy: str) -> bytes:

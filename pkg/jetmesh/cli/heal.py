@@ -10,10 +10,9 @@ from functools import partial
 from rich.text import Text
 
 from jetmesh.cli.connection import connected, load
-from jetmesh.cli.console import print_lines, read_answer
+from jetmesh.cli.console import confirm, print_lines
 from jetmesh.cli.output import echo, finishing
 from jetmesh.declare import Topology
-from jetmesh.errors import JetmeshError, UsageError
 from jetmesh.operate import heal
 from jetmesh.operate.audit import AuditRecord, recorded
 from jetmesh.operate.deadletters.payload import render
@@ -115,10 +114,5 @@ def _lines(found: Suspect, topology: Topology) -> Iterator[Text]:
 
 def _confirm(count: int) -> None:
     messages = counted(count, "message")
-    answer = read_answer(f"Remove {messages} for ever? [y/N] ")
-    if not answer:
-        raise UsageError(
-            "Nobody confirmed, so nothing was removed.", remedy="--yes removes without a question."
-        )
-    if answer.strip().lower() not in {"y", "yes"}:
-        raise JetmeshError("Nothing was removed.")
+    remedy = "--yes removes without a question."
+    confirm(f"Remove {messages} for ever?", done="removed", remedy=remedy)

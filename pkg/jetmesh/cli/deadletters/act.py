@@ -19,7 +19,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.text import Text
 
 from jetmesh.cli.connection import connected
-from jetmesh.cli.console import print_lines, read_answer, read_file
+from jetmesh.cli.console import confirm, print_lines, read_file
 from jetmesh.cli.deadletters.select import Choice, Context, selection_of
 from jetmesh.cli.output import echo, finishing
 from jetmesh.declare import unescape_key
@@ -221,14 +221,8 @@ class _Command:
         if count == 1 or self.options.dry_run or self.options.yes:
             return
         letters = counted(count, "letter")
-        answer = read_answer(f"{self.action.capitalize()} {letters}? [y/N] ")
-        if not answer:
-            raise UsageError(
-                "Nobody confirmed, so nothing was done.",
-                remedy=f"--yes: {self.action} {letters} without a question.",
-            )
-        if answer.strip().lower() not in {"y", "yes"}:
-            raise JetmeshError("Nothing was done.")
+        remedy = f"--yes: {self.action} {letters} without a question."
+        confirm(f"{self.action.capitalize()} {letters}?", done="done", remedy=remedy)
 
 
 async def _replay_one(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import secrets
 from collections.abc import Iterable, Mapping
@@ -10,6 +9,8 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
+
+from jetmesh.operate.up.private import write_private
 
 _named = re.compile(r"\{(secret:\w[\w-]*)\}")
 _BYTES: Final = 24
@@ -35,6 +36,4 @@ def _read(file: Path) -> dict[str, str]:
 
 def _write(file: Path, known: Mapping[str, str]) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.unlink(missing_ok=True)
-    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as opened:
-        opened.write(msgspec.json.encode(known))
+    write_private(file, msgspec.json.encode(known).decode())
