@@ -21,7 +21,8 @@ from nats.aio.msg import Msg
 from harness.child import Child, cpu_seconds, memory_mib
 from harness.contenders import HERE
 from harness.numbers import percentile
-from jetmesh.operate.up.broker import Broker, free_port
+from jetmesh.operate.up.broker import Broker
+from jetmesh.operate.up.ports import free_port
 
 RATE: Final = 200
 """Purchases a second."""

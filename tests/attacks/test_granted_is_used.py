@@ -26,7 +26,8 @@ from jetmesh.operate.identities import (
     password_variable,
     server_config,
 )
-from jetmesh.operate.up.broker import Broker, free_port
+from jetmesh.operate.up.broker import Broker
+from jetmesh.operate.up.ports import free_port
 from jetmesh.runtime.running import Running
 from jetmesh.testing import _load, eventually
 from jetmesh.transport.control import ControlPlane

@@ -18,7 +18,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from jetmesh.operate.up.broker import Broker, free_port
+from jetmesh.operate.up.broker import Broker
+from jetmesh.operate.up.ports import free_port
 from tests.waiting import wait_until
 
 FILES = 256

@@ -9,7 +9,8 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from jetmesh.operate.up.broker import find_server, free_port
+from jetmesh.operate.up.broker import find_server
+from jetmesh.operate.up.ports import free_port
 from jetmesh.settings import NatsSettings, load_settings
 from jetmesh.transport.control import ControlPlane
 from tests.deploy.conftest import Object, Rendered

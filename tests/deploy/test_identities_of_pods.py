@@ -16,7 +16,7 @@ from jetmesh.errors import JetmeshError
 from jetmesh.operate.helm.logins import password_values
 from jetmesh.operate.identities import RESERVED
 from jetmesh.operate.project import Whole
-from jetmesh.operate.up.broker import free_port
+from jetmesh.operate.up.ports import free_port
 from jetmesh.settings import NatsSettings
 from tests.attacks.intruder import intruding
 from tests.deploy.conftest import ROOT, SEED, Helm, Render, Rendered

@@ -12,7 +12,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from jetmesh.operate.up.broker import Broker, free_port
+from jetmesh.operate.up.broker import Broker
+from jetmesh.operate.up.ports import free_port
 from jetmesh.testing import eventually
 
 CHILDREN = Path(__file__).parent / "children"

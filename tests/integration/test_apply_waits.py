@@ -15,7 +15,8 @@ import pytest
 
 from jetmesh.errors import BrokerError, BrokerUnreachable, DriftError
 from jetmesh.operate.apply import passes
-from jetmesh.operate.up.broker import Broker, free_port
+from jetmesh.operate.up.broker import Broker
+from jetmesh.operate.up.ports import free_port
 from jetmesh.settings import NatsSettings
 from jetmesh.transport.control import ControlPlane
 from jetmesh.transport.stored import ApiError, Reason

@@ -8,8 +8,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 
-from jetmesh.operate.up.broker import free_port
 from jetmesh.operate.up.child import Child, Program
+from jetmesh.operate.up.ports import free_port
 from jetmesh.testing import eventually
 
 WAITING = "import time\ntime.sleep(60)\n"

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from jetmesh.operate.up.broker import Broker, free_port
+from jetmesh.operate.up.broker import Broker
+from jetmesh.operate.up.ports import free_port
 from jetmesh.protocol.lanes import Origin, schedule
 from jetmesh.protocol.subjects import retry_subject
 from jetmesh.settings import NatsSettings

@@ -14,7 +14,8 @@ from nats.aio.msg import Msg
 
 from jetmesh import wire
 from jetmesh.errors import BrokerError, BrokerUnreachable, SettingsError
-from jetmesh.operate.up.broker import Broker, free_port
+from jetmesh.operate.up.broker import Broker
+from jetmesh.operate.up.ports import free_port
 from jetmesh.settings import NatsSettings
 from jetmesh.testing import eventually
 from jetmesh.transport.control import ControlPlane

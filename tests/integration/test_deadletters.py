@@ -14,7 +14,8 @@ from typing import Any, TypeVar
 
 import pytest
 
-from jetmesh.operate.up.broker import Broker, free_port
+from jetmesh.operate.up.broker import Broker
+from jetmesh.operate.up.ports import free_port
 from jetmesh.transport.control import ControlPlane
 from tests.integration.command_line import JETMESH, ROOT, Said, said
 from tests.integration.planes import settings_of

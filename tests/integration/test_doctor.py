@@ -16,7 +16,8 @@ from jetmesh.declare import derive
 from jetmesh.operate.doctor.diagnosis import findings
 from jetmesh.operate.doctor.finding import Finding
 from jetmesh.operate.doctor.survey import Target, survey
-from jetmesh.operate.up.broker import Broker, free_port
+from jetmesh.operate.up.broker import Broker
+from jetmesh.operate.up.ports import free_port
 from jetmesh.protocol.lanes import Origin
 from jetmesh.protocol.streams import DEADLETTERS, lane_stream
 from jetmesh.protocol.subjects import lane_subject, quarantine_subject

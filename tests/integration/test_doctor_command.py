@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from jetmesh.operate.up.broker import Broker, free_port
+from jetmesh.operate.up.broker import Broker
+from jetmesh.operate.up.ports import free_port
 from jetmesh.transport.control import ControlPlane
 from tests.integration.tiny_project import JETMESH, Up, clean_environment
 from tests.waiting import wait_until

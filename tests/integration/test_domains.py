@@ -17,7 +17,8 @@ from jetmesh.declare import Duration, permissions_of
 from jetmesh.errors import BrokerError
 from jetmesh.operate.doctor.diagnosis import findings
 from jetmesh.operate.doctor.survey import Target, survey
-from jetmesh.operate.up.broker import Broker, free_port
+from jetmesh.operate.up.broker import Broker
+from jetmesh.operate.up.ports import free_port
 from jetmesh.protocol.streams import DEADLETTERS, REFUSALS, lane_stream
 from jetmesh.runtime.running import Running
 from jetmesh.settings import NatsSettings

@@ -16,7 +16,7 @@ from jetmesh import Service, derive, event
 from jetmesh.declare import Topology
 from jetmesh.errors import BrokerError
 from jetmesh.operate.identities import CLIENT, MONITOR, OPERATOR, Isolation
-from jetmesh.operate.up.broker import free_port
+from jetmesh.operate.up.ports import free_port
 from jetmesh.runtime.running import Running
 from jetmesh.testing import _load, eventually
 from jetmesh.transport.control import ControlPlane

@@ -12,7 +12,8 @@ from aiohttp import ClientSession
 from msgspec.structs import replace
 
 from jetmesh import Reject
-from jetmesh.operate.up.broker import Broker, free_port
+from jetmesh.operate.up.broker import Broker
+from jetmesh.operate.up.ports import free_port
 from jetmesh.testing import mesh
 from shop.gateway import Charged, Gateway, Refused
 from shop.payments import idempotency_key, request_of

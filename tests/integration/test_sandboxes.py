@@ -18,7 +18,7 @@ import pytest
 from msgspec.structs import replace
 
 from jetmesh import Reject, Retry, Unavailable
-from jetmesh.operate.up.broker import free_port
+from jetmesh.operate.up.ports import free_port
 from jetmesh.testing import aoutputs, eventually
 from shop.gateway import Gateway
 from shop.letters import about_payment

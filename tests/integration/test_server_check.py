@@ -11,7 +11,8 @@ import pytest
 
 from jetmesh.declare import derive
 from jetmesh.errors import BrokerError
-from jetmesh.operate.up.broker import Broker, find_server, free_port
+from jetmesh.operate.up.broker import Broker, find_server
+from jetmesh.operate.up.ports import free_port
 from jetmesh.settings import NatsSettings
 from jetmesh.testing import eventually
 from jetmesh.transport.control import ControlPlane

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from jetmesh.operate.up.broker import Broker, free_port
+from jetmesh.operate.up.broker import Broker
+from jetmesh.operate.up.ports import free_port
 from jetmesh.settings import NatsSettings
 from jetmesh.transport.control import ControlPlane
 from tests.integration.command_line import JETMESH, ROOT, said

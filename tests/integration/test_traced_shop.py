@@ -17,7 +17,7 @@ from msgspec.json import encode
 from opentelemetry import trace
 from opentelemetry.propagate import inject
 
-from jetmesh.operate.up.broker import free_port
+from jetmesh.operate.up.ports import free_port
 from jetmesh.testing import mesh
 from shop.gateway import Refused
 from shop.notifications import service as notifications

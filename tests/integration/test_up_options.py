@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from jetmesh.operate.up.broker import free_port
+from jetmesh.operate.up.ports import free_port
 from jetmesh.transport.control import ControlPlane
 from tests.integration.own_project import told
 from tests.integration.tiny_project import JETMESH, Up, clean_environment, command, is_alive

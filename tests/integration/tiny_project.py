@@ -17,7 +17,7 @@ from typing import IO
 import pytest
 
 from jetmesh.operate.up import upfile
-from jetmesh.operate.up.broker import free_port
+from jetmesh.operate.up.ports import free_port
 from jetmesh.settings import NatsSettings
 from tests.waiting import wait_until
 

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import os
 import signal
-import socket
 import time
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from jetmesh.operate.up.broker import find_server
+from jetmesh.operate.up.ports import free_port
 from jetmesh.testing import eventually
 from tests.cluster.chaos import disks
 from tests.cluster.chaos.asking import ask
@@ -177,7 +176,7 @@ class Cluster:
     def _addresses(self) -> list[Address]:
         if self._network is not None:
             return [Address(self._network.address(number)) for number in range(1, COUNT + 1)]
-        ports = _free_ports(3 * COUNT)
+        ports = [free_port() for _ in range(3 * COUNT)]
         return [Address(_LOOPBACK, *ports[n : n + 3]) for n in range(0, len(ports), 3)]
 
     async def healthy(self) -> None:
@@ -215,12 +214,3 @@ async def _led_by(node: Node, stream: str) -> str:
             if found["name"] == stream:
                 return str(found.get("cluster", {}).get("leader", ""))
     return ""
-
-
-def _free_ports(count: int) -> list[int]:
-    """Ports nobody listens on just now, all different."""
-    with contextlib.ExitStack() as stack:
-        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
-            probe.bind((_LOOPBACK, 0))
-        return [probe.getsockname()[1] for probe in probes]

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from jetmesh.operate.up.broker import free_port
+from jetmesh.operate.up.ports import free_port
 from tests.cluster.chaos.asking import ask
 from tests.cluster.chaos.processes import Process
 

@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import yaml
 
-from jetmesh.operate.up.broker import free_port
+from jetmesh.operate.up.ports import free_port
 from jetmesh.settings import NatsSettings
 from jetmesh.transport.control import ControlPlane
 from tests.deploy.conftest import CHART, Object

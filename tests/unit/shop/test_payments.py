@@ -13,7 +13,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from jetmesh import Reject, Retry, Unavailable
-from jetmesh.operate.up.broker import free_port
+from jetmesh.operate.up.ports import free_port
 from jetmesh.testing import aoutputs
 from shop.gateway import Charged, Gateway, Refused, read_answer
 from shop.payments import (

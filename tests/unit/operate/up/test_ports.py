@@ -9,8 +9,7 @@ import sys
 import pytest
 
 from jetmesh.errors import UsageError
-from jetmesh.operate.up.broker import free_port
-from jetmesh.operate.up.ports import Ports, is_free
+from jetmesh.operate.up.ports import Ports, free_port, is_free
 
 
 def test_the_preferred_port_is_taken_when_it_is_free() -> None:
@@ -59,6 +58,14 @@ def test_any_free_port_is_given_where_none_is_preferred() -> None:
     first, second = ports.take(0, "gate"), ports.take(0, "pricing")
     assert first > 0
     assert first != second
+
+
+def test_a_free_port_is_none_that_an_outgoing_connection_may_take_meanwhile() -> None:
+    found = [free_port() for _ in range(100)]
+    assert len(set(found)) == 100
+    assert max(found) < 32768
+    above = {port + further for port in found for further in range(1, 20)}
+    assert not above.intersection(found), "whoever takes the ports above one meets none of them"
 
 
 def test_no_free_port_is_told() -> None:

@@ -13,8 +13,7 @@ from jetmesh.errors import UsageError
 from jetmesh.operate.project import Project
 from jetmesh.operate.undeclared import Declared
 from jetmesh.operate.up.access import Access
-from jetmesh.operate.up.broker import free_port
-from jetmesh.operate.up.ports import Ports
+from jetmesh.operate.up.ports import Ports, free_port
 from jetmesh.operate.up.prepare import Described, Prepared
 from jetmesh.operate.up.programs import Chosen, Programs, programs
 
