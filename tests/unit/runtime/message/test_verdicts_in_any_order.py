@@ -39,6 +39,7 @@ ENDS: dict[str, Callable[[], Any]] = {
 }
 MESSAGES = st.integers(1, 3)
 ANY = st.integers(0, 100)
+_STEP_SECONDS = 0.1
 T = TypeVar("T")
 AT_ONCE = Policy(backoff=Duration(0), backoff_cap=Duration(0))
 """No pause depends on a clock: an order that fails once fails again."""
@@ -58,6 +59,8 @@ class AnyOrder(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.loop = asyncio.new_event_loop()
+        self.now = 0.0
+        self.loop.time = lambda: self.now  # type: ignore[method-assign] # pauses end when the test says
         self.end = "nothing"
         self.desk = self.make()
         self.made_again = 0
@@ -79,6 +82,7 @@ class AnyOrder(RuleBasedStateMachine):
         async def turn() -> T:
             result = act()
             await all_that_can_run()
+            self.now += _STEP_SECONDS
             return result
 
         return self.loop.run_until_complete(turn())
@@ -185,6 +189,7 @@ class AnyOrder(RuleBasedStateMachine):
             while self.desk.in_flight or consumer.runner.tasks or consumer.runner.outage.reason:
                 for sent in self.desk.wire.pending:
                     sent.stored()
+                self.now += _STEP_SECONDS / 100
                 await asyncio.sleep(0)
 
 
