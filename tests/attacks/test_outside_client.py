@@ -356,6 +356,7 @@ async def test_a_legitimate_repetition_is_silent_and_costs_one_look(
             stats = victim.stats(m, handler)
             assert (stats.repeated, stats.forged, stats.squatted) == (many, 0, 0)
             assert len(await m.stored(victim.stream, f"{effect}.>")) == many
-            assert m.running[victim.service.name]._plane.lookups.asked == many
+            asked = m.running[victim.service.name]._plane.lookups.asked
+            assert asked - many in (0, 1)  # one more sees whether the guard guards (ADR-0032)
             assert await m.stored("REFUSALS", f"refusals.{unique}-service.>") == []
     assert [each for each in said if each["log_level"] not in ("info", "debug")] == []

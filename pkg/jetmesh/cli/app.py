@@ -16,6 +16,7 @@ from jetmesh.cli.logs import logs
 from jetmesh.cli.new import new
 from jetmesh.cli.options import AsJson, NatsUrl, System
 from jetmesh.cli.output import echo
+from jetmesh.cli.planning import plan
 from jetmesh.cli.start import up
 
 app = typer.Typer(
@@ -82,23 +83,30 @@ app.command(rich_help_panel=_RUN)(up)
 
 @app.command(rich_help_panel=_RUN)
 def run(
-    service: Annotated[
-        str, typer.Argument(help="A service's name, or the module that holds it (garage.pricing).")
+    services: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="SERVICE...",
+            help="A service's name, or the module that holds it (garage.pricing).",
+        ),
     ],
     system: System = "",
 ) -> None:
-    """Run one service in this terminal until Ctrl-C.
+    """Run one service in this terminal until Ctrl-C, or several in one process.
 
     It uses the broker of `jetmesh up` where that runs and no other is set.
-    cmd/SERVICE/main.py is run where there is one; a service needs none.
+    cmd/SERVICE/main.py is run where there is one; a service needs none. Several run without it, and
+    share one event loop: for development and small machines.
 
     Example: jetmesh run pricing
 
     Example: jetmesh run garage.pricing
+
+    Example: jetmesh run pricing billing
     """
     from jetmesh.cli import run as commands  # noqa: PLC0415 - see the package
 
-    commands.run(service, system)
+    commands.run(services, system)
 
 
 @app.command(rich_help_panel=_RUN)
@@ -271,22 +279,7 @@ def topology(
     show.topology(system, format_, show.Wanted(isolation, credentials, account, seeds))
 
 
-@app.command(rich_help_panel=_DEPLOY)
-def plan(
-    system: System = "",
-    nats_url: NatsUrl = "",
-    *,
-    check: Annotated[
-        bool, typer.Option("--check", help="Exit with 1 if anything differs.")
-    ] = False,
-) -> None:
-    """Show how the broker differs from the declarations; change nothing.
-
-    Example: jetmesh plan --nats-url nats://broker:4222 --check
-    """
-    from jetmesh.cli import provision  # noqa: PLC0415 - see the package
-
-    raise typer.Exit(provision.plan(system, nats_url, check=check))
+app.command(rich_help_panel=_DEPLOY)(plan)
 
 
 @app.command(rich_help_panel=_DEPLOY)

@@ -8,12 +8,14 @@ from collections.abc import Iterator, Sequence
 from rich.console import Console
 from rich.text import Text
 
+from jetmesh.cli.ceilings import near_ceilings, seen_if_told
 from jetmesh.cli.connection import connected, load
 from jetmesh.cli.exits import answering
 from jetmesh.declare import Duration, Topology
 from jetmesh.errors import SettingsError, UsageError
 from jetmesh.operate.apply import apply as apply_plan
 from jetmesh.operate.apply import plan as plan_of
+from jetmesh.operate.ceilings.seen import Seen
 from jetmesh.operate.humanize import counted
 from jetmesh.settings import NatsSettings
 from jetmesh.transport.beginnings import with_beginnings
@@ -28,12 +30,16 @@ _MARKS = {
 
 
 def plan(reference: str, nats_url: str, *, check: bool) -> int:
-    """Print the plan; 1 if `check` and there is anything to do, or if any of it is refused."""
+    """Print the plan and the ceilings that are near.
+
+    1 if one is passed, or if `check` and there is anything to do.
+    """
     with answering(when=check):
         settings, topology = load(reference, nats_url)
-        planned = asyncio.run(_plan(settings, topology))
+        planned, there = asyncio.run(_plan(settings, topology))
     _show(planned)
-    return 1 if check and planned.changes else 0
+    passed = near_ceilings(topology, there)
+    return 1 if passed or (check and planned.changes) else 0
 
 
 def apply(
@@ -80,9 +86,10 @@ def describe(change: Change) -> Iterator[Text]:
             yield Text("    jetmesh apply --allow-data-loss does it all the same", "dim")
 
 
-async def _plan(settings: NatsSettings, topology: Topology) -> Plan:
+async def _plan(settings: NatsSettings, topology: Topology) -> tuple[Plan, Seen | None]:
     async with connected(settings) as control:
-        return await with_beginnings(control, topology, await plan_of(control, topology))
+        planned = await with_beginnings(control, topology, await plan_of(control, topology))
+        return planned, await seen_if_told(control, topology)
 
 
 def _duration(text: str) -> Duration:

@@ -1,8 +1,9 @@
-"""`jetmesh run`: one service in this terminal."""
+"""`jetmesh run`: one service in this terminal, or several in one process."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -16,21 +17,32 @@ from jetmesh.operate.project import Project, find_project
 from jetmesh.operate.up import upfile
 from jetmesh.operate.up.access import chosen_by, seed_of
 from jetmesh.operate.up.ports import Ports
+from jetmesh.runtime.together import packed
 from jetmesh.settings import Loaded, load_settings
 
 
-def run(target: str, reference: str) -> NoReturn:
-    """Become the process of the service that `target` names.
+def run(targets: Sequence[str], reference: str) -> NoReturn:
+    """Become the process of the services that `targets` name.
 
     Raises:
-        UsageError: there is no such service.
+        UsageError: there is no such service, or it is named twice.
         JetmeshError: something is declared or set wrongly.
     """
     project = _project(reference)
-    module, service = _found(project, target)
-    environ = {**_local(project, service), **os.environ}
+    found = {service.name: (module, service) for module, service in _all(project, targets)}
+    ports = Ports()
+    environs = {
+        name: {**_local(project, service, ports), **os.environ}
+        for name, (_, service) in found.items()
+    }
     os.chdir(project.root)
-    command = project.command(service.name, module)
+    if len(found) == 1:
+        ((name, (module, _)),) = found.items()
+        environ, command = environs[name], project.command(name, module)
+    else:
+        environ = packed(environs)
+        modules = [module for module, _ in found.values()]
+        command = project.together(modules, "services")
     os.execve(command[0], command, environ)  # noqa: S606 - its whole purpose, with an argument list
 
 
@@ -40,6 +52,19 @@ def _project(reference: str) -> Project:
         return find_project(reference)
     except UsageError:
         return Project(Path.cwd(), "")
+
+
+def _all(project: Project, targets: Sequence[str]) -> Iterator[tuple[str, Service]]:
+    seen: set[str] = set()
+    for target in targets:
+        module, service = _found(project, target)
+        if service.name in seen:
+            raise UsageError(
+                f"{service.name} is named twice.",
+                remedy="Name it once; `jetmesh up --replicas` runs several processes of one.",
+            )
+        seen.add(service.name)
+        yield module, service
 
 
 def _found(project: Project, target: str) -> tuple[str, Service]:
@@ -57,13 +82,12 @@ def _found(project: Project, target: str) -> tuple[str, Service]:
     return known[target]
 
 
-def _local(project: Project, service: Service) -> dict[str, str]:
+def _local(project: Project, service: Service, ports: Ports) -> dict[str, str]:
     """What a mesh that runs here decides, and a port of its own where nobody chose one."""
     loaded = load_settings([service], file=project.settings_file)
     chosen = _of_mesh(project, service, loaded)
     port_of = ("services", service.name, "http", "port")
     if loaded.origins[".".join(port_of)] == loaded.origins["http.port"] == "default":
-        ports = Ports()
         chosen[variable(port_of)] = str(ports.take(loaded.http(service.name).port, service.name))
         for sentence in ports.passed_over:
             echo(sentence, err=True)

@@ -27,6 +27,12 @@ def up(  # noqa: PLR0913 - options of the command
         list[str] | None,
         typer.Option(metavar="SERVICE=N", help="Start N processes of a service; repeatable."),
     ] = None,
+    together: Annotated[
+        bool,
+        typer.Option(
+            "--together", help="Run all services in one process: sooner there, and smaller."
+        ),
+    ] = False,
     reload: Annotated[
         bool, typer.Option("--reload", help="Restart the services that import a changed file.")
     ] = False,
@@ -47,6 +53,8 @@ def up(  # noqa: PLR0913 - options of the command
     """Start the broker, the sandboxes and every service, and watch over them.
 
     A service is started by cmd/SERVICE/main.py where there is one, else as `jetmesh run` does.
+    With --together one process runs them all, without these programs: for development and small
+    machines, because a handler that keeps the event loop keeps it from all of them.
     Ctrl-C stops them in order; stored data is kept for the next start.
 
     The broker lets each service do what it declares. Who does not log in may publish what comes
@@ -58,5 +66,5 @@ def up(  # noqa: PLR0913 - options of the command
     """
     from jetmesh.cli import up as commands  # noqa: PLC0415 - see the package
 
-    wanted = commands.Wanted(sandbox, only or (), replicas or (), reload, everybody, tls)
+    wanted = commands.Wanted(sandbox, only or (), replicas or (), reload, together, everybody, tls)
     raise typer.Exit(commands.up(system, port, store, wanted))

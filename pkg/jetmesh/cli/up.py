@@ -29,6 +29,8 @@ class Wanted:
     replicas: Sequence[str]
     """`payments=3`"""
     reload: bool
+    together: bool
+    """All services in one process."""
     everybody: bool
     """Whoever connects to the broker may do everything."""
     tls: bool
@@ -49,7 +51,12 @@ def up(reference: str, port: int, store: Path | None, wanted: Wanted) -> int:
         require("up", "jetmesh up --reload", "watchfiles")
     if wanted.tls:
         require("up", "jetmesh up --tls", "trustme")
-    chosen = Chosen(wanted.sandbox, tuple(wanted.only), dict(map(_count, wanted.replicas)))
+    if wanted.together and wanted.replicas:
+        raise UsageError(
+            "--together runs one process, --replicas several.", remedy="Choose one of the two."
+        )
+    replicas = dict(map(_count, wanted.replicas))
+    chosen = Chosen(wanted.sandbox, tuple(wanted.only), replicas, wanted.together)
     place = store.resolve() if store else None
     options = Options(
         reference,

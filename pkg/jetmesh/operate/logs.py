@@ -199,7 +199,7 @@ def line_of(service: str, text: str) -> Line:
         at = _time(str(fields.get("timestamp", ""))) or came
         return Line(at, str(fields.get("service", "")) or service, rest, fields, is_json=True)
     pairs = {name: value.strip("'\"") for name, value in _fields.findall(rest)}
-    return Line(came, service, rest, pairs)
+    return Line(came, pairs.get("service") or service, rest, pairs)
 
 
 def _time(text: str) -> datetime | None:

@@ -6,7 +6,7 @@ import importlib
 import os
 import sys
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,8 +45,15 @@ class Project:
         """What runs a service: its program where there is one, else the module that holds it."""
         main = self.main(name)
         target = str(main) if main.is_file() else module
+        return self._launched(label or name, target)
+
+    def together(self, modules: Iterable[str], label: str) -> list[str]:
+        """What runs the services of several modules in one process, whatever programs they have."""
+        return self._launched(label, ",".join(modules))
+
+    def _launched(self, label: str, target: str) -> list[str]:
         launcher = (sys.executable, "-P", "-m", "jetmesh.runtime.program")
-        return [*launcher, label or name, str(self.root), target]
+        return [*launcher, label, str(self.root), target]
 
     def find(self) -> None:
         """Let the modules of this project be imported: it need not be installed to be tried."""

@@ -44,6 +44,11 @@ LEFT: Final = "left in its stream"
 DEATHS: Final = "Jetmesh-Deaths"
 """On the mark of a message that runs alone: processes that died of it so far, and this run."""
 
+TRACE_TO: Final = "Nats-Trace-Dest"
+"""Where servers tell what they do with a message (ADR-41 of the server)."""
+TRACE_ONLY: Final = "Nats-Trace-Only"
+"""`true`: they tell it, and do not do it."""
+
 SERVERS: Final = "nats-"
 """How headers begin that a server reads or writes, in lower case."""
 _OURS: Final = (SERVERS, "jetmesh-")

@@ -33,7 +33,7 @@ class About:
 
 
 def configure(settings: LogSettings, service: str) -> None:
-    """Make every line of this process, of libraries too, one event of `service`."""
+    """Make every line of this process, of libraries too, an event, of `service` if there is one."""
     console = settings.format == "console" or (settings.format == "auto" and sys.stderr.isatty())
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -57,7 +57,8 @@ def configure(settings: LogSettings, service: str) -> None:
         cache_logger_on_first_use=False,
     )
     _adopt_libraries(shared, renderer, level)
-    structlog.contextvars.bind_contextvars(service=service)
+    if service:
+        structlog.contextvars.bind_contextvars(service=service)
 
 
 def _adopt_libraries(shared: list[Processor], renderer: Processor, level: int) -> None:

@@ -1,4 +1,4 @@
-"""One process, one service: from its first line to its exit code."""
+"""One process, one service or several: from its first line to its exit code."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Sequence
+from contextvars import copy_context
 from types import FrameType
 from typing import Final
 
@@ -21,6 +23,7 @@ from jetmesh.runtime import logs, streams
 from jetmesh.runtime.failures import failed
 from jetmesh.runtime.host import require_posix
 from jetmesh.runtime.running import Running
+from jetmesh.runtime.together import environ_of
 from jetmesh.settings import Loaded, load_settings
 
 _ALLOCATIONS_BETWEEN_COLLECTIONS: Final = 50_000
@@ -28,43 +31,63 @@ _LEFTOVER_SECONDS: Final = 2.0
 """What a task or thread that does not end may take after everything is settled."""
 
 
-def run(service: Service) -> None:
-    """Run `service` until it is told to end; `jetmesh.run` says how."""
+def run(*services: Service) -> None:
+    """Run `services` until they are told to end; `jetmesh.run` says how.
+
+    Several end together: when one cannot start, the others end too.
+    """
     streams.keep_standard_error()
     ending = _Ending()
+    current = ""
     try:
         require_posix()
-        loaded = load_settings([service])
-        logs.configure(loaded.settings.log, service.name)
-        code = asyncio.run(_serve(service, loaded, ending))
+        members = []
+        for service in services:
+            current = service.name
+            environ = environ_of(current)
+            members.append((service, load_settings([service], environ=environ)))
+        current = current if len(services) == 1 else ""
+        logs.configure(members[0][1].settings.log, current)
+        code = asyncio.run(_serve(members, ending))
     except Exception as error:  # noqa: BLE001 - whatever it is, one sentence says it
-        code = _failed(service, error)
+        code = _failed(current, error)
     ending.done()
     sys.exit(code)
 
 
-async def _serve(service: Service, loaded: Loaded, ending: _Ending) -> int:
-    code = 0
+async def _serve(members: Sequence[tuple[Service, Loaded]], ending: _Ending) -> int:
     asked = _on_signals()
+    tasks = []
+    for service, loaded in members:
+        about = copy_context()  # what it logs has its name, whatever calls back
+        about.run(structlog.contextvars.bind_contextvars, service=service.name)
+        tasks.append(asyncio.create_task(_serve_one(service, loaded, asked), context=about))
+    await asyncio.sleep(0)  # each has made what stays
+    _tame_garbage_collection()
+    code = max(await asyncio.gather(*tasks))
+    ending.begin(code)
+    return code
+
+
+async def _serve_one(service: Service, loaded: Loaded, asked: asyncio.Event) -> int:
     try:
         async with Running(service, loaded) as running:
-            _tame_garbage_collection()
             waiting = asyncio.create_task(asked.wait())
             await asyncio.wait({waiting, running.started}, return_when=asyncio.FIRST_COMPLETED)
             if running.started.done():
                 running.started.result()  # raises what kept it from starting
             await waiting
     except Exception as error:  # noqa: BLE001 - as above
-        code = _failed(service, error)
-    ending.begin(code)
-    return code
+        asked.set()
+        return _failed(service.name, error)
+    return 0
 
 
-def _failed(service: Service, error: Exception) -> int:
+def _failed(service: str, error: Exception) -> int:
     if not isinstance(error, JetmeshError):
         error = failed("The start", error)
     text = "\n".join(printable(line) for line in str(error).splitlines())
-    sys.stderr.write(f"{service.name}: {text}\n")
+    sys.stderr.write(f"{service or 'jetmesh'}: {text}\n")
     return 1
 
 

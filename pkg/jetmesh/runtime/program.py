@@ -1,8 +1,9 @@
-"""Run one service of a project: `python -P -m jetmesh.runtime.program LABEL ROOT TARGET [held]`.
+"""Run services of a project: `python -P -m jetmesh.runtime.program LABEL ROOT TARGET [held]`.
 
 `LABEL` is what `ps` and the supervisor know the process by. `TARGET` is a file such as
-cmd/payments/main.py, or a module that holds a `service`. `held` loads everything first and waits
-for a line on standard input: the process before it has the port until it ends.
+cmd/payments/main.py, or a module that holds a `service`, or several, with commas between them.
+`held` loads everything first and waits for a line on standard input: the process before it has the
+port until it ends.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from jetmesh.declare.system import service_in
 from jetmesh.errors import JetmeshError
 from jetmesh.privacy.mask import printable
 from jetmesh.runtime import process
+from jetmesh.runtime.together import SEPARATOR
 
 
 def main() -> None:
@@ -28,9 +30,9 @@ def main() -> None:
             sys.argv = [target]
             runpy.run_path(target, run_name="__main__")
         else:
-            service = service_in(target)
+            services = [service_in(module) for module in target.split(SEPARATOR)]
             _wait_if(held)
-            process.run(service)
+            process.run(*services)
     except JetmeshError as error:
         text = "\n".join(printable(line) for line in str(error).splitlines())
         sys.stderr.write(f"{label}: {text}\n")

@@ -198,6 +198,8 @@ class Running:
         watches: list[DurableWatch] = []
         self.health.sources.append(self._quarantine)
         for consumer in self.consumers:
+            consumer.runner.guards.doubt()
+            self._plane.on_connected.append(consumer.runner.guards.doubt)
             consumer.start()
             handler = consumer.handler
             both = self._topology.durable_of(handler), self._topology.lane_of(handler)
@@ -207,6 +209,7 @@ class Running:
                 consumer.lane,
                 consumer.runner.outage,
                 consumer.runner.asking,
+                consumer.runner.guards,
                 consumer.verdicts.unstorable,
             ]
         self.health.sources += watches

@@ -61,6 +61,8 @@ class DataPlane:
 
     def __init__(self, nats: NatsSettings, *, name: str, needs: Permissions | None = None) -> None:
         self.reconnects = 0
+        self.on_connected: list[Callable[[], None]] = []
+        """Called on each new connection, before anything is sent on it."""
         self._strays = 0
         """Of pulls that are no more."""
         self.turns = Turns()
@@ -250,6 +252,8 @@ class DataPlane:
         self._send_if_up = self.publishes.send = link.send
         self.lookups.send = link.send
         self._on_info(link.info)
+        for tell in self.on_connected:
+            tell()
         link.send(wire.sub(self.publishes.subject, _PUBACK_SID))
         link.send(wire.sub(self.lookups.subject, _LOOKUP_SID))
         self.publishes.resend_all()

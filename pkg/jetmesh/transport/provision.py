@@ -21,7 +21,7 @@ from jetmesh.transport.stored import ApiError, if_exists
 IN_LANES: Final = f"its lanes are in {LANES} still, as before 0.3; jetmesh apply moves them"
 """Why a lane stream is refused to whoever moves nothing."""
 _BEHIND: Final = "by_start_sequence"
-_MAX_WAITING: Final = 2048
+MAX_WAITING: Final = 2048
 """Open pull requests of a durable; it cannot be changed later, and beyond it they are ignored."""
 
 _NANOSECONDS: Final = frozenset({"ack_wait", "max_age", "duplicate_window", "inactive_threshold"})
@@ -199,7 +199,7 @@ def durable_config(spec: DurableSpec | SlotSpec, behind: int | None = None) -> d
         "max_ack_pending": spec.policy.max_ack_pending,
         # attempts are the mesh's to count: past the server's limit a message would just vanish
         "max_deliver": -1,
-        "max_waiting": _MAX_WAITING,
+        "max_waiting": MAX_WAITING,
         "replay_policy": "instant",
         "backoff": [],  # it would distort the delays of our retries
         "headers_only": False,
@@ -219,7 +219,7 @@ def _slot_config(spec: SlotSpec) -> dict[str, Any]:
         "ack_policy": "none",
         "deliver_policy": "all",
         "filter_subjects": list(spec.filters),
-        "max_waiting": _MAX_WAITING,
+        "max_waiting": MAX_WAITING,
         "replay_policy": "instant",
         "num_replicas": 1,
         "headers_only": False,

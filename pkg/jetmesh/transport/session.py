@@ -153,15 +153,17 @@ class Session:
             if not self._requests[key]:
                 del self._requests[key]
 
-    async def publish(self, subject: str, payload: bytes, reply: str = "") -> None:
+    async def publish(
+        self, subject: str, payload: bytes, reply: str = "", headers: dict[str, str] | None = None
+    ) -> None:
         """Send, perhaps a request whose answers arrive on `reply`.
 
         Raises:
             BrokerError: it is too large.
             nats.errors.Error: it cannot be sent.
         """
-        self._check_size(subject, payload)
-        await self._client.publish(subject, payload, reply=reply)
+        self._check_size(subject, payload, headers)
+        await self._client.publish(subject, payload, reply=reply, headers=headers)
 
     async def listen(self, take: OnMessage | None = None) -> tuple[str, Subscription]:
         """An inbox of its own, for as long as this connection lasts; `take` gets what arrives."""

@@ -7,7 +7,15 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Final
 
-from jetmesh.operate.doctor.checks import durables, letters, pace, servers, services, streams
+from jetmesh.operate.doctor.checks import (
+    ceilings,
+    durables,
+    letters,
+    pace,
+    servers,
+    services,
+    streams,
+)
 from jetmesh.operate.doctor.facts import Facts
 from jetmesh.operate.doctor.finding import SEVERITIES, Finding, Kind
 
@@ -33,6 +41,7 @@ AREAS: Final = (
     _area("Streams and durables", streams),
     _area("Flow", durables),
     _area("Pace", pace),
+    _area("Ceilings", ceilings),
     _area("Services", services),
     _area("Dead letters and lanes", letters),
 )

@@ -106,6 +106,8 @@ class Snapshot:
     """Open ones by fault."""
     undeclared: tuple[Undeclared, ...] = ()
     """What the streams store that nobody declares."""
+    mapped: Mapping[str, str] = field(default_factory=dict)
+    """What decides, and under which other subject a server's configuration has it stored."""
     refusals: Mapping[str, int] = field(default_factory=dict)
     """By `service.handler`."""
     instances: tuple[Instance, ...] | None = ()

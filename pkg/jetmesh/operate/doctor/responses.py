@@ -58,6 +58,7 @@ class StreamState(Struct, frozen=True):
     bytes: int = 0
     first_seq: int = 0
     last_seq: int = 0
+    num_subjects: int = 0
     subjects: dict[str, int] = field(default_factory=dict)
     """Messages by subject, when they were asked for."""
 
@@ -68,6 +69,7 @@ class StreamInfo(Struct, frozen=True):
     config: StreamConfig
     state: StreamState
     cluster: Cluster = Cluster()
+    created: str = ""
     ts: str = ""
     total: int = 0
     """Subjects that there are, of which an answer holds only so many."""

@@ -22,6 +22,7 @@ from jetmesh.operate.apply import plan
 from jetmesh.operate.doctor import own_streams
 from jetmesh.operate.doctor.facts import EMPTY, BrokerProblem, Facts, FailedQuery, Server, Snapshot
 from jetmesh.operate.doctor.instances import instances
+from jetmesh.operate.doctor.mappings import mapped
 from jetmesh.operate.doctor.monitoring import not_ready, server_statuses
 from jetmesh.operate.doctor.responses import Account, DurableInfo, StreamInfo, stamp
 from jetmesh.operate.undeclared import Declared, Undeclared, undeclared, with_time
@@ -98,10 +99,12 @@ class _Survey:
     ) -> Facts:
         streams, silent = await self._streams()
         names = {service.name for service in self.target.topology.services}
-        durables, changes, answered, ports, unready = await asyncio.gather(
+        deciding = [spec.subject for spec in self.target.topology.events if spec.decision]
+        durables, changes, answered, mappings, ports, unready = await asyncio.gather(
             self._durables(streams),
             self._changes(silent),
             self._try("services", instances(self.session, names)),
+            self._try("subject mappings", mapped(self.session, deciding)),
             server_statuses(self.target.monitoring),
             not_ready(self.target.processes),
         )
@@ -118,6 +121,7 @@ class _Survey:
             silent=silent,
             headless=tuple(sorted(self.headless)),
             instances=answered,
+            mapped=mappings or {},
             not_ready=unready,
             server_statuses=ports[0],
             clocks={name: ahead for name, (ahead, _) in self.clocks.items()},

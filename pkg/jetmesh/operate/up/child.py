@@ -45,6 +45,13 @@ class Program:
     """Where that path is, if not below `url`."""
     service: str = ""
     """The service that it runs, perhaps beside others; empty for a sandbox."""
+    together: tuple[Program, ...] = ()
+    """What runs in one process instead: a service each, with addresses of its own."""
+
+    @property
+    def parts(self) -> tuple[Program, ...]:
+        """What answers: itself, or what runs together in it."""
+        return self.together or (self,)
 
 
 class Child:
@@ -69,7 +76,6 @@ class Child:
         self.ready_after = 0.0
         """Seconds from its start until it was ready."""
         self._root = root
-        self._port = urlsplit(program.health or program.url).port or 0
         self._on_line = on_line
         self._on_change = on_change
         self._stopping = False
@@ -233,14 +239,23 @@ class Child:
     def _say(self, text: str) -> None:
         self._on_line("jetmesh", text)
 
+    async def _first_problem(self) -> str:
+        """What keeps it from being ready, of whom it is; empty when all of it is."""
+        for part in self.program.parts:
+            url = part.health or part.url
+            problem = await _problem(url, part.probe)
+            port = urlsplit(url).port or 0
+            if not problem and not listens(self.pid, port):
+                problem = f"another process answers on port {port}"
+            if problem:
+                return f"{part.name}: {problem}" if self.program.together else problem
+        return ""
+
     async def _probe(self) -> None:
         self.problem = "starting"
         while self.problem:
             await asyncio.sleep(_PROBE_SECONDS)
-            problem = await _problem(self.program.health or self.program.url, self.program.probe)
-            if not problem and not listens(self.pid, self._port):
-                problem = f"another process answers on port {self._port}"
-            self.problem = problem
+            self.problem = await self._first_problem()
             if monotonic() - self._started_at > _HOLD_SECONDS:
                 self._show_held()
         recovered, self.explained = bool(self.explained), ""

@@ -24,7 +24,8 @@ class Imports:
             SyntaxError: one of them is no Python.
         """
         program = Path(target) if target.endswith(".py") else None
-        waiting = [program] if program else list(self._found(target))
+        modules = target.split(",")  # of services that run together
+        waiting = [program] if program else [file for m in modules for file in self._found(m)]
         seen: set[Path] = set()
         while waiting:
             path = waiting.pop()

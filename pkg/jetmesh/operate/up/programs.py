@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -17,11 +17,14 @@ from jetmesh.operate.up.child import Program
 from jetmesh.operate.up.ports import Ports
 from jetmesh.operate.up.prepare import Prepared
 from jetmesh.operate.up.secrets import secrets_in
+from jetmesh.runtime.together import packed
 
 _HOST: Final = "127.0.0.1"
 _HEALTH_ABOVE: Final = 1000
 """So far above the first port services with pages answer operators."""
 _LAST_FIRST: Final = 65000
+TOGETHER: Final = "services"
+"""What the one process of all services is called."""
 _placeholder = re.compile(r"\{((?:secret:)?\w[\w-]*)\}")
 
 
@@ -34,6 +37,8 @@ class Chosen:
     """Services; empty: all of them."""
     replicas: Mapping[str, int] = field(default_factory=dict)
     """Processes of a service, where it is not one."""
+    together: bool = False
+    """All of them in one process, instead of one each."""
 
     def services(self, known: Iterable[str]) -> dict[str, int]:
         """Those of `known` that are wanted, and how many processes each gets.
@@ -108,7 +113,21 @@ def programs(
         for name, taken in listening.items()
         for number, port in enumerate(taken, 1)
     ]
+    if chosen.together and len(services) > 1:
+        modules = [prepared.services[each.service].module for each in services]
+        services = [_together(project, services, modules)]
     return Programs(sandboxes, services, addresses)
+
+
+def _together(project: Project, services: Sequence[Program], modules: Sequence[str]) -> Program:
+    return Program(
+        name=TOGETHER,
+        command=project.together(modules, TOGETHER),
+        environ=packed({each.service: each.environ for each in services}),
+        url=services[0].url,
+        probe=services[0].probe,
+        together=tuple(services),
+    )
 
 
 def _service(

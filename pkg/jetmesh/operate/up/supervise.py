@@ -199,11 +199,11 @@ class Supervisor:
         """
         prepared = await self._prepare()
         self._know(prepared)
-        for child in [c for c in self._services if c.program.service not in prepared.services]:
+        for child in [c for c in self._services if not _is_listed(c.program, prepared)]:
             self._screen.say(f"{child.program.name} is not listed any more: ending it")
             self._services.remove(child)
             child.terminate()
-        running = {child.program.service for child in self._services}
+        running = {part.service for child in self._services for part in child.program.parts}
         new = tuple(name for name in prepared.services if name not in running)
         if not new or self._options.chosen.only:
             return
@@ -255,7 +255,7 @@ class Supervisor:
     def _welcome(self, prepared: Prepared) -> None:
         titles = {sandbox.name: sandbox.title for sandbox in prepared.sandboxes}
         sandboxes = [child.program for child in self._sandboxes]
-        services = [child.program for child in self._services]
+        services = [part for child in self._services for part in child.program.parts]
         pages = [each for each in services if prepared.services[each.service].pages]
         note = "health; also /metrics"
         addresses = [
@@ -347,10 +347,9 @@ class Supervisor:
                 pid=os.getpid(),
                 broker=address,
                 services={
-                    c.program.name: Running.now(
-                        c.pid, c.program.url, c.program.health or c.program.url
-                    )
+                    part.name: Running.now(c.pid, part.url, part.health or part.url)
                     for c in self._services
+                    for part in c.program.parts
                 },
                 variables=self._variables,
                 sandboxes={
@@ -374,8 +373,8 @@ class Supervisor:
         return self._ports.take(_BROKER_PORT, "the broker")
 
 
-def _running(children: Sequence[Child]) -> dict[str, Running]:
-    return {each.program.name: Running.now(each.pid, each.program.url) for each in children}
+def _is_listed(program: Program, prepared: Prepared) -> bool:
+    return any(part.service in prepared.services for part in program.parts)
 
 
 def _settings_file(project: Project) -> Path:

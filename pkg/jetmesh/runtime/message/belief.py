@@ -66,6 +66,7 @@ class Impossible:
     reason: str
 
 
+Publish: TypeAlias = Callable[[bytes, bytes, bytes, Waiter], None]
 Fate: TypeAlias = Place | Forged | Decided | Impossible
 Doubt = Callable[[StoredMessage], str]
 """Why a message on our subject with our id cannot be ours, in words; empty when it can."""
@@ -95,7 +96,7 @@ class Belief:
     def __init__(
         self,
         looks: Looks,
-        publish: Callable[[bytes, bytes, bytes, Waiter], None],
+        publish: Publish,
         asking: Asking,
         *,
         may_be_blind: bool = False,
@@ -114,11 +115,13 @@ class Belief:
         doubt: Doubt,
         about: str,
         *,
+        publish: Publish | None = None,
         rather_twice: bool = False,
     ) -> Fate:
         """The fate of `message`, of whose id the broker says that `sequence` was the first.
 
-        `about`: what it is published for, as people look it up. `rather_twice`: in a stream that
+        `about`: what it is published for, as people look it up. `publish`: how, where that is
+        another way than for the rest. `rather_twice`: in a stream that
         others write to as well nobody may read; what cannot be told there is stored once more.
         """
         ours, sent, first = message, message, sequence
@@ -128,7 +131,7 @@ class Belief:
             if found is not None:
                 return found
             sent = _under_other_id(sent, first, last or 0)
-            told = await self._told(sent)
+            told = await self._told(sent, publish or self._publish)
             match told:
                 case Place(stands_at):
                     log.error(
@@ -186,10 +189,10 @@ class Belief:
         why = doubt(found)
         return Forged(found, why) if why else Place(found.sequence), last.sequence
 
-    async def _told(self, message: Message) -> Fate | int:
+    async def _told(self, message: Message, publish: Publish) -> Fate | int:
         """What the server says; a number is the sequence of who has the id."""
         told = _Told()
-        self._publish(*message, told)
+        publish(*message, told)
         return await told.future
 
 

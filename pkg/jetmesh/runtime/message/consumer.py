@@ -221,6 +221,10 @@ class Consumer:
         )
         if runner.stopping:
             return
+        if runner.guards.problem:
+            self.inflow.limit_to(0)
+            self.lane.limit_to(0)
+            return
         # in an outage one that waits, and one that may work where it does not
         most = 2 if runner.outage.reason else runner.pace.limit
         self.inflow.limit_to(most)

@@ -88,7 +88,7 @@ class Decisions:
         stored = await self._asked(output.stream, output.decision_filter(token), delivered)
         if stored is None:
             await asyncio.sleep(asking.UNDECIDED_SECONDS)
-            self._verdicts.publish(*message, delivered)
+            output.publish(*message, delivered)
         elif forged := self._forged(stored):
             self._verdicts.keep(delivered, forged)
         elif stored.subject.encode() == message[0] and self._is_ours(delivered, stored):

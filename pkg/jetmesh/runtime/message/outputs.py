@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -13,7 +13,7 @@ from jetmesh.declare import EventSpec, Handler, escape_key, matches
 from jetmesh.protocol import headers as header
 from jetmesh.protocol.ids import Cause
 from jetmesh.transport.outcomes import unreadable_as
-from jetmesh.transport.seam import Message
+from jetmesh.transport.seam import Message, Waiter
 from jetmesh.transport.stored import StoredMessage
 
 _encode = msgspec.json.Encoder().encode
@@ -35,9 +35,13 @@ class Output:
         "_subject",
         "decision",
         "key",
+        "publish",
         "race",
         "stream",
     )
+
+    publish: Callable[[bytes, bytes, bytes, Waiter], None]
+    """Set by whoever publishes it."""
 
     def __init__(self, handler: Handler, spec: EventSpec, effect: str = "") -> None:
         self._spec = spec

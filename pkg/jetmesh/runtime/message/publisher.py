@@ -30,10 +30,11 @@ class Publisher:
         spawn: Callable[[Coroutine[Any, Any, None]], object],
     ) -> None:
         self._outputs = outputs
+        for output in outputs.by_type.values():
+            output.publish = verdicts.publish
         self._output_of = outputs.by_type.get
         self._decisions = decisions
         self._verdicts = verdicts
-        self._publish = verdicts.publish
         self._judge = judge
         self._spawn = spawn
 
@@ -48,7 +49,7 @@ class Publisher:
                     delivered.published = result
                     delivered.pending = 1
                     subject, headers, payload = output.message(result, delivered.token)
-                    self._publish(subject, headers, payload, delivered)
+                    output.publish(subject, headers, payload, delivered)
                 else:
                     self._publish_all(delivered, self._outputs.ordered(result))
             except BaseException as error:  # noqa: BLE001 - it cannot be published: its handler's fault
@@ -64,12 +65,13 @@ class Publisher:
         by_type = self._outputs.by_type
         decides = by_type[type(values[0])].decision is not None
         now, later = (values[:1], values[1:]) if decides else (values, None)
-        messages = [by_type[type(value)].message(value, delivered.token) for value in now]
+        made = [by_type[type(value)] for value in now]
+        messages = [o.message(value, delivered.token) for o, value in zip(made, now, strict=True)]
         delivered.rest = later
         delivered.published = values[0]
         delivered.pending = len(messages)
-        for message in messages:
-            self._publish(*message, delivered)
+        for output, message in zip(made, messages, strict=True):
+            output.publish(*message, delivered)
 
     # delivered.Outcome
 
@@ -107,6 +109,7 @@ class Publisher:
             message,
             doubt=output.doubt,
             about=delivered.cause,
+            publish=output.publish,
         )
         match fate := await confirm(sequence=sequence):
             case Forged() if self._verdicts.may_run_again:

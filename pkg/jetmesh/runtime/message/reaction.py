@@ -44,7 +44,7 @@ class Reaction:
         spawn: Callable[[Coroutine[Any, Any, None]], object],
     ) -> None:
         name = f"{handler.service}.{lost.name}"
-        outputs = Outputs(handler, lost.outputs, name=name, effect=LOST)
+        self.outputs = outputs = Outputs(handler, lost.outputs, name=name, effect=LOST)
         self._lost = lost
         self._timeout = policy.timeout
         self._threads = threads

@@ -21,6 +21,7 @@ from jetmesh.runtime.message.belief import Belief, Evidence
 from jetmesh.runtime.message.decisions import Decisions
 from jetmesh.runtime.message.delivered import Delivered
 from jetmesh.runtime.message.delivery import LiveDelivery
+from jetmesh.runtime.message.guards import Guards
 from jetmesh.runtime.message.letters import unreadable
 from jetmesh.runtime.message.outage import Outage
 from jetmesh.runtime.message.outputs import Outputs
@@ -75,8 +76,9 @@ class HandlerRunner:
         self.publisher = Publisher(
             outputs, self.decisions, verdicts, judge=self._judge, spawn=self._spawn
         )
+        made = [*outputs.by_type.values()]
         if handler.lost is not None:
-            self.decisions.react = Reaction(
+            self.decisions.react = reaction = Reaction(
                 handler,
                 handler.lost,
                 policy,
@@ -86,6 +88,8 @@ class HandlerRunner:
                 judge=self._judge,
                 spawn=self._spawn,
             )
+            made += reaction.outputs.by_type.values()
+        self.guards = Guards(name, made, evidence.looks, self.asking, on_change)
         self.call = self._call_wrapped if handler.wraps else self._call
         """Call the function with the event and all that it asks for, within what wraps it."""
         self._within = wrapped(self._innermost, handler.wraps)
@@ -274,8 +278,12 @@ class HandlerRunner:
     # lifecycle
 
     async def stop(self) -> None:
-        """Give back what waits: for a dependency, for its turn, for a permission."""
+        """Give back what waits: for a dependency, for its turn, for a permission, to be seen."""
         self.stopping = True
+        self.guards.stop()
+        if self.guards.problem:
+            for delivered in list(self._verdicts.in_flight.values()):
+                self.give_back(delivered)
         await self.outage.stop()
         for delivered in self.backlog.empty():
             self.give_back(delivered)

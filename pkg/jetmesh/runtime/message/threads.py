@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable
+from contextvars import copy_context
+from functools import partial
 from queue import SimpleQueue
 from threading import Thread
 from typing import Any, Final, TypeAlias
@@ -33,7 +35,7 @@ class Threads:
         if not self._started:
             self._start()
         answer: _Answer = asyncio.get_running_loop().create_future()
-        self._calls.put((function, answer))
+        self._calls.put((partial(copy_context().run, function), answer))  # its log lines
         return await answer
 
     def close(self) -> None:

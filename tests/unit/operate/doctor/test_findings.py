@@ -145,6 +145,10 @@ CASES: dict[str, Callable[[], Facts]] = {
     "stream-full": lambda: facts(kept(size=95, max_bytes=100)),
     "lane-limited": lambda: facts(kept(LANE_STREAM, max_msg_size=1000)),
     "undeclared": lambda: facts({"undeclared": (STRAY,)}),
+    "mapped": lambda: facts({"mapped": {"desk.taken.*": "desk.2.taken.*"}}),
+    "ceiling-passed": lambda: facts(grown(7_000_000)),
+    "ceiling-near": lambda: facts(grown(5_000_000)),
+    "ceiling-ahead": lambda: facts(grown(1_000_000, days=10)),
     "window-short": lambda: facts(topology=topology(attempts=20)),
     "nobody-pulls": lambda: flow({"num_waiting": 0, "num_pending": 1}, **NOBODY),
     "stands-still": lambda: flow({"num_pending": 1, "delivered": LONG_AGO, "ack_floor": LONG_AGO}),
@@ -181,6 +185,13 @@ CASES: dict[str, Callable[[], Facts]] = {
     "refusals": lambda: facts({"refusals": {"desk.take": 3}}),
 }
 KINDS = [kind for area in AREAS for kind in area.kinds]
+
+
+def grown(keys: int, days: int = 0) -> dict[str, Any]:
+    """A stream with so many keys, made so many days ago."""
+    made = said(-86_400 * days - 1)
+    state = StreamState(messages=keys, last_seq=5, num_subjects=keys)
+    return {"streams": {STREAM: stream(STREAM, state=state, created=made)}}
 
 
 def robbed(**data: Any) -> Instance:

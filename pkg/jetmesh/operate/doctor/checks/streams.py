@@ -126,6 +126,15 @@ LANE_LIMITED = problem(
     "`nats stream edit {about} --max-msg-size=-1`, and restart the server that leads it: what is "
     "overdue there fires at its start, and not before.",
 )
+MAPPED = problem(
+    "mapped",
+    "A subject mapping in the servers' configuration makes {about} into {to}: its guard guards "
+    "nothing, and a key may get two outcomes.",
+    "a server that is asked to trace a message on it, and not to store it, tells of the mapping",
+    "Remove the mapping from `mappings` of the servers or of the account, on every server alike, "
+    "then restart the services that publish there. What it stored meanwhile has the other subject, "
+    "where nobody handles it.",
+)
 UNDECLARED = warning(
     "undeclared",
     "{stream} stores {count} on {about}, which no service declares: nobody handles them.",
@@ -227,6 +236,12 @@ def subjects(facts: Facts) -> Iterator[Finding]:
         )
 
 
+def mappings(facts: Facts) -> Iterator[Finding]:
+    """Is an outcome stored where it is published?"""
+    for subject, to in sorted(facts.now.mapped.items()):
+        yield MAPPED.finding(subject, to=to)
+
+
 def windows(facts: Facts) -> Iterator[Finding]:
     """Is a repeated output recognised as long as it may be repeated?"""
     for stream, handlers in sorted(_unguarded(facts).items()):
@@ -241,7 +256,7 @@ def windows(facts: Facts) -> Iterator[Finding]:
 
 CHECKS: Final = (
     *(presence, drift, replicas, leaders, followers, room),
-    *(lane_limits, subjects, windows),
+    *(lane_limits, subjects, mappings, windows),
 )
 
 
