@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Container, Mapping
+from dataclasses import dataclass, replace
 from typing import Final
 
 from msgspec import Struct
@@ -68,6 +68,11 @@ class DurableSpec:
     """It is the handler's lane: slow retries and replayed dead letters, and no other service's."""
 
     @property
+    def path(self) -> str:
+        """How it is called where durables of several streams are: `ORDERS/payments-charge`."""
+        return f"{self.stream}/{self.name}"
+
+    @property
     def stall_seconds(self) -> float:
         """An ack floor that stands still for so long, with messages waiting, is no progress."""
         return self.policy.timeout + STALL_SECONDS
@@ -82,6 +87,11 @@ class SlotSpec:
     filters: tuple[str, ...]
     reader: str
     """`<service>.<read model>`."""
+
+    @property
+    def path(self) -> str:
+        """As that of a durable."""
+        return f"{self.stream}/{self.name}"
 
     @property
     def description(self) -> str:
@@ -108,6 +118,15 @@ class Topology:
     def from_outside(self) -> tuple[EventSpec, ...]:
         """The events that no handler here makes."""
         return tuple(spec for spec in self.events if spec not in self.owners)
+
+    def only(self, names: Container[str]) -> Topology:
+        """The same with no other streams, durables and slots than those of these names."""
+        return replace(
+            self,
+            streams=tuple(each for each in self.streams if each.name in names),
+            durables=tuple(each for each in self.durables if each.path in names),
+            slots=tuple(each for each in self.slots if each.path in names),
+        )
 
     def durable_of(self, handler: Handler) -> DurableSpec:
         """The durable of `handler` on the stream of its event."""

@@ -49,6 +49,7 @@ class Listener:
                 backlog=_BACKLOG,
                 proxy_headers=False,  # HttpServer believes those that the settings name
                 server_header=False,
+                date_header=False,  # of the newest tick, which there is not: `with_headers` has it
                 timeout_graceful_shutdown=_CLOSE_SECONDS,
             )
         )
@@ -65,7 +66,7 @@ class Listener:
 
     async def stop(self) -> None:
         """Answer nothing more; what is being answered may take a second."""
-        self._server.should_exit = True
+        self._server.end()
         if self._serving is not None:
             await asyncio.wait({self._serving})
             if not self._serving.cancelled() and (error := self._serving.exception()):
@@ -80,7 +81,22 @@ class Listener:
 
 
 class _Server(uvicorn.Server):
-    """Leaves the signals to the service: they mean more than the end of its web server."""
+    """Leaves the signals to the service: they mean more than the end of its web server.
+
+    It waits for requests and for its end, where uvicorn looks ten times a second whether to end.
+    """
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._ended = asyncio.Event()
+
+    def end(self) -> None:
+        """Let `serve` close what is open, and return."""
+        self.should_exit = True
+        self._ended.set()
+
+    async def main_loop(self) -> None:
+        await self._ended.wait()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

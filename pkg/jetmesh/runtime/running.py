@@ -149,9 +149,9 @@ class Running:
         )  # first: who waits for its streams is there, and says so
         self.health.starting = "provisioning"
         applies = self._settings.provision == "apply"
-        await provision(self._control, self._topology, applies=applies, say=self._say)
+        known = await provision(self._control, self._topology, applies=applies, say=self._say)
         self._read_history(self._control)
-        self._consume(self._control)
+        self._consume(self._control, known)
         self.health.starting = ""
         http, health = self.http.url, self.http.health_url
         log.info("started", version=self._service.version, http=http, health=health)
@@ -193,7 +193,7 @@ class Running:
         specs = self._topology.slots_of(self._service, model, stream)
         return Slots(specs, control, applies=applies)
 
-    def _consume(self, control: ControlPlane) -> None:
+    def _consume(self, control: ControlPlane, known: dict[str, dict[str, Any]]) -> None:
         applies = self._settings.provision == "apply"
         watches: list[DurableWatch] = []
         self.health.sources.append(self._quarantine)
@@ -203,7 +203,10 @@ class Running:
             consumer.start()
             handler = consumer.handler
             both = self._topology.durable_of(handler), self._topology.lane_of(handler)
-            watches += [DurableWatch(spec, consumer, control, applies=applies) for spec in both]
+            watches += [
+                DurableWatch(spec, consumer, control, applies=applies, known=known.get(spec.path))
+                for spec in both
+            ]
             self.health.sources += [
                 consumer.inflow,
                 consumer.lane,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from email.utils import formatdate
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Final
 
@@ -69,7 +70,7 @@ def with_headers(send: Send) -> Send:
         if message["type"] == "http.response.start":
             message.setdefault("headers", [])
             headers = MutableHeaders(raw=list(message["headers"]))
-            for name, value in _usual.items():
+            for name, value in {**_usual, "date": formatdate(usegmt=True)}.items():
                 headers.setdefault(name, value)
             message["headers"] = headers.raw
         await send(message)

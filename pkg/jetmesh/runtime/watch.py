@@ -2,11 +2,15 @@
 
 A durable that is lost is made again by the service itself only in development, behind what it had
 acked. A stream never is: whoever deletes one means it, or has to know.
+
+A durable at rest is looked at ten times less often: while nothing arrives, nothing is pending and
+the pull is heard of, there is hardly anything to find, and many processes may look (ADR-0031).
 """
 
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Sequence
 from datetime import datetime
 from time import monotonic
@@ -23,6 +27,7 @@ from jetmesh.transport.provision import durable_change, make
 from jetmesh.transport.stored import NO_DURABLE, NO_STREAM, ApiError, time_of
 
 _CHECK_SECONDS: Final = 3.0
+_REST_SECONDS: Final = 30.0
 
 log = structlog.get_logger()
 
@@ -31,10 +36,20 @@ class DurableWatch:
     """Checks one durable: is it there, as declared, and does it move?"""
 
     def __init__(
-        self, spec: DurableSpec, consumer: Consumer, control: ControlPlane, *, applies: bool
+        self,
+        spec: DurableSpec,
+        consumer: Consumer,
+        control: ControlPlane,
+        *,
+        applies: bool,
+        known: dict[str, Any] | None = None,
     ) -> None:
+        """`known` is what the server said of it when the service started."""
         self._spec = spec
         self._consumer = consumer
+        self._inflow = consumer.lane if spec.lane else consumer.inflow
+        self._due_at = 0.0
+        """When it is looked at although it is at rest."""
         self._control = control
         self._applies = applies
         self._text = f"durable {spec.name} on {spec.stream}"
@@ -47,13 +62,22 @@ class DurableWatch:
         self._seen_at: datetime | None = None
         self._progress = (-1, -1)
         self._moved_at = monotonic()
+        if known:
+            self._remember(known)
 
     @property
     def problem(self) -> str:
         return self._found
 
+    @property
+    def is_due(self) -> bool:
+        """Whether something may have changed since the last look, or it is long ago."""
+        at_rest = self._inflow.rests and not self._found and not self._lag
+        return not at_rest or monotonic() >= self._due_at
+
     async def check(self) -> None:
         """Ask the server once, and mend what may be mended."""
+        self._due_at = monotonic() + _REST_SECONDS * random.uniform(0.9, 1.1)  # noqa: S311 - jitter is no secret
         try:
             self._found = await self._problem()
         except BrokerError as error:
@@ -148,11 +172,16 @@ class DurableWatch:
 
 
 async def watch(watches: Sequence[DurableWatch], interval: float = _CHECK_SECONDS) -> None:
-    """Check every durable, for ever, whatever one check ends in."""
+    """Check every durable that is due, for ever, whatever one check ends in.
+
+    The start has looked at them just now, so not at once.
+    """
+    await asyncio.sleep(interval * random.random())  # noqa: S311 - jitter is no secret
     while True:
-        for each in watches:
+        for each in (each for each in watches if each.is_due):
             try:
                 await each.check()
             except Exception as error:  # noqa: BLE001 - a watch that died would say "ready" for ever
                 log.error("health not known", error=name_of(error), message=text_of(error))  # noqa: TRY400 - one line every three seconds is enough
-        await asyncio.sleep(interval)
+        # many processes that started together are not to ask together for ever
+        await asyncio.sleep(interval * random.uniform(0.9, 1.1))  # noqa: S311 - as above

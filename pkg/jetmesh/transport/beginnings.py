@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import structlog
 
@@ -21,7 +23,7 @@ async def with_beginnings(control: ControlPlane, topology: Topology, planned: Pl
     They are counted by a consumer that ends at once. A durable that is made behind its ack floor
     goes on where it was, and a lane is filled by its handler alone.
     """
-    durables = {f"{each.stream}/{each.name}": each for each in topology.durables if not each.lane}
+    durables = {each.path: each for each in topology.durables if not each.lane}
     changes: list[Change] = []
     for change in planned.changes:
         durable = durables.get(change.name)
@@ -42,16 +44,15 @@ async def _note(control: ControlPlane, durable: DurableSpec) -> str:
     return _begins(durable, stored)
 
 
-async def log_first_starts(control: ControlPlane, topology: Topology) -> None:
+def log_first_starts(topology: Topology, known: Mapping[str, dict[str, Any]]) -> None:
     """Say of each durable that has delivered nothing yet where it begins, if that matters.
 
-    Raises:
-        BrokerError: the server does not answer.
+    `known` is what the server says of each, as in `Plan.known`.
     """
     for durable in topology.durables:
         if durable.lane:
             continue
-        info = await if_exists(control.api(f"CONSUMER.INFO.{durable.stream}.{durable.name}"))
+        info = known.get(durable.path)
         if info is None or info["delivered"]["consumer_seq"]:
             continue
         if durable.start == "all" and not info["num_pending"]:

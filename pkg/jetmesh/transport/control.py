@@ -27,6 +27,7 @@ from jetmesh.transport.stored import (
     ApiError,
     PubAck,
     StoredMessage,
+    TooOldError,
     accepted,
     message_in,
     read,
@@ -171,13 +172,14 @@ class ControlPlane:
         """Refuse a server that lacks what decisions need.
 
         Raises:
-            BrokerError: JetStream is off, or nats-server is older than 2.14.
+            TooOldError: nats-server is older than 2.14.
+            BrokerError: JetStream is off.
         """
         account = await self.api("INFO")
         level = int(account.get("api", {}).get("level", 0))
         if level < _NEEDED_API:
             version = self._session.info.version
-            raise BrokerError(
+            raise TooOldError(
                 f"nats-server {version} is too old: JetStream API level {level}, "
                 f"jetmesh needs {_NEEDED_API}.",
                 remedy="Run nats-server 2.14 or newer.",

@@ -29,10 +29,11 @@ from jetmesh.transport.publishes import SWEEP_SECONDS, Publishes, drop
 from jetmesh.transport.pull import Pull
 from jetmesh.transport.seam import OnDelivery
 from jetmesh.transport.servers import Server, Servers, delays
+from jetmesh.transport.silence import Silence
 from jetmesh.transport.turns import Turns
 
-_SILENT_SWEEPS: Final = 8
-"""After two silent seconds the server is asked for a sign of life, after four given up."""
+_REST_SECONDS: Final = 1.0
+"""Between two sweeps while nothing is on its way."""
 _STEADY_SECONDS: Final = 2.0
 """A connection that was lost sooner is no reason to try again at once."""
 _PATIENCES: Final = (1.0, 1.0, 1.0, 5.0)
@@ -87,7 +88,7 @@ class DataPlane:
         """Sweeps until it is asked again."""
         self._refused = ""
         self._sids = int(_LOOKUP_SID)
-        self._silent = 0
+        self._silence = Silence()
         self._unsent: deque[bytes] = deque(maxlen=_MOST_UNSENT)
         self._waits: Iterator[float] = delays()
         self._connecting: asyncio.Task[None] | None = None
@@ -244,7 +245,7 @@ class DataPlane:
         self._link = link
         self._up = True
         self._up_at = monotonic()
-        self._silent = 0
+        self._silence.end()
         self._down = self._unheard = ""
         self._leaving = self._asked = None
         self._server = connection.server
@@ -364,11 +365,18 @@ class DataPlane:
         for pull in self._pulls:
             pull.refill()
 
+    @property
+    def _rests(self) -> bool:
+        """Whether nothing waits for an answer, and all durables are at rest."""
+        waits = self.publishes or self.lookups or self._refused or self._asked
+        return not waits and all(pull.rests for pull in self._pulls)
+
     async def _sweep(self) -> None:
         while True:
-            await asyncio.sleep(SWEEP_SECONDS)
+            pause = _REST_SECONDS if self._rests else SWEEP_SECONDS
+            await asyncio.sleep(pause)
             if self._up and self._link is not None:
-                self._notice_silence(self._link)
+                self._silence.notice(self._link, pause)
                 if not self._link.congested:  # or it would only be sent twice
                     self.publishes.sweep()
                     self._tell_refusal()
@@ -385,14 +393,6 @@ class DataPlane:
         elif self._refused and not problem:
             log.info("outputs are stored again")
         self._refused = problem
-
-    def _notice_silence(self, link: Link) -> None:
-        self._silent = 0 if link.heard else self._silent + 1
-        link.heard = False
-        if self._silent == _SILENT_SWEEPS:
-            link.ping()
-        elif self._silent >= 2 * _SILENT_SWEEPS:
-            link.abort("the server is silent")
 
 
 def _is_verdict(frame: bytes) -> bool:

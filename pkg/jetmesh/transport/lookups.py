@@ -76,6 +76,10 @@ class LookUps:
         except BrokerError as error:
             future.set_exception(error)
 
+    def __len__(self) -> int:
+        """Questions without an answer."""
+        return len(self._open)
+
     def sweep(self) -> None:
         """Fail what has no answer for three seconds; call it every `SWEEP_SECONDS`."""
         self._tick += 1

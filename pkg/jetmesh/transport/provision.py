@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeAlias
 
 from jetmesh.declare import DurableSpec, Duration, SlotSpec, StreamSpec, Topology
@@ -89,6 +89,9 @@ class Plan:
     """The difference between a topology and a server."""
 
     changes: tuple[Change, ...]
+    known: Mapping[str, dict[str, Any]] = field(default_factory=dict)
+    """What the server says of each durable that is there, by names such as
+    `ORDERS/payments-charge`."""
 
     @property
     def moves(self) -> bool:
@@ -112,15 +115,18 @@ async def plan(
         BrokerError: the server does not answer.
     """
     changes: list[Change | None] = []
+    known: dict[str, dict[str, Any]] = {}
     for stream in topology.streams:
         found = await if_exists(control.api(f"STREAM.INFO.{stream.name}"))
         changes.append(await _stream_change(control, stream, found))
     durables: tuple[DurableSpec | SlotSpec, ...] = (*topology.durables, *topology.slots)
     for durable in durables:
         found = await if_exists(control.api(f"CONSUMER.INFO.{durable.stream}.{durable.name}"))
-        floor = (floors or {}).get(f"{durable.stream}/{durable.name}")
+        floor = (floors or {}).get(durable.path)
         changes.append(durable_change(durable, found and found["config"], floor))
-    return Plan(tuple(filter(None, changes)))
+        if found:
+            known[durable.path] = found
+    return Plan(tuple(filter(None, changes)), known)
 
 
 async def apply(control: ControlPlane, planned: Plan, *, allow_data_loss: bool = False) -> None:
@@ -259,7 +265,7 @@ def durable_change(
 
     Where the server has none, it is to be made `behind` that sequence, if any.
     """
-    declared, name = durable_config(spec), f"{spec.stream}/{spec.name}"
+    declared, name = durable_config(spec), spec.path
     if actual is None:
         return Change("create", "durable", name, config=durable_config(spec, behind))
     actual = dict(actual)
@@ -293,15 +299,15 @@ def _differences(declared: dict[str, Any], actual: dict[str, Any]) -> Iterator[F
 def _losses(fields: Iterable[Field], found: dict[str, Any]) -> Iterator[str]:
     """Fields whose new value would delete what is stored now, or store less from now on."""
     state = found["state"]
-    for field in fields:
-        shortens = field.name == "max_age" and 0 < field.declared < (field.server or math.inf)
+    for each in fields:
+        shortens = each.name == "max_age" and 0 < each.declared < (each.server or math.inf)
         if shortens and state["messages"]:
-            yield f"max_age {field.declared / 1e9:g}s"
-        if field.name == "max_bytes" and 0 < field.declared < state["bytes"]:
-            yield f"max_bytes {field.declared}, {state['bytes']} are stored"
-        if field.name == "subjects":
-            for subject in field.server:
-                if not any(covers(pattern, subject) for pattern in field.declared):
+            yield f"max_age {each.declared / 1e9:g}s"
+        if each.name == "max_bytes" and 0 < each.declared < state["bytes"]:
+            yield f"max_bytes {each.declared}, {state['bytes']} are stored"
+        if each.name == "subjects":
+            for subject in each.server:
+                if not any(covers(pattern, subject) for pattern in each.declared):
                     yield f"{subject} would not be stored any more"
 
 

@@ -10,6 +10,9 @@ many of them fit.
 
 A pull may begin with few, and then asks for twice as many each time some have their verdicts: who
 receives them may turn out to be slow, and say with `limit_to` how many it can finish in time.
+
+A durable that brought nothing for the whole time of a request is at rest: its next requests are
+to be heard of less often, so that what does nothing costs next to nothing (ADR-0031).
 """
 
 from __future__ import annotations
@@ -28,8 +31,11 @@ from jetmesh.transport.seam import OnDelivery
 
 EXPIRES_SECONDS: Final = 30.0
 HEARTBEAT_SECONDS: Final = 0.75
-SILENT_SECONDS: Final = 1.6
+REST_HEARTBEAT_SECONDS: Final = 3.0
+"""Between two heartbeats of a request of a durable at rest."""
+SILENT_HEARTBEATS: Final = 2.15
 """Two heartbeats and a bit: the request is dead, whatever the server did not tell."""
+SILENT_SECONDS: Final = HEARTBEAT_SECONDS * SILENT_HEARTBEATS
 MOST_BYTES: Final = 16 * 1024 * 1024
 """About what may be asked for or unsettled at a time; at least one message always is."""
 REQUEST_BYTES: Final = MOST_BYTES // 2
@@ -40,10 +46,7 @@ _SHOWN: Final = 200
 DENIED_PAUSE: Final = 2.0
 
 _HEARTBEAT, _NO_MESSAGES, _EXPIRED, _CONFLICT, _NO_RESPONDERS = 100, 404, 408, 409, 503
-_TIMES: Final = b'"expires":%d,"idle_heartbeat":%d' % (
-    int(EXPIRES_SECONDS * 1e9),
-    int(HEARTBEAT_SECONDS * 1e9),
-)
+_TIMES: Final = b'"expires":%d,"idle_heartbeat":%d'
 _BYTES: Final = b',"max_bytes":%d' % REQUEST_BYTES
 _COMPLETE: Final = ("Batch Completed", "Message Size Exceeds MaxBytes")
 """Conflicts that are none: the request brought as many messages, or bytes, as it could."""
@@ -54,12 +57,23 @@ log = structlog.get_logger()
 
 
 class _Request:
-    __slots__ = ("alive_at", "asked", "until")
+    __slots__ = ("alive_at", "asked", "began", "heartbeat")
 
-    def __init__(self, asked: int, now: float) -> None:
+    def __init__(self, asked: int, now: float, heartbeat: float) -> None:
         self.asked = asked
-        self.alive_at = now
-        self.until = now + EXPIRES_SECONDS + 1
+        self.began = self.alive_at = now
+        self.heartbeat = heartbeat
+
+    def is_dead(self, now: float, delivered_at: float) -> bool:
+        """Whether it expired, or is silent while nothing is delivered."""
+        silent = now - self.heartbeat * SILENT_HEARTBEATS
+        expired = self.began + EXPIRES_SECONDS + 1 < now
+        return expired or max(self.alive_at, delivered_at) < silent
+
+    @property
+    def times(self) -> bytes:
+        """How long it lasts and how often it is heard of, as the server is told."""
+        return _TIMES % (int(EXPIRES_SECONDS * 1e9), int(self.heartbeat * 1e9))
 
 
 class Pull:
@@ -123,6 +137,8 @@ class Pull:
         self._count = 0
         self._requests: dict[bytes, _Request] = {}
         self._heard = False
+        self._rests = False
+        """It brought nothing for the whole time of a request, and nothing since."""
         self._delivered_at = self._closed_at = clock()
         self._not_before = 0.0
 
@@ -130,6 +146,11 @@ class Pull:
     def problem(self) -> str:
         """Why nothing can arrive, in words; empty when all is well."""
         return self.muted or self._said
+
+    @property
+    def rests(self) -> bool:
+        """Whether it brought nothing for the whole time of a request, and nothing since."""
+        return self._rests and not self._heard and not self.problem
 
     def start(self) -> None:
         """Begin to pull, or begin anew: after a reconnect every request is dead."""
@@ -225,9 +246,10 @@ class Pull:
         self._single = False
         self._count += 1
         number = b"%d" % self._count
-        self._requests[number] = _Request(asked, now)
+        heartbeat = REST_HEARTBEAT_SECONDS if self.rests else HEARTBEAT_SECONDS
+        self._requests[number] = request = _Request(asked, now, heartbeat)
         self._load += asked
-        body = b'{"batch":%d,%b%b}' % (asked, _TIMES, bound)
+        body = b'{"batch":%d,%b%b}' % (asked, request.times, bound)
         self._send(wire.pub(self._next, body, self._inbox + b"." + number))
 
     def on_message(self, subject: bytes, reply: bytes, headers: bytes, payload: bytes) -> None:
@@ -260,7 +282,7 @@ class Pull:
         """Notice silence and expiry; call it a few times a second."""
         now = self._clock()
         if self._heard:
-            self._heard = False
+            self._heard = self._rests = False
             self._delivered_at = now
             self._said = ""
         self._close_dead(now)
@@ -277,7 +299,7 @@ class Pull:
         dead = [
             number
             for number, request in self._requests.items()
-            if request.until < now or (idle and request.alive_at < before)
+            if request.is_dead(now, self._delivered_at)
         ]
         for number in dead:
             del self._requests[number]
@@ -316,6 +338,8 @@ class Pull:
             self._measure(request.asked - int(pending), status)
         else:
             self._clamp()
+        if status.status == _EXPIRED and not self._heard:
+            self._rests = self._delivered_at <= request.began
         self._judge(status, now)
         self.refill()
 
@@ -363,6 +387,7 @@ class Pull:
         The subscription keeps its id, what was sent already still arrives.
         """
         self._forget_requests()
+        self._rests = False
         self._turn += 1
         self._inbox = b"%b.%d" % (self._base, self._turn)
         self._send(wire.unsub(self.sid) + wire.sub(self._inbox + b".*", self.sid))

@@ -52,6 +52,10 @@ class Inflow(Protocol):
     def muted(self) -> str:
         """Why verdicts are refused, in words: run nothing until they are taken again."""
 
+    @property
+    def rests(self) -> bool:
+        """Whether nothing arrived for half a minute, although nothing speaks against it."""
+
     def start(self) -> None:
         """Begin to pull."""
 

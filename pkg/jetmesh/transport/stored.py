@@ -60,6 +60,10 @@ class Reason(msgspec.Struct):
         return f"{self.description} ({code})" if code else self.description
 
 
+class TooOldError(BrokerError):
+    """The server lacks what decisions need: waiting does not mend that."""
+
+
 class ApiError(BrokerError):
     """The JetStream API refused a request; `about` says which."""
 

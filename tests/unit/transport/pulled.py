@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from jetmesh.transport.pull import HEARTBEAT_SECONDS, Pull
+from jetmesh.transport.pull import Pull
 
 SWEEP = 0.25
 SMALL = 100
@@ -23,6 +23,7 @@ class Asked:
     until: float
     bytes_left: int
     """0 when the request does not bound them."""
+    heartbeat: float
 
 
 class Server:
@@ -41,6 +42,8 @@ class Server:
         """The batch of every request, in order."""
         self.interest = b""
         self.delivered = 0
+        self.beats = 0
+        """Heartbeats that were sent."""
         self.unsettled = 0
         self.limit = limit
         self.told: list[str] = []
@@ -90,9 +93,11 @@ class Server:
         assert fields[1].startswith(self.interest)
         assert body["idle_heartbeat"] * 2 <= body["expires"], "the server refuses it with 400"
         self.asked.append(body["batch"])
-        beat_at = self.now + body["idle_heartbeat"] / 1e9
+        heartbeat = body["idle_heartbeat"] / 1e9
         until = self.now + body["expires"] / 1e9
-        self.open.append(Asked(fields[1], body["batch"], beat_at, until, body.get("max_bytes", 0)))
+        bound = body.get("max_bytes", 0)
+        beat_at = self.now + heartbeat
+        self.open.append(Asked(fields[1], body["batch"], beat_at, until, bound, heartbeat))
 
     # what the server does
 
@@ -109,7 +114,7 @@ class Server:
                 return
             each = self.open[request % len(self.open)]
             each.left -= 1
-            each.beat_at = self.now + HEARTBEAT_SECONDS
+            each.beat_at = self.now + each.heartbeat
             self.late()
             if each.bytes_left:
                 each.bytes_left -= size
@@ -157,7 +162,8 @@ class Server:
                     if each.until <= self.now:
                         self.end("408 Request Timeout", request=self.open.index(each))
                     elif each.beat_at <= self.now and beating:
-                        each.beat_at = self.now + HEARTBEAT_SECONDS
+                        each.beat_at = self.now + each.heartbeat
+                        self.beats += 1
                         self.say(each.reply, "100 Idle Heartbeat")
             if self.connected:
                 self.pull.sweep()

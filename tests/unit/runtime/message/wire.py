@@ -120,6 +120,10 @@ class Source:
         """Deliveries that still take room."""
         return self.arrived - self.room_made
 
+    @property
+    def rests(self) -> bool:
+        return False
+
     def start(self) -> None:
         self.steps.append("start")
 
