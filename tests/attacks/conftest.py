@@ -31,6 +31,11 @@ def password_of(user: str) -> str:
     return f"{user}-secret"
 
 
+def everybody(topology: Topology) -> list[str]:
+    """Every user of the broker."""
+    return [*RESERVED, *(service.name for service in topology.services)]
+
+
 @pytest.fixture(scope="session")
 def topology() -> Topology:
     return find_project(start=ROOT).load().topology
@@ -47,7 +52,7 @@ def guarded(
     tmp_path: Path, topology: Topology, isolation: Isolation, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Broker]:
     """A broker on which everyone may do only what is derived."""
-    for user in (*RESERVED, *(service.name for service in topology.services)):
+    for user in everybody(topology):
         monkeypatch.setenv(password_variable(user), password_of(user))
     config = tmp_path / "server.conf"
     derived = server_config(topology, isolation=isolation, credentials=Variables())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
@@ -16,45 +17,61 @@ from jetmesh.transport.control import ControlPlane
 from tests.deploy.conftest import Object, Rendered
 from tests.deploy.processes import running
 
+LATER = 1
+"""Seconds after which the nodes here take a changed password."""
+
 
 @contextmanager
 def servers(rendered: Rendered, folder: Path) -> Iterator[list[int]]:
-    """Their ports for clients; what they mount at /tls is in `folder`/tls."""
+    """Their ports for clients; they mount `folder`/tls and `folder`/passwords."""
     count = rendered.one("StatefulSet", "nats")["spec"]["replicas"]
     clients = [free_port() for _ in range(count)]
     routes = [free_port() for _ in range(count)]
+    (folder / "passwords").mkdir()
+    for name, who in mounted_by_nodes(rendered).items():
+        (folder / "passwords" / name).write_text(password(rendered, who))
     with ExitStack() as stack:
         for number in range(count):
-            config = folder / f"{number}.conf"
-            config.write_text(
-                rendered.one("ConfigMap", "nats")["data"]["nats.conf"]
-                .replace("port: 4222", f"port: {clients[number]}")
-                .replace("http_port: 8222", "")
-                .replace("port: 6222", f"port: {routes[number]}")
-                .replace("/data", str(folder / str(number)))
-                .replace("/tls/", f"{folder}/tls/")
-            )
-            command = [find_server(), "--config", str(config)]
+            node = folder / str(number)
+            node.mkdir()
+            for name, text in rendered.one("ConfigMap", "nats")["data"].items():
+                (node / name).write_text(
+                    text.replace("port: 4222", f"port: {clients[number]}")
+                    .replace("http_port: 8222", "")
+                    .replace("port: 6222", f"port: {routes[number]}")
+                    .replace("../dev/shm/", "")
+                    .replace("/dev/shm/", f"{node}/")
+                    .replace("/config/", f"{node}/")
+                    .replace("/data", str(node / "data"))
+                    .replace("/passwords/*", f"{folder}/passwords/*")
+                    .replace("/tls/", f"{folder}/tls/")
+                )
+            command = ["/bin/sh", str(node / "start.sh")]
             environment = variables(rendered, routes) | {"POD_NAME": f"nats-{number}"}
+            environment |= {"PATH": f"{Path(find_server()).parent}:{os.environ['PATH']}"}
+            environment |= {"LATER": str(LATER)}
             stack.enter_context(running(command, environment, folder / f"{number}.log"))
         yield clients
+
+
+def mounted_by_nodes(rendered: Rendered) -> dict[str, str]:
+    """Whose password each file is."""
+    volumes = rendered.one("StatefulSet", "nats")["spec"]["template"]["spec"]["volumes"]
+    [items] = [volume["secret"]["items"] for volume in volumes if volume["name"] == "passwords"]
+    return {item["path"]: item["key"] for item in items}
 
 
 def variables(rendered: Rendered, routes: list[int]) -> dict[str, str]:
     """The container's variables as Kubernetes expands them, at ports of this machine."""
     [container] = rendered.one("StatefulSet", "nats")["spec"]["template"]["spec"]["containers"]
-    found: dict[str, str] = {}
-    for each in container["env"]:
-        key = each.get("valueFrom", {}).get("secretKeyRef", {}).get("key")
-        if key is not None:
-            found[each["name"]] = password(rendered, key)
+    values = {each["name"]: each.get("value", "") for each in container["env"]}
+    found = {"ROUTES_PASSWORD": password(rendered, "routes")}
     for number, port in enumerate(routes):
-        for each in container["env"]:
-            if each["name"] == f"ROUTE_{number}":
-                url = each["value"].replace("$(ROUTES_PASSWORD)", password(rendered, "routes"))
-                found[each["name"]] = url.replace(
-                    f"nats-{number}.nats-nodes:6222", f"127.0.0.1:{port}"
-                )
+        if f"ROUTE_{number}" in values:
+            url = values[f"ROUTE_{number}"].replace("$(ROUTES_PASSWORD)", found["ROUTES_PASSWORD"])
+            found[f"ROUTE_{number}"] = url.replace(
+                f"nats-{number}.nats-nodes:6222", f"127.0.0.1:{port}"
+            )
     return found
 
 

@@ -122,16 +122,41 @@ async def test_the_operator_acts_in_no_name_but_its_own_and_services_in_none(
         await eventually(are_recorded)
 
 
+def certify(folder: Path) -> None:
+    """As a new authority."""
+    authority = trustme.CA()
+    certificate = authority.issue_cert("127.0.0.1", "nats")
+    authority.cert_pem.write_to_path(folder / "ca.crt")
+    certificate.cert_chain_pems[0].write_to_path(folder / "tls.crt")
+    certificate.private_key_pem.write_to_path(folder / "tls.key")
+
+
+async def test_a_changed_certificate_is_taken_without_a_restart(
+    render: Render, tmp_path: Path
+) -> None:
+    (tmp_path / "tls").mkdir()
+    certify(tmp_path / "tls")
+    rendered = render("nats.nodes=1", "nats.tls.secret=mine")
+    with servers(rendered, tmp_path) as ports:
+        word = password(rendered, "operator")
+        settings = NatsSettings(
+            url=address(ports),
+            user="operator",
+            password=word,
+            tls_ca_file=str(tmp_path / "tls" / "ca.crt"),
+        )
+        async with await ControlPlane.connect(settings, name="operator", patient=True):
+            certify(tmp_path / "tls")
+        async with await ControlPlane.connect(settings, name="operator", patient=True):
+            assert (tmp_path / "0.log").read_text().count("Server is ready") == 1
+
+
 async def test_with_a_certificate_nothing_is_spoken_in_the_clear(
     render: Render, tmp_path: Path
 ) -> None:
     """Neither by clients nor between the nodes, which know one another by it."""
-    authority = trustme.CA()
-    certificate = authority.issue_cert("127.0.0.1", "nats")
     (tmp_path / "tls").mkdir()
-    authority.cert_pem.write_to_path(tmp_path / "tls" / "ca.crt")
-    certificate.cert_chain_pems[0].write_to_path(tmp_path / "tls" / "tls.crt")
-    certificate.private_key_pem.write_to_path(tmp_path / "tls" / "tls.key")
+    certify(tmp_path / "tls")
     rendered = render("nats.tls.secret=mine")
     with servers(rendered, tmp_path) as ports:
         word = password(rendered, "operator")
@@ -143,6 +168,52 @@ async def test_with_a_certificate_nothing_is_spoken_in_the_clear(
             assert len(info["cluster"]["replicas"]) == 2
         with pytest.raises(BrokerError, match="certificate"):
             await ControlPlane.connect(settings, name="trusts nobody")
+
+
+async def test_a_changed_password_is_taken_without_a_restart_and_disturbs_nobody_else(
+    render: Render, tmp_path: Path
+) -> None:
+    rendered = render("nats.nodes=1")
+    log = tmp_path / "0.log"
+    with servers(rendered, tmp_path) as ports:
+
+        async def opens(word: str) -> bool:
+            settings = NatsSettings(url=address(ports), user="payments", password=word)
+            settings = replace(settings, inbox_prefix="_INBOX_payments")
+            try:
+                async with await ControlPlane.connect(settings, name="payments"):
+                    return True
+            except BrokerError:
+                return False
+
+        async with connected(rendered, ports, "operator") as operator:
+            assert await opens(password(rendered, "payments"))
+            odd = 'a "b" \\ $c'
+            (tmp_path / "passwords" / "NATS_PAYMENTS_PASSWORD").write_text(odd)
+            await eventually(lambda: opens(odd), within=SECONDS)
+            assert not await opens(password(rendered, "payments"))
+            assert await operator.user() == "operator"
+            assert operator._session._client.stats["reconnects"] == 0
+            (tmp_path / "passwords" / "NATS_PAYMENTS_PASSWORD").write_text("")
+            await eventually(lambda: "no password in" in log.read_text(), within=SECONDS)
+            assert not await opens("")
+            assert await opens(odd), "an empty one changes nothing"
+        assert log.read_text().count("Server is ready") == 1
+        assert log.read_text().count("Reloaded server configuration") == 1
+
+
+def test_passwords_are_in_memory_where_the_exporter_cannot_read_them(render: Render) -> None:
+    """No emptyDir: `kubectl drain` would refuse the machine without a flag."""
+    rendered = render("nats.exporter.enabled=true")
+    assert "emptyDir" not in str(rendered.one("StatefulSet", "nats"))
+    pod = rendered.one("StatefulSet", "nats")["spec"]["template"]["spec"]
+    users = {
+        each["name"]: each["securityContext"].get("runAsUser", pod["securityContext"]["runAsUser"])
+        for each in pod["containers"]
+    }
+    assert users["exporter"] != users["nats"]
+    [exporter] = [each for each in pod["containers"] if each["name"] == "exporter"]
+    assert "volumeMounts" not in exporter
 
 
 def test_only_the_nodes_get_the_key_and_pods_of_services_the_authority(render: Render) -> None:

@@ -1,4 +1,4 @@
-"""Somebody between client and server, who hears what is in the clear, and changes it."""
+"""Somebody between client and server, who hears what both say, changes it, and cuts."""
 
 from __future__ import annotations
 
@@ -13,10 +13,15 @@ Pieces = Iterator[bytes]
 
 
 class OnPath:
-    """Forwards connections to a nats-server, and has its way with the first line of each."""
+    """Forwards connections to a nats-server, and has its way with the first line of each.
+
+    `rewrite`: what becomes of what the client says. `is_cut`: nothing goes through.
+    """
 
     def __init__(self, target: int, tamper: Callable[[bytes], Pieces] | None = None) -> None:
         self.tamper = tamper
+        self.rewrite: Callable[[bytes], bytes] = bytes
+        self.is_cut = False
         self.heard: list[bytearray] = []
         """By connection, what the client sent."""
         self._target = target
@@ -48,6 +53,8 @@ class OnPath:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
+            if self.is_cut:
+                raise ConnectionRefusedError
             there, onward = await asyncio.open_connection("127.0.0.1", self._target)
         except ConnectionError:
             writer.close()
@@ -60,8 +67,10 @@ class OnPath:
                 writer.write(piece)
                 await asyncio.sleep(0.02)  # so that it is a chunk of its own
         both = [
-            asyncio.create_task(_forward(reader, onward, heard)),
-            asyncio.create_task(_forward(there, writer, bytearray())),
+            asyncio.create_task(
+                _forward(reader, onward, heard, lambda said: self.rewrite(said))  # noqa: PLW0108 - as it is then
+            ),
+            asyncio.create_task(_forward(there, writer, bytearray(), bytes)),
         ]
         self._tasks |= {*both}
         with contextlib.suppress(asyncio.CancelledError):
@@ -91,10 +100,13 @@ def claiming(**facts: Any) -> Callable[[bytes], Pieces]:
 
 
 async def _forward(
-    source: asyncio.StreamReader, target: asyncio.StreamWriter, heard: bytearray
+    source: asyncio.StreamReader,
+    target: asyncio.StreamWriter,
+    heard: bytearray,
+    rewrite: Callable[[bytes], bytes],
 ) -> None:
     with contextlib.suppress(ConnectionError):
         while data := await source.read(1 << 16):
             heard += data
-            target.write(data)
+            target.write(rewrite(data))
             await target.drain()

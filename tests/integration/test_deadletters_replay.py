@@ -13,10 +13,11 @@ import pytest
 import pytest_asyncio
 
 from jetmesh.errors import BrokerError, ContractViolation, JetmeshError
-from jetmesh.operate.deadletters.letter import Selector
+from jetmesh.operate.deadletters.letter import STATES, Action, Selector
 from jetmesh.operate.deadletters.payload import content_of
 from jetmesh.operate.deadletters.store import find, lane_status, select
 from jetmesh.operate.up.broker import Broker
+from jetmesh.protocol.ids import note_id
 from jetmesh.transport.control import ControlPlane
 from tests.integration.planes import settings_of
 from tests.integration.some_letters import (
@@ -148,6 +149,23 @@ async def test_two_who_drop_at_the_same_moment_leave_one_note(scene: Scene) -> N
     assert (first.result, second.result) == ("dropped", "others")
     assert "by ana@desk" in second.text
     assert len(await scene.noted(letter.sequence)) == 1
+
+
+@pytest.mark.parametrize("act", ["drop", "replay"])
+async def test_a_note_is_stored_though_a_hostile_service_took_its_id(
+    scene: Scene, act: Action
+) -> None:
+    """It may store letters of its own, under any id, and the broker compares nothing else."""
+    number = await scene.letter()
+    letter = await find(scene.control, number)
+    taken = note_id(number, letter.message.stored_ns, act)
+    mine = f"deadletters.{scene.service}-evil.other.x"
+    await scene.control.publish(mine, b"{}", {"Nats-Msg-Id": taken})
+    desk = desk_of(scene.control)
+    outcome = await (desk.drop(letter) if act == "drop" else scene.replay(number))
+    assert outcome.result == STATES[act]
+    assert await open_letters(scene.control, scene.service) == []
+    assert [note.state for note in await scene.noted(number)] == [STATES[act]]
 
 
 async def test_a_corrected_payload_is_checked_first(scene: Scene) -> None:

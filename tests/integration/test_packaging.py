@@ -51,20 +51,25 @@ def test_a_wheel_holds_one_typed_package(built: Path, name: str) -> None:
     assert not any(each.endswith("pyproject.toml") for each in found)
 
 
-def test_the_wheel_of_the_mesh_lists_what_it_depends_on(built: Path) -> None:
-    (wheel,) = built.glob("jetmesh-*.whl")
-    (place,) = (name for name in names(wheel) if name.endswith("/sboms/jetmesh.cdx.json"))
+@pytest.mark.parametrize("name", PROJECTS)
+def test_a_wheel_lists_what_it_depends_on(built: Path, name: str) -> None:
+    (wheel,) = built.glob(f"{name}-*.whl")
+    distribution = name.replace("_", "-")
+    # hatchling puts that of the shop, whose package is its folder, into a folder of its own
+    (place,) = (each for each in names(wheel) if ".dist-info/sboms/" in each)
+    assert place.endswith(f"/{distribution}.cdx.json")
     with zipfile.ZipFile(wheel) as opened:
         sbom = json.loads(opened.read(place))
         told = opened.read(f"{place.partition('/')[0]}/METADATA").decode()
     assert (sbom["bomFormat"], sbom["specVersion"]) == ("CycloneDX", "1.6")
     own = sbom["metadata"]["component"]
-    assert (own["name"], own["version"]) == ("jetmesh", wheel.name.split("-")[1])
+    assert (own["name"], own["version"]) == (distribution, wheel.name.split("-")[1])
     listed = {each["name"]: each["scope"] for each in sbom["components"]}
     required = re.findall(r"^Requires-Dist: ([\w-]+)[^;\n]*$", told, re.MULTILINE)
+    assert required
     wanted = re.findall(r"^Requires-Dist: ([\w-]+).*; extra", told, re.MULTILINE)
     assert {name for name, scope in listed.items() if scope == "required"} == {*required}
-    assert listed.keys() == {*required, *wanted} - {"jetmesh"}
+    assert listed.keys() == {*required, *wanted} - {distribution}
 
 
 def test_pages_come_with_their_files(built: Path) -> None:

@@ -81,12 +81,13 @@ def test_the_broker_listens_where_the_settings_file_says(
 def test_settings_are_those_of_the_running_mesh(garage: Path, run_up: Callable[..., Up]) -> None:
     up = run_up()
     shown = json.loads(told(garage, "settings", "--changed", "--json"))
-    port = up.state.services["gate"].url.rpartition(":")[2]
+    gate = up.state.services["gate"]
     values = {
         "nats.url": up.state.nats_url,
         "nats.js_domain": "",
         "nats.js_api_prefix": "",
-        "services.gate.http.port": port,
+        "services.gate.http.port": gate.url.rpartition(":")[2],
+        "services.gate.http.health_port": gate.health.rpartition(":")[2],
     }
     assert shown == {n: {"value": v, "origin": "jetmesh up"} for n, v in values.items()}
     assert "A mesh of this project runs" in told(garage, "settings")

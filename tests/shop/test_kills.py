@@ -1,6 +1,6 @@
 """1,000 purchases of all kinds while every service is killed at random: one outcome, one mail.
 
-With the identities that `jetmesh up` derives; who publishes does not log in.
+With the identities that `jetmesh up` derives, plain and on TLS; who publishes does not log in.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import json
 import os
 import random
 import signal
+import ssl
 import urllib.error
 from pathlib import Path
 from typing import Any
@@ -27,12 +28,13 @@ PURCHASES = 1000
 ROUNDS = 3
 
 
-def test_every_purchase_has_one_outcome_and_one_mail(tmp_path: Path) -> None:
+@pytest.mark.parametrize("options", [[], ["--tls"]], ids=["plain", "tls"])
+def test_every_purchase_has_one_outcome_and_one_mail(tmp_path: Path, options: list[str]) -> None:
     chance = random.Random(20)  # noqa: S311 - repeatable, not secret
     purchases = [purchase(number, chance) for number in range(PURCHASES)]
     messages = purchases + chance.sample(purchases, PURCHASES // 4)
     chance.shuffle(messages)
-    with running(tmp_path) as shop:
+    with running(tmp_path, *options) as shop:
         asyncio.run(publish_while_killing(shop, messages, chance))
         wait_until(lambda: told(shop) >= PURCHASES, within=120, what=lambda: report(shop))
         # a mail may be sent by a service that dies before it says so
@@ -48,7 +50,7 @@ def test_every_purchase_has_one_outcome_and_one_mail(tmp_path: Path) -> None:
 async def publish_while_killing(
     shop: Up, messages: list[dict[str, Any]], chance: random.Random
 ) -> None:
-    client = await nats.connect(shop.nats_url)
+    client = await nats.connect(shop.nats_url, tls=authority(shop))
     killing = asyncio.create_task(kill_some(shop, chance))
     for message in messages:
         await client.publish("purchases.created", json.dumps(message).encode())
@@ -56,6 +58,12 @@ async def publish_while_killing(
     await client.flush()
     await killing
     await client.close()
+
+
+def authority(shop: Up) -> ssl.SSLContext | None:
+    """What is to be trusted, where `up` made one."""
+    ca = shop.state().get("ca")
+    return ssl.create_default_context(cafile=ca) if ca else None
 
 
 async def kill_some(shop: Up, chance: random.Random) -> None:

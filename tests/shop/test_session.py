@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -119,3 +120,9 @@ def test_logs_hold_no_address_and_no_token(shop: Up) -> None:
     assert "started" in text
     assert "@example.test" not in text
     assert "tok_" not in text
+
+
+def test_the_form_to_log_in_has_the_colours_of_the_shop(shop: Up) -> None:
+    url = shop.state()["services"]["business-dashboard"]["url"]
+    with urllib.request.urlopen(f"{url}/static/login.css", timeout=10) as answer:  # noqa: S310 - loopback only
+        assert b"/static/shop.css" in answer.read()

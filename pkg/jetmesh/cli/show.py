@@ -98,9 +98,10 @@ def _told_by(up: upfile.Up | None) -> dict[str, str]:
     if up is None:
         return {}
     ports = {
-        variable(("services", name, "http", "port")): each.url.rpartition(":")[2]
+        variable(("services", name, "http", field)): url.rpartition(":")[2]
         for name, each in up.services.items()
-        if "#" not in name
+        for field, url in (("port", each.url), ("health_port", each.health))
+        if url and "#" not in name
     }
     told = up.variables | ports
     if os.environ.get("NATS_URL"):

@@ -122,7 +122,7 @@ def note_of(message_id: str) -> tuple[int, str] | None:
     letter = token.partition("-")[0]
     if mark != _NOTE or not is_number(letter):
         return None
-    return int(letter), action.partition(":")[0]
+    return int(letter), action.partition(_OTHER)[0].partition(":")[0]
 
 
 def is_number(text: str) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from jetmesh.protocol.ids import Cause, cause_of, note_id, note_of, replay_id
+from jetmesh.protocol.ids import Cause, cause_of, note_id, note_of, other_id, replay_id
 
 NS = 1_700_000_000_123_456_789
 CAUSE = Cause("payments", "charge", "ORDERS", "5", NS)
@@ -64,7 +64,8 @@ def test_a_letter_is_replayed_once_unless_somebody_asks_for_more() -> None:
 @pytest.mark.parametrize("before", [0, 1])
 @pytest.mark.parametrize("stored", [0, NS])
 def test_a_note_says_what_was_done_with_which_letter(before: int, stored: int) -> None:
-    assert note_of(note_id(17, stored, "replay", before)) == (17, "replay")
+    noted = note_id(17, stored, "replay", before)
+    assert note_of(noted) == note_of(other_id(noted, 4)) == (17, "replay")
 
 
 @pytest.mark.parametrize("message_id", ["", "done", "done:x:drop", "done:²:drop", "undone:17:drop"])

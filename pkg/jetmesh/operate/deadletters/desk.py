@@ -6,6 +6,7 @@ broker knows its message id and stores it once, so nothing is ever lost and noth
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Literal
@@ -19,8 +20,8 @@ from jetmesh.operate.deadletters.payload import Content, content_of
 from jetmesh.operate.deadletters.store import find, note_at, notes
 from jetmesh.operate.publish import check
 from jetmesh.protocol.headers import MESSAGE_ID
-from jetmesh.protocol.ids import note_id, replay_id
-from jetmesh.protocol.streams import is_lane_stream, lane_stream
+from jetmesh.protocol.ids import note_id, other_id, replay_id
+from jetmesh.protocol.streams import DEADLETTERS, is_lane_stream, lane_stream
 from jetmesh.protocol.subjects import NO_KEY, lane_subject, note_subject
 from jetmesh.transport.control import ControlPlane
 from jetmesh.transport.stored import NO_STREAM, NOT_FOUND, ApiError, PubAck
@@ -215,8 +216,18 @@ class Desk:
         )
         before = replay.before if replay else 0
         identity = note_id(letter.sequence, letter.message.stored_ns, action, before)
-        subject, headers = note_subject(letter.message.subject), {MESSAGE_ID: identity}
-        return await self.control.publish(subject, msgspec.json.encode(note), headers)
+        subject, payload = note_subject(letter.message.subject), msgspec.json.encode(note)
+        ack = await self.control.publish(subject, payload, {MESSAGE_ID: identity})
+        if not ack.duplicate or await self._is_noted(ack.sequence, subject, identity):
+            return ack
+        # somebody took the id on a subject of theirs (ADR-0017); of this one they cannot know
+        identity = other_id(identity, secrets.randbits(40))
+        return await self.control.publish(subject, payload, {MESSAGE_ID: identity})
+
+    async def _is_noted(self, sequence: int, subject: str, identity: str) -> bool:
+        """Whether what the broker calls a duplicate is a note of this very act."""
+        found = await self.control.message(DEADLETTERS, sequence)
+        return found is not None and (found.subject, found.message_id) == (subject, identity)
 
     async def _others(self, ack: PubAck) -> str:
         """Whose the note is that was there before; empty for our own."""

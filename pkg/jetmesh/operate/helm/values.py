@@ -222,7 +222,7 @@ class NatsValues(Scheduled, frozen=True, kw_only=True):
     """In place of `$JS.API`, where the account imports the JetStream API of another one."""
     image: Image = "nats:2.15.1-alpine"
     """The image of the bundled NATS, 2.14 or newer."""
-    isolation: Literal["users", "pages", "all"] = "users"
+    isolation: Literal["users", "pages", "all"] = "pages"
     """Of the bundled NATS, where each service may do what it needs and nothing else. `users`: all
     in one account. `pages`: whoever is outside and each service with pages in an account of its
     own, `all`: every service; so no answer can be sent onto a subject of somebody else."""

@@ -30,14 +30,16 @@ STREAM_MISSING = problem(
     "stream-missing",
     "The stream {about} does not exist.",
     "`$JS.API.STREAM.INFO` answers 404",
-    "Find out who deleted it: what it held is lost. `jetmesh apply` makes it again, empty.",
+    "`jetmesh apply` makes it. If it is new, such as after an upgrade, that is all; else somebody "
+    "deleted it: what it held is lost, so find out who.",
 )
 DURABLE_MISSING = problem(
     "durable-missing",
     "The durable {about} does not exist.",
     "`$JS.API.CONSUMER.INFO` answers 404",
-    "`jetmesh apply` makes it; a running service in development does so itself. Made by apply it "
-    "delivers from where it is declared to begin, so what was handled already comes again.",
+    "`jetmesh apply` makes it; a running service does so itself where it may (provision = apply, "
+    "not under `jetmesh up`). Made by apply it delivers from where it is declared to begin, so "
+    "what was handled already comes again.",
 )
 DRIFT = problem(
     "drift",
