@@ -12,6 +12,7 @@ from jetmesh.declare import (
     Call,
     Delivery,
     Duration,
+    Forget,
     History,
     Policy,
     Publishing,
@@ -24,6 +25,7 @@ from jetmesh.declare import (
     Topology,
     derive,
     event,
+    state,
 )
 from jetmesh.errors import (
     AlreadyDecided,
@@ -70,6 +72,7 @@ __all__ = [
     "ContractViolation",
     "Delivery",
     "Duration",
+    "Forget",
     "History",
     "JetmeshError",
     "Policy",
@@ -88,4 +91,5 @@ __all__ = [
     "derive",
     "event",
     "run",
+    "state",
 ]

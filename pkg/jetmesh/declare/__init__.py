@@ -12,6 +12,7 @@ from jetmesh.declare.policy import Policy
 from jetmesh.declare.publishing import Publishing, Stored
 from jetmesh.declare.recalling import History, Recalled
 from jetmesh.declare.service import Service
+from jetmesh.declare.state import Forget, Remembering, StateSpec, state
 from jetmesh.declare.supplied import ReadModel, Resource, Web
 from jetmesh.declare.system import Sandbox, System
 from jetmesh.declare.topology import DurableSpec, SlotSpec, StreamSpec, StreamTuning, Topology
@@ -25,6 +26,7 @@ __all__ = [
     "DurableSpec",
     "Duration",
     "EventSpec",
+    "Forget",
     "Handler",
     "History",
     "Lost",
@@ -35,10 +37,12 @@ __all__ = [
     "ReadModel",
     "Recalled",
     "Record",
+    "Remembering",
     "Resource",
     "Sandbox",
     "Service",
     "SlotSpec",
+    "StateSpec",
     "Stored",
     "StreamSpec",
     "StreamTuning",
@@ -54,5 +58,6 @@ __all__ = [
     "matches",
     "permissions_of",
     "spec_of",
+    "state",
     "unescape_key",
 ]

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Final, TypeAlias
 
+from jetmesh.declare import check_states
 from jetmesh.declare.duration import Duration
 from jetmesh.declare.event import EventSpec, matches
 from jetmesh.declare.handler import Handler
@@ -41,6 +42,7 @@ def check(topology: Topology, tunings: Mapping[str, StreamTuning]) -> None:
         *_let_in(topology),
         *_decisions(topology),
         *_lost(topology),
+        *check_states.problems(topology),
         *_cycles(topology),
         *_needs(topology),
         *_policies(topology),

@@ -9,6 +9,7 @@ from jetmesh.declare.event import EventSpec
 from jetmesh.declare.handler import Handler
 from jetmesh.declare.policy import Policy
 from jetmesh.declare.service import Service
+from jetmesh.declare.state import StateSpec
 from jetmesh.declare.topology import DurableSpec, SlotSpec, StreamSpec, StreamTuning, Topology
 from jetmesh.protocol.streams import AUDIT, DEADLETTERS, LANES, REFUSALS, lane_stream
 from jetmesh.protocol.subjects import SUBJECTS, lane_subject, lanes_of
@@ -37,6 +38,7 @@ def derive(
         for handler in service.handlers
         for spec in handler.outputs
     }
+    owners |= {h.remembers.state: h.service for s in services for h in s.handlers if h.remembers}
     tunings = streams or {}
     topology = Topology(
         services=services,
@@ -62,7 +64,12 @@ def derive(
 def _streams(
     events: tuple[EventSpec, ...], tunings: Mapping[str, StreamTuning]
 ) -> tuple[StreamSpec, ...]:
-    domains = {spec.stream: spec.subject.partition(".")[0] for spec in events}
+    states = [spec for spec in events if isinstance(spec, StateSpec)]
+    domains = {
+        spec.stream: spec.subject.partition(".")[0]
+        for spec in events
+        if not isinstance(spec, StateSpec)
+    }
     own = {
         DEADLETTERS: "Messages given up, with their story in headers",
         REFUSALS: "Second outcomes that a decision refused",
@@ -71,9 +78,21 @@ def _streams(
         **{name: (f"{domain}.>", f"Events of {domain}") for name, domain in domains.items()},
         **{name: (SUBJECTS[name], text) for name, text in own.items()},
     }
-    return tuple(
-        StreamSpec(name, (subject,), text, tunings.get(name, StreamTuning()))
-        for name, (subject, text) in described.items()
+    return (
+        *(
+            StreamSpec(name, (subject,), text, tunings.get(name, StreamTuning()))
+            for name, (subject, text) in described.items()
+        ),
+        *(
+            StreamSpec(
+                spec.stream,
+                (spec.filters[-1],),
+                f"State {spec.title}: the newest of each key",
+                tunings.get(spec.stream, StreamTuning()),
+                history=spec.history,
+            )
+            for spec in states
+        ),
     )
 
 

@@ -94,12 +94,20 @@ def event(
     where = calling_line()
 
     def declare(cls: type[_E]) -> type[_E]:
-        spec = EventSpec(cls, subject, key, decision, where, race)
-        _check(spec)
-        setattr(cls, _MARK, spec)
+        declare_spec(cls, EventSpec(cls, subject, key, decision, where, race))
         return cls
 
     return declare
+
+
+def declare_spec(cls: type[Struct], spec: EventSpec) -> None:
+    """Remember the declaration of a type.
+
+    Raises:
+        DeclarationError: as `event`.
+    """
+    _check(spec)
+    setattr(cls, _MARK, spec)
 
 
 def spec_of(cls: object) -> EventSpec | None:

@@ -8,12 +8,13 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
-from jetmesh.declare.annotated import input_of, outputs_of
+from jetmesh.declare.annotated import input_of
 from jetmesh.declare.delivery import Delivery
 from jetmesh.declare.event import EventSpec
 from jetmesh.declare.losing import Lost
 from jetmesh.declare.policy import Policy
 from jetmesh.declare.signature import read_signature
+from jetmesh.declare.state import Remembering, published_by, read_remembering
 from jetmesh.declare.supplied import Needs
 from jetmesh.declare.wrapping import AsyncWrap, Wrap, wraps_for
 
@@ -45,6 +46,8 @@ class Handler:
     """What runs around it, the first one outermost."""
     lost: Lost | None = None
     """What it does when it loses a decision."""
+    remembers: Remembering | None = None
+    """Which state it reads and replaces (ADR-0033)."""
 
     @property
     def outputs(self) -> tuple[EventSpec, ...]:
@@ -75,22 +78,28 @@ def read_handler(
     function: Callable[..., Any],
     event_type: type[Struct],
     wrap: Iterable[Wrap | AsyncWrap] = (),
+    *,
+    state: type[Struct] | None = None,
+    by: str = "",
 ) -> Handler:
     """What the annotations of `function` declare; the rest is as when nothing is said."""
     signature = read_signature(function)
+    takes = input_of(event_type, signature)
+    remembers = read_remembering(state, by, takes, signature) if state else None
     return Handler(
         service=service,
         name=signature.name,
         function=function,
-        input=input_of(event_type, signature),
-        returns=outputs_of(signature),
+        input=takes,
+        returns=published_by(signature, remembers),
         is_async=signature.is_async,
         delivery=signature.parameter_of(Delivery),
-        needs=signature.needs(Delivery),
+        needs=signature.needs(Delivery, behind=2 if remembers else 1),
         policy=Policy(),
         start="all",
         cycle=False,
         threads=0,
         where=signature.where,
         wraps=wraps_for(signature.name, signature.where, wrap, is_async=signature.is_async),
+        remembers=remembers,
     )

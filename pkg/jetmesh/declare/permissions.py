@@ -52,7 +52,8 @@ def permissions_of(service: Service, *, inbox_prefix: str, js_api: str = JS_API)
     for handler in service.handlers:
         publish += _consuming(handler)
     made = [spec for handler in service.handlers for spec in handler.outputs]
-    for spec in (*service.published, *made):
+    remembered = [h.remembers.state for h in service.handlers if h.remembers]
+    for spec in (*service.published, *made, *remembered):
         publish += publishing(spec)
     # where a subject may hold several, only all of the stream tells which of them has a sequence
     publish += [f"$JS.API.DIRECT.GET.{s.stream}" for s in made if not s.decision]

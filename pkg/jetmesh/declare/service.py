@@ -102,6 +102,7 @@ class Service:
     def events(self) -> list[EventSpec]:
         """What it handles, publishes or folds, each once."""
         handled = [spec for h in self.handlers for spec in (h.input, *h.outputs)]
+        handled += [h.remembers.state for h in self.handlers if h.remembers]
         folded = [spec for model in self.read_models for spec in model.events]
         return list(dict.fromkeys(handled + folded + self.published))
 
@@ -120,6 +121,8 @@ class Service:
         cycle: bool = False,
         name: str | None = None,
         threads: int = 0,
+        state: type[Struct] | None = None,
+        by: str = "",
     ) -> Callable[[_Function[_E, _P, _R]], _Function[_E, _P, _R]]:
         """Handle every event of `event_type`; the function itself stays as it is.
 
@@ -132,32 +135,31 @@ class Service:
         What it returns (an event, several in a list, None) is published before the input is
         acknowledged; its return annotation names every event that it may return.
 
-        `policy`: how often and how long it is tried, and how much is in flight; settings may change
-        it field by field. Left out: the defaults of `Policy`.
+        `policy`: how often and how long it is tried, and how much is in flight.
 
         `start`: where a durable that is made for the first time begins. "all" handles every event
-        stored already, "new" only those stored from then on: a new service that mails would mail
-        all history with "all". `jetmesh plan` says how many events that are before the durable is
-        made, and the service's log at its first start. Changing it later is drift that
+        stored already (`jetmesh plan` says how many), "new" only those stored from then on: with
+        "all" a new service that mails would mail all history. Changing it later is drift that
         `jetmesh apply` refuses, until the durable is deleted or the handler renamed.
 
         `cycle`: True says that its outputs may lead back to its input; without it such a circle is
-        refused, and its steps are named. The handler ends the circle by returning None.
+        refused. The handler ends the circle by returning None.
 
-        `threads`: a `def` handler that has to wait runs in so many threads of each process, and
-        must be safe for that. Its calls are never interrupted: no `policy.timeout` ends them, and
-        what still runs when a stop's grace is over is given back and runs again. 0: no threads.
+        `threads`: a `def` handler that has to wait runs in so many threads of each process; no
+        `policy.timeout` ends a call, and what outlasts a stop's grace runs again. 0: no threads.
 
         `name`: what the durable, settings, metrics and logs call the handler; left out, the
-        function's name. Changing it makes another durable, which begins as `start` says: with
-        "all" every stored event is handled once more. `jetmesh doctor` names the old one.
+        function's name. Changing it makes another durable, which begins as `start` says.
+
+        `state`, `by`: what a `def` handler remembers of the key to which the path `by` leads in its
+        event. Its second parameter is the state or None; what it returns of this type replaces it.
 
         Raises:
             DeclarationError: name, annotations or policy cannot work; it says which, and why.
         """
 
         def declare(function: _Function[_E, _P, _R]) -> _Function[_E, _P, _R]:
-            handler = read_handler(self.name, function, event_type, self.wrap)
+            handler = read_handler(self.name, function, event_type, self.wrap, state=state, by=by)
             handler = replace(
                 handler,
                 name=name or handler.name,

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Final, Union, get_args, get_origin, get_type_h
 from jetmesh.declare.line import annotations_of
 from jetmesh.errors import DeclarationError
 
-_UNIONS: Final = (Union, types.UnionType)
+UNIONS: Final = (Union, types.UnionType)
 _COLLECTIONS: Final = (list, tuple, Sequence, Iterable)
 
 
@@ -33,9 +33,9 @@ class Signature:
         """The parameter after the first that is annotated `kind`."""
         return next((n for n, t in list(self.parameters.items())[1:] if t is kind), None)
 
-    def needs(self, *supplied: type) -> dict[str, type]:
-        """Parameters after the first, without those that are annotated `supplied`."""
-        return {n: t for n, t in list(self.parameters.items())[1:] if t not in supplied}
+    def needs(self, *supplied: type, behind: int = 1) -> dict[str, type]:
+        """Parameters behind the first ones, without those that are annotated `supplied`."""
+        return {n: t for n, t in list(self.parameters.items())[behind:] if t not in supplied}
 
 
 def read_signature(function: Callable[..., Any]) -> Signature:
@@ -69,7 +69,7 @@ def members(annotation: Any) -> Iterator[Any]:
     """The types that an annotation names, one by one, out of unions, lists and tuples."""
     if annotation in (None, type(None), Ellipsis):
         return
-    if get_origin(annotation) in (*_UNIONS, *_COLLECTIONS):
+    if get_origin(annotation) in (*UNIONS, *_COLLECTIONS):
         for argument in get_args(annotation):
             yield from members(argument)
     else:

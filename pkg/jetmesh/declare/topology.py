@@ -45,6 +45,8 @@ class StreamSpec:
     tuning: StreamTuning = StreamTuning()  # noqa: RUF009 - frozen, so it can be shared
     schedules: bool = False
     """It delivers messages at a time that they name (ADR-51 of the server): lanes alone do."""
+    history: int = -1
+    """So many messages of each subject are kept; -1: all of them."""
     append_only: bool = False
     """The server removes nothing from it at anybody's word; only its limits do."""
 

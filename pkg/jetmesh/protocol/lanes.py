@@ -30,6 +30,8 @@ class Origin(NamedTuple):
     """When the server stored it, in nanoseconds since 1970."""
     attempts: int = 0
     replays: int = 0
+    noted: str = ""
+    """Where a state knows that it comes again: `<subject>:<sequence>`; empty where none does."""
 
     @property
     def token(self) -> str:
@@ -54,7 +56,11 @@ class Origin(NamedTuple):
             header.STORED_AT: time_text(self.stored),
             header.ATTEMPTS: str(self.attempts),
         }
-        return written | ({header.REPLAYS: str(self.replays)} if self.replays else {})
+        if self.replays:
+            written[header.REPLAYS] = str(self.replays)
+        if self.noted:
+            written[header.NOTED] = self.noted
+        return written
 
 
 def origin_of(headers: Mapping[str, str]) -> Origin:
@@ -72,6 +78,7 @@ def origin_of(headers: Mapping[str, str]) -> Origin:
             nanoseconds_of(headers[header.STORED_AT]),
             _number(header.ATTEMPTS, headers.get(header.ATTEMPTS, "0")),
             _number(header.REPLAYS, headers.get(header.REPLAYS, "0")),
+            headers.get(header.NOTED, ""),
         )
     except KeyError as error:
         raise ValueError(f"the header {error} is missing") from error

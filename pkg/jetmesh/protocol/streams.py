@@ -12,6 +12,8 @@ AUDIT: Final = "AUDIT"
 """What operators did; no service has anything to do with it (ADR-0025)."""
 LANES: Final = "LANES"
 """What settings call all lane streams; before 0.3 the one stream that held every lane."""
+STATES: Final = "states"
+"""How the subjects of all states begin; each has a stream of its own (ADR-0033)."""
 OWN_STREAMS: Final = (DEADLETTERS, REFUSALS, AUDIT, LANES)
 _NOT_IN_NAMES: Final = frozenset(" \t\r\n.*>/\\:")
 """What the server refuses in the name of a stream, and the colon of our ids."""

@@ -18,12 +18,15 @@ from jetmesh.privacy.mask import name_of, text_of
 from jetmesh.runtime.cancelled import is_cancelled
 from jetmesh.runtime.discovery import Discovery
 from jetmesh.runtime.failures import failed
+from jetmesh.runtime.floors import watching
 from jetmesh.runtime.health import Health
 from jetmesh.runtime.http import HttpServer
 from jetmesh.runtime.injection import Injector
 from jetmesh.runtime.message.belief import Evidence
 from jetmesh.runtime.message.consumer import Consumer
 from jetmesh.runtime.message.quarantine import Quarantine
+from jetmesh.runtime.message.remembering import StateRunner, states_of
+from jetmesh.runtime.message.steps import steps_of
 from jetmesh.runtime.projection import Projection, projections_of
 from jetmesh.runtime.prometheus import ServiceCollector, WithTheirs, negotiated
 from jetmesh.runtime.provisioning import provision, wait_for_jetstream
@@ -161,7 +164,16 @@ class Running:
 
     def _make_consumers(self) -> None:
         evidence = Evidence(self._plane.lookups, Outcomes.of(self._service))
+        looks = self._plane.lookups
+        states = {
+            spec: steps_of(spec, self._plane, looks) for spec in states_of(self._topology.handlers)
+        }
+        self.health.sources += states.values()
         for handler in self._topology.handlers:
+            runner = self._parts.runner
+            if handler.remembers is not None:
+                steps = states[handler.remembers.state]
+                runner = partial(StateRunner, remembering=handler.remembers, steps=steps)
             consumer = Consumer(
                 self.injector.with_reaction(handler),
                 version=self._service.version,
@@ -170,7 +182,7 @@ class Running:
                 evidence=evidence,
                 injected=self.injector.of(handler.needs),
                 quarantine=self._quarantine,
-                runner=self._parts.runner,
+                runner=runner,
             )
             self.consumers.append(consumer)
         self._quarantine.on_change = self._adjust
@@ -217,6 +229,8 @@ class Running:
             ]
         self.health.sources += watches
         self._tasks.append(asyncio.create_task(watch(watches)))
+        runners = [consumer.runner for consumer in self.consumers]
+        self._tasks += watching(runners, self._topology, control)
         self._tasks.append(asyncio.create_task(self._keep_alive()))
 
     async def _keep_alive(self) -> None:

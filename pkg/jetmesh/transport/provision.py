@@ -175,7 +175,7 @@ def stream_config(spec: StreamSpec) -> dict[str, Any]:
         "max_age": spec.tuning.max_age.ns,
         "max_bytes": spec.tuning.max_bytes,
         "max_msgs": -1,
-        "max_msgs_per_subject": -1,
+        "max_msgs_per_subject": spec.history,
         "no_ack": False,  # without PubAcks no input would ever be acked
         "sealed": False,
         "num_replicas": spec.tuning.replicas,

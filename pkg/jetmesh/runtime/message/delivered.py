@@ -82,6 +82,7 @@ class Delivered:
         "failures",
         "headers",
         "held",
+        "noted",
         "payload",
         "pending",
         "published",
@@ -132,6 +133,8 @@ class Delivered:
         """It is in flight: it has no verdict yet, and was not given back."""
         self.failures = 0
         """Attempts that failed before this one."""
+        self.noted = ""
+        """As `Origin.noted`."""
         self.returned = 0
         """The newest delivery before that failed in this process; up to it none counts as lost."""
         self.excuses = 0
@@ -172,6 +175,7 @@ class Delivered:
             sequence=self.slot.decode(),
             stored=self.stored_ns,
             attempts=self.failures,
+            noted=self.noted,
         )
 
     @property
@@ -248,10 +252,11 @@ class LaneDelivered(Delivered):
             )
         self.token = self._origin.token.encode()
         self.failures = self.brought = self._origin.attempts
+        self.noted = self._origin.noted
 
     @property
     def origin(self) -> Origin:
-        return self._origin._replace(attempts=self.failures)
+        return self._origin._replace(attempts=self.failures, noted=self.noted)
 
     @property
     def cause(self) -> str:

@@ -71,6 +71,10 @@ class Output:
         headers = self._before_token + token + key.join(self._around_key)
         return self._subject + key, headers, _encode(value)
 
+    def id_in(self, headers: bytes) -> str:
+        """The message id in what `message` made."""
+        return wire.parse(headers).values[header.MESSAGE_ID]
+
     def slot(self, value: Any) -> str:
         """What only one output of a delivery may have: its decision's filter, or its subject.
 
@@ -138,7 +142,7 @@ class Outputs:
             ConflictingOutputs: two of it have one message id, or decide one key.
             ContractViolation: a key is empty or longer than 200 bytes.
         """
-        values = [value for value in _several(result) if value is not None]
+        values = [value for value in several(result) if value is not None]
         seen: set[str] = set()
         for value in values:
             output = self.by_type.get(type(value))
@@ -160,7 +164,8 @@ def _described(value: Any) -> str:
     return f"{type(value).__name__}, which its annotation does not name"
 
 
-def _several(result: Any) -> Iterable[Any]:
+def several(result: Any) -> Iterable[Any]:
+    """What a handler returned, one by one."""
     if isinstance(result, Iterable) and not isinstance(result, str | bytes | Mapping):
         return result
     return (result,)

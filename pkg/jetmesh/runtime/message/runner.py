@@ -100,6 +100,7 @@ class HandlerRunner:
         self._injected = dict(injected)
         self._slots = asyncio.Semaphore(handler.threads or policy.concurrency)
         self._timeout = policy.timeout
+        self._settles_later = bool(handler.lost or handler.remembers)
 
     # delivered.Runner
 
@@ -133,8 +134,8 @@ class HandlerRunner:
         await self.backlog.opened()
         if self._is_inline:
             self._run_inline(delivered)
-            # what it does when it loses belongs to it, and comes once the server has answered
-            while self.handler.lost and delivered.held and not self.outage.reason:  # noqa: ASYNC110 - an event would cost every message
+            # what it does when it loses, or its step, comes once the server has answered
+            while self._settles_later and delivered.held and not self.outage.reason:  # noqa: ASYNC110 - an event would cost every message
                 await asyncio.sleep(_LOOK_SECONDS)
             return
         # a task of its own: a handler that cancels itself cancels nobody who waits for it

@@ -72,6 +72,8 @@ class Verdicts:
         self.storing = Storing(transport.publish, self.stats)
         self.may_run_again = handler.runs == "inline"
         """It has no effects, so an input may run once more for nothing."""
+        self.leave: Callable[[Delivered, Callable[[], None]], None] = _at_once
+        """Does something before an input goes to the lane or becomes a letter."""
         self._policy = policy
         self._transport = transport
         self._send_ack = transport.ack
@@ -161,7 +163,11 @@ class Verdicts:
     def dead_letter(self, delivered: Delivered, error: BaseException, text: str) -> None:
         """Write the letter, with `text` masked; the input is terminated when it is stored."""
         self._log_failure("dead letter", delivered, error, text, where=where(error))
-        self._store(delivered, dead_letter(delivered, error, text))
+
+        def leave() -> None:
+            self._store(delivered, dead_letter(delivered, error, text))
+
+        self.leave(delivered, leave)
 
     def last_resort(self, delivered: Delivered, error: BaseException, fault: BaseException) -> None:
         """Judging `error` raised `fault`: write what is known for sure, or give it back."""
@@ -285,8 +291,10 @@ class Verdicts:
         first = delivered.deliveries == 1 and not delivered.on_lane
         if first and delay <= QUICK_SECONDS and self._has_room_in_place():
             self._retry_in_place(delivered, delay)
-            return
+        else:
+            self.leave(delivered, partial(self._on_lane, delivered, error, text, delay))
 
+    def _on_lane(self, delivered: Delivered, error: BaseException, text: str, delay: float) -> None:
         def postponed() -> None:
             if delivered.held:
                 self._send_ack(delivered.reply)
@@ -362,3 +370,8 @@ class Verdicts:
             self.unstorable.remove(delivered.slot)
         self.stats.took(perf_counter() - delivered.received)
         delivered.durable.inflow.settled()
+
+
+def _at_once(_: Delivered, leave: Callable[[], None]) -> None:
+    """Nothing has to be done before."""
+    leave()

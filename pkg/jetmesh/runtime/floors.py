@@ -1,0 +1,53 @@
+"""The ack floors below which states need not remember inputs one by one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Final
+
+from jetmesh.declare import Topology
+from jetmesh.errors import BrokerError
+from jetmesh.protocol.steps import Floor
+from jetmesh.protocol.times import nanoseconds_of
+from jetmesh.runtime.message.remembering import StateRunner
+from jetmesh.transport.control import ControlPlane
+
+_USUAL_SECONDS: Final = 1.0
+_SOONEST_SECONDS: Final = 0.02
+_CLOCKS_NS: Final = 1_000_000_000
+"""By less than this the clocks of a cluster's servers differ."""
+
+
+async def watch_floor(runner: StateRunner, topology: Topology, control: ControlPlane) -> None:
+    """Keep a runner's floor up to date, for ever; nothing is asked while it handles nothing."""
+    spec = topology.durable_of(runner.handler)
+    acked = -1
+    while True:
+        try:
+            async with asyncio.timeout(_USUAL_SECONDS):
+                await runner.wants_floor.wait()
+        except TimeoutError:
+            if runner.stats.acked == acked:
+                continue
+        runner.wants_floor.clear()
+        acked = runner.stats.acked
+        try:
+            info = await control.api(f"CONSUMER.INFO.{spec.stream}.{spec.name}")
+        except BrokerError:
+            acked = -1  # whoever watches the durable says so
+        else:
+            at = nanoseconds_of(info["ts"]) + _CLOCKS_NS
+            runner.floor = Floor(info["ack_floor"]["stream_seq"], at)
+        await asyncio.sleep(_SOONEST_SECONDS)
+
+
+def watching(
+    runners: Sequence[object], topology: Topology, control: ControlPlane
+) -> list[asyncio.Task[None]]:
+    """A task for each runner that remembers."""
+    return [
+        asyncio.create_task(watch_floor(runner, topology, control))
+        for runner in runners
+        if isinstance(runner, StateRunner)
+    ]

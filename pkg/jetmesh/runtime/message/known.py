@@ -1,0 +1,153 @@
+"""What a process knows of the state of each key: the newest message, and who waits for it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final, Protocol, TypeAlias
+
+import msgspec
+
+from jetmesh import wire
+from jetmesh.protocol import headers as header
+from jetmesh.protocol.steps import (
+    Applied,
+    Floor,
+    Following,
+    Input,
+    applied_of,
+    following_of,
+)
+from jetmesh.runtime.message.delivered import Delivered
+from jetmesh.transport.stored import StoredMessage
+
+_KEPT: Final = 50_000
+"""Keys whose state is kept in memory while nothing happens to them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """The newest message of a key, as far as this process knows."""
+
+    sequence: int
+    payload: bytes
+    """The state as it is stored; empty when nothing is remembered of the key."""
+    value: Any
+    """The state; None when nothing is remembered, or it cannot be read."""
+    unreadable: str
+    """Why it cannot be read."""
+    applied: Applied
+    following: tuple[Following, ...]
+    """What is not known to be stored yet of all that follows from it."""
+
+
+class Rememberer(Protocol):
+    """One handler that remembers, as its steps see it."""
+
+    floor: Floor
+    """Everything of its durable up to there has its verdict."""
+    wants_floor: asyncio.Event
+    """Set when a key has much to remember because the floor is not known to be higher."""
+
+    def given(self, delivered: Delivered) -> Input:
+        """What a delivery is to the state: the message that somebody published."""
+
+    def handle(
+        self, delivered: Delivered, value: Any, token: str
+    ) -> tuple[Any, tuple[Following, ...]]:
+        """Call the handler with the state; the next one, `KEPT` or None, and what follows.
+
+        Raises:
+            BaseException: whatever the handler raises, and what is wrong with all it returns.
+        """
+
+    def handled(self, delivered: Delivered) -> None:
+        """Its step and all that follows are stored."""
+
+    def failed(self, delivered: Delivered, error: BaseException) -> None:
+        """Judge what came of handling a delivery."""
+
+    def wait(self, delivered: Delivered, seconds: float) -> None:
+        """Return a delivery for a while: its key has no room."""
+
+
+KEPT: Final[Any] = object()
+"""Instead of a state: it stays what it was."""
+NOTHING: Final = Known(0, b"", None, "", Applied(), ())
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A delivery that waits for its key; it is to be handled, or noted as one that comes again."""
+
+    runner: Rememberer
+    delivered: Delivered
+    then: Callable[[], None] | None = None
+    """What is to be done once it is noted; None: it is to be handled."""
+
+
+class Line:
+    """One key: what is known of it, and who waits for it, in order."""
+
+    __slots__ = ("alone", "busy", "given", "known", "looks", "token")
+
+    def __init__(self, token: str) -> None:
+        self.token = token
+        self.known: Known | None = None
+        """None: the stream has to be asked."""
+        self.given: deque[Given] = deque()
+        self.busy = False
+        """Something is on its way for it."""
+        self.alone = False
+        """Of the next step one input only: together they were too large."""
+        self.looks = 0
+        """How often a message that has to be there was not, one after another."""
+
+
+Lines: TypeAlias = "OrderedDict[str, Line]"
+
+
+class Memory:
+    """The lines of a state's keys; of those at rest the newest ones."""
+
+    def __init__(self) -> None:
+        self._lines: Lines = OrderedDict()
+
+    def line(self, token: str) -> Line:
+        """The line of a key, by its escaped form."""
+        line = self._lines.get(token)
+        if line is None:
+            line = self._lines[token] = Line(token)
+        return line
+
+    def rest(self, line: Line) -> None:
+        """Nothing waits for it now: it is kept as one of the newest."""
+        lines = self._lines
+        lines.move_to_end(line.token)
+        if len(lines) > _KEPT:
+            oldest = next(iter(lines.values()))
+            if oldest.busy or oldest.given:
+                lines.move_to_end(oldest.token)
+            else:
+                del lines[oldest.token]
+
+
+def known_of(stored: StoredMessage | None, decode: Callable[[bytes], Any]) -> Known:
+    """What a stored message says; of a key that has none, nothing.
+
+    Raises:
+        msgspec.DecodeError, ValueError: its headers are not those of a step.
+    """
+    if stored is None:
+        return NOTHING
+    applied = applied_of(wire.legible(stored.headers.get(header.APPLIED, "")))
+    following = following_of(wire.legible(stored.headers.get(header.FOLLOWING, "")))
+    value, unreadable = None, ""
+    if stored.payload:
+        try:
+            value = decode(stored.payload)
+        except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+            unreadable = str(error)
+    return Known(stored.sequence, stored.payload, value, unreadable, applied, following)

@@ -1,0 +1,384 @@
+"""The steps of one state: what waits for a key is taken in together, as one guarded message.
+
+Nobody else's step is ever overwritten: the server stores one only where the last message of its key
+is the one that was read. Whoever loses that race reads again and runs again, which counts as no
+failure. Only once a step is stored follow its outputs, and then the acks (ADR-0033).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterable
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any, Final
+
+import msgspec
+import structlog
+
+from jetmesh import wire
+from jetmesh.declare import EventSpec, StateSpec
+from jetmesh.errors import ContractViolation, Reject, Retry
+from jetmesh.protocol import headers as header
+from jetmesh.protocol.steps import (
+    FULL,
+    Applied,
+    Following,
+    Full,
+    applied_text,
+    following_text,
+)
+from jetmesh.runtime.message.asking import Asking
+from jetmesh.runtime.message.belief import Belief, Looks
+from jetmesh.runtime.message.delivered import Delivered
+from jetmesh.runtime.message.following import Outlet
+from jetmesh.runtime.message.known import KEPT, Given, Known, Line, Memory, Rememberer, known_of
+from jetmesh.runtime.message.outputs import Outputs
+from jetmesh.transport.seam import Message, Transport
+from jetmesh.transport.stored import read
+
+_TOGETHER: Final = 64
+"""So many inputs of a key are taken in by one step at most."""
+_FULL_SECONDS: Final = 0.2
+_BEHIND_SECONDS: Final = 0.1
+_LOOKS: Final = 20
+"""After so many looks the state's stream is another one than that which noted an input."""
+_INTERRUPTED: Final = "it was noted as one that comes again, and its way there was cut short"
+
+log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class _Step:
+    """What is to be stored of a key, and what is to be done once it is."""
+
+    line: Line
+    before: Known
+    value: Any
+    payload: bytes
+    applied: Applied
+    following: list[Following] = field(default_factory=list)
+    cause: str = ""
+    taken: list[Given] = field(default_factory=list)
+    """All that it is about, to be tried again if it is not stored."""
+    handled: list[Given] = field(default_factory=list)
+    noted: list[Given] = field(default_factory=list)
+    failed: list[tuple[Given, BaseException]] = field(default_factory=list)
+
+    @property
+    def changes(self) -> bool:
+        return self.applied is not self.before.applied
+
+
+class Steps:
+    """Takes the inputs of one state, key by key."""
+
+    def __init__(
+        self,
+        spec: StateSpec,
+        transport: Transport,
+        outlet: Outlet,
+        asking: Asking,
+        spawn: Callable[[Coroutine[Any, Any, None]], object],
+    ) -> None:
+        self.spec = spec
+        self.stored = 0
+        """Steps that were stored."""
+        self.repeated = 0
+        """Steps that somebody else came before: they ran again."""
+        self._publish = transport.publish
+        self._outlet = outlet
+        self._asking = asking
+        self._spawn = spawn
+        self._memory = Memory()
+        self._decode = msgspec.json.Decoder(spec.type).decode
+        self._encode = msgspec.json.Encoder().encode
+        self._prefix = f"{spec.subject}."
+
+    @property
+    def problem(self) -> str:
+        """Why a key does not go on, in words; empty when all do."""
+        return self._asking.problem or next(iter(self._outlet.held.values()), "")
+
+    def follow(self, specs: Iterable[EventSpec], outputs: Outputs) -> None:
+        """Know the events that may follow from its steps."""
+        for spec in specs:
+            output = outputs.by_type[spec.type]
+            self._outlet.doubts[spec.subject] = spec.stream, output.doubt
+
+    def take(self, runner: Rememberer, delivered: Delivered, token: str) -> None:
+        """Handle a delivery when its key's turn comes."""
+        line = self._memory.line(token)
+        line.given.append(Given(runner, delivered))
+        if not line.busy:
+            self._next(line)
+
+    def note(
+        self, runner: Rememberer, delivered: Delivered, token: str, then: Callable[[], None]
+    ) -> None:
+        """Have the key know that a delivery comes again, and do `then`."""
+        line = self._memory.line(token)
+        line.given.appendleft(Given(runner, delivered, then))
+        if not line.busy:
+            self._next(line)
+
+    # a step
+
+    def _next(self, line: Line) -> None:
+        """Begin the next step of a key, until one is on its way or nothing waits."""
+        line.busy = True
+        while line.given:
+            known = line.known
+            if known is None:
+                self._spawn(self._read(line))
+                return
+            if known.following:
+                self._follow(line, known, ())
+                return
+            step = self._fold(line, known)
+            if step is None:
+                return
+            if step.changes:
+                self._store(step)
+                return
+            self._conclude(step)
+        line.busy = False
+        self._memory.rest(line)
+
+    def _fold(self, line: Line, known: Known) -> _Step | None:
+        """What becomes of the key when all that waits is taken in; None: it has to be read."""
+        step = _Step(line, known, known.value, known.payload, known.applied)
+        most = 1 if line.alone else _TOGETHER
+        line.alone = False
+        while line.given and len(step.taken) < most:
+            given = line.given.popleft()
+            if not given.delivered.held:
+                continue
+            if self._is_behind(line, given.delivered, known):
+                line.given.extendleft(reversed([*step.taken, given]))
+                line.known = None
+                self._spawn(self._look_again(line))
+                return None
+            step.taken.append(given)
+            try:
+                self._take_in(step, given)
+            except Full:
+                self._wait(given)
+        return step
+
+    def _take_in(self, step: _Step, given: Given) -> None:
+        runner, delivered = given.runner, given.delivered
+        it = runner.given(delivered)
+        waits = step.applied.is_waiting(it)
+        late = delivered.on_lane and not delivered.noted
+        is_done = not waits and (step.applied.came_late(it) if late else self._is_done(step, given))
+        if is_done:
+            step.handled.append(given)
+            return
+        if given.then is not None:
+            step.applied = step.applied.failed(it)
+            step.noted.append(given)
+            return
+        if waits and not delivered.on_lane:
+            delivered.noted = self._noted(step.line.token, step.before.sequence)
+            step.failed.append((given, Retry(_INTERRUPTED, counts=False)))
+            return
+        if step.before.unreadable:
+            text = f"the state {step.line.token!r} cannot be read: {step.before.unreadable}"
+            step.failed.append((given, ContractViolation(text)))
+            return
+        self._handle(step, given, late=late)
+
+    def _is_done(self, step: _Step, given: Given) -> bool:
+        """Whether a state that does not wait for an input has it."""
+        return bool(given.delivered.noted) or step.applied.has(given.runner.given(given.delivered))
+
+    def _handle(self, step: _Step, given: Given, *, late: bool) -> None:
+        runner, delivered = given.runner, given.delivered
+        applied = step.applied.applied(runner.given(delivered), runner.floor, late=late)
+        try:
+            value, following = runner.handle(delivered, step.value, step.line.token)
+            if value is KEPT:
+                value, payload = step.value, step.payload
+            else:
+                payload = b"" if value is None else self._encode(value)
+        except BaseException as error:  # noqa: BLE001 - whatever a handler raises ends in a verdict
+            step.failed.append((given, error))
+            return
+        step.value, step.payload, step.applied = value, payload, applied
+        step.following += following
+        step.cause = delivered.identity.id(self._prefix + step.line.token)
+        step.handled.append(given)
+        if sum(map(len, applied.inputs.values())) > FULL // 2:
+            runner.wants_floor.set()
+
+    def _wait(self, given: Given) -> None:
+        """The key has no room for one more: it comes again when the floor is higher."""
+        given.runner.wants_floor.set()
+        given.runner.wait(given.delivered, _FULL_SECONDS)
+
+    def _store(self, step: _Step) -> None:
+        self._publish(*self._message(step), _Waiter(self, step))
+
+    def _message(self, step: _Step) -> Message:
+        headers = {
+            header.EXPECTED_SEQUENCE: str(step.before.sequence),
+            header.APPLIED: applied_text(step.applied),
+        }
+        if step.cause:
+            headers[header.CAUSE] = step.cause
+        if step.following:
+            headers[header.FOLLOWING] = following_text(step.following)
+        subject = self._prefix + step.line.token
+        return subject.encode(), wire.block(headers), step.payload
+
+    def on_stored(self, step: _Step, sequence: int) -> None:
+        """The server took a step."""
+        self.stored += 1
+        known = Known(
+            sequence,
+            step.payload,
+            step.value,
+            step.before.unreadable,
+            step.applied,
+            tuple(step.following),
+        )
+        step.line.known = known
+        for given in step.noted:
+            given.delivered.noted = self._noted(step.line.token, sequence)
+        if known.following:
+            self._follow(step.line, known, (step,))
+        else:
+            self._conclude(step)
+            self._next(step.line)
+
+    def on_refused(self, step: _Step) -> None:
+        """Somebody else came first, or it was stored before and nobody heard of it: read again."""
+        self.repeated += 1
+        step.line.given.extendleft(reversed(step.taken))
+        step.line.known = None
+        self._next(step.line)
+
+    def on_impossible(self, step: _Step, reason: str) -> None:
+        """The server never takes it: the input is at fault, or there are too many at once."""
+        line = step.line
+        if len(step.taken) > 1:
+            line.given.extendleft(reversed(step.taken))
+            line.alone = True
+        else:
+            error = Reject(f"the state cannot be stored: {reason}")
+            step.failed += [(given, error) for given in step.taken]
+            step.handled, step.noted = [], []
+            self._conclude(step)
+        self._next(line)
+
+    def _conclude(self, step: _Step) -> None:
+        """A step and all that follows are stored, or there was nothing to store."""
+        for given in step.handled:
+            given.runner.handled(given.delivered)
+        for given in step.noted:
+            if given.then is not None:
+                given.then()
+        for given, error in step.failed:
+            given.runner.failed(given.delivered, error)
+
+    # what follows
+
+    def _follow(self, line: Line, known: Known, steps: tuple[_Step, ...]) -> None:
+        last = dict(known.applied.last)
+
+        def done() -> None:
+            own = {each.subject for each in known.following if self._is_own(line, each.subject)}
+            kept = {subject: at for subject, at in last.items() if subject in own}
+            applied = known.applied
+            if kept:
+                applied = msgspec.structs.replace(applied, last={**applied.last, **kept})
+            line.known = replace(known, applied=applied, following=())
+            for step in steps:
+                self._conclude(step)
+            self._next(line)
+
+        self._outlet.store(known.following, last, done)
+
+    def _is_own(self, line: Line, subject: str) -> bool:
+        """Whether a subject is of the same key: there are as many as events, and no more."""
+        return subject.rpartition(".")[2] == line.token
+
+    # reading
+
+    async def _read(self, line: Line) -> None:
+        subject = self._prefix + line.token
+        look = partial(self._outlet.looks.last, self.spec.stream, subject)
+        stored = await self._asking.until_answered(look, subject)
+        try:
+            line.known = known_of(stored, self._decode)
+        except (msgspec.DecodeError, ValueError) as error:
+            await self._refuse(line, f"{subject} is none of a step's: {error}")
+        self._next(line)
+
+    async def _refuse(self, line: Line, why: str) -> None:
+        """Somebody else wrote there: the key waits, and says so."""
+        log.error("a state's message is forged", state=self.spec.title, why=why)
+        self._outlet.held[self._prefix + line.token] = why
+        await asyncio.sleep(_FULL_SECONDS * 10)
+        self._outlet.held.pop(self._prefix + line.token, None)
+
+    async def _look_again(self, line: Line) -> None:
+        await asyncio.sleep(_BEHIND_SECONDS)
+        self._next(line)
+
+    def _is_behind(self, line: Line, delivered: Delivered, known: Known) -> bool:
+        """Whether what is known is older than what noted an input: a follower may have answered."""
+        if not delivered.noted:
+            return False
+        subject, _, sequence = delivered.noted.rpartition(":")
+        if subject != self._prefix + line.token or not sequence.isdigit():
+            delivered.noted = ""  # of another key: the handler's `by` was changed
+            return False
+        if known.sequence >= int(sequence):
+            line.looks = 0
+            return False
+        line.looks += 1
+        if line.looks > _LOOKS:
+            delivered.noted = ""
+            return False
+        return True
+
+    def _noted(self, token: str, sequence: int) -> str:
+        return f"{self._prefix}{token}:{sequence}"
+
+
+class _Waiter:
+    """Waits for the fate of one step (`seam.Waiter`)."""
+
+    __slots__ = ("_step", "_steps")
+
+    def __init__(self, steps: Steps, step: _Step) -> None:
+        self._steps = steps
+        self._step = step
+
+    def on_stored(self, answer: bytes) -> None:
+        self._steps.on_stored(self._step, read(answer).seq)
+
+    def on_duplicate(self, _: Message, __: int) -> None:
+        self._steps.on_refused(self._step)  # it has no id, so none is taken
+
+    def on_decided(self) -> None:
+        self._steps.on_refused(self._step)
+
+    def on_impossible(self, reason: str) -> None:
+        self._steps.on_impossible(self._step, reason)
+
+
+def steps_of(spec: StateSpec, transport: Transport, looks: Looks) -> Steps:
+    """The steps of one state in one process."""
+    tasks: set[asyncio.Task[None]] = set()
+
+    def spawn(work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+
+    asking = Asking(spec.title)
+    belief = Belief(looks, transport.publish, asking)
+    return Steps(spec, transport, Outlet(transport, looks, belief, asking, spawn), asking, spawn)
