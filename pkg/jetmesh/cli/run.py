@@ -17,8 +17,8 @@ from jetmesh.operate.project import Project, find_project
 from jetmesh.operate.up import upfile
 from jetmesh.operate.up.access import chosen_by, seed_of
 from jetmesh.operate.up.ports import Ports
-from jetmesh.runtime.together import packed
 from jetmesh.settings import Loaded, load_settings
+from jetmesh.settings.together import packed
 
 
 def run(targets: Sequence[str], reference: str) -> NoReturn:

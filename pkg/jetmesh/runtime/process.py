@@ -23,8 +23,8 @@ from jetmesh.runtime import logs, streams
 from jetmesh.runtime.failures import failed
 from jetmesh.runtime.host import require_posix
 from jetmesh.runtime.running import Running
-from jetmesh.runtime.together import environ_of
 from jetmesh.settings import Loaded, load_settings
+from jetmesh.settings.together import environ_of
 
 _ALLOCATIONS_BETWEEN_COLLECTIONS: Final = 50_000
 _LEFTOVER_SECONDS: Final = 2.0

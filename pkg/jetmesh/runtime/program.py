@@ -16,7 +16,7 @@ from jetmesh.declare.system import service_in
 from jetmesh.errors import JetmeshError
 from jetmesh.privacy.mask import printable
 from jetmesh.runtime import process
-from jetmesh.runtime.together import SEPARATOR
+from jetmesh.settings.together import SEPARATOR
 
 
 def main() -> None:

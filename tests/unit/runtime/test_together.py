@@ -9,7 +9,7 @@ import structlog
 
 from jetmesh.errors import SettingsError
 from jetmesh.runtime.message.threads import Threads
-from jetmesh.runtime.together import environ_of, packed
+from jetmesh.settings.together import environ_of, packed
 
 
 def test_each_service_gets_back_the_environment_that_was_packed() -> None:

@@ -17,7 +17,7 @@ from jetmesh.operate.up.child import Program
 from jetmesh.operate.up.ports import Ports
 from jetmesh.operate.up.prepare import Prepared
 from jetmesh.operate.up.secrets import secrets_in
-from jetmesh.runtime.together import packed
+from jetmesh.settings.together import packed
 
 _HOST: Final = "127.0.0.1"
 _HEALTH_ABOVE: Final = 1000
