@@ -25,7 +25,9 @@ from jetmesh.declare import (
     Topology,
     derive,
     event,
+    replaces,
     state,
+    upcasts,
 )
 from jetmesh.errors import (
     AlreadyDecided,
@@ -90,6 +92,8 @@ __all__ = [
     "Unavailable",
     "derive",
     "event",
+    "replaces",
     "run",
     "state",
+    "upcasts",
 ]

@@ -42,11 +42,13 @@ from jetmesh.protocol.ids import Cause, token_of
 from jetmesh.protocol.streams import lane_stream
 from jetmesh.protocol.subjects import RETRY, lane_subject
 from jetmesh.protocol.times import nanoseconds_of, time_at
+from jetmesh.protocol.versions import said
 from jetmesh.runtime.message.outputs import Outputs
 from jetmesh.runtime.message.wrapped import wrapped
 from jetmesh.runtime.running import Running
 from jetmesh.settings import Loaded, load_settings
 from jetmesh.transport.control import ControlPlane
+from jetmesh.transport.reader import reader_of
 from jetmesh.transport.stored import PubAck, StoredMessage
 
 __all__ = ["Mesh", "aoutputs", "delivery", "eventually", "mesh", "outputs"]
@@ -168,8 +170,10 @@ class Mesh:
             data = payload.encode() if isinstance(payload, str) else payload
             return await self.control.publish(event, data, headers)
         subject = subject_of(event)
-        by_owner = {MESSAGE_ID: made} if (made := self._id_of_outcome(event, subject)) else None
-        return await self.control.publish(subject, msgspec.json.encode(event), headers or by_owner)
+        version = said(declared_spec(type(event)).version)
+        by_owner = {MESSAGE_ID: made} if (made := self._id_of_outcome(event, subject)) else {}
+        headers = {**version, **(headers or by_owner)}
+        return await self.control.publish(subject, msgspec.json.encode(event), headers)
 
     def _id_of_outcome(self, event: Struct, subject: str) -> str:
         """An id that the service here that decides with such events could have given it."""
@@ -192,7 +196,8 @@ class Mesh:
         found = await eventually(
             lambda: self.control.last(spec.stream, subject), within=within, what=subject
         )
-        return msgspec.json.decode(found.payload, type=event_type)
+        event: _E = reader_of(spec).read_stored(found.payload, found.headers)
+        return event
 
     async def stored(self, stream: str, subject: str = ">") -> list[StoredMessage]:
         """Everything stored in `stream` now whose subject matches."""

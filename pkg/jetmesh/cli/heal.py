@@ -15,7 +15,7 @@ from jetmesh.cli.output import echo, finishing
 from jetmesh.declare import Topology
 from jetmesh.operate import heal
 from jetmesh.operate.audit import AuditRecord, recorded
-from jetmesh.operate.deadletters.payload import render
+from jetmesh.operate.deadletters.payload import hidden_in, render
 from jetmesh.operate.doctor.instances import instances
 from jetmesh.operate.doctor.responses import Instance
 from jetmesh.operate.heal import Suspect
@@ -105,7 +105,9 @@ def _lines(found: Suspect, topology: Topology) -> Iterator[Text]:
         yield Text(f"  in the way of {listed(found.waiting)}")
     yield Text(f"  stored at {message.stored_at:%Y-%m-%d %H:%M:%S} UTC")
     yield Text(f"  message id {masked(message.message_id) or '(none)'}")
-    shown = render(message.payload, heal.contracts_of(topology, message))
+    spec = topology.event(message.subject)
+    hidden = hidden_in(spec, message.payload, message.headers) if spec else ()
+    shown = render(message.payload, heal.contracts_of(topology, message), hidden=hidden)
     rest = f", {shown.left_out:,} more not shown" if shown.left_out else ""
     yield Text(f"  payload: {shown.kind}{rest}")
     for line in shown.text.splitlines():

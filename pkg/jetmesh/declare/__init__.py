@@ -11,11 +11,15 @@ from jetmesh.declare.permissions import Permissions, permissions_of
 from jetmesh.declare.policy import Policy
 from jetmesh.declare.publishing import Publishing, Stored
 from jetmesh.declare.recalling import History, Recalled
+from jetmesh.declare.replacement import Replacement
+from jetmesh.declare.replacing import replaces
 from jetmesh.declare.service import Service
 from jetmesh.declare.state import Forget, Remembering, StateSpec, state
 from jetmesh.declare.supplied import ReadModel, Resource, Web
 from jetmesh.declare.system import Sandbox, System
 from jetmesh.declare.topology import DurableSpec, SlotSpec, StreamSpec, StreamTuning, Topology
+from jetmesh.declare.upcaster import Upcaster
+from jetmesh.declare.versions import upcasts
 from jetmesh.declare.wrapping import AsyncCall, AsyncWrap, Call, PublishWrap, Wrap
 
 __all__ = [
@@ -38,6 +42,7 @@ __all__ = [
     "Recalled",
     "Record",
     "Remembering",
+    "Replacement",
     "Resource",
     "Sandbox",
     "Service",
@@ -48,6 +53,7 @@ __all__ = [
     "StreamTuning",
     "System",
     "Topology",
+    "Upcaster",
     "Web",
     "Wrap",
     "declared_spec",
@@ -57,7 +63,9 @@ __all__ = [
     "key_of",
     "matches",
     "permissions_of",
+    "replaces",
     "spec_of",
     "state",
     "unescape_key",
+    "upcasts",
 ]

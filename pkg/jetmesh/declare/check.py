@@ -19,6 +19,7 @@ from jetmesh.declare.service import Service
 from jetmesh.declare.setting import spelled
 from jetmesh.declare.supplied import Resource, Web
 from jetmesh.declare.topology import StreamTuning, Topology
+from jetmesh.declare.versions import missing_versions
 from jetmesh.errors import TopologyError
 from jetmesh.protocol.streams import LANES, OWN_STREAMS, is_lane_stream
 
@@ -41,6 +42,8 @@ def check(topology: Topology, tunings: Mapping[str, StreamTuning]) -> None:
         *_owners(topology),
         *_let_in(topology),
         *_decisions(topology),
+        *_versions(topology),
+        *_replacements(topology),
         *_lost(topology),
         *check_states.problems(topology),
         *_cycles(topology),
@@ -162,6 +165,30 @@ def _decisions(topology: Topology) -> Iterator[str]:
                     f"{spec.where}: {topology.owners.get(spec, 'nobody here')} publishes "
                     f"{spec.subject!r}, but its decision {spec.decision!r} also matches "
                     f"{other.subject!r} of {topology.owners[other]}; one service makes a decision."
+                )
+
+
+def _versions(topology: Topology) -> Iterator[str]:
+    """Every version that may still be stored can be read."""
+    for spec in topology.events:
+        for version in missing_versions(spec):
+            yield (
+                f"{spec.where}: version {version} of {spec.subject!r} cannot be read, because "
+                f"nothing makes version {version + 1} of it; add @upcasts({version}, {spec.name}), "
+                f"and import its module, or oldest={version + 1} if no stream holds it any more."
+            )
+
+
+def _replacements(topology: Topology) -> Iterator[str]:
+    """Whoever makes an event that gives way to another publishes both."""
+    followers = {handler.function for handler in topology.handlers}
+    for spec in topology.events:
+        for each in spec.replacements:
+            if spec in topology.owners and each.function not in followers:
+                yield (
+                    f"{each.where}: {each.subject!r} takes the place of {spec.subject!r}, but "
+                    f"{topology.owners[spec]} does not publish it, because it was declared before; "
+                    "import this module first."
                 )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar, cast
 
 from msgspec import Struct
@@ -12,6 +12,8 @@ from msgspec.inspect import Metadata, StrType, type_info
 from msgspec.structs import fields
 
 from jetmesh.declare.line import annotations_of, calling_line
+from jetmesh.declare.replacement import Replacement
+from jetmesh.declare.upcaster import Upcaster
 from jetmesh.errors import DeclarationError, UsageError
 
 _E = TypeVar("_E", bound=Struct)
@@ -35,6 +37,14 @@ class EventSpec:
     """`file:line` of the declaration, for errors."""
     race: bool = False
     """Several causes decide on purpose: losing is no reason to wonder."""
+    version: int = 1
+    """Of the type: what is published says so, from 2 on."""
+    oldest: int = 1
+    """The oldest version that is still read; no stream holds one before it."""
+    upcasters: dict[int, Upcaster] = field(default_factory=dict, compare=False, repr=False)
+    """What `@upcasts` declares, by the version that it takes."""
+    replacements: list[Replacement] = field(default_factory=list, compare=False, repr=False)
+    """What `@replaces` declares: the events that take its place."""
 
     @property
     def name(self) -> str:
@@ -62,7 +72,13 @@ class EventSpec:
 
 
 def event(
-    subject: str, *, key: str | None = None, decision: str | None = None, race: bool = False
+    subject: str,
+    *,
+    key: str | None = None,
+    decision: str | None = None,
+    race: bool = False,
+    version: int = 1,
+    oldest: int = 1,
 ) -> Callable[[type[_E]], type[_E]]:
     """Declare a frozen Struct as the event of `subject`.
 
@@ -86,15 +102,22 @@ def event(
     then counted, and nothing else; without it each loss is a warning in the log and a mark in
     REFUSALS, because somebody decided who was not meant to. All events of a decision say the same.
 
+    `version`: one more after each change that older readers or older stored events would not
+    survive; what is stored stays as it is, and `upcasts` says how the next version is made of it.
+
+    `oldest`: the oldest version that is still read. Those before were dropped: no stream holds one,
+    and nobody publishes it.
+
     Raises:
         DeclarationError: the type is no frozen Struct, the subject no legal one, the key no
-            string field of the type, a decision does not match its own subject, or there is a race
-            without a decision.
+            string field of the type, a decision does not match its own subject, there is a race
+            without a decision, or a version is none.
     """
     where = calling_line()
 
     def declare(cls: type[_E]) -> type[_E]:
-        declare_spec(cls, EventSpec(cls, subject, key, decision, where, race))
+        spec = EventSpec(cls, subject, key, decision, where, race, version, oldest)
+        declare_spec(cls, spec)
         return cls
 
     return declare
@@ -160,6 +183,9 @@ def _check(spec: EventSpec) -> None:
         _check_decision(spec, spec.decision)
     elif spec.race:
         raise _wrong(spec, "is a race about nothing", "Add decision=…")
+    if not 1 <= spec.oldest <= spec.version:
+        what = f"has the version {spec.version} and {spec.oldest} as its oldest"
+        raise _wrong(spec, what, "Count versions from 1; the oldest is one of them.")
 
 
 def _check_key(spec: EventSpec, key: str) -> None:

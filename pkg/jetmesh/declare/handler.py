@@ -13,7 +13,7 @@ from jetmesh.declare.delivery import Delivery
 from jetmesh.declare.event import EventSpec
 from jetmesh.declare.losing import Lost
 from jetmesh.declare.policy import Policy
-from jetmesh.declare.signature import read_signature
+from jetmesh.declare.signature import Signature, read_signature
 from jetmesh.declare.state import Remembering, published_by, read_remembering
 from jetmesh.declare.supplied import Needs
 from jetmesh.declare.wrapping import AsyncWrap, Wrap, wraps_for
@@ -78,12 +78,13 @@ def read_handler(
     function: Callable[..., Any],
     event_type: type[Struct],
     wrap: Iterable[Wrap | AsyncWrap] = (),
+    signature: Signature | None = None,
     *,
     state: type[Struct] | None = None,
     by: str = "",
 ) -> Handler:
     """What the annotations of `function` declare; the rest is as when nothing is said."""
-    signature = read_signature(function)
+    signature = signature or read_signature(function)
     takes = input_of(event_type, signature)
     remembers = read_remembering(state, by, takes, signature) if state else None
     return Handler(

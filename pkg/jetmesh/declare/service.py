@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import (
     Any,
@@ -168,8 +168,7 @@ class Service:
                 cycle=cycle,
                 threads=threads,
             )
-            self._check(handler)
-            self.handlers.append(handler)
+            self._add(handler)
             return function
 
         return declare
@@ -210,6 +209,7 @@ class Service:
                 losing = self.handlers[n]
                 lost = read_lost(function, name, losing.input, losing.returns, self.wrap)
                 self.handlers[n] = replace(losing, lost=lost)
+                self._follow(lost.outputs)
             return function
 
         return declare
@@ -328,6 +328,21 @@ class Service:
         found = [known(event, where) for event in events]
         self.published += [spec for spec in found if spec not in self.published]
         self.publish_wraps += wrap
+
+    def _add(self, handler: Handler) -> None:
+        self._check(handler)
+        self.handlers.append(handler)
+        self._follow(handler.outputs)
+
+    def _follow(self, made: Iterable[EventSpec]) -> None:
+        """A handler for each event that takes the place of one made here."""
+        for spec in made:
+            for each in spec.replacements:
+                if all(handler.function is not each.function for handler in self.handlers):
+                    signature = each.signature
+                    self._add(
+                        read_handler(self.name, each.function, spec.type, signature=signature)
+                    )
 
     def _check(self, handler: Handler) -> None:
         if _name.fullmatch(handler.name) is None:

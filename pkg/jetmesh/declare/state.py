@@ -46,7 +46,9 @@ class Forget:
     """
 
 
-def state(name: str, *, key: str, history: int = 1) -> Callable[[type[_S]], type[_S]]:
+def state(
+    name: str, *, key: str, history: int = 1, version: int = 1, oldest: int = 1
+) -> Callable[[type[_S]], type[_S]]:
     """Declare a frozen Struct as what one service remembers of each key.
 
         @state("loyalty.accounts", key="customer_id")
@@ -60,13 +62,24 @@ def state(name: str, *, key: str, history: int = 1) -> Callable[[type[_S]], type
 
     `history`: how many versions of each key are kept, from 1 to 1000.
 
+    `version`, `oldest`: as of an `event`; `upcasts` makes each version of the one before.
+
     Raises:
         DeclarationError: as `event`, or the history is none.
     """
     where = calling_line()
 
     def declare(cls: type[_S]) -> type[_S]:
-        spec = StateSpec(cls, f"{STATES}.{name}", key, None, where, history=history)
+        spec = StateSpec(
+            cls,
+            f"{STATES}.{name}",
+            key,
+            None,
+            where,
+            version=version,
+            oldest=oldest,
+            history=history,
+        )
         if not 1 <= history <= _MOST_VERSIONS:
             raise DeclarationError(
                 f"{where}: state {cls.__name__} cannot keep {history} versions.",

@@ -13,6 +13,7 @@ from jetmesh.declare import EventSpec, Topology, escape_key, key_of
 from jetmesh.errors import BrokerError, ContractViolation, UsageError
 from jetmesh.privacy.mask import masked_violation
 from jetmesh.protocol.content import LINES, as_utf8, remedy_for, seems
+from jetmesh.protocol.versions import said
 from jetmesh.transport.control import ControlPlane
 from jetmesh.transport.publishes import too_large
 from jetmesh.transport.stored import PubAck
@@ -28,6 +29,8 @@ class Checked:
     subject: str
     payload: bytes
     """As it was given, in UTF-8: publishing changes nothing else."""
+    headers: dict[str, str]
+    """They say the version, where there are several."""
 
 
 def spec_for(topology: Topology, subject: str) -> EventSpec:
@@ -85,7 +88,7 @@ async def publish(control: ControlPlane, events: Sequence[Checked]) -> AsyncIter
     for start in range(0, len(events), _AT_ONCE):
         several = events[start : start + _AT_ONCE]
         acks = await asyncio.gather(
-            *(control.publish(each.subject, each.payload) for each in several),
+            *(control.publish(each.subject, each.payload, each.headers) for each in several),
             return_exceptions=True,
         )
         for number, ack in enumerate(acks, start):
@@ -129,4 +132,4 @@ def _check(spec: EventSpec, payload: bytes, what: str) -> Checked:
     except ContractViolation as error:
         where = f"$.{spec.key_name}"
         raise ContractViolation(f"{what}: {error.message} at {where}.", path=where) from None
-    return Checked(spec.subject + token, payload)
+    return Checked(spec.subject + token, payload, said(spec.version))

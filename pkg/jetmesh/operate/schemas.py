@@ -64,6 +64,7 @@ def component_schemas(
         _document(schemas[names[cls]], cls, info)
     for spec in specs:
         _limit_key(schemas[names[spec.type]], spec)
+        _deprecate(schemas[names[spec.type]], spec)
     for enum in enums:
         if _reads_unknown_values(enum):
             known = schemas[names[enum]].pop("enum")
@@ -177,6 +178,16 @@ def _string(statement: ast.stmt) -> str | None:
     if not isinstance(statement, ast.Expr) or not isinstance(statement.value, ast.Constant):
         return None
     return statement.value.value if isinstance(statement.value.value, str) else None
+
+
+def _deprecate(schema: dict[str, Any], spec: EventSpec) -> None:
+    """Say what takes the place of an event that is to go."""
+    if spec.replacements:
+        schema["deprecated"] = True
+        schema["x-replaced-by"] = [
+            {"subject": each.subject, "reason": each.reason, "until": each.until.isoformat()}
+            for each in spec.replacements
+        ]
 
 
 def _limit_key(schema: dict[str, Any], spec: EventSpec) -> None:

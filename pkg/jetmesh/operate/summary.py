@@ -7,23 +7,26 @@ from decimal import Decimal
 from enum import Enum
 from typing import Any, Final
 
-import msgspec
 from msgspec import Struct
 
 from jetmesh.declare import EventSpec
 from jetmesh.privacy.mask import MASK, masked
 from jetmesh.privacy.sensitive import sensitive_values
+from jetmesh.transport.reader import UNREADABLE, NewerVersion, reader_of
+from jetmesh.transport.stored import StoredMessage
 
 _LONGEST: Final = 160
 _LONGEST_VALUE: Final = 60
 _MEMBERS: Final = 3
 
 
-def summary(spec: EventSpec, payload: bytes) -> str:
+def summary(spec: EventSpec, message: StoredMessage) -> str:
     """The fields of the event that fit in a line, without its key."""
     try:
-        event = msgspec.json.decode(payload, type=spec.type)
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        event = reader_of(spec).read_stored(message.payload, message.headers)
+    except NewerVersion as newer:
+        return str(newer)
+    except UNREADABLE:
         return "does not keep its contract"
     hidden = set(sensitive_values(event))
     parts = []

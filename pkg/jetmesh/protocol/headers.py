@@ -29,6 +29,10 @@ ATTEMPTS: Final = "Jetmesh-Attempts"
 REPLAYS: Final = "Jetmesh-Replays"
 """How often the origin was replayed; absent until then."""
 
+# what the event in it is
+EVENT_VERSION: Final = "Jetmesh-Event-Version"
+"""Of the event's type, as `protocol.versions` writes it; absent for version 1."""
+
 # its failure
 SERVICE: Final = "Jetmesh-Service"
 VERSION: Final = "Jetmesh-Version"
@@ -65,9 +69,10 @@ _legal = re.compile(r"[^:\s]+:[^\r\n]*")
 
 
 def carried(headers: Mapping[str, str]) -> dict[str, str]:
-    """The headers that a message keeps on its way: those that others gave it."""
+    """The headers that a message keeps on its way: its version, and those that others gave it."""
     return {
         name: value
         for name, value in headers.items()
-        if not name.lower().startswith(_OURS) and _legal.fullmatch(f"{name}:{value}")
+        if (name == EVENT_VERSION or not name.lower().startswith(_OURS))
+        and _legal.fullmatch(f"{name}:{value}")
     }

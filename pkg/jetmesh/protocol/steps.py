@@ -135,6 +135,8 @@ class Following(Struct, array_like=True, frozen=True):
     subject: str
     id: str
     payload: Raw
+    version: int = 1
+    """Of its type, when the step was made."""
 
 
 _applied = msgspec.json.Decoder(Applied)

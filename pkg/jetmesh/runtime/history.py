@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-import msgspec
 from msgspec import Struct
 
 from jetmesh.declare import EventSpec, History, ReadModel, Recalled, Record, spec_of
 from jetmesh.declare.key import escape_key
 from jetmesh.errors import BrokerError
-from jetmesh.protocol.content import event_json
 from jetmesh.transport.control import ControlPlane
+from jetmesh.transport.reader import UNREADABLE, reader_of
 from jetmesh.transport.stored import StoredMessage
 
-_UNREADABLE: Final = (msgspec.DecodeError, UnicodeError, RecursionError, ValueError)
+_UNREADABLE: Final = (*UNREADABLE, ValueError)
 
 
 class StoredHistory(History):
@@ -23,7 +22,7 @@ class StoredHistory(History):
 
     def __init__(self, models: Sequence[ReadModel]) -> None:
         specs = {spec for model in models for spec in model.events}
-        self._decoders = {spec.subject: msgspec.json.Decoder(spec.type) for spec in specs}
+        self._readers = {spec.subject: reader_of(spec) for spec in specs}
         self._specs = specs
         self._control: ControlPlane | None = None
 
@@ -56,11 +55,11 @@ class StoredHistory(History):
         if message is None:
             return None
         subject = message.subject
-        decoder = self._decoders.get(subject) or self._decoders.get(subject.rpartition(".")[0])
-        if decoder is None:
+        reader = self._readers.get(subject) or self._readers.get(subject.rpartition(".")[0])
+        if reader is None:
             return None
         try:
-            event = decoder.decode(event_json(message.payload, message.headers))
+            event = reader.read_stored(message.payload, message.headers)
         except _UNREADABLE:
             return None
         return event, Record(

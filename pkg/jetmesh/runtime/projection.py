@@ -25,12 +25,12 @@ from jetmesh.privacy.mask import masked, masked_violation, name_of, text_of
 from jetmesh.protocol.content import seems
 from jetmesh.protocol.headers import MESSAGE_ID
 from jetmesh.runtime.bound import bounded
-from jetmesh.runtime.reading import Removed, event_in, read
 from jetmesh.runtime.slots import Slots
 from jetmesh.transport.control import ControlPlane
 from jetmesh.transport.dataplane import DataPlane
 from jetmesh.transport.position import Position, position_of
 from jetmesh.transport.pull import Pull
+from jetmesh.transport.reader import NewerVersion, Removed, event_in, reader_of
 
 _BATCH: Final = 1024
 _RETRY_SECONDS: Final = 0.5
@@ -126,7 +126,7 @@ class Projection:
         self.slow_folds = 0
         """Events that kept the event loop for more than 100 ms."""
         self._slots = slots
-        self._decoders = {spec.subject.encode(): msgspec.json.Decoder(spec.type) for spec in events}
+        self._readers = {spec.subject.encode(): reader_of(spec) for spec in events}
         self._apply = apply
         self._forget = forget
         self._plane = plane
@@ -283,11 +283,25 @@ class Projection:
             return
         self._last = position.sequence
         began = perf_counter()
-        self._apply_one(subject, headers, payload, position)
+        try:
+            self._apply_one(subject, headers, payload, position)
+        except NewerVersion as newer:
+            self._stand_still(newer, position)
+            return
         if (took := perf_counter() - began) > _BLOCKING_SECONDS:
             self._name_it(took)
         if not position.pending:
             self.caught_up = True
+
+    def _stand_still(self, newer: NewerVersion, position: Position) -> None:
+        """Stay at what was before: to pass over it would make a state that never was.
+
+        Until newer code takes over; this one is not ready meanwhile.
+        """
+        self._last = position.sequence - 1
+        self._trouble = f"{newer}; deploy what knows it"
+        log.error("the read model stands still", stream=self.stream, error=str(newer))
+        self._drop()
 
     def _name_it(self, seconds: float) -> None:
         self.slow_folds += 1
@@ -302,7 +316,7 @@ class Projection:
     def _apply_one(
         self, subject: bytes, headers: bytes, payload: bytes, position: Position
     ) -> None:
-        decoder = self._decoders.get(subject) or self._decoders[subject.rpartition(b".")[0]]
+        reader = self._readers.get(subject) or self._readers[subject.rpartition(b".")[0]]
         record = Record(
             stream=self.stream,
             sequence=position.sequence,
@@ -311,7 +325,9 @@ class Projection:
             message_id=wire.parse(headers).values.get(MESSAGE_ID, "") if headers else "",
         )
         try:
-            event = read(decoder.decode, payload, headers)
+            event = reader.read(payload, headers)
+        except NewerVersion:
+            raise
         except Removed:
             self._forget_one(subject, record)
         except BaseException as error:  # noqa: BLE001 - a contract's own check may raise anything
@@ -320,7 +336,7 @@ class Projection:
             log.info(
                 "unreadable event",
                 cause=f"{self.stream}:{position.sequence}",
-                error=masked_violation(text_of(error), found, decoder.type),
+                error=masked_violation(text_of(error), found, reader.spec.type),
                 seems=seems(found),
             )
         else:
@@ -330,7 +346,7 @@ class Projection:
         """The server tells that what was stored on the subject is gone."""
         self.forgotten += 1
         if self._forget is not None:
-            token = "" if subject in self._decoders else record.subject.rpartition(".")[2]
+            token = "" if subject in self._readers else record.subject.rpartition(".")[2]
             self._fold_in(record, None, self._forget, unescape_key(token))
 
     def _fold_in(

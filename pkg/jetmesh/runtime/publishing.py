@@ -30,6 +30,7 @@ from jetmesh.declare.permissions import publishing
 from jetmesh.errors import AlreadyDecided, BrokerError, ContractViolation, UsageError, WindowFull
 from jetmesh.protocol import headers as header
 from jetmesh.protocol.ids import is_same_id
+from jetmesh.protocol.versions import said
 from jetmesh.runtime.message.asking import Asking, Doubts
 from jetmesh.runtime.message.belief import Belief, Decided, Forged, Impossible, Place
 from jetmesh.runtime.message.letters import unreadable
@@ -297,7 +298,8 @@ class _Outgoing:
             ContractViolation: the event does not keep its contract.
             UsageError: the id is no message id.
         """
-        spec, subject, headers = self.spec, self.spec.subject, {header.MESSAGE_ID: message_id}
+        spec, subject = self.spec, self.spec.subject
+        headers = {**said(spec.version), header.MESSAGE_ID: message_id}
         payload = self._checked(event)
         if spec.key:
             token = escape_key(key_of(spec, event))

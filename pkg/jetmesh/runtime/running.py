@@ -223,6 +223,7 @@ class Running:
                 consumer.inflow,
                 consumer.lane,
                 consumer.runner.outage,
+                consumer.runner.newer,
                 consumer.runner.asking,
                 consumer.runner.guards,
                 consumer.verdicts.unstorable,

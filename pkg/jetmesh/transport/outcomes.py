@@ -9,15 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import msgspec
-
 from jetmesh.declare import EventSpec, Service, escape_key, matches
-from jetmesh.errors import ContractViolation
-from jetmesh.protocol.content import event_json
 from jetmesh.protocol.ids import cause_of, effect_of
+from jetmesh.transport.reader import UNREADABLE, NewerVersion, reader_of
 from jetmesh.transport.stored import StoredMessage
 
-_UNREADABLE = (msgspec.DecodeError, UnicodeError, RecursionError)
 LOST = "lost:"
 """How the effect in the ids of a reaction's outputs begins: the handler may have published the
 like."""
@@ -60,9 +56,11 @@ class Outcomes:
 def unreadable_as(spec: EventSpec, stored: StoredMessage) -> str:
     """Why a stored message is no event of `spec`, in words; empty when it is one."""
     try:
-        event = msgspec.json.decode(event_json(stored.payload, stored.headers), type=spec.type)
+        event = reader_of(spec).read_stored(stored.payload, stored.headers)
         if spec.key and not stored.subject.endswith(f".{escape_key(getattr(event, spec.key))}"):
             return "its key is not that of its subject"
-    except (*_UNREADABLE, ContractViolation):
+    except NewerVersion:
+        return ""  # as far as this code can tell
+    except UNREADABLE:
         return f"it is no {spec.name}"
     return ""

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from msgspec import Meta, Struct, field
 
-from jetmesh import event
+from jetmesh import event, replaces
 from jetmesh.operate.schemas import DIALECT, component_schemas, json_schema
 from tests.unit.declared import spec
 
@@ -227,3 +227,23 @@ def test_shared_types_are_named_once_for_all_events() -> None:
     assert set(names.values()) == set(schemas)
     assert schemas["Bought"]["properties"]["items"]["items"] == {"$ref": "#/there/Item"}
     assert list(schemas) == sorted(schemas)
+
+
+def test_an_event_that_gives_way_to_another_is_deprecated_with_its_record() -> None:
+    @event("shop.sold", key="id")
+    class Sold(Struct, frozen=True):
+        id: str
+
+    @event("shop-by.sold", key="id")
+    class SoldAgain(Struct, frozen=True):
+        id: str
+
+    def again(old: Any) -> Any: ...
+
+    assert "deprecated" not in json_schema(spec(Sold))
+    again.__annotations__ |= {"old": Sold, "return": SoldAgain}
+    replaces(Sold, reason="it says too little", until="2027-03-01")(again)
+    published = json_schema(spec(Sold))
+    record = {"subject": "shop-by.sold", "reason": "it says too little", "until": "2027-03-01"}
+    assert (published["deprecated"], published["x-replaced-by"]) == (True, [record])
+    assert "deprecated" not in json_schema(spec(SoldAgain))

@@ -16,7 +16,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
 from jetmesh.cli.connection import broker_of, connected, told
 from jetmesh.cli.output import echo
-from jetmesh.declare import Topology
+from jetmesh.declare import EventSpec, Topology
 from jetmesh.errors import UsageError
 from jetmesh.operate.deadletters.letter import Letter, Selection, Selector, number_of
 from jetmesh.operate.deadletters.store import OnRead, select
@@ -45,10 +45,14 @@ class Context:
 
         None of them when the topology does not know the event.
         """
-        spec = self.topology.event(letter.header(SUBJECT)) if self.topology else None
+        spec = self.event_of(letter)
         if self.topology is None or spec is None:
             return ()
         return tuple(dict.fromkeys((spec.type, *(each.type for each in self.topology.events))))
+
+    def event_of(self, letter: Letter) -> EventSpec | None:
+        """The event that a letter's message is; None when the topology does not know it."""
+        return self.topology.event(letter.header(SUBJECT)) if self.topology else None
 
 
 @dataclass(frozen=True, slots=True)

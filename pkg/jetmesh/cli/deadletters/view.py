@@ -20,7 +20,7 @@ from jetmesh.errors import UsageError
 from jetmesh.operate.deadletters import render
 from jetmesh.operate.deadletters.export import lines
 from jetmesh.operate.deadletters.letter import Letter, LetterError, Selection, Selector, number_of
-from jetmesh.operate.deadletters.payload import PayloadView, content_of
+from jetmesh.operate.deadletters.payload import PayloadView, content_of, hidden_in
 from jetmesh.operate.deadletters.payload import render as render_payload
 from jetmesh.operate.deadletters.store import HistoryEntry, find, history, lane_status, letters
 from jetmesh.operate.humanize import counted
@@ -126,8 +126,11 @@ async def _rendered(
     control: ControlPlane, letter: Letter, context: Context, *, as_hex: bool
 ) -> PayloadView:
     try:
-        payload = (await content_of(control, letter)).payload
-        return render_payload(payload, context.contracts_for(letter), as_hex=as_hex)
+        content = await content_of(control, letter)
+        contracts, spec = context.contracts_for(letter), context.event_of(letter)
+        about = {**letter.message.headers, **content.headers}
+        hidden = hidden_in(spec, content.payload, about) if spec else ()
+        return render_payload(content.payload, contracts, hidden=hidden, as_hex=as_hex)
     except LetterError as error:
         return PayloadView("lost", error.message)
 

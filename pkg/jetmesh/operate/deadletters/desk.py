@@ -19,10 +19,11 @@ from jetmesh.operate.deadletters.letter import Action, Letter, LetterError, Note
 from jetmesh.operate.deadletters.payload import Content, content_of
 from jetmesh.operate.deadletters.store import find, note_at, notes
 from jetmesh.operate.publish import check
-from jetmesh.protocol.headers import MESSAGE_ID
+from jetmesh.protocol.headers import EVENT_VERSION, MESSAGE_ID
 from jetmesh.protocol.ids import note_id, other_id, replay_id
 from jetmesh.protocol.streams import DEADLETTERS, is_lane_stream, lane_stream
 from jetmesh.protocol.subjects import NO_KEY, lane_subject, note_subject
+from jetmesh.protocol.versions import WHICHEVER, said
 from jetmesh.transport.control import ControlPlane
 from jetmesh.transport.stored import NO_STREAM, NOT_FOUND, ApiError, PubAck
 
@@ -111,7 +112,7 @@ class Desk:
             token = self._checked_token(letter, corrected)
             content = await self._with_headers(letter, corrected)
         headers = {
-            **content.headers,
+            **self._headers(letter, content, corrected=corrected is not None),
             **origin._replace(attempts=0, replays=origin.replays + before + 1).headers(),
             MESSAGE_ID: replay_id(letter.sequence, letter.message.stored_ns, before),
         }
@@ -169,6 +170,22 @@ class Desk:
             return (await content_of(self.control, letter))._replace(payload=corrected)
         except LetterError:  # the original is gone
             return Content(corrected, {})
+
+    def _headers(self, letter: Letter, content: Content, *, corrected: bool) -> dict[str, str]:
+        """Those of the content, with the version that its handler is to read it as.
+
+        A correction keeps the newest contract. An event from outside is of any that decodes: the
+        letter may be older than the contract that it keeps.
+        """
+        spec, headers = self.input_of(letter), dict(content.headers)
+        if self.topology is None or spec is None:
+            return headers
+        if corrected:
+            headers.pop(EVENT_VERSION, None)
+            return {**headers, **said(spec.version)}
+        if spec.version > 1 and spec in self.topology.from_outside:
+            return {**said(WHICHEVER), **headers}
+        return headers
 
     async def publish(self, replay: Replay) -> PubAck:
         try:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import msgspec
 from msgspec import Struct
 
 from jetmesh import wire
+from jetmesh.declare import EventSpec
 from jetmesh.operate.deadletters.letter import Letter, LetterError
 from jetmesh.privacy.mask import MASK, masked
 from jetmesh.privacy.readable import data_in, text_in, within, without_scalars
 from jetmesh.privacy.sensitive import is_sensitive, names_sensitive, sensitive_values
 from jetmesh.protocol.headers import carried
 from jetmesh.protocol.times import is_same_time
+from jetmesh.protocol.versions import WHICHEVER
 from jetmesh.transport.control import ControlPlane
+from jetmesh.transport.reader import reader_of
 
 _LONGEST: Final = 16_000
 _READ: Final = 18_000
@@ -65,10 +68,31 @@ async def content_of(control: ControlPlane, letter: Letter) -> Content:
     return Content(found.payload, carried(found.headers))
 
 
+def hidden_in(spec: EventSpec, payload: bytes, headers: Mapping[str, str]) -> list[str] | None:
+    """What is sensitive in an event of an older version: the contract no longer knows its names.
+
+    None when it cannot be told, because nothing makes the newest version of it.
+    """
+    if spec.version == 1:
+        return []
+    reader, version = reader_of(spec), None
+    try:
+        version = reader.version_of(headers)
+        return [*sensitive_values(reader.read_stored(payload, headers))]
+    except Exception:  # noqa: BLE001 - a contract's own check may raise anything
+        return [] if version in (WHICHEVER, spec.version) else None
+
+
 def render(
-    payload: bytes, contracts: Sequence[type[Struct]] = (), *, as_hex: bool = False
+    payload: bytes,
+    contracts: Sequence[type[Struct]] = (),
+    *,
+    hidden: Sequence[str] | None = (),
+    as_hex: bool = False,
 ) -> PayloadView:
     """The payload without what contracts mark as sensitive, and without e-mail addresses.
+
+    Nor is anything shown of `hidden`, and no value at all when that is None.
 
     What is data in any form is laid out. What looks like JSON and is none keeps its names alone,
     a text that names something sensitive is withheld, and bytes that are no text are shown only
@@ -78,8 +102,8 @@ def render(
         return PayloadView("empty", "")
     try:
         data = data_in(payload)
-        if data is not None:
-            encoded = [_encoded(value, contracts) for value in data.values]
+        if data is not None and hidden is not None:
+            encoded = [_encoded(value, contracts, hidden) for value in data.values]
             laid_out = (msgspec.json.format(each, indent=2).decode() for each in encoded)
             return _cut(data.kind, "\n".join(laid_out))
     except (TypeError, ValueError, RecursionError):  # as a number that JSON cannot say
@@ -106,8 +130,10 @@ def header(name: str, value: str, contracts: Sequence[type[Struct]]) -> str:
     return masked(value, longest=_LONGEST_HEADER)
 
 
-def _encoded(value: Any, contracts: Sequence[type[Struct]]) -> bytes:
-    hidden = list(dict.fromkeys(sensitive_values(value, *contracts)))
+def _encoded(
+    value: Any, contracts: Sequence[type[Struct]], more_hidden: Sequence[str] = ()
+) -> bytes:
+    hidden = list(dict.fromkeys([*more_hidden, *sensitive_values(value, *contracts)]))
     return msgspec.json.encode(_masked(value, hidden))
 
 

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from jetmesh.declare import Handler, Policy, escape_key
 from jetmesh.protocol.acks import ACK, numbers_of
-from jetmesh.protocol.content import CLOUDEVENTS, PLUS
+from jetmesh.protocol.content import PLUS
 from jetmesh.protocol.streams import lane_stream
 from jetmesh.runtime.message.backlog import QUICK_SECONDS
 from jetmesh.runtime.message.belief import Evidence
@@ -66,7 +66,10 @@ class Consumer:
         self._send_ack = transport.ack
         self._took = self.stats.took
         self._queue = self.stats.queue
-        self._decode = self.runner.decode
+        reader = self.runner.reader
+        self._decode = reader.decode
+        self._newest = reader.newest
+        self._is_special = reader.is_special
         self._conclude = self.runner.conclude
         self._key = handler.input.key
         self._is_plain = not injected and handler.delivery is None and not handler.wraps
@@ -115,7 +118,11 @@ class Consumer:
         if (
             self._is_disturbed
             or not reply.startswith(self._first)
-            or (headers and PLUS in headers and CLOUDEVENTS in headers)
+            or (
+                not headers.startswith(self._newest)
+                if self._newest
+                else PLUS in headers and self._is_special(headers)
+            )
         ):
             self._start(subject, reply, headers, payload)
             return
@@ -226,7 +233,7 @@ class Consumer:
             self.lane.limit_to(0)
             return
         # in an outage one that waits, and one that may work where it does not
-        most = 2 if runner.outage.reason else runner.pace.limit
+        most = 2 if runner.outage.reason else runner.newer.limit(runner.pace.limit)
         self.inflow.limit_to(most)
         self.lane.limit_to(max(1, most // 2))
 

@@ -17,6 +17,7 @@ from jetmesh import wire
 from jetmesh.protocol import headers as header
 from jetmesh.protocol.ids import is_same_id
 from jetmesh.protocol.steps import Following
+from jetmesh.protocol.versions import said
 from jetmesh.runtime.message.asking import Asking
 from jetmesh.runtime.message.belief import Belief, Doubt, Forged, Impossible, Looks, Place
 from jetmesh.transport.seam import Message, Transport
@@ -97,6 +98,7 @@ class _Subject:
     def _message(self) -> Message:
         output = self._outputs[0]
         headers = {
+            **said(output.version),
             header.MESSAGE_ID: output.id,
             header.EXPECTED_SEQUENCE: str(self._last.get(self._subject, 0)),
         }

@@ -8,8 +8,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, TypeAlias
 
-import msgspec
-
 from jetmesh import wire
 from jetmesh.protocol import headers as header
 from jetmesh.protocol.steps import (
@@ -21,6 +19,7 @@ from jetmesh.protocol.steps import (
     following_of,
 )
 from jetmesh.runtime.message.delivered import Delivered
+from jetmesh.transport.reader import Reader
 from jetmesh.transport.stored import StoredMessage
 
 _KEPT: Final = 50_000
@@ -36,7 +35,7 @@ class Known:
     """The state as it is stored; empty when nothing is remembered of the key."""
     value: Any
     """The state; None when nothing is remembered, or it cannot be read."""
-    unreadable: str
+    unreadable: BaseException | None
     """Why it cannot be read."""
     applied: Applied
     following: tuple[Following, ...]
@@ -75,7 +74,7 @@ class Rememberer(Protocol):
 
 KEPT: Final[Any] = object()
 """Instead of a state: it stays what it was."""
-NOTHING: Final = Known(0, b"", None, "", Applied(), ())
+NOTHING: Final = Known(0, b"", None, None, Applied(), ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +133,7 @@ class Memory:
                 del lines[oldest.token]
 
 
-def known_of(stored: StoredMessage | None, decode: Callable[[bytes], Any]) -> Known:
+def known_of(stored: StoredMessage | None, reader: Reader) -> Known:
     """What a stored message says; of a key that has none, nothing.
 
     Raises:
@@ -144,10 +143,10 @@ def known_of(stored: StoredMessage | None, decode: Callable[[bytes], Any]) -> Kn
         return NOTHING
     applied = applied_of(wire.legible(stored.headers.get(header.APPLIED, "")))
     following = following_of(wire.legible(stored.headers.get(header.FOLLOWING, "")))
-    value, unreadable = None, ""
+    value, unreadable = None, None
     if stored.payload:
         try:
-            value = decode(stored.payload)
-        except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-            unreadable = str(error)
+            value = reader.read_stored(stored.payload, stored.headers)
+        except Exception as error:  # noqa: BLE001 - an upcaster may raise anything
+            unreadable = error
     return Known(stored.sequence, stored.payload, value, unreadable, applied, following)

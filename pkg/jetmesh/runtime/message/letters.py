@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import traceback
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,15 +27,14 @@ from jetmesh.protocol.subjects import (
     refusal_subject,
     retry_subject,
 )
+from jetmesh.protocol.versions import WHICHEVER, said
 from jetmesh.runtime.message.delivered import Delivered
+from jetmesh.transport.reader import field_at_fault, reader_of
 from jetmesh.transport.seam import Message
 from jetmesh.transport.stored import StoredMessage
 
 _OWN: Final = f"{Path(__file__).parents[2]}{os.sep}"
 """Where the mesh's own lines are, wherever it was installed."""
-_path = re.compile(r" - at `(\$[^`]*)`$")
-"""Where msgspec says that a value is wrong."""
-_missing = re.compile(r"missing required field `(\w+)`")
 
 
 def dead_letter(delivered: Delivered, error: BaseException, text: str) -> Message:
@@ -119,9 +117,10 @@ def _input_of(mark: bytes) -> tuple[object, object] | None:
 
 def _block(delivered: Delivered, ours: dict[str, str]) -> bytes:
     """What others gave the message, exactly, and ours, of which no value may break its line."""
-    given: dict[str, str] = {}
-    if delivered.headers:
-        given = header.carried(wire.parse(delivered.headers, exact=True).values)
+    values = wire.parse(delivered.headers, exact=True).values if delivered.headers else {}
+    given = header.carried(values)
+    if reader_of(delivered.durable.handler.input).leaves_open(values):
+        given |= said(WHICHEVER)  # nothing else would tell it from what handlers made
     for name, value in ours.items():
         given[name] = printable(value) if "\n" in value or "\r" in value else value
     return wire.block(given)
@@ -158,15 +157,10 @@ def unreadable(spec: EventSpec, payload: bytes, error: BaseException) -> BaseExc
             told = f"{spec.subject}: the payload seems to be {content}; {remedy_for(content)}"
             return ContractViolation(told, content=content).with_traceback(error.__traceback__)
         text = masked_violation(text_of(error), payload, spec.type) or type(error).__name__
-        violation = ContractViolation(f"{spec.subject}: {text}", path=_field(text_of(error)))
+        path = field_at_fault(text_of(error))
+        violation = ContractViolation(f"{spec.subject}: {text}", path=path)
         return violation.with_traceback(error.__traceback__)
     return error
-
-
-def _field(text: str) -> str:
-    """The field of which msgspec complains: what is missing, below what it is missing in."""
-    at, missing = _path.search(text), _missing.search(text)
-    return (at[1] if at else "$") + (f".{missing[1]}" if missing else "")
 
 
 def where(error: BaseException) -> str:

@@ -36,6 +36,7 @@ class HandlerStats:
         "last_error",
         "lost",
         "markers",
+        "newer",
         "published",
         "queue",
         "refused",
@@ -71,6 +72,8 @@ class HandlerStats:
         """Messages stored under another id, because somebody had taken theirs."""
         self.markers = 0
         """Deliveries with which the server told that others are gone; they are acked."""
+        self.newer = 0
+        """Deliveries given back because only newer code can read them."""
         self.slow = 0
         """Calls that kept the event loop for more than 100 ms."""
         self.lag = 0

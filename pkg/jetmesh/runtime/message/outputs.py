@@ -12,6 +12,7 @@ from jetmesh import wire
 from jetmesh.declare import EventSpec, Handler, escape_key, matches
 from jetmesh.protocol import headers as header
 from jetmesh.protocol.ids import Cause
+from jetmesh.protocol.versions import said
 from jetmesh.transport.outcomes import unreadable_as
 from jetmesh.transport.seam import Message, Waiter
 from jetmesh.transport.stored import StoredMessage
@@ -38,6 +39,7 @@ class Output:
         "publish",
         "race",
         "stream",
+        "version",
     )
 
     publish: Callable[[bytes, bytes, bytes, Waiter], None]
@@ -45,13 +47,15 @@ class Output:
 
     def __init__(self, handler: Handler, spec: EventSpec, effect: str = "") -> None:
         self._spec = spec
+        self.version = spec.version
         self.stream = spec.stream
         self.decision = spec.decision
         self.race = spec.race
         self.key = spec.key
         subject = f"{spec.subject}." if spec.key else spec.subject
         cause = Cause(handler.service, handler.name, handler.input.stream, _TOKEN)
-        headers = {header.MESSAGE_ID: cause.id(effect + subject + _KEY)}
+        identity = cause.id(effect + subject + _KEY)
+        headers = {**said(spec.version), header.MESSAGE_ID: identity}
         if spec.decision:
             # one canonical filter per decision: the server compares it literally
             headers[header.EXPECTED_SEQUENCE] = "0"

@@ -9,12 +9,10 @@ from functools import partial
 from time import perf_counter
 from typing import Any
 
-import msgspec
 from msgspec import Struct
 
 from jetmesh.declare import Delivery, Handler, Lost, Policy, matches
 from jetmesh.errors import Reject
-from jetmesh.protocol.content import event_json
 from jetmesh.runtime.message.decisions import Decisions
 from jetmesh.runtime.message.delivered import Delivered
 from jetmesh.runtime.message.delivery import LiveDelivery
@@ -25,6 +23,7 @@ from jetmesh.runtime.message.threads import Threads
 from jetmesh.runtime.message.verdicts import Verdicts
 from jetmesh.runtime.message.wrapped import wrapped
 from jetmesh.transport.outcomes import LOST
+from jetmesh.transport.reader import reader_of
 from jetmesh.transport.stored import StoredMessage
 
 
@@ -90,8 +89,7 @@ class Reaction:
         for spec in self._lost.stored:
             if any(matches(each, stored.subject) for each in spec.filters):
                 try:
-                    payload = event_json(stored.payload, stored.headers)
-                    winner: Struct = msgspec.json.decode(payload, type=spec.type)
+                    winner: Struct = reader_of(spec).read_stored(stored.payload, stored.headers)
                 except Exception as error:
                     raise unreadable(spec, stored.payload, error) from error
                 return winner

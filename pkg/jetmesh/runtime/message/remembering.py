@@ -19,7 +19,6 @@ from jetmesh.runtime.message.known import KEPT
 from jetmesh.runtime.message.outputs import Outputs, several
 from jetmesh.runtime.message.runner import HandlerRunner
 from jetmesh.runtime.message.steps import Steps
-from jetmesh.runtime.reading import read
 
 _encode = msgspec.json.Encoder().encode
 
@@ -110,7 +109,7 @@ class StateRunner(HandlerRunner):
     def _following(self, event: Any, delivered: Delivered) -> Following:
         output = self._outputs.by_type[type(event)]
         subject, headers, payload = output.message(event, delivered.token)
-        return Following(subject.decode(), output.id_in(headers), Raw(payload))
+        return Following(subject.decode(), output.id_in(headers), Raw(payload), output.version)
 
     def _note(self, delivered: Delivered, leave: Callable[[], None]) -> None:
         """Have the state know that an input comes again before it goes to the lane.
@@ -122,7 +121,7 @@ class StateRunner(HandlerRunner):
             return
         try:
             if delivered.event is None:  # given up without a run
-                delivered.event = read(self.decode, delivered.payload, delivered.headers)
+                delivered.event = self.reader.read(delivered.payload, delivered.headers)
             token = escape_key(self.remembering.key(delivered.event))
         except BaseException:  # noqa: BLE001 - it has no key, so no state ever took it in
             leave()

@@ -8,7 +8,6 @@ from collections.abc import Callable, Coroutine, Mapping
 from time import perf_counter
 from typing import Any, Final
 
-import msgspec
 from msgspec import Struct
 
 from jetmesh.declare import Delivery, Handler, Policy, escape_key
@@ -23,6 +22,7 @@ from jetmesh.runtime.message.delivered import Delivered
 from jetmesh.runtime.message.delivery import LiveDelivery
 from jetmesh.runtime.message.guards import Guards
 from jetmesh.runtime.message.letters import unreadable
+from jetmesh.runtime.message.newer import Newer
 from jetmesh.runtime.message.outage import Outage
 from jetmesh.runtime.message.outputs import Outputs
 from jetmesh.runtime.message.publisher import Publisher
@@ -31,7 +31,7 @@ from jetmesh.runtime.message.reaction import Reaction
 from jetmesh.runtime.message.threads import Threads
 from jetmesh.runtime.message.verdicts import Verdicts
 from jetmesh.runtime.message.wrapped import wrapped
-from jetmesh.runtime.reading import Removed, event_in, read
+from jetmesh.transport.reader import NewerVersion, Removed, event_in, reader_of
 from jetmesh.transport.turns import Turns
 
 _CANCEL_SECONDS: Final = 1.0
@@ -59,6 +59,7 @@ class HandlerRunner:
         self._quarantine = quarantine
         name = f"{handler.service}.{handler.name}"
         self.outage = Outage(name, policy, self, on_change)
+        self.newer = Newer(name, verdicts.stats, self.give_back, on_change)
         self.pace = Pace(name, policy.ack_wait, verdicts.stats, on_change)
         self.backlog = Backlog(turns, self._begin, on_change)
         self._turns = turns
@@ -94,7 +95,7 @@ class HandlerRunner:
         """Call the function with the event and all that it asks for, within what wraps it."""
         self._within = wrapped(self._innermost, handler.wraps)
         self.conclude = self.publisher.conclude
-        self.decode = msgspec.json.Decoder(handler.input.type).decode
+        self.reader = reader_of(handler.input)
         self._verdicts = verdicts
         self._key = handler.input.key
         self._injected = dict(injected)
@@ -154,8 +155,14 @@ class HandlerRunner:
             await self.run(delivered)
 
     def isolate(self, delivered: Delivered) -> None:
-        """Run a delivery alone, after the others: processes may have died of it."""
-        self._quarantine.add(delivered, self)
+        """Run a delivery alone, after the others: processes may have died of it.
+
+        What was given back unread, however often, killed nobody.
+        """
+        if self.reader.is_newer(delivered.headers):
+            self.begin(delivered)
+        else:
+            self._quarantine.add(delivered, self)
 
     def give_back(self, delivered: Delivered) -> None:
         """Return a delivery to the server as it came; it was no attempt."""
@@ -239,7 +246,7 @@ class HandlerRunner:
         """Decode the event, unless it is one already; what speaks against handling it."""
         try:
             if delivered.event is None:
-                delivered.event = read(self.decode, delivered.payload, delivered.headers)
+                delivered.event = self.reader.read(delivered.payload, delivered.headers)
             if self._key is not None:
                 escape_key(getattr(delivered.event, self._key))
             self._verdicts.check(delivered)  # once it is known what the letter is about
@@ -250,7 +257,7 @@ class HandlerRunner:
     def _judge(self, delivered: Delivered, failure: BaseException) -> None:
         """An outage is nobody's failure, unless it turned out too often that others work.
 
-        Nor is what the server has to say of what is gone.
+        Nor is what the server has to say of what is gone, or what only newer code can read.
         """
         if not delivered.held:
             return  # it was given back meanwhile, and comes again
@@ -258,6 +265,9 @@ class HandlerRunner:
             if isinstance(failure, Removed):
                 self._verdicts.stats.markers += 1
                 self._verdicts.acknowledge(delivered)
+                return
+            if isinstance(failure, NewerVersion):
+                self.newer.hold(delivered, failure)
                 return
             if isinstance(failure, Unavailable) and delivered.excuses < _EXCUSES:
                 reason = masked(text_of(failure), delivered.event).strip() or name_of(failure)
@@ -285,6 +295,7 @@ class HandlerRunner:
         if self.guards.problem:
             for delivered in list(self._verdicts.in_flight.values()):
                 self.give_back(delivered)
+        self.newer.stop()
         await self.outage.stop()
         for delivered in self.backlog.empty():
             self.give_back(delivered)

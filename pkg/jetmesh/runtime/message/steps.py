@@ -19,6 +19,7 @@ import structlog
 from jetmesh import wire
 from jetmesh.declare import EventSpec, StateSpec
 from jetmesh.errors import ContractViolation, Reject, Retry
+from jetmesh.privacy.mask import text_of
 from jetmesh.protocol import headers as header
 from jetmesh.protocol.steps import (
     FULL,
@@ -28,12 +29,14 @@ from jetmesh.protocol.steps import (
     applied_text,
     following_text,
 )
+from jetmesh.protocol.versions import said
 from jetmesh.runtime.message.asking import Asking
 from jetmesh.runtime.message.belief import Belief, Looks
 from jetmesh.runtime.message.delivered import Delivered
 from jetmesh.runtime.message.following import Outlet
 from jetmesh.runtime.message.known import KEPT, Given, Known, Line, Memory, Rememberer, known_of
 from jetmesh.runtime.message.outputs import Outputs
+from jetmesh.transport.reader import NewerVersion, reader_of
 from jetmesh.transport.seam import Message, Transport
 from jetmesh.transport.stored import read
 
@@ -91,7 +94,7 @@ class Steps:
         self._asking = asking
         self._spawn = spawn
         self._memory = Memory()
-        self._decode = msgspec.json.Decoder(spec.type).decode
+        self._reader = reader_of(spec)
         self._encode = msgspec.json.Encoder().encode
         self._prefix = f"{spec.subject}."
 
@@ -183,11 +186,16 @@ class Steps:
             delivered.noted = self._noted(step.line.token, step.before.sequence)
             step.failed.append((given, Retry(_INTERRUPTED, counts=False)))
             return
-        if step.before.unreadable:
-            text = f"the state {step.line.token!r} cannot be read: {step.before.unreadable}"
-            step.failed.append((given, ContractViolation(text)))
+        if step.before.unreadable is not None:
+            step.failed.append((given, self._unreadable(step.line.token, step.before.unreadable)))
             return
         self._handle(step, given, late=late)
+
+    def _unreadable(self, token: str, error: BaseException) -> BaseException:
+        """What a handler that cannot be given its state has failed of."""
+        if isinstance(error, NewerVersion):
+            return error  # newer code can read it, and this one waits for that
+        return ContractViolation(f"the state {token!r} cannot be read: {text_of(error)}")
 
     def _is_done(self, step: _Step, given: Given) -> bool:
         """Whether a state that does not wait for an input has it."""
@@ -222,6 +230,7 @@ class Steps:
 
     def _message(self, step: _Step) -> Message:
         headers = {
+            **said(self.spec.version),
             header.EXPECTED_SEQUENCE: str(step.before.sequence),
             header.APPLIED: applied_text(step.applied),
         }
@@ -311,7 +320,7 @@ class Steps:
         look = partial(self._outlet.looks.last, self.spec.stream, subject)
         stored = await self._asking.until_answered(look, subject)
         try:
-            line.known = known_of(stored, self._decode)
+            line.known = known_of(stored, self._reader)
         except (msgspec.DecodeError, ValueError) as error:
             await self._refuse(line, f"{subject} is none of a step's: {error}")
         self._next(line)

@@ -14,11 +14,11 @@ from jetmesh.errors import Unavailable
 from jetmesh.runtime.cancelled import is_cancelled
 from jetmesh.runtime.message.delivered import Delivered
 from jetmesh.runtime.message.runner import HandlerRunner
-from jetmesh.runtime.reading import Removed
 from jetmesh.runtime.tracing import names
 from jetmesh.runtime.tracing.contexts import about, within
 from jetmesh.runtime.tracing.journey import Journey, journey_of
 from jetmesh.runtime.tracing.tracing import Tracing, failed, is_left_out, link_to
+from jetmesh.transport.reader import NewerVersion, Removed
 from jetmesh.transport.stored import StoredMessage
 
 
@@ -78,7 +78,8 @@ class TracedRunner(HandlerRunner):
         self, delivered: Delivered, result: Any, failure: BaseException | None = None
     ) -> None:
         journey = journey_of(delivered)
-        if journey.attempt is None and not isinstance(failure, Removed):  # it was never called
+        if journey.attempt is None and not isinstance(failure, Removed | NewerVersion):
+            # it was never called
             self._no_attempt(delivered, failure)
         if isinstance(failure, Unavailable):
             journey.waits("outage")

@@ -5,15 +5,16 @@ from __future__ import annotations
 import gzip
 import json
 import time
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import urlencode
 
 import msgspec
 import pytest
 from msgspec import Meta, Struct
 
-from jetmesh import event
-from jetmesh.operate.deadletters.payload import header, render
+from jetmesh import event, upcasts
+from jetmesh.declare import declared_spec
+from jetmesh.operate.deadletters.payload import header, hidden_in, render
 
 Token = Annotated[str, Meta(extra={"sensitive": True})]
 
@@ -198,3 +199,44 @@ def test_no_payload_costs_seconds() -> None:
     for payload in (b"[" * 100_000, b'{"' * 400_000, b"{'\\" * 300_000, b'{"a":' * 900):
         assert render(payload, CONTRACTS).text
     assert time.process_time() - began < 5
+
+
+@event("orders.renamed", key="order_id", version=2)
+class Renamed(Struct, frozen=True):
+    """What was `secret` is a `token` now."""
+
+    order_id: str
+    token: Token
+
+
+@upcasts(1, Renamed)
+def renamed(old: dict[str, Any]) -> dict[str, Any]:
+    return {"order_id": old["order_id"], "token": old["secret"]}
+
+
+AS_OF_BEFORE = {"Jetmesh-Stream": "ORDERS"}
+"""A letter without a version: it is of the first one."""
+
+
+def test_what_older_versions_called_by_another_name_is_masked() -> None:
+    payload = b'{"order_id": "p-1", "secret": "tok_one", "note": "paid with tok_one"}'
+    hidden = hidden_in(declared_spec(Renamed), payload, AS_OF_BEFORE)
+    found = render(payload, [Renamed], hidden=hidden)
+    note = {"secret": "•••", "note": "paid with •••"}
+    assert json.loads(found.text) == {"order_id": "p-1", **note}
+
+
+def test_of_an_older_version_that_nobody_can_read_only_the_names_are_shown() -> None:
+    payload = b'{"order_id": "p-1", "hidden": "tok_one"}'
+    hidden = hidden_in(declared_spec(Renamed), payload, AS_OF_BEFORE)
+    found = render(payload, [Renamed], hidden=hidden)
+    assert "tok_one" not in found.text
+    assert '"hidden"' in found.text
+
+
+@pytest.mark.parametrize("headers", [{}, {"Jetmesh-Event-Version": "+2"}], ids=["open", "newest"])
+def test_of_the_newest_version_the_contract_says_it_all(headers: dict[str, str]) -> None:
+    payload = b'{"token": "tok_one", "note": "the key is missing"}'
+    hidden = hidden_in(declared_spec(Renamed), payload, headers)
+    found = render(payload, [Renamed], hidden=hidden)
+    assert json.loads(found.text) == {"token": "•••", "note": "the key is missing"}

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
 
+from jetmesh.declare import Replacement, Topology
 from jetmesh.operate.deadletters.letter import Group
 from jetmesh.operate.doctor.diagnosis import AREAS, findings
 from jetmesh.operate.doctor.facts import (
@@ -176,6 +177,7 @@ CASES: dict[str, Callable[[], Facts]] = {
     "slow-read-model": lambda: facts(
         {"instances": (instance(read_models=[Folds("FACTS", folded=100, slow=1)]),)}
     ),
+    "outstayed": lambda: replace(facts(), topology=replaced(until=NOON.date())),
     "dead-letters-grow": lambda: facts({"letters": (group(6),)}),
     "dead-letters": lambda: facts({"letters": (group(5),)}),
     "dead-letters-more": lambda: facts({"letters": tuple(group(5, f"f{n}") for n in range(11))}),
@@ -192,6 +194,15 @@ def grown(keys: int, days: int = 0) -> dict[str, Any]:
     made = said(-86_400 * days - 1)
     state = StreamState(messages=keys, last_seq=5, num_subjects=keys)
     return {"streams": {STREAM: stream(STREAM, state=state, created=made)}}
+
+
+def replaced(until: date) -> Topology:
+    """The desk, of which an event gives way to another one."""
+    nothing: Any = None
+    record = Replacement("doctored-by.put", "it says too little", until, print, nothing, "here")
+    given = topology()
+    gone = [replace(e, replacements=[record]) for e in given.events if e.stream == STREAM]
+    return replace(given, events=(*gone, *(e for e in given.events if e.stream != STREAM)))
 
 
 def robbed(**data: Any) -> Instance:
@@ -386,3 +397,10 @@ def test_dead_letters_are_told_with_their_reason_and_what_to_type() -> None:
 
 def test_a_mark_alone_is_no_message_on_a_lane() -> None:
     assert codes(findings(on_lane(quarantined=(QuarantineMark("lanes.x", 1),)))) == ["quarantine"]
+
+
+def test_an_event_that_may_stay_until_tomorrow_is_nothing_to_say() -> None:
+    tomorrow = NOON.date() + timedelta(days=1)
+    assert findings(replace(facts(), topology=replaced(until=tomorrow))) == []
+    (found,) = findings(CASES["outstayed"]())
+    assert found.evidence == ("it is read by desk.take", "why it was to go: it says too little")

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import Final
 
+from jetmesh.declare import EventSpec
 from jetmesh.operate.doctor.checks.durables import is_unpulled
 from jetmesh.operate.doctor.facts import Facts
 from jetmesh.operate.doctor.finding import Finding, folded, note, problem, warning
@@ -71,6 +72,13 @@ SLOW_READ_MODEL = warning(
     "A read model of {about} keeps the event loop of its process.",
     "one event in a hundred took longer than 100 ms to fold since the process started",
     "Let its `apply` only note what happened, and compute when somebody asks.",
+)
+OUTSTAYED = warning(
+    "outstayed",
+    "{about} was to be gone by {until}, and is published still.",
+    "the day that `@replaces` names has come",
+    "Let its readers take {by}; then let its service return that at once, and remove the old "
+    "event, or name another day.",
 )
 _SLOW_SHARE: Final = 100
 
@@ -172,4 +180,26 @@ def _many(slow: int, of: int) -> bool:
     return bool(slow) and slow * _SLOW_SHARE >= of
 
 
-CHECKS: Final = (presence, readiness, versions, strangers, forgeries, loops, folds)
+def outstayed(facts: Facts) -> Iterator[Finding]:
+    """Does somebody need what was to be gone?"""
+    today = facts.now.taken_at.date()
+    for spec in facts.topology.events:
+        readers = [r for r in facts.topology.readers(spec) if r not in _twins(facts, spec)]
+        for each in spec.replacements:
+            if today >= each.until:
+                yield OUTSTAYED.finding(
+                    spec.subject,
+                    f"it is read by {listed(readers)}" if readers else "nobody here reads it",
+                    f"why it was to go: {each.reason}",
+                    until=each.until.isoformat(),
+                    by=each.subject,
+                )
+
+
+def _twins(facts: Facts, spec: EventSpec) -> set[str]:
+    """The handlers that only publish what takes the place of an event."""
+    followers = {each.function for each in spec.replacements}
+    return {f"{h.service}.{h.name}" for h in facts.topology.handlers if h.function in followers}
+
+
+CHECKS: Final = (presence, readiness, versions, strangers, forgeries, loops, folds, outstayed)
