@@ -10,7 +10,7 @@ import structlog
 from aiosmtplib import SMTP
 from msgspec import Meta
 
-from jetmesh import Delivery, Duration, Policy, Service
+from jetmesh import Delivery, Duration, Policy, Rehearsed, Service
 from shop.addresses import PATTERN, is_plausible
 from shop.letters import Letter, about_payment, about_refusal, about_rejection
 from shop.mail import compose, message_id
@@ -118,6 +118,23 @@ async def mailer(settings: NotificationsSettings) -> AsyncIterator[Mailer]:
         yield mailer
     finally:
         await mailer.close()
+
+
+class Unsent(Mailer):
+    """It sends nothing, and withholds what was withheld then."""
+
+    def __init__(self, past: Rehearsed) -> None:
+        self._then = past.outcome(NotificationSent)
+
+    async def send(self, _sender: str, _recipient: str, _mail: bytes) -> None:
+        if self._then is not None and self._then.channel is Channel.NONE:
+            raise Withheld
+
+
+@service.rehearsal
+def unsent(past: Rehearsed) -> Mailer:
+    """The mail server of a rehearsal."""
+    return Unsent(past)
 
 
 @service.on(OrderRejected, policy=POLICY)

@@ -9,7 +9,7 @@ from uuid import UUID, uuid5
 from aiohttp import ClientSession, ClientTimeout, DummyCookieJar, TCPConnector
 from msgspec import Meta, Struct
 
-from jetmesh import Duration, Policy, Service
+from jetmesh import Duration, Policy, Rehearsed, Reject, Service
 from shop.gateway import Charged, ChargeRequest, Gateway, Refused
 from shop_contracts import DeclineReason, OrderValidated, PaymentCaptured, PaymentDeclined
 
@@ -75,6 +75,29 @@ async def gateway(settings: PaymentsSettings) -> AsyncIterator[Gateway]:
         trust_env=False,
     ) as session:
         yield Gateway(session)
+
+
+class Remembered(Gateway):
+    """It answers what the gateway answered then; what was never asked is charged."""
+
+    def __init__(self, past: Rehearsed) -> None:
+        self._past = past
+
+    async def charge(self, request: ChargeRequest, _idempotency_key: str) -> Charged | Refused:
+        if refused := self._past.outcome(PaymentDeclined):
+            return Refused(code=refused.reason, created_at=refused.declined_at)
+        then = self._past.outcome(PaymentCaptured)
+        if then is None:
+            return Charged(id="rehearsed", created_at=self._past.stored_at)
+        if (request.amount, request.currency) != (then.amount, then.currency):
+            raise Reject("The gateway is asked for another amount than it charged.")
+        return Charged(id=then.reference, created_at=then.captured_at)
+
+
+@service.rehearsal
+def remembered(past: Rehearsed) -> Gateway:
+    """The gateway of a rehearsal."""
+    return Remembered(past)
 
 
 @service.on(OrderValidated, policy=POLICY)

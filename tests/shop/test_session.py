@@ -115,6 +115,16 @@ def test_markup_and_escapes_are_shown_as_text(shop: Up) -> None:
     assert "\x1b[31m" not in traced.stdout
 
 
+@pytest.mark.parametrize("service", ["order-validation", "payments", "notifications"])
+def test_what_the_shop_did_is_rehearsed_with_its_doubles(shop: Up, service: str) -> None:
+    done = shop.jetmesh("rehearse", service)
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout + done.stderr
+    assert "differ" not in done.stdout
+    counts = [line.split()[1] for line in done.stdout.splitlines() if " the same" in line]
+    assert sum(map(int, counts)) >= 4
+    assert len(mails(shop)) == len({mail["message_id"] for mail in mails(shop)})
+
+
 def test_logs_hold_no_address_and_no_token(shop: Up) -> None:
     text = shop.log.read_text()
     assert "started" in text

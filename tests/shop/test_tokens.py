@@ -48,12 +48,16 @@ TO_LOOK_WITH = (
     ("plan",),
     ("settings",),
     ("topology",),
+    ("rehearse", "order-validation"),
+    ("rehearse", "payments", "--json"),
+    ("rehearse", "notifications"),
     *(("trace", key, *more) for key in ("p-token", "p-wrong") for more in ((), ("--json",))),
     ("deadletters", "ls"),
     ("deadletters", "ls", "--json"),
     ("deadletters", "ls", "--letters", "--all"),
     ("deadletters", "ls", "--letters", "--json"),
     ("deadletters", "replay", "--all", "--dry-run"),
+    ("deadletters", "replay", "--all", "--rehearse"),
     ("publish", "purchases.created", "-"),
 )
 NOT_TO_LOOK_WITH = {

@@ -17,6 +17,7 @@ from jetmesh.cli.new import new
 from jetmesh.cli.options import AsJson, NatsUrl, System
 from jetmesh.cli.output import echo
 from jetmesh.cli.planning import plan
+from jetmesh.cli.rehearse import rehearse
 from jetmesh.cli.start import up
 
 app = typer.Typer(
@@ -340,6 +341,9 @@ def contracts(
     from jetmesh.cli import generate  # noqa: PLC0415 - see the package
 
     raise typer.Exit(generate.contracts(system, directory, check=check))
+
+
+app.command(rich_help_panel=_DEPLOY)(rehearse)
 
 
 @app.command(rich_help_panel=_DEPLOY)

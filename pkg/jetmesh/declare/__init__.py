@@ -11,6 +11,7 @@ from jetmesh.declare.permissions import Permissions, permissions_of
 from jetmesh.declare.policy import Policy
 from jetmesh.declare.publishing import Publishing, Stored
 from jetmesh.declare.recalling import History, Recalled
+from jetmesh.declare.rehearsing import Double, Rehearsed
 from jetmesh.declare.replacement import Replacement
 from jetmesh.declare.replacing import replaces
 from jetmesh.declare.service import Service
@@ -27,6 +28,7 @@ __all__ = [
     "AsyncWrap",
     "Call",
     "Delivery",
+    "Double",
     "DurableSpec",
     "Duration",
     "EventSpec",
@@ -41,6 +43,7 @@ __all__ = [
     "ReadModel",
     "Recalled",
     "Record",
+    "Rehearsed",
     "Remembering",
     "Replacement",
     "Resource",

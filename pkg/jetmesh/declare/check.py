@@ -15,6 +15,7 @@ from jetmesh.declare.losing import Lost
 from jetmesh.declare.policy import problems_of
 from jetmesh.declare.publishing import Publishing
 from jetmesh.declare.recalling import History
+from jetmesh.declare.rehearsing import Rehearsed
 from jetmesh.declare.service import Service
 from jetmesh.declare.setting import spelled
 from jetmesh.declare.supplied import Resource, Web
@@ -48,6 +49,7 @@ def check(topology: Topology, tunings: Mapping[str, StreamTuning]) -> None:
         *check_states.problems(topology),
         *_cycles(topology),
         *_needs(topology),
+        *_doubles(topology),
         *_policies(topology),
         *_tunings(topology, tunings),
     ]
@@ -269,6 +271,28 @@ def _needs(topology: Topology) -> Iterator[str]:
                         f"{user.where}: parameter {name!r} asks for "
                         f"{getattr(kind, '__name__', kind)}, which {service.name} does not supply; "
                         "declare a resource, a read model or settings of that type."
+                    )
+
+
+def _doubles(topology: Topology) -> Iterator[str]:
+    for service in topology.services:
+        types = Counter(double.type for double in service.doubles)
+        doubled = {r.type for r in service.resources} | {m.type for m in service.read_models}
+        doubled |= {History} if service.read_models else set()
+        for double in service.doubles:
+            name = getattr(double.type, "__name__", double.type)
+            if double.type not in doubled:
+                yield (
+                    f"{double.where}: it stands in for {name}, which is no resource or read model "
+                    f"of {service.name}; return exactly what one of them supplies."
+                )
+            if types[double.type] > 1:
+                yield f"{double.where}: {service.name} has several doubles of {name}; keep one."
+            for parameter, kind in double.needs.items():
+                if kind not in (Rehearsed, service.settings):
+                    yield (
+                        f"{double.where}: parameter {parameter!r} of a double must be Rehearsed or "
+                        "the service's settings."
                     )
 
 

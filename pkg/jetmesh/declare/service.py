@@ -24,8 +24,9 @@ from jetmesh.declare.handler import Handler, read_handler
 from jetmesh.declare.line import calling_line
 from jetmesh.declare.losing import read_lost
 from jetmesh.declare.policy import Policy, problems_of
+from jetmesh.declare.rehearsing import Double
 from jetmesh.declare.setting import check_settings, spelled, variable
-from jetmesh.declare.signature import read_signature
+from jetmesh.declare.signature import Signature, read_signature
 from jetmesh.declare.supplied import ReadModel, Resource, Web
 from jetmesh.declare.wrapping import AsyncWrap, PublishWrap, Wrap
 from jetmesh.errors import DeclarationError
@@ -37,6 +38,7 @@ _Function: TypeAlias = Callable[Concatenate[_E, _P], _R]
 _Opens = TypeVar("_Opens", bound=Callable[..., AsyncIterator[Any]])
 _Shows = TypeVar("_Shows", bound=Callable[..., Sequence[Any]])
 _Reacts = TypeVar("_Reacts", bound=Callable[..., Any])
+_Stands = TypeVar("_Stands", bound=Callable[..., Any])
 
 _name = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 
@@ -82,6 +84,7 @@ class Service:
     the handler raised, and an attempt's time is its time too."""
     handlers: list[Handler] = field(default_factory=list, init=False)
     resources: list[Resource] = field(default_factory=list, init=False)
+    doubles: list[Double] = field(default_factory=list, init=False)
     read_models: list[ReadModel] = field(default_factory=list, init=False)
     pages: list[Web] = field(default_factory=list, init=False)
     published: list[EventSpec] = field(default_factory=list, init=False)
@@ -240,6 +243,31 @@ class Service:
         (supplied,) = get_args(signature.result)
         needs = dict(signature.parameters)
         self.resources.append(Resource(supplied, function, needs, signature.where))
+        return function
+
+    def rehearsal(self, function: _Stands) -> _Stands:
+        """Declare what stands in for a resource while `jetmesh rehearse` runs the handlers.
+
+            @service.rehearsal
+            def remembered(past: Rehearsed) -> Carrier:
+                return Remembered(past.outcome(ParcelSent))
+
+        It is called for each message, and supplied where a handler asks for exactly the type that
+        it is annotated to return: a resource or a read model. Its own parameters are supplied by
+        type: `Rehearsed`, which tells what really came of the message, and the settings. A running
+        service never calls it.
+
+        Raises:
+            DeclarationError: it does not say what it returns, or a parameter has no annotation.
+        """
+        signature = read_signature(function)
+        if signature.result in (Signature.MISSING, type(None)):
+            raise DeclarationError(
+                f"{signature.where}: {signature.name} must return what it stands in for.",
+                remedy="Write def name(past: Rehearsed) -> Carrier: …",
+            )
+        needs = dict(signature.parameters)
+        self.doubles.append(Double(signature.result, function, needs, signature.where))
         return function
 
     def read_model(

@@ -278,14 +278,14 @@ class ControlPlane:
         """The first message on a subject, None when there is none (any more)."""
         return await self._get(stream, {"seq": 1, "next_by_subj": subject})
 
-    async def count(self, stream: str, subjects: Sequence[str]) -> int:
-        """How many messages are stored now whose subjects match.
+    async def count(self, stream: str, subjects: Sequence[str], *, first: int = 1) -> int:
+        """How many messages are stored now, from sequence `first` on, whose subjects match.
 
         Raises:
             ApiError: no such stream.
             BrokerError: no answer.
         """
-        config = _reader(subjects, 1, headers_only=True)
+        config = _reader(subjects, first, headers_only=True)
         body = {"stream_name": stream, "config": config}
         reader = await self.api(f"CONSUMER.CREATE.{stream}", body)
         with contextlib.suppress(BrokerError):  # else it ends by itself

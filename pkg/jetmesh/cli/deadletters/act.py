@@ -29,6 +29,7 @@ from jetmesh.operate.deadletters import render
 from jetmesh.operate.deadletters.bulk import Batch
 from jetmesh.operate.deadletters.desk import Desk, Outcome
 from jetmesh.operate.deadletters.letter import STATES, Action, Selection
+from jetmesh.operate.deadletters.ramp import Step, ramp
 from jetmesh.operate.humanize import counted
 from jetmesh.privacy.mask import printable
 from jetmesh.protocol.content import as_utf8
@@ -37,6 +38,7 @@ from jetmesh.transport.control import ControlPlane
 
 _MOST_REFUSALS: Final = 20
 """Refusals that are named one by one."""
+_MOST_NAMED: Final = 3
 _BARS: Final = {"replay": "Replaying", "drop": "Dropping"}
 
 _Act: TypeAlias = Callable[[Desk, int], Awaitable[Outcome]]
@@ -52,6 +54,9 @@ class Options:
     again: bool = False
     dry_run: bool = False
     yes: bool = False
+    ramp: bool = False
+    within: float = 120.0
+    """Seconds that each step of a ramp has."""
 
 
 def replay(context: Context, choice: Choice, options: Options, payload: Path | None) -> int:
@@ -70,6 +75,8 @@ def replay(context: Context, choice: Choice, options: Options, payload: Path | N
         raise UsageError("A payload corrects one letter.", remedy="Name it: replay 17 --payload …")
     if options.again and not choice.numbers:
         raise UsageError("Only named letters are replayed again.", remedy="Name them: replay 17 …")
+    if options.ramp and choice.numbers:
+        raise UsageError("A ramp is for many letters.", remedy="Choose a group, or --all.")
     corrected = as_utf8(read_file(payload, "Name a file.")) if payload else None
     act = partial(_replay_one, options=options, payload=corrected)
     return _Command(context, choice, options, "replay", act).run()
@@ -99,6 +106,8 @@ class _Tally:
         self._state = state
         self._verb = "would be" if dry_run else "were"
         self._refused: list[str] = []
+        self.failed = False
+        """A step of a ramp did not go well."""
 
     def add(self, outcome: Outcome) -> None:
         self.counts[outcome.result] += 1
@@ -187,7 +196,7 @@ class _Command:
             asyncio.run(self._work_on(selection, tally))
         finally:
             tally.print()
-        return 1 if tally.counts["refused"] else 0
+        return 1 if tally.counts["refused"] or tally.failed else 0
 
     async def _work_on(self, selection: Selection, tally: _Tally) -> None:
         label = TextColumn(_BARS[self.action])
@@ -209,8 +218,22 @@ class _Command:
                     progress.advance(bar)
 
                 batch = Batch(desk, self.choice.selector, on_outcome, self.options.rate)
-                work = batch.drop if self.action == "drop" else batch.replay
-                await (batch.dry_run if self.options.dry_run else work)(selection.sequences)
+                if self.options.dry_run:
+                    await batch.dry_run(selection.sequences)
+                elif self.action == "drop":
+                    await batch.drop(selection.sequences)
+                elif self.options.ramp:
+                    tally.failed = await self._climb(batch, selection)
+                else:
+                    await batch.replay(selection.sequences)
+
+    async def _climb(self, batch: Batch, selection: Selection) -> bool:
+        """Replay in growing steps; whether one did not go well."""
+        failed = False
+        async for step in ramp(batch, selection.sequences, within=self.options.within):
+            failed = not step.went_well
+            echo(_told(step, self.options.within))
+        return failed
 
     def _desk(self, control: ControlPlane) -> Desk:
         by = self.options.by or _me()
@@ -242,6 +265,18 @@ async def _replay_one(
 
 async def _drop_one(desk: Desk, number: int) -> Outcome:
     return await desk.drop(await desk.open(number))
+
+
+def _told(step: Step, within: float) -> str:
+    """`20 letters were replayed: 2 failed again (DEADLETTERS:31, DEADLETTERS:32).`"""
+    parts = []
+    if step.failed:
+        more = ", …" if len(step.failed) > _MOST_NAMED else ""
+        named = ", ".join(step.failed[:_MOST_NAMED])
+        parts.append(f"{len(step.failed):,} failed again ({named}{more})")
+    if step.waiting:
+        parts.append(f"{step.waiting:,} without a verdict after {within:g} s")
+    return f"{_letters(step.sent, 'were')} replayed: {', '.join(parts) or 'none failed again'}."
 
 
 def _me() -> str:

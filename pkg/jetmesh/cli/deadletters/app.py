@@ -41,6 +41,15 @@ By = Annotated[
     str,
     typer.Option("--by", metavar="NAME", help="Who is doing this. Default: your user and host."),
 ]
+Rehearse = Annotated[
+    bool, typer.Option("--rehearse", help="Only say how many would pass now, with this code.")
+]
+Ramp = Annotated[
+    bool, typer.Option("--ramp", help="Send 1, 5, 20, 100 …; stop as soon as one fails again.")
+]
+Within = Annotated[
+    float, typer.Option(min=1.0, help="Seconds in which each step of a ramp has to end.")
+]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
 
 
@@ -122,6 +131,9 @@ def replay(  # noqa: PLR0913, PLR0917 - each is an option of the command
         bool, typer.Option("--again", help="Also a letter that was replayed or dropped before.")
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would do.")] = False,
+    rehearse: Rehearse = False,
+    ramp: Ramp = False,
+    within: Within = 120.0,
     yes: Yes = False,
 ) -> None:
     """Give letters to their handler once more, on a lane that no other service sees.
@@ -133,14 +145,21 @@ def replay(  # noqa: PLR0913, PLR0917 - each is an option of the command
 
     Example: jetmesh deadletters replay 17 --payload corrected.json --why "a price was missing"
 
-    Example: jetmesh deadletters replay --fingerprint 3f2a9c01b7de --rate 50
+    Example: jetmesh deadletters replay --fingerprint 3f2a9c01b7de --rehearse
+
+    Example: jetmesh deadletters replay --fingerprint 3f2a9c01b7de --ramp
     """
-    from jetmesh.cli.deadletters import act, select  # noqa: PLC0415 - see the package
+    from jetmesh.cli.deadletters import act, rehearsing, select  # noqa: PLC0415 - see the package
 
     selector = select.selector_of(service, handler, key, fingerprint)
     chosen = select.choice_of(letters, selector, every=every)
-    options = act.Options(by=by, why=why, rate=rate, again=again, dry_run=dry_run, yes=yes)
-    raise typer.Exit(act.replay(select.context_of(system, nats_url), chosen, options, payload))
+    context = select.context_of(system, nats_url)
+    if rehearse:
+        raise typer.Exit(rehearsing.rehearse(context, chosen, payload))
+    how = act.Options(
+        by, why, rate, again=again, dry_run=dry_run, yes=yes, ramp=ramp, within=within
+    )
+    raise typer.Exit(act.replay(context, chosen, how, payload))
 
 
 @deadletters.command()

@@ -20,7 +20,7 @@ from jetmesh.declare import EventSpec, Topology
 from jetmesh.errors import UsageError
 from jetmesh.operate.deadletters.letter import Letter, Selection, Selector, number_of
 from jetmesh.operate.deadletters.store import OnRead, select
-from jetmesh.operate.project import find_project
+from jetmesh.operate.project import Whole, find_project
 from jetmesh.protocol.headers import SUBJECT
 from jetmesh.protocol.streams import DEADLETTERS
 from jetmesh.settings import NatsSettings, load_settings
@@ -39,6 +39,8 @@ class Context:
     nats: NatsSettings
     topology: Topology | None
     """None outside of a project, as on the machine of whoever is on call."""
+    whole: Whole | None = None
+    """The project's services and settings, where there is one."""
 
     def contracts_for(self, letter: Letter) -> tuple[type[Struct], ...]:
         """What says what is sensitive in a letter: its event, and all others of the project.
@@ -80,7 +82,7 @@ def context_of(reference: str, nats_url: str) -> Context:
         echo(f"{error.message} So payloads are not checked against their contract.", err=True)
         return Context(told(load_settings(()).settings.nats, nats_url), None)
     whole = project.load()
-    return Context(broker_of(project, whole.loaded, nats_url), whole.topology)
+    return Context(broker_of(project, whole.loaded, nats_url), whole.topology, whole)
 
 
 def selector_of(service: str, handler: str, key: str, fingerprint: str) -> Selector:

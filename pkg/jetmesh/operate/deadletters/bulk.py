@@ -39,8 +39,8 @@ class Batch:
     """The sequence from which on notes of others were not read yet."""
     _refresh_at: float = 0.0
 
-    async def replay(self, sequences: Sequence[int]) -> None:
-        """Replay letters in their order.
+    async def replay(self, sequences: Sequence[int]) -> list[Letter]:
+        """Replay letters in their order; those that were.
 
         What is on its way when this is cancelled is finished and noted first.
 
@@ -48,8 +48,11 @@ class Batch:
             BrokerError: the broker refused one or does not answer; those before it are done.
             JetmeshError: one was replayed, but that could not be noted.
         """
-        async for replays in self._prepared(sequences):
+        sent: list[Letter] = []
+        async for replays in self.prepared(sequences):
             await _uninterrupted(self._send(replays))
+            sent += [replay.letter for replay in replays]
+        return sent
 
     async def dry_run(self, sequences: Sequence[int]) -> None:
         """Report what `replay` would do, and do nothing.
@@ -57,9 +60,19 @@ class Batch:
         Raises:
             BrokerError: the broker does not answer.
         """
-        async for replays in self._prepared(sequences):
+        async for replays in self.prepared(sequences):
             for each in replays:
                 self.on_outcome(each.dry_run())
+
+    async def prepared(self, sequences: Sequence[int]) -> AsyncIterator[list[Replay]]:
+        """What `replay` would send, in pieces; nothing is.
+
+        Raises:
+            BrokerError: the broker does not answer.
+        """
+        async for letters in self._open(sequences):
+            made = await _results(map(self.desk.prepare, letters))
+            yield self._without_refusals([letter.id for letter in letters], made)
 
     async def drop(self, sequences: Sequence[int]) -> None:
         """Drop letters.
@@ -69,11 +82,6 @@ class Batch:
         """
         async for letters in self._open(sequences):
             await _uninterrupted(self._report(map(self.desk.drop, letters)))
-
-    async def _prepared(self, sequences: Sequence[int]) -> AsyncIterator[list[Replay]]:
-        async for letters in self._open(sequences):
-            made = await _results(map(self.desk.prepare, letters))
-            yield self._without_refusals([letter.id for letter in letters], made)
 
     async def _open(self, sequences: Sequence[int]) -> AsyncIterator[list[Letter]]:
         """The letters in pieces, without those with which somebody else was done meanwhile."""
