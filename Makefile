@@ -38,12 +38,13 @@ test-cluster: $(INSTALLED) tools  ## try chart and manifests on a real cluster: 
 	@PATH="$$PWD/.cache/bin:$$PATH" tests/deploy/cluster/keda >/dev/null
 	@tests/deploy/cluster/run $(ARGS)
 
-lint: $(INSTALLED)  ## ruff, mypy, import-linter, stale contracts and chart
+lint: $(INSTALLED)  ## ruff, mypy, import-linter, contracts that break readers, stale files
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/jetmesh contracts --check
+	$(BIN)/jetmesh contracts check
 	$(BIN)/jetmesh deploy init --check
 
 chaos: $(INSTALLED)  ## break a cluster of three under load; SEED=7 MINUTES=10 FAULTS=leader-killed,poison

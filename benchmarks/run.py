@@ -25,6 +25,7 @@ from harness.machine import describe
 from harness.mesh import measure_mesh, start_to_ready
 from harness.numbers import summary
 from harness.options import WORKLOADS, Options, read_options
+from harness.proof import measure_proof
 from harness.report import show, write
 from harness.server import Server
 from harness.throughput import Bench, Sample, measure
@@ -94,6 +95,14 @@ async def _measure(options: Options, peers: list[Peer], progress: Progress) -> d
             )
     if "isolation" in options.parts:
         results["isolation"] = await _isolation(options, progress)
+    if "proof" in options.parts:
+        task = progress.add_task("can-deploy", total=len(options.history))
+        async with _Benches() as bench:
+            results["proof"] = await measure_proof(
+                bench,
+                options.history,
+                lambda text: progress.update(task, description=f"can-deploy: {text}", advance=1),
+            )
     return results
 
 

@@ -10,7 +10,7 @@ from typing import Final
 
 SHORT: Final = 50_000
 """Below this many messages the parts that need time are shortened."""
-PARTS: Final = ("throughput", "effects", "mesh", "history", "isolation")
+PARTS: Final = ("throughput", "effects", "mesh", "history", "isolation", "proof")
 WORKLOADS: Final = ("process", "consume")
 
 

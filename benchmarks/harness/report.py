@@ -47,6 +47,8 @@ def show(results: dict[str, Any], titles: Mapping[str, str], console: Console) -
         console.print(_latency(results["latency"]))
     if "history" in results:
         console.print(_history(results["history"]))
+    if "proof" in results:
+        console.print(_proof(results["proof"]))
     for name, reason in results["missing"].items():
         console.print(f"[yellow]{name} was not measured: {reason}")
     console.print(_budgets(results))
@@ -139,6 +141,16 @@ def _history(history: list[dict[str, Any]]) -> Table:
         table.add_column(title, justify="right")
     for entry in history:
         table.add_row(*(f"{entry[name]:,}" for name in columns))
+    return table
+
+
+def _proof(proof: list[dict[str, Any]]) -> Table:
+    table = Table(title="can-deploy, from its start to its end", title_justify="left")
+    for title in ("stored orders", "seconds", "orders/s", "most MiB so far"):
+        table.add_column(title, justify="right")
+    for each in proof:
+        values = (each["stored"], each["seconds"], each["rate"], each["rss_mib"])
+        table.add_row(*(f"{value:,}" for value in values))
     return table
 
 

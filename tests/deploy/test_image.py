@@ -9,7 +9,11 @@ import re
 import subprocess
 import sys
 from importlib import metadata
+from pathlib import Path
 
+import pytest
+
+from jetmesh.operate.deploy.sources import image_parts
 from jetmesh.operate.project import Whole
 from tests.deploy.conftest import ROOT
 
@@ -82,3 +86,18 @@ def test_the_image_lists_what_it_is_made_of() -> None:
     assert "/app/bin/python -m jetmesh.cli.deploy.sbom shop > /app/sbom.cdx.json" in text
     # after all is installed and removed
     assert text.index("pip uninstall") < text.index("sbom.cdx.json") < text.index("compileall")
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        '[tool.jetmesh.image]\nrequirements = ["pins.txt"]\ncopy = ["pkg"]\n',
+        '[project]\nname = "garage"\n',
+    ],
+)
+def test_what_was_released_is_in_the_image_for_can_deploy(tmp_path: Path, table: str) -> None:
+    (tmp_path / "pyproject.toml").write_text(table)
+    copied = "COPY contracts/released /app/contracts/released"
+    assert copied not in image_parts(tmp_path)["install"]
+    (tmp_path / "contracts" / "released").mkdir(parents=True)
+    assert copied in image_parts(tmp_path)["install"]

@@ -38,6 +38,8 @@ LETTERS = (
     msgspec.msgpack.encode({**GOOD, "items": TOKEN}),
 )
 TO_LOOK_WITH = (
+    ("can-deploy",),
+    ("can-deploy", "--json"),
     ("doctor",),
     ("doctor", "--json"),
     ("heal",),

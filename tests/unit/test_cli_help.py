@@ -14,7 +14,11 @@ from jetmesh import __version__, cli
 from jetmesh.cli.app import app
 from jetmesh.errors import BrokerError, UsageError
 
-COMMANDS = [command.callback.__name__ for command in app.registered_commands if command.callback]
+COMMANDS = [
+    command.callback.__name__.replace("_", "-")
+    for command in app.registered_commands
+    if command.callback
+]
 
 
 def test_help_names_every_command() -> None:

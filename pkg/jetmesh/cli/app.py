@@ -10,6 +10,8 @@ import typer
 
 from jetmesh import __version__
 from jetmesh.cli.audit.app import audit
+from jetmesh.cli.candeploy.app import can_deploy
+from jetmesh.cli.contracts.app import contracts
 from jetmesh.cli.deadletters.app import deadletters
 from jetmesh.cli.deploy.app import deploy
 from jetmesh.cli.logs import logs
@@ -41,6 +43,7 @@ _DEPLOY = "Declare and deploy"
 app.add_typer(new, name="new", rich_help_panel=_BEGIN)
 app.add_typer(deadletters, name="deadletters", rich_help_panel=_INSPECT)
 app.add_typer(audit, name="audit", rich_help_panel=_INSPECT)
+app.add_typer(contracts, name="contracts", rich_help_panel=_DEPLOY)
 app.add_typer(deploy, name="deploy", rich_help_panel=_DEPLOY)
 
 
@@ -324,23 +327,7 @@ def apply(
     )
 
 
-@app.command(rich_help_panel=_DEPLOY)
-def contracts(
-    system: System = "",
-    directory: Annotated[
-        Path | None,
-        typer.Option(help="Where to write them. Default: contracts/ beside pyproject.toml."),
-    ] = None,
-    *,
-    check: Annotated[bool, typer.Option("--check", help="Write nothing; 1 if stale.")] = False,
-) -> None:
-    """Write the AsyncAPI document, a JSON Schema per event, and who may do what on the broker.
-
-    Example: jetmesh contracts --check
-    """
-    from jetmesh.cli import generate  # noqa: PLC0415 - see the package
-
-    raise typer.Exit(generate.contracts(system, directory, check=check))
+app.command(rich_help_panel=_DEPLOY)(can_deploy)
 
 
 app.command(rich_help_panel=_DEPLOY)(rehearse)

@@ -48,6 +48,8 @@ class Handler:
     """What it does when it loses a decision."""
     remembers: Remembering | None = None
     """Which state it reads and replaces (ADR-0033)."""
+    reads: tuple[str, ...] = ()
+    """The fields of its input that it looks at; empty: all."""
 
     @property
     def outputs(self) -> tuple[EventSpec, ...]:

@@ -126,6 +126,7 @@ class Service:
         threads: int = 0,
         state: type[Struct] | None = None,
         by: str = "",
+        reads: Sequence[str] = (),
     ) -> Callable[[_Function[_E, _P, _R]], _Function[_E, _P, _R]]:
         """Handle every event of `event_type`; the function itself stays as it is.
 
@@ -157,21 +158,17 @@ class Service:
         `state`, `by`: what a `def` handler remembers of the key to which the path `by` leads in its
         event. Its second parameter is the state or None; what it returns of this type replaces it.
 
+        `reads`: the fields, such as "customer.email", that concern it (`jetmesh contracts check`).
+
         Raises:
             DeclarationError: name, annotations or policy cannot work; it says which, and why.
         """
 
         def declare(function: _Function[_E, _P, _R]) -> _Function[_E, _P, _R]:
-            handler = read_handler(self.name, function, event_type, self.wrap, state=state, by=by)
-            handler = replace(
-                handler,
-                name=name or handler.name,
-                policy=policy or handler.policy,
-                start=start,
-                cycle=cycle,
-                threads=threads,
-            )
-            self._add(handler)
+            found = read_handler(self.name, function, event_type, self.wrap, state=state, by=by)
+            how = {"start": start, "cycle": cycle, "threads": threads, "reads": tuple(reads)}
+            named = {"name": name or found.name, "policy": policy or found.policy}
+            self._add(replace(found, **how, **named))
             return function
 
         return declare
@@ -277,6 +274,7 @@ class Service:
         events: Sequence[type[Struct]],
         most_keys: int = 0,
         instances: int = 10,
+        reads: Sequence[str] = (),
     ) -> None:
         """Fold `events` from the first stored one on into one `model()` per process.
 
@@ -306,6 +304,8 @@ class Service:
         for each key where its events are, not what they say: pages that ask for a `History` read
         them again. 0: no bound.
 
+        `reads`: the fields of its events that it looks at, as for a handler.
+
         Raises:
             DeclarationError: it has no `apply`, its `forget` is no method, one of `events` is no
                 event, it has a bound and no `drop`, or events without a key, or `instances` is no
@@ -313,7 +313,7 @@ class Service:
         """
         where = calling_line()
         specs = tuple(known(event, where) for event in events)
-        read_model = ReadModel(model, specs, where, instances, most_keys)
+        read_model = ReadModel(model, specs, where, instances, most_keys, tuple(reads))
         read_model.check()
         self.read_models.append(read_model)
 

@@ -40,6 +40,8 @@ class ReadModel:
     """How many processes can have it at once."""
     most_keys: int = 0
     """How many keys it holds at most; 0: all there are."""
+    reads: tuple[str, ...] = ()
+    """The fields of its events that it looks at; empty: all."""
 
     @property
     def filters(self) -> dict[str, tuple[str, ...]]:

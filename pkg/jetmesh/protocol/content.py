@@ -92,6 +92,14 @@ def seems(payload: bytes) -> str:
     return _seems_text(text) or ("msgpack" if is_msgpack(payload) else "")
 
 
+def may_be_event(payload: bytes) -> bool:
+    """Whether it is a JSON object, as an event of any version is."""
+    try:
+        return isinstance(msgspec.json.decode(payload.removeprefix(codecs.BOM_UTF8)), dict)
+    except _NO_JSON:
+        return False
+
+
 def remedy_for(content: str) -> str:
     """What to do about a payload that seems to be `content`."""
     return _REMEDIES.get(content, _PLAIN)

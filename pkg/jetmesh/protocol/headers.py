@@ -16,6 +16,8 @@ PENDING_MESSAGES: Final = "Nats-Pending-Messages"
 PENDING_BYTES: Final = "Nats-Pending-Bytes"
 POSITION: Final = ("Nats-Stream", "Nats-Subject", "Nats-Sequence", "Nats-Time-Stamp")
 """Where a message stands, behind the headers of one that was asked for directly (ADR-31)."""
+LEFT_IN_BATCH: Final = "Nats-Num-Pending"
+"""How many messages a batch of direct gets left behind itself."""
 MARKER_REASON: Final = "Nats-Marker-Reason"
 """On a message without a payload, with which the server tells that others are gone (ADR-43)."""
 

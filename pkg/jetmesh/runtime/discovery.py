@@ -11,6 +11,7 @@ from typing import Any
 from jetmesh.declare import Service
 from jetmesh.runtime.message.consumer import Consumer
 from jetmesh.runtime.projection import Projection
+from jetmesh.runtime.unread import Unread
 from jetmesh.transport.control import ControlPlane
 
 _MOST_FORGED = 20
@@ -80,7 +81,12 @@ class Discovery:
             ],
             # read models are no endpoints, and `nats micro` passes over what it does not know
             "read_models": [
-                {"stream": each.stream, "folded": each.folded, "slow": each.slow_folds}
+                {
+                    "stream": each.stream,
+                    "folded": each.folded,
+                    "slow": each.slow_folds,
+                    "unread": _unread(each.unread),
+                }
                 for each in self._projections
             ],
         }
@@ -99,6 +105,10 @@ class Discovery:
         }
 
 
+def _unread(unread: Unread) -> dict[str, Any]:
+    return {"count": unread.count, "first": unread.first, "why": unread.why}
+
+
 def _numbers(consumer: Consumer) -> dict[str, Any]:
     stats = consumer.stats
     nanoseconds = round(stats.seconds * 1e9)
@@ -115,5 +125,6 @@ def _numbers(consumer: Consumer) -> dict[str, Any]:
             "slow": stats.slow,
             "forged": consumer.verdicts.unstorable.forged[-_MOST_FORGED:],
             "squatted": stats.squatted,
+            "unread": _unread(consumer.runner.unread),
         },
     }

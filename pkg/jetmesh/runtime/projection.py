@@ -22,10 +22,11 @@ from jetmesh import wire
 from jetmesh.declare import EventSpec, ReadModel, Record, unescape_key
 from jetmesh.errors import BrokerError
 from jetmesh.privacy.mask import masked, masked_violation, name_of, text_of
-from jetmesh.protocol.content import seems
+from jetmesh.protocol.content import may_be_event, seems
 from jetmesh.protocol.headers import MESSAGE_ID
 from jetmesh.runtime.bound import bounded
 from jetmesh.runtime.slots import Slots
+from jetmesh.runtime.unread import Unread
 from jetmesh.transport.control import ControlPlane
 from jetmesh.transport.dataplane import DataPlane
 from jetmesh.transport.position import Position, position_of
@@ -120,7 +121,9 @@ class Projection:
         """Everything that was stored when reading began has been folded."""
         self.folded = 0
         self.skipped = 0
-        """Events that could not be read; a read model passes over them."""
+        """Messages that could not be read or applied; a read model passes over them."""
+        self.unread = Unread(f"the read model of {stream}")
+        """What it shows is wrong by these."""
         self.forgotten = 0
         """Keys of which the server said that their events are gone."""
         self.slow_folds = 0
@@ -167,6 +170,7 @@ class Projection:
         self._last = 0
         self._times += 1
         self.folded = self.skipped = self.forgotten = 0
+        self.unread.clear()
         self.caught_up = False
         self._drop()
         self.start()
@@ -331,14 +335,10 @@ class Projection:
         except Removed:
             self._forget_one(subject, record)
         except BaseException as error:  # noqa: BLE001 - a contract's own check may raise anything
-            self.skipped += 1
             found = event_in(payload, headers)
-            log.info(
-                "unreadable event",
-                cause=f"{self.stream}:{position.sequence}",
-                error=masked_violation(text_of(error), found, reader.spec.type),
-                seems=seems(found),
-            )
+            why = masked_violation(text_of(error), found, reader.spec.type)
+            self._skip(record, why, is_event=may_be_event(found))
+            log.info("unreadable event", cause=_place(record), error=why, seems=seems(found))
         else:
             self.folded += self._fold_in(record, event, self._apply, event)
 
@@ -356,12 +356,20 @@ class Projection:
         try:
             fold(what, record)
         except BaseException as error:  # noqa: BLE001 - as above
-            self.skipped += 1
+            name, message = name_of(error), masked(text_of(error), event)
+            self._skip(record, name)
             log.error(  # noqa: TRY400 - a traceback would quote personal data
-                "the read model failed",
-                cause=f"{self.stream}:{record.sequence}",
-                error=name_of(error),
-                message=masked(text_of(error), event),
+                "the read model failed", cause=_place(record), error=name, message=message
             )
             return False
         return True
+
+    def _skip(self, record: Record, why: str, *, is_event: bool = True) -> None:
+        """Count it; without an event, what is shown is wrong from now on."""
+        self.skipped += 1
+        if is_event:
+            self.unread.add(_place(record), why)
+
+
+def _place(record: Record) -> str:
+    return f"{record.stream}:{record.sequence}"

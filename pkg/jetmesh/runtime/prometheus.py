@@ -33,6 +33,7 @@ _COUNTERS: Final = {
     "retried": "Deliveries given back to be tried again",
     "dead": "Deliveries dead-lettered",
     "failed": "Attempts that raised",
+    "unreadable": "Deliveries whose event broke its contract",
     "published": "Outputs stored",
     "repeated": "Outcomes found stored already by the same cause",
     "lost": "Deliveries that lost a race: another cause had decided the key, as it may",

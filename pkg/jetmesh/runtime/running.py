@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
+from collections.abc import Iterable
 from contextlib import AsyncExitStack
 from functools import partial
 from time import perf_counter
@@ -33,6 +34,7 @@ from jetmesh.runtime.provisioning import provision, wait_for_jetstream
 from jetmesh.runtime.publishing import Publisher
 from jetmesh.runtime.slots import Slots
 from jetmesh.runtime.tracing.asked import metrics_for, parts_for
+from jetmesh.runtime.unread import Unread, UnreadLimit
 from jetmesh.runtime.watch import DurableWatch, watch
 from jetmesh.settings import Loaded
 from jetmesh.transport.control import ControlPlane
@@ -199,6 +201,11 @@ class Running:
         for projection in self.projections:
             projection.start()
         self.health.sources += self.projections
+        self._limit(projection.unread for projection in self.projections)
+
+    def _limit(self, unread: Iterable[Unread]) -> None:
+        allowed = self._settings.may_skip
+        self.health.sources += [UnreadLimit(each, allowed) for each in unread]
 
     def _slots(self, control: ControlPlane, model: ReadModel, stream: str) -> Slots:
         applies = self._settings.provision == "apply"
@@ -228,6 +235,7 @@ class Running:
                 consumer.runner.guards,
                 consumer.verdicts.unstorable,
             ]
+        self._limit(consumer.runner.unread for consumer in self.consumers)
         self.health.sources += watches
         self._tasks.append(asyncio.create_task(watch(watches)))
         runners = [consumer.runner for consumer in self.consumers]

@@ -119,6 +119,9 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     provision: Literal["apply", "verify"] = "apply"
     """`apply`: a service creates and updates its streams and durables itself. `verify`: it only
     compares them, as in production."""
+    may_skip: Annotated[int, Meta(ge=-1)] = 0
+    """How many stored events each read model, and each handler, of a service may be unable to take
+    while `/readyz` still says ready: 0 never says so with a wrong board, -1 always does."""
     grace: Duration = Duration(20)
     """How long a stopping service may take to finish what is in flight."""
     linger: Duration = Duration(0)

@@ -274,9 +274,9 @@ class ControlPlane:
         """One message by its sequence, None when it is not there (any more)."""
         return await self._get(stream, {"seq": sequence})
 
-    async def first(self, stream: str, subject: str) -> StoredMessage | None:
-        """The first message on a subject, None when there is none (any more)."""
-        return await self._get(stream, {"seq": 1, "next_by_subj": subject})
+    async def first(self, stream: str, subject: str, *, since: int = 1) -> StoredMessage | None:
+        """The first message on a subject, from `since` on; None when there is none (any more)."""
+        return await self._get(stream, {"seq": since, "next_by_subj": subject})
 
     async def count(self, stream: str, subjects: Sequence[str], *, first: int = 1) -> int:
         """How many messages are stored now, from sequence `first` on, whose subjects match.

@@ -119,7 +119,8 @@ class Stream(Transport):
         if self._writer is not None:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_CLOSE_SECONDS):
-                    await self._writer.wait_closed()
+                    # shielded: who is cancelled here would else cancel whoever waits later, too
+                    await asyncio.shield(self._writer.wait_closed())
         self.abort()
 
     def close(self) -> None:

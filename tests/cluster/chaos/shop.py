@@ -229,7 +229,8 @@ class Shop:
             name,
             [sys.executable, *command],
             folder=self._folder,
-            environ=self._environ | {"JETMESH__HTTP__PORT": "0"},  # pages have one of their own
+            # pages have a port of their own; garbage is published on purpose, and boards skip it
+            environ=self._environ | {"JETMESH__HTTP__PORT": "0", "JETMESH__MAY_SKIP": "-1"},
             port_variable="JETMESH__HTTP__HEALTH_PORT" if pages else "JETMESH__HTTP__PORT",
             probe="/readyz",
         )

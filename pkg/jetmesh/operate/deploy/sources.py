@@ -16,6 +16,7 @@ BASE: Final = "python:3.13-slim"
 """What an image is built on where the project names nothing else."""
 
 _PYPROJECT = "pyproject.toml"
+_RELEASED = "contracts/released"
 _PIP = "--quiet --no-cache-dir --disable-pip-version-check"
 
 
@@ -42,13 +43,14 @@ def image_parts(root: Path) -> dict[str, str]:
     given = dict(table.get("tool", {}).get("jetmesh", {}).get("image", {}))
     base = {"base": _converted(given.pop("base", BASE), Image)}
     if given:
-        return base | _of_locked(_converted(given, Locked))
+        return base | _of_locked(root, _converted(given, Locked))
     if "project" in table:
         return base | _of_package(root)
     return base | _of_folder()
 
 
-def _of_locked(locked: Locked) -> dict[str, str]:
+def _of_locked(root: Path, locked: Locked) -> dict[str, str]:
+    copied = dict.fromkeys((*locked.copy, *_released(root)))
     files = " ".join(locked.requirements)
     lines = [
         f"COPY {files} /tmp/",
@@ -60,8 +62,8 @@ def _of_locked(locked: Locked) -> dict[str, str]:
         for file in locked.requirements
     ]
     lines.append(f"    && /app/bin/pip uninstall --quiet --yes {' '.join((*locked.remove, 'pip'))}")
-    lines += [f"COPY {each} /app/{each}" for each in locked.copy]
-    sent = ["*", *(f"!{each}" for each in (*locked.requirements, *locked.copy))]
+    lines += [f"COPY {each} /app/{each}" for each in copied]
+    sent = ["*", *(f"!{each}" for each in (*locked.requirements, *copied))]
     path = ":".join(f"/app/{each}".removesuffix("/.") for each in locked.path)
     return {"install": "\n".join(lines), "path": path, "ignored": "\n".join(sent)}
 
@@ -70,12 +72,18 @@ def _of_package(root: Path) -> dict[str, str]:
     lines = ["COPY . /project", *_installed("/project 'jetmesh[cli]'")]
     if (root / "cmd").is_dir():
         lines.append("COPY cmd /app/cmd")
+    lines += [f"COPY {each} /app/{each}" for each in _released(root)]
     return {"install": "\n".join(lines), "path": "/app", "ignored": ".*\ndeploy"}
 
 
 def _of_folder() -> dict[str, str]:
     lines = [*_installed("'jetmesh[cli,web]'"), "COPY . /app/"]
     return {"install": "\n".join(lines), "path": "/app", "ignored": ".*\ndeploy"}
+
+
+def _released(root: Path) -> list[str]:
+    """What was released, if anything was: `jetmesh can-deploy` asks it in the image."""
+    return [_RELEASED] if (root / _RELEASED).is_dir() else []
 
 
 def _installed(what: str) -> list[str]:

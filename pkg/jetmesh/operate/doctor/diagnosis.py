@@ -12,6 +12,7 @@ from jetmesh.operate.doctor.checks import (
     durables,
     letters,
     pace,
+    reading,
     servers,
     services,
     streams,
@@ -43,6 +44,7 @@ AREAS: Final = (
     _area("Pace", pace),
     _area("Ceilings", ceilings),
     _area("Services", services),
+    _area("What is stored", reading),
     _area("Dead letters and lanes", letters),
 )
 

@@ -189,6 +189,16 @@ class Varz(Struct, frozen=True):
     jetstream: JetStream = JetStream()
 
 
+class Unread(Struct, frozen=True):
+    """Stored events that a reader of an instance could not take since it began."""
+
+    count: int = 0
+    first: str = ""
+    """`ORDERS:17`."""
+    why: str = ""
+    """Of the first, masked."""
+
+
 class EndpointData(Struct, frozen=True):
     """What a handler of an instance counts beside what `nats micro` knows."""
 
@@ -198,6 +208,7 @@ class EndpointData(Struct, frozen=True):
     """Messages in the way of its outputs, as `ORDERS:17`."""
     squatted: int = 0
     """Outputs that were stored under another id, because somebody had taken theirs."""
+    unread: Unread = Unread()
 
 
 class Endpoint(Struct, frozen=True):
@@ -217,6 +228,7 @@ class Folds(Struct, frozen=True):
     folded: int = 0
     slow: int = 0
     """Events that kept the event loop of its process for more than 100 ms."""
+    unread: Unread = Unread()
 
 
 class Instance(Struct, frozen=True):

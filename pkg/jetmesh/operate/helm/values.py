@@ -266,6 +266,16 @@ class Provision(Struct, frozen=True, kw_only=True):
     resources: Resources = Resources(requests=Amounts(memory="96Mi"))
 
 
+class CanDeploy(Struct, frozen=True, kw_only=True):
+    """`jetmesh can-deploy` before an upgrade or a rollback, where a NATS is there to be asked."""
+
+    enabled: bool = False
+    """Refuse code that cannot read what is stored; `--no-hooks` goes past it."""
+    accept: Annotated[int, Meta(ge=0)] = 0
+    """So many unreadable messages refuse nothing."""
+    resources: Resources = Resources(requests=Amounts(memory="128Mi"))
+
+
 class Test(Struct, frozen=True, kw_only=True):
     """What `helm test` runs; it publishes, so with real servers it buys something."""
 
@@ -339,6 +349,7 @@ class ChartValues(Struct, frozen=True, kw_only=True):
     sandbox: Sandbox = Sandbox()
     scaling: Scaling = Scaling()
     provision: Provision = Provision()
+    can_deploy: CanDeploy = CanDeploy()
     test: Test = Test()
     network_policy: NetworkPolicy = NetworkPolicy()
     monitoring: Monitoring = Monitoring()

@@ -45,6 +45,7 @@ class HandlerStats:
         "seconds",
         "slow",
         "squatted",
+        "unreadable",
     )
 
     def __init__(self) -> None:
@@ -56,6 +57,8 @@ class HandlerStats:
         """Verdicts: again later."""
         self.dead = 0
         """Verdicts: dead-lettered."""
+        self.unreadable = 0
+        """Deliveries whose event broke its contract."""
         self.failed = 0
         """Attempts that raised; each ends as retried or dead."""
         self.published = 0

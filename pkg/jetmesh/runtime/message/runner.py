@@ -10,9 +10,12 @@ from typing import Any, Final
 
 from msgspec import Struct
 
+from jetmesh import wire
 from jetmesh.declare import Delivery, Handler, Policy, escape_key
-from jetmesh.errors import Unavailable
+from jetmesh.errors import ContractViolation, Unavailable
 from jetmesh.privacy.mask import masked, name_of, text_of
+from jetmesh.protocol.headers import MESSAGE_ID
+from jetmesh.protocol.ids import cause_of
 from jetmesh.runtime.cancelled import is_cancelled
 from jetmesh.runtime.message.asking import Asking
 from jetmesh.runtime.message.backlog import Backlog, Pace
@@ -31,6 +34,7 @@ from jetmesh.runtime.message.reaction import Reaction
 from jetmesh.runtime.message.threads import Threads
 from jetmesh.runtime.message.verdicts import Verdicts
 from jetmesh.runtime.message.wrapped import wrapped
+from jetmesh.runtime.unread import Unread
 from jetmesh.transport.reader import NewerVersion, Removed, event_in, reader_of
 from jetmesh.transport.turns import Turns
 
@@ -58,6 +62,8 @@ class HandlerRunner:
         self.handler = handler
         self._quarantine = quarantine
         name = f"{handler.service}.{handler.name}"
+        self.unread = Unread(name)
+        """Events of handlers that it could not read."""
         self.outage = Outage(name, policy, self, on_change)
         self.newer = Newer(name, verdicts.stats, self.give_back, on_change)
         self.pace = Pace(name, policy.ack_wait, verdicts.stats, on_change)
@@ -276,9 +282,22 @@ class HandlerRunner:
             if delivered.event is None:
                 payload = event_in(delivered.payload, delivered.headers)
                 failure = unreadable(self.handler.input, payload, failure)
+                self._note(delivered, failure)
             self._verdicts.failed(delivered, failure)
         except BaseException as fault:  # noqa: BLE001 - an error's own code runs when it is judged
             self._verdicts.last_resort(delivered, failure, fault)
+
+    def _note(self, delivered: Delivered, failure: BaseException) -> None:
+        """Count what cannot be read; a handler wrote it in a contract that is not known here.
+
+        What others publish may never have been an event: its letter says so, and that is all.
+        """
+        if not isinstance(failure, ContractViolation):
+            return
+        self._verdicts.stats.unreadable += 1
+        if delivered.headers and cause_of(wire.parse(delivered.headers).values.get(MESSAGE_ID, "")):
+            origin = delivered.origin
+            self.unread.add(f"{origin.stream}:{origin.sequence}", masked(text_of(failure)))
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)

@@ -168,6 +168,7 @@ class _Inflow:
     """Nothing arrives by itself (`seam.Inflow`)."""
 
     problem = muted = ""
+    rests = False
 
     def __init__(self, on_settled: Callable[[], None]) -> None:
         self.settled = on_settled

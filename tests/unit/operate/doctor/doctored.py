@@ -12,23 +12,30 @@ from msgspec.structs import replace as changed
 
 from jetmesh import Service, event
 from jetmesh.declare import Topology, derive
+from jetmesh.operate.deadletters.letter import Group
 from jetmesh.operate.doctor.facts import Facts, Server, Snapshot
 from jetmesh.operate.doctor.responses import (
     Account,
     Cluster,
     DurableConfig,
     DurableInfo,
+    Endpoint,
+    EndpointData,
+    Folds,
     Instance,
     Position,
     StreamConfig,
     StreamInfo,
     StreamState,
+    Unread,
 )
+from tests.unit.operate.deadletters.test_letter import letter
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 STREAM = "DOCTORED"
 DURABLE = (STREAM, "desk-take")
 ID = "DOCTORED/desk-take"
+LACKS = Unread(12_269, "FACTS:17", "Object missing required field `checked_at`")
 
 
 @event("doctored.placed", key="order_id")
@@ -52,6 +59,14 @@ desk = Service("desk", version="1.0.0")
 async def take(placed: Placed) -> Noted:
     """Note what was placed."""
     return Noted(placed.order_id)
+
+
+packer = Service("packer", version="1.0.0")
+
+
+@packer.on(Noted)
+async def pack(noted: Noted) -> None:
+    """Read what the desk has noted."""
 
 
 def topology(**policies: Any) -> Topology:
@@ -139,6 +154,34 @@ def flow(now: Mapping[str, Any], before: Mapping[str, Any] | None = None, **valu
         {"durables": {DURABLE: durable(**earlier)}, **instances},
         **values,
     )
+
+
+def unreadable(error: str = "ContractViolation", where: str = "field $.order_id") -> Group:
+    """What the packer could not read."""
+    fault = {"where": where, "error": error, "fingerprint": "f1"}
+    return Group(letter(5, "deadletters.packer.pack.p-1", **fault), NOON, {"open": 3})
+
+
+def both(**now: Any) -> Facts:
+    """The desk, and the packer who reads what it writes."""
+    told = instance(name="packer", id="two", **now.pop("packer", {}))
+    return facts({"instances": (instance(), told), **now}, topology=derive([desk, packer]))
+
+
+def skipping() -> Facts:
+    """The desk's read model lacks events."""
+    return facts({"instances": (instance(read_models=[Folds("FACTS", 7, unread=LACKS)]),)})
+
+
+def unable() -> Facts:
+    """The packer could not read what the desk noted."""
+    data = EndpointData(unread=LACKS)
+    return both(packer={"endpoints": [Endpoint("pack", 3, 3, data=data)]})
+
+
+def giving_up() -> Facts:
+    """And its letters are open."""
+    return both(letters=(unreadable(),))
 
 
 def cluster(text: str) -> Cluster:

@@ -53,10 +53,13 @@ from tests.unit.operate.doctor.doctored import (
     durable,
     facts,
     flow,
+    giving_up,
     instance,
     said,
+    skipping,
     stream,
     topology,
+    unable,
 )
 
 MINUTE_NS = 60_000_000_000
@@ -177,6 +180,9 @@ CASES: dict[str, Callable[[], Facts]] = {
     "slow-read-model": lambda: facts(
         {"instances": (instance(read_models=[Folds("FACTS", folded=100, slow=1)]),)}
     ),
+    "read-model-skips": skipping,
+    "cannot-read": unable,
+    "dead-letters-unreadable": giving_up,
     "outstayed": lambda: replace(facts(), topology=replaced(until=NOON.date())),
     "dead-letters-grow": lambda: facts({"letters": (group(6),)}),
     "dead-letters": lambda: facts({"letters": (group(5),)}),
@@ -309,9 +315,6 @@ def test_an_undeclared_subject_is_told_with_its_age_and_what_was_meant() -> None
 
 def test_limits_of_an_account_that_has_none_are_no_limits() -> None:
     assert findings(account(storage=10**15, streams=10**6)) == []
-
-
-# services
 
 
 def test_a_handler_that_keeps_the_loop_is_named_with_the_place_and_the_remedy() -> None:

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Final
 
+from jetmesh.errors import ContractViolation
+from jetmesh.operate.deadletters.letter import Letter
 from jetmesh.operate.doctor.facts import Facts
 from jetmesh.operate.doctor.finding import Finding, folded, note, problem, warning
 from jetmesh.operate.humanize import counted, listed, messages_wait, span
@@ -26,6 +28,14 @@ OPEN = warning(
     "dead letters are open, neither replayed nor dropped; one finding for each fingerprint",
     "`jetmesh deadletters show` shows one of them; fix the cause, then "
     "`jetmesh deadletters replay --fingerprint {fingerprint}`, or drop them with --why.",
+)
+UNREADABLE = problem(
+    "dead-letters-unreadable",
+    "{about} could not read {letters} that handlers of this system had stored.",
+    "open dead letters of a broken contract stand for events that a handler publishes: two "
+    "versions of a contract met, and this is no garbage of somebody else",
+    "`jetmesh can-deploy` says what this checkout can read. Run a version that reads them, or "
+    "declare an upcaster; then `jetmesh deadletters replay --fingerprint {fingerprint}`.",
 )
 MORE = warning(
     "dead-letters-more",
@@ -66,7 +76,9 @@ def dead_letters(facts: Facts) -> Iterator[Finding]:
     for group in groups[:_GROUPS]:
         newest = group.example
         handler = f"{newest.service}.{newest.handler}"
-        kind = GROWING if known is not None and newest.sequence > known else OPEN
+        kind = UNREADABLE if _is_of_a_handler(facts, newest) else OPEN
+        if known is not None and newest.sequence > known:
+            kind = GROWING
         yield kind.finding(
             handler,
             f"{newest.error}: {newest.text}" if newest.text else newest.error,
@@ -125,6 +137,17 @@ def refusals(facts: Facts) -> Iterator[Finding]:
 
 
 CHECKS: Final = (dead_letters, lanes, quarantine, refusals)
+
+
+def _is_of_a_handler(facts: Facts, letter: Letter) -> bool:
+    """Whether it stands for a handler's event with a field that breaks the contract."""
+    if letter.error != ContractViolation.__name__ or not letter.where.startswith("field "):
+        return False
+    published = {spec for each in facts.topology.handlers for spec in each.outputs}
+    return any(
+        (each.service, each.name) == (letter.service, letter.handler) and each.input in published
+        for each in facts.topology.handlers
+    )
 
 
 def _stored_before(facts: Facts) -> int | None:

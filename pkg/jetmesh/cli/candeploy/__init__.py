@@ -1,0 +1,1 @@
+"""`jetmesh can-deploy`: its options in `app`, its work in `view`."""

@@ -1,0 +1,171 @@
+"""What is to be read of a running broker: which messages which declared reader will meet."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from jetmesh.declare import EventSpec, Handler, Topology
+from jetmesh.operate.candeploy.letters import LetterTally
+from jetmesh.operate.candeploy.past import Past
+from jetmesh.operate.candeploy.tally import Meeting, Tally
+from jetmesh.operate.deadletters.letter import LetterError, Selector
+from jetmesh.operate.deadletters.store import settled
+from jetmesh.protocol.streams import DEADLETTERS, lane_stream
+from jetmesh.protocol.subjects import QUARANTINE, RETRY, address_of
+from jetmesh.transport.bulk import Take
+from jetmesh.transport.control import ControlPlane
+from jetmesh.transport.stored import if_exists
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One stream, from one sequence to another, and what to do with each message."""
+
+    stream: str
+    first: int
+    last: int
+    take: Take
+    tallies: list[Tally]
+    letters: list[LetterTally] = field(default_factory=list)
+    is_lane: bool = False
+
+    @property
+    def span(self) -> int:
+        """How many messages there are at most."""
+        return max(0, self.last - self.first + 1)
+
+
+async def readings(control: ControlPlane, topology: Topology, past: Past) -> list[Reading]:
+    """Everything that somebody declared will meet; streams that are not there hold nothing.
+
+    Raises:
+        BrokerError: the broker does not answer, or refuses.
+    """
+    found = [
+        await _events(control, topology, stream, past)
+        for stream in sorted({spec.stream for spec in topology.events})
+    ]
+    for handlers in [each.handlers for each in topology.services if each.handlers]:
+        found += [await _lanes(control, topology, handlers, past)]
+    found.append(await _letters(control, topology, past))
+    return [each for each in found if each is not None]
+
+
+async def _events(
+    control: ControlPlane, topology: Topology, stream: str, past: Past
+) -> Reading | None:
+    state = await _state(control, stream)
+    if state is None:
+        return None
+    floors = await _floors(control, stream)
+    tallies: dict[bytes, Tally] = {}
+    for spec, meetings in _meetings(topology, stream, floors).items():
+        tallies[spec.subject.encode()] = Tally(spec, stream, meetings, past(spec))
+
+    def take(sequence: int, subject: bytes, headers: bytes, payload: bytes) -> None:
+        tally = tallies.get(subject) or tallies.get(subject.rpartition(b".")[0])
+        if tally is not None:
+            tally.take(sequence, headers, payload)
+
+    first = min((each.first for each in tallies.values()), default=state["last_seq"] + 1)
+    return _reading(stream, state, take, first, list(tallies.values()))
+
+
+async def _lanes(
+    control: ControlPlane, topology: Topology, handlers: list[Handler], past: Past
+) -> Reading | None:
+    """What one service's handlers have on their lanes, due or waiting for its time."""
+    stream = lane_stream(handlers[0].service)
+    state = await _state(control, stream)
+    if state is None:
+        return None
+    floors = await _floors(control, stream)
+    tallies: dict[str, Tally] = {}
+    for handler in handlers:
+        meeting = Meeting(f"{handler.service}.{handler.name}", 1, is_handler=True)
+        tallies[handler.name] = Tally(handler.input, stream, [meeting], past(handler.input))
+    done = {each.name: floors.get(topology.lane_of(each).name, 0) for each in handlers}
+
+    def take(sequence: int, subject: bytes, headers: bytes, payload: bytes) -> None:
+        address = address_of(subject.decode(errors="replace"))
+        tally = tallies.get(address.handler) if address else None
+        if address is None or tally is None or address.suffix == QUARANTINE:
+            return
+        if address.suffix == RETRY or sequence > done[address.handler]:
+            tally.take(sequence, headers, payload)
+
+    return replace(_reading(stream, state, take, 1, list(tallies.values())), is_lane=True)
+
+
+async def _letters(control: ControlPlane, topology: Topology, past: Past) -> Reading | None:
+    """The open dead letters of every declared handler."""
+    state = await _state(control, DEADLETTERS)
+    if state is None:
+        return None
+    try:
+        closed, _ = await settled(control, Selector())
+    except LetterError:  # it was deleted between two requests
+        return None
+    tallies = {
+        (each.service, each.name): LetterTally(each, past(each.input)) for each in topology.handlers
+    }
+
+    def take(sequence: int, subject: bytes, headers: bytes, payload: bytes) -> None:
+        address = address_of(subject.decode(errors="replace"))
+        if address is None or address.suffix or sequence in closed:
+            return
+        tally = tallies.get((address.service, address.handler))
+        if tally is not None:
+            tally.take(sequence, headers, payload)
+
+    return replace(_reading(DEADLETTERS, state, take, 1, []), letters=list(tallies.values()))
+
+
+def _reading(
+    stream: str, state: Mapping[str, Any], take: Take, first: int, tallies: list[Tally]
+) -> Reading:
+    first = max(first, state["first_seq"])
+    return Reading(stream, first, state["last_seq"], take, tallies)
+
+
+def _meetings(
+    topology: Topology, stream: str, floors: Mapping[str, int]
+) -> dict[EventSpec, list[Meeting]]:
+    """Who will meet which event, from where on."""
+    found: defaultdict[EventSpec, list[Meeting]] = defaultdict(list)
+    for spec, meeting in (*_handlers(topology, stream, floors), *_models(topology, stream)):
+        found[spec].append(meeting)
+    return found
+
+
+def _handlers(
+    topology: Topology, stream: str, floors: Mapping[str, int]
+) -> Iterator[tuple[EventSpec, Meeting]]:
+    for each in topology.handlers:
+        if each.input.stream != stream:
+            continue
+        floor = floors.get(each.durable, 0 if each.start == "all" else None)
+        if floor is not None:  # else it is new, and begins behind everything
+            yield each.input, Meeting(f"{each.service}.{each.name}", floor + 1, is_handler=True)
+
+
+def _models(topology: Topology, stream: str) -> Iterator[tuple[EventSpec, Meeting]]:
+    for service in topology.services:
+        specs = dict.fromkeys(spec for model in service.read_models for spec in model.events)
+        for spec in specs:
+            if spec.stream == stream:
+                yield spec, Meeting(service.name, 1, is_handler=False)
+
+
+async def _state(control: ControlPlane, stream: str) -> dict[str, Any] | None:
+    info = await if_exists(control.api(f"STREAM.INFO.{stream}"))
+    return info["state"] if info else None
+
+
+async def _floors(control: ControlPlane, stream: str) -> dict[str, int]:
+    """Up to where each durable has its verdicts."""
+    consumers = await control.consumers(stream)
+    return {each["name"]: each["ack_floor"]["stream_seq"] for each in consumers}

@@ -1,0 +1,238 @@
+"""The declared events against all that was released: what breaks, what changes its meaning, for whom."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from random import Random
+from typing import Any, Final, Literal
+
+import msgspec
+from msgspec import Struct
+
+from jetmesh.declare import EventSpec, Topology
+from jetmesh.errors import ContractViolation
+from jetmesh.operate.evolution.compare import Issue, compare
+from jetmesh.operate.evolution.descriptor import Contract, contract_of
+from jetmesh.operate.evolution.generate import Values
+from jetmesh.operate.evolution.leaves import Impossible
+from jetmesh.operate.evolution.readers import check_reads, readers_of
+from jetmesh.operate.evolution.released import Release, Released
+from jetmesh.protocol.versions import said
+from jetmesh.transport.reader import NewerVersion, reader_of
+
+_TRIED: Final = 150
+_SEED: Final = 20_261_130
+_VERSION: Final = "or write version={next} and say with @upcasts({version}, {event}) how it is made"
+_REMEDIES: Final = {
+    "missing": "Give it a default, or keep its name in JSON: field(name=…)",
+    "renamed": "Keep its name in JSON: {field}: … = field(name=…)",
+    "removed": "Keep the field until nobody reads it",
+    "default": "Keep the default, or write it: no omit_defaults",
+    "value": "Read the old values, too: a member each, or a `_missing_`",
+    "tag": "Keep tag and tag_field as they were",
+    "unknown": "Remove forbid_unknown_fields",
+    "swapped": "Keep the order of the fields; no array_like",
+    "set": "Keep the list",
+    "rounded": "Keep int, or write Decimal",
+    "constraint": "Loosen the constraint to what was allowed",
+    "length": "Loosen the length to what was allowed",
+    "code": "Let `jetmesh can-deploy` read what is stored",
+    "key": "Move the event to a new subject",
+}
+
+
+class Finding(Struct, frozen=True, kw_only=True):
+    """What a change does to those who read the event."""
+
+    event: str
+    path: str
+    verdict: Literal["red", "yellow"]
+    who: Literal["new reads old", "old reads new"]
+    release: str
+    """The release that is stored, or that still runs."""
+    what: str
+    rule: str
+    sample: str = ""
+    """A payload in JSON that shows it; empty: none was found."""
+    writer_sees: str = ""
+    reader_sees: str = ""
+    readers: list[str] = []
+    """Who looks at the field."""
+    stops: list[str] = []
+    """Who cannot read the event at all any more."""
+    remedy: str = ""
+
+
+class Result(Struct, frozen=True, kw_only=True):
+    findings: list[Finding] = []
+    unreleased: list[str] = []
+    """Events that differ from their newest release, all of them fine if nothing is found."""
+    checked: int = 0
+    """Releases that were compared."""
+
+
+def check(topology: Topology, released: Released) -> Result:
+    """Compare the declared events with every release.
+
+    Raises:
+        UsageError: `reads=` names a field that is none.
+    """
+    findings: list[Finding] = []
+    unreleased: list[str] = []
+    for spec in topology.events:
+        declared = contract_of(spec)
+        check_reads(topology, spec, declared.type)
+        own = _Event(topology, spec, declared)
+        history = released.of_event(spec.subject)
+        for release in history:
+            findings += own.against(release)
+        if not history or history[-1].contract != declared or history[-1].version != spec.version:
+            unreleased.append(spec.subject)
+    return Result(findings=_once(findings), unreleased=unreleased, checked=len(released.every))
+
+
+def _once(findings: list[Finding]) -> list[Finding]:
+    """Each thing once, with the oldest release that shows it; what breaks comes first."""
+    found: dict[tuple[str, ...], Finding] = {}
+    for each in findings:
+        found.setdefault((each.event, each.path, each.rule, each.who), each)
+    return sorted(found.values(), key=lambda each: each.verdict != "red")
+
+
+class _Event:
+    """One declared event."""
+
+    def __init__(self, topology: Topology, spec: EventSpec, declared: Contract) -> None:
+        self.topology, self.spec, self.declared = topology, spec, declared
+        self.loose = spec in topology.from_outside
+
+    def against(self, release: Release) -> Iterator[Finding]:
+        if release.version > self.spec.version:
+            what = f"version {release.version} was released, and {self.spec.version} is declared"
+            yield self._finding(Issue("", "red", what, "version"), release, "new reads old", "")
+        elif release.version < self.spec.version:
+            yield from self._upcast(release)
+        else:
+            yield from self._same_version(release)
+
+    def _same_version(self, release: Release) -> Iterator[Finding]:
+        before, now = release.contract, self.declared
+        if before == now:
+            return
+        for name in ("key", "decision"):
+            old, new = getattr(before, name), getattr(now, name)
+            if old != new:
+                issue = Issue("", "red", f"its {name} was {old!r} and is {new!r}", "key")
+                yield self._finding(issue, release, "new reads old", "")
+        new_type = self.spec.type
+        for issue in compare(before.type, now.type, loose=self.loose):
+            shown = _Shown(before, release.type, new_type, issue, release.samples, self.loose)
+            yield self._finding(issue, release, "new reads old", shown)
+        for issue in compare(now.type, before.type, loose=self.loose, forward=True):
+            shown = _Shown(now, new_type, release.type, issue, (), self.loose)
+            yield self._finding(issue, release, "old reads new", shown)
+
+    def _upcast(self, release: Release) -> Iterator[Finding]:
+        """What was released of an older version, through the upcasters, as what is stored goes."""
+        if release.version < self.spec.oldest:
+            return
+        reader = reader_of(self.spec)
+        for payload in (*release.samples, *_payloads(release.contract, self.loose)):
+            try:
+                reader.read_stored(payload, said(release.version))
+            except (ContractViolation, NewerVersion, msgspec.DecodeError) as error:
+                what = str(error)
+            except Exception as error:  # noqa: BLE001 - a contract's own check may raise anything
+                what = f"version {release.version} cannot be read: {error!r}"
+            else:
+                continue
+            issue = Issue("", "red", what.rstrip("."), "upcaster")
+            yield self._finding(issue, release, "new reads old", payload.decode())
+            return
+
+    def _finding(self, issue: Issue, release: Release, who: Any, shown: _Shown | str) -> Finding:
+        if isinstance(shown, str):
+            sample, writer, reader = shown, "", ""
+        else:
+            sample, writer, reader = shown.sample, shown.writer, shown.reader
+        return Finding(
+            event=self.spec.subject,
+            path=issue.path,
+            verdict=issue.verdict,
+            who=who,
+            release=str(release.name),
+            what=issue.what,
+            rule=issue.rule,
+            sample=sample,
+            writer_sees=writer,
+            reader_sees=reader,
+            readers=readers_of(self.topology, self.spec, issue.path),
+            stops=readers_of(self.topology, self.spec, "") if issue.verdict == "red" else [],
+            remedy=self._remedy(issue),
+        )
+
+    def _remedy(self, issue: Issue) -> str:
+        if issue.rule == "upcaster":
+            return "Correct the upcaster; `jetmesh contracts check` runs it again."
+        if issue.rule == "version":
+            return f"Write version={self.spec.version + 1}: versions are only counted up."
+        field = issue.path.rpartition(".")[2]
+        first = _REMEDIES.get(issue.rule, "Keep the type").format(field=field)
+        version = self.spec.version
+        other = _VERSION.format(next=version + 1, version=version, event=self.spec.name)
+        return f"{first}, {other}." if issue.rule != "key" else f"{first}."
+
+
+class _Shown:
+    """A payload that shows an issue, and what both types make of it."""
+
+    def __init__(
+        self,
+        contract: Contract,
+        writer: Any,
+        reader: Any,
+        issue: Issue,
+        samples: tuple[bytes, ...],
+        loose: bool,  # noqa: FBT001 - as `Values` has it
+    ) -> None:
+        self.sample = self.writer = self.reader = ""
+        for payload in (*samples, *_payloads(contract, loose)):
+            seen = [_seen(kind, payload, issue.path) for kind in (writer, reader)]
+            breaks = seen[1].startswith("refused: ")
+            if breaks if issue.verdict == "red" else seen[0] != seen[1] and not breaks:
+                self.sample, (self.writer, self.reader) = payload.decode(), seen
+                return
+
+
+def _payloads(contract: Contract, loose: bool) -> Iterator[bytes]:  # noqa: FBT001 - as `Values` has it
+    values = Values(contract.type, Random(_SEED), loose=loose)  # noqa: S311 - not for secrets
+    for _ in range(_TRIED):
+        try:
+            yield msgspec.json.encode(values.one())
+        except Impossible:
+            return
+
+
+def _seen(kind: Any, payload: bytes, path: str) -> str:
+    """What a reader finds at the path; "nothing" where its type has no such field."""
+    try:
+        value = msgspec.json.decode(payload, type=kind)
+    except Exception as error:  # noqa: BLE001 - a contract's own check may raise anything
+        return f"refused: {error}"
+    for name in [each for each in path.replace("[", ".[").split(".") if each]:
+        place = int(name[1:-1] or 0) if name.startswith("[") else None
+        try:
+            value = list(value)[place] if place is not None else _member(value, name)
+        except (LookupError, AttributeError, TypeError):
+            return "nothing"
+    try:
+        return msgspec.json.encode(value, order="deterministic").decode()
+    except TypeError:
+        return repr(value)
+
+
+def _member(value: Any, name: str) -> Any:
+    if isinstance(value, Struct):
+        names = dict(zip(value.__struct_encode_fields__, value.__struct_fields__, strict=True))
+        return getattr(value, names[name])
+    return value[name] if isinstance(value, dict) else getattr(value, name)
