@@ -16,7 +16,7 @@ from jetmesh.declare.event import declared_spec
 from jetmesh.errors import BrokerError
 from jetmesh.operate.candeploy.proof import prove
 from jetmesh.operate.candeploy.report import Report, sentences
-from jetmesh.operate.evolution.descriptor import contract_of
+from jetmesh.operate.evolution.describe import contract_of
 from jetmesh.operate.evolution.released import Name, Release, Released
 from jetmesh.operate.evolution.samples import samples
 from jetmesh.operate.up.broker import Broker

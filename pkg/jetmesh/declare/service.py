@@ -115,7 +115,7 @@ class Service:
         """
         return variable(("services", self.name, "settings", *setting))
 
-    def on(
+    def on(  # noqa: PLR0913 - each says one thing of a handler, by name
         self,
         event_type: type[_E],
         *,
@@ -166,9 +166,9 @@ class Service:
 
         def declare(function: _Function[_E, _P, _R]) -> _Function[_E, _P, _R]:
             found = read_handler(self.name, function, event_type, self.wrap, state=state, by=by)
-            how = {"start": start, "cycle": cycle, "threads": threads, "reads": tuple(reads)}
-            named = {"name": name or found.name, "policy": policy or found.policy}
-            self._add(replace(found, **how, **named))
+            found = replace(found, name=name or found.name, policy=policy or found.policy)
+            found = replace(found, start=start, cycle=cycle, threads=threads)
+            self._add(replace(found, reads=tuple(reads)))
             return function
 
         return declare

@@ -14,7 +14,7 @@ from msgspec import Struct
 from jetmesh.declare import EventSpec, Topology
 from jetmesh.errors import JetmeshError
 from jetmesh.operate.candeploy.past import decoder_of
-from jetmesh.operate.evolution.descriptor import contract_of
+from jetmesh.operate.evolution.describe import contract_of
 from jetmesh.operate.evolution.released import Release, Released
 from jetmesh.operate.evolution.samples import samples
 from jetmesh.privacy.mask import name_of, text_of

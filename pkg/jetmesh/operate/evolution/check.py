@@ -1,4 +1,4 @@
-"""The declared events against all that was released: what breaks, what changes its meaning, for whom."""
+"""The declared events against all that was released: what breaks or changes, and for whom."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from msgspec import Struct
 from jetmesh.declare import EventSpec, Topology
 from jetmesh.errors import ContractViolation
 from jetmesh.operate.evolution.compare import Issue, compare
-from jetmesh.operate.evolution.descriptor import Contract, contract_of
+from jetmesh.operate.evolution.describe import contract_of
+from jetmesh.operate.evolution.descriptor import Contract
 from jetmesh.operate.evolution.generate import Values
 from jetmesh.operate.evolution.leaves import Impossible
 from jetmesh.operate.evolution.readers import check_reads, readers_of
@@ -29,6 +30,7 @@ _REMEDIES: Final = {
     "removed": "Keep the field until nobody reads it",
     "default": "Keep the default, or write it: no omit_defaults",
     "value": "Read the old values, too: a member each, or a `_missing_`",
+    "others": "Keep the member",
     "tag": "Keep tag and tag_field as they were",
     "unknown": "Remove forbid_unknown_fields",
     "swapped": "Keep the order of the fields; no array_like",
@@ -196,12 +198,16 @@ class _Shown:
         loose: bool,  # noqa: FBT001 - as `Values` has it
     ) -> None:
         self.sample = self.writer = self.reader = ""
-        for payload in (*samples, *_payloads(contract, loose)):
+        for payload in sorted({*samples, *_payloads(contract, loose)}, key=_shortest):
             seen = [_seen(kind, payload, issue.path) for kind in (writer, reader)]
             breaks = seen[1].startswith("refused: ")
             if breaks if issue.verdict == "red" else seen[0] != seen[1] and not breaks:
                 self.sample, (self.writer, self.reader) = payload.decode(), seen
                 return
+
+
+def _shortest(payload: bytes) -> tuple[int, bytes]:
+    return len(payload), payload
 
 
 def _payloads(contract: Contract, loose: bool) -> Iterator[bytes]:  # noqa: FBT001 - as `Values` has it

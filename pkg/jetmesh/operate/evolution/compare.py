@@ -94,23 +94,27 @@ class _Comparing:
             refused = [value for value in values if not self._reads(reader, value)]
             if refused:
                 self.red(path, f"{refused[0]!r} may be written, which is not read", "value")
+            self._others(values, reader, path)
             return
         shape = self.reads.get(reader.name)
         if isinstance(shape, EnumShape) and shape.unknown:
             if sort == "int" and not _within(writer, _INT64):
                 self.red(path, "an enumeration reads no number beyond 64 bits", "constraint")
-            return
-        if isinstance(shape, EnumShape) and shape.code:
-            self.yellow(path, "its `_missing_` decides value by value", "code")
         elif reader.kind in ("literal", "ref"):
-            self.red(path, f"{_said(writer)} may be written where certain values are read", "value")
+            self.red(path, f"{_said(writer)} may be written where a few values are read", "value")
         elif not fits(writer, reader, sort):
-            self.red(
-                path, f"{_said(writer)} may be written where {_said(reader)} is read", "constraint"
-            )
-        elif reader.kind == "float" and (sort == "int" or writer.kind == "decimal"):
-            if writer.kind != "float" and not _within(writer, _EXACT):
-                self.yellow(path, "many digits are rounded, as beyond 2**53", "rounded")
+            what = f"{_said(writer)} may be written where {_said(reader)} is read"
+            self.red(path, what, "constraint")
+        elif reader.kind == "float" and writer.kind != "float" and not _within(writer, _EXACT):
+            self.yellow(path, "many digits are rounded, as beyond 2**53", "rounded")
+
+    def _others(self, values: list[Any], reader: Node, path: str) -> None:
+        """What is gone is read as the member for all unknown ones; of what is new that is meant."""
+        shape = self.reads.get(reader.name)
+        if isinstance(shape, EnumShape) and shape.unknown and not self.forward:
+            gone = [value for value in values if value not in shape.members.values()]
+            if gone:
+                self.yellow(path, f"{gone[0]!r} is read as {shape.unknown}", "others")
 
     def _reads(self, reader: Node, value: Any) -> bool:
         kind = rebuild(Descriptor(root=reader, types=dict(self.reads)))
@@ -145,7 +149,7 @@ class _Comparing:
         if not values or any(value not in found for value in values) or len(values) > 1:
             self.red(path, f"{shape.tag_field!r} does not say which type it is", "tag")
             return None
-        return found[values[0]]  # type: ignore[index]  # `values` are tags
+        return found[values[0]]
 
     def _checks(self, given: Whole, wanted: Whole, path: str) -> None:
         now, before = (getattr(each.shape, "checks", "") for each in (wanted, given))
@@ -187,16 +191,17 @@ class _Comparing:
                 self.yellow(path, "where it is not written, its default was another one", "default")
 
     def _unwritten(self, given: Whole, wanted: Whole, part: Part, path: str) -> None:
+        gone = [p for p in given.parts if p.field and wanted.part(p.name) is None]
+        alike = [p.name for p in gone if p.type == part.type]
         if part.required:
-            self.red(path, "it is missing", "missing")
+            renamed = f", and {alike[0]!r} is there instead" if alike else ""
+            self.red(path, f"it is missing{renamed}", "missing")
             return
         if part.field is None:
             return  # a tag, of which one struct alone needs none
         if self.forward:
             self.yellow(path, "older readers see its default from now on", "removed")
             return
-        gone = [p for p in given.parts if p.field and wanted.part(p.name) is None]
-        alike = [p.name for p in gone if p.type == part.type]
         if alike:
             self.yellow(path, f"it looks like {alike[0]!r} renamed: its default is seen", "renamed")
 

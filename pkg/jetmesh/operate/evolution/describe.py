@@ -12,8 +12,10 @@ from typing import Annotated, Any, Final, get_args, get_origin
 import msgspec
 from msgspec import NODEFAULT, UNSET, UnsetType, inspect, structs
 
+from jetmesh.declare.event import EventSpec
 from jetmesh.errors import DeclarationError
 from jetmesh.operate.evolution.descriptor import (
+    Contract,
     DataclassShape,
     Default,
     Descriptor,
@@ -73,6 +75,21 @@ def describe(kind: Any) -> Descriptor:
     describing = _Describing()
     root = describing.node(inspect.type_info(kind))
     return Descriptor(root=root, types=describing.shapes)
+
+
+def contract_of(spec: EventSpec) -> Contract:
+    """The contract of an event.
+
+    Raises:
+        DeclarationError: it holds something that no decoder reads.
+    """
+    return Contract(
+        subject=spec.subject,
+        key=spec.key_name,
+        decision=spec.decision or "",
+        race=spec.race,
+        type=describe(spec.type),
+    )
 
 
 class _Describing:
@@ -237,7 +254,7 @@ _TEXTS: Final = ("a value that nobody declared", "", "another one")
 def _given(cls: Any, value: str | int) -> str:
     """The member that the decoder makes of a value that is not listed; empty: it refuses."""
     try:
-        member = msgspec.convert(value, cls)
+        member = msgspec.json.decode(msgspec.json.encode(value), type=cls)
     except (msgspec.ValidationError, TypeError):
         return ""
     return str(getattr(member, "name", "") or repr(member))

@@ -9,8 +9,6 @@ from typing import Any, Literal, TypeAlias
 
 from msgspec import Struct
 
-from jetmesh.declare.event import EventSpec
-
 Kind: TypeAlias = Literal[
     "any", "none", "bool", "int", "float", "str", "bytes", "bytearray", "memoryview", "datetime",
     "time", "date", "timedelta", "uuid", "decimal", "raw", "list", "set", "frozenset", "vartuple",
@@ -166,20 +164,3 @@ class Contract(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unk
     decision: str = ""
     race: bool = False
     type: Descriptor
-
-
-def contract_of(spec: EventSpec) -> Contract:
-    """The contract of an event.
-
-    Raises:
-        DeclarationError: it holds something that no decoder reads.
-    """
-    from jetmesh.operate.evolution.describe import describe  # noqa: PLC0415 - it is made of these
-
-    return Contract(
-        subject=spec.subject,
-        key=spec.key_name,
-        decision=spec.decision or "",
-        race=spec.race,
-        type=describe(spec.type),
-    )

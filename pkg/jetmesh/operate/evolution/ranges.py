@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from jetmesh.operate.evolution.descriptor import EnumShape, Node, Shape
 
+SMALL: Final = 100
 _BINARY: Final = ("bytes", "bytearray", "memoryview")
-_FORMATTED: Final = ("datetime", "date", "time", "timedelta", "uuid", "decimal", *_BINARY)
 
 
 def members(node: Node, types: Mapping[str, Shape]) -> list[Any] | None:
@@ -25,9 +25,8 @@ def is_small(node: Node) -> bool:
     """Whether an int has so few values that each can be tried."""
     low = node.ge if node.ge is not None else node.gt
     high = node.le if node.le is not None else node.lt
-    return (
-        node.kind == "int" and low is not None and high is not None and -100 <= low <= high <= 100
-    )
+    bounded = node.kind == "int" and low is not None and high is not None
+    return bounded and -SMALL <= (low or 0) <= (high or 0) <= SMALL
 
 
 def fits(writer: Node, reader: Node, sort: str) -> bool:

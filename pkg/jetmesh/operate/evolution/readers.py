@@ -15,9 +15,8 @@ def readers_of(topology: Topology, spec: EventSpec, path: str) -> list[str]:
     """`service.handler`, or `service.ReadModel`, of everyone who looks at the field at `path`."""
     found = [(f"{h.service}.{h.name}", h.reads) for h in topology.handlers if h.input == spec]
     for service in topology.services:
-        for model in service.read_models:
-            if spec in model.events:
-                found.append((f"{service.name}.{model.type.__name__}", model.reads))
+        models = [each for each in service.read_models if spec in each.events]
+        found += [(f"{service.name}.{model.type.__name__}", model.reads) for model in models]
     return [name for name, reads in found if not reads or any(_touch(r, path) for r in reads)]
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from jetmesh.declare import EventSpec, Topology
 from jetmesh.errors import UsageError
 from jetmesh.operate.evolution.check import check
-from jetmesh.operate.evolution.descriptor import contract_of
+from jetmesh.operate.evolution.describe import contract_of
 from jetmesh.operate.evolution.released import Name, Release, Released
 from jetmesh.operate.evolution.samples import samples
 from jetmesh.operate.example import example

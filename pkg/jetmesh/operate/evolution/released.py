@@ -163,7 +163,8 @@ def _read(folder: Path) -> Release:
 
 def _verify(folder: Path) -> None:
     """That each file is what was written."""
-    said = dict(reversed(line.split("  ", 1)) for line in _text(folder / SUMS).splitlines())
+    lines = [line.partition("  ") for line in _text(folder / SUMS).splitlines()]
+    said = {name: written for written, _, name in lines}
     for name in (DESCRIPTOR, SAMPLES, SCHEMA):
         if said.get(name) != _sum(_text(folder / name)):
             raise _edited(folder / name)

@@ -1,4 +1,4 @@
-"""Payloads of an event as they may be stored: its examples, and what its type allows beside them."""
+"""Payloads of an event as they may be stored: its example, and what else its type allows."""
 
 from __future__ import annotations
 

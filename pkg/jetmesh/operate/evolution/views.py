@@ -1,4 +1,4 @@
-"""What a type looks like in JSON: of which sorts its values are, and the parts of those with parts."""
+"""A type as JSON shows it: of which sorts its values are, and which parts they have."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ class StateRunner(HandlerRunner):
         self._steps = steps
         self._outputs = Outputs(handler)
         self.stats = self._verdicts.stats
-        self._verdicts.leave = self._note
+        self._verdicts.leave = self._note_first
         steps.follow(handler.outputs, self._outputs)
 
     def _run_inline(self, delivered: Delivered) -> None:
@@ -111,7 +111,7 @@ class StateRunner(HandlerRunner):
         subject, headers, payload = output.message(event, delivered.token)
         return Following(subject.decode(), output.id_in(headers), Raw(payload), output.version)
 
-    def _note(self, delivered: Delivered, leave: Callable[[], None]) -> None:
+    def _note_first(self, delivered: Delivered, leave: Callable[[], None]) -> None:
         """Have the state know that an input comes again before it goes to the lane.
 
         It may be in there already: of a process that died, or of one that was quicker.

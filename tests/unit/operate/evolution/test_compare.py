@@ -7,6 +7,7 @@ from random import Random
 from typing import Any
 
 import msgspec
+import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
@@ -29,10 +30,16 @@ def pairs(draw: st.DrawFn) -> tuple[Any, Any]:
     return one, another
 
 
-@settings(max_examples=3000, deadline=None, suppress_health_check=list(HealthCheck))
-@given(pairs(), st.randoms(use_true_random=False), st.booleans(), st.booleans())
+@pytest.mark.timeout(600)
+@settings(max_examples=500, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    pair=pairs(),
+    random=st.randoms(use_true_random=False),
+    loose=st.booleans(),
+    forward=st.booleans(),
+)
 def test_what_the_rules_call_readable_is_read(
-    pair: tuple[Any, Any], random: Random, loose: bool, forward: bool
+    pair: tuple[Any, Any], random: Random, *, loose: bool, forward: bool
 ) -> None:
     writer, reader = map(describe, pair)
     red = any(i.verdict == "red" for i in compare(writer, reader, loose=loose, forward=forward))
@@ -43,7 +50,7 @@ def test_what_the_rules_call_readable_is_read(
         try:
             payload = msgspec.json.encode(values.one())
             msgspec.json.decode(payload, type=pair[0])
-        except (Impossible, TypeError):
+        except (Impossible, TypeError, msgspec.ValidationError):  # not written by this type
             continue
         try:
             decoder.decode(payload)

