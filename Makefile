@@ -54,7 +54,7 @@ format: $(INSTALLED)  ## put the code in its form
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-contracts: $(INSTALLED)  ## write contracts/asyncapi.yaml and the schemas
+contracts: $(INSTALLED)  ## write the AsyncAPI documents and the schemas below contracts/
 	@$(BIN)/jetmesh contracts
 
 docs: $(INSTALLED)  ## write the tables in docs/ that are taken from the code, and the site

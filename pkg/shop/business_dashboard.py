@@ -36,6 +36,13 @@ class BusinessDashboardSettings(
             "who logged in there, such as X-Forwarded-Email; empty: none.",
         ),
     ] = ""
+    contracts_url: Annotated[
+        str,
+        Meta(
+            description="Where the pages of the contracts are, which `jetmesh contracts` writes; "
+            "empty: no link to them.",
+        ),
+    ] = ""
     open: Annotated[bool, Meta(description="Everybody may see the page.")] = False
 
     def __post_init__(self) -> None:
@@ -69,7 +76,8 @@ def pages(board: Board, settings: BusinessDashboardSettings) -> list[BaseRoute]:
         return Live(state)
 
     async def show(_request: Request) -> Response:
-        return frame.show("business.html", {"orders": settings.customer_dashboard_url})
+        shown = {"orders": settings.customer_dashboard_url, "contracts": settings.contracts_url}
+        return frame.show("business.html", shown)
 
     async def order(request: Request) -> Response:
         """Lead to one order: its token stands in no list."""

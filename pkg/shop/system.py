@@ -51,6 +51,7 @@ system = System(
         **_for("LINK_SECRET", "{secret:order-links}", "CUSTOMER_DASHBOARD", *_LINKING),
         _ACCESS: "{secret:business-page}",
         **_for("OPEN", "{open}", "BUSINESS_DASHBOARD"),
+        **_for("CONTRACTS_URL", "{contract-pages}", "BUSINESS_DASHBOARD"),
     },
     links={"business-dashboard": f"/?token={{{_ACCESS}}}"},
 )

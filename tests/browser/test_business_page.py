@@ -40,6 +40,17 @@ def test_an_empty_shop_says_what_to_try(page: Page, site: Callable[..., Site]) -
     expect(page.get_by_role("status")).to_have_text("Live")
 
 
+def test_it_leads_to_the_contracts_where_somebody_shows_them(
+    page: Page, site: Callable[..., Site]
+) -> None:
+    page.goto(Shop(site).site.url)
+    expect(page.get_by_role("link", name="Contracts")).to_have_count(0)
+    settings = BusinessDashboardSettings(contracts_url="http://127.0.0.1:8070", open=True)
+    page.goto(site(pages(Board(), settings)).url)
+    link = page.get_by_role("link", name="Contracts")
+    expect(link).to_have_attribute("href", "http://127.0.0.1:8070")
+
+
 def test_what_happens_is_seen_without_reload(page: Page, site: Callable[..., Site]) -> None:
     shop = Shop(site)
     page.goto(shop.site.url)

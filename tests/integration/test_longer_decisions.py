@@ -11,7 +11,7 @@ import pytest
 from msgspec import Struct
 
 from jetmesh import AlreadyDecided, Publisher, Reject, Service, System, derive, event
-from jetmesh.operate.asyncapi import document
+from jetmesh.operate import asyncapi
 from jetmesh.operate.doctor.diagnosis import findings
 from jetmesh.operate.doctor.survey import Target, survey
 from jetmesh.operate.publish import check, spec_for
@@ -117,7 +117,7 @@ async def test_trace_and_doctor_know_it(broker: Broker, desk: Desk) -> None:
 
 def test_contracts_and_the_command_line_know_it(desk: Desk) -> None:
     topology = derive([desk.service])
-    described = document(System("desk", services=()), topology)
+    described = asyncapi.index(System("desk", services=()), topology)
     channel = described["channels"][f"{desk.domain}.verdict.sound"]
     assert f"{desk.domain}.verdict.*" in json.dumps(channel)
     for subject in (f"{desk.domain}.verdict.sound", f"{desk.domain}.verdict.sound.p-1"):

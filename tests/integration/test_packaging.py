@@ -75,6 +75,7 @@ def test_a_wheel_lists_what_it_depends_on(built: Path, name: str) -> None:
 def test_pages_come_with_their_files(built: Path) -> None:
     (mesh,), (shop,) = built.glob("jetmesh-*.whl"), built.glob("shop-*.whl")
     assert "jetmesh/web/static/live.js" in names(mesh)
+    assert "jetmesh/operate/catalog/templates/style.css" in names(mesh)
     assert {"shop/web/static/shop.css", "shop/web/templates/base.html"} <= names(shop)
 
 
@@ -113,7 +114,8 @@ def test_the_command_helps_where_it_is_installed(built: Path, tmp_path: Path) ->
     shown = command.run("jetmesh", "--help")
     assert shown.returncode == 0, shown.stderr
     assert "publish" in shown.stdout
-    assert not command.imports("jinja2")
+    assert command.imports("jetmesh.operate.catalog.pages, jinja2")
+    assert not command.imports("trustme")
 
 
 def test_the_broker_is_found_where_it_is_installed(built: Path, tmp_path: Path) -> None:

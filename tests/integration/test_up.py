@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.integration.tiny_project import (
@@ -57,6 +58,19 @@ def test_everyone_gets_ports_the_broker_and_the_sandboxes(up: Up) -> None:
     assert sandbox["JETMESH_SANDBOX_DIR"] == str(up.root / ".jetmesh" / "stand-in")
 
 
+def test_the_contracts_are_shown_to_this_machine_alone(up: Up) -> None:
+    url = up.state.sandboxes["contract-pages"].url
+    shown = httpx.get(url)
+    assert shown.status_code == 200
+    assert 'href="things.made.html"' in shown.text
+    assert "script" not in shown.text
+    assert "default-src 'none'" in shown.headers["content-security-policy"]
+    assert "things.made" in httpx.get(f"{url}/asyncapi/first.yaml").text
+    assert httpx.get(f"{url}/../up.json").status_code == 404
+    elsewhere = httpx.get(url, headers={"host": "contracts.example.test"})
+    assert elsewhere.status_code == 400, "a page of somebody else's must not read it"
+
+
 def test_what_the_caller_sets_wins_over_a_sandbox(start: Callable[..., Up]) -> None:
     up = start(TINY_URL="http://elsewhere")
     up.wait_for("Ctrl-C stops everything")
@@ -76,7 +90,7 @@ def test_its_own_broker_has_no_other_domain(start: Callable[..., Up], project: P
 def test_without_sandboxes_there_are_none(start: Callable[..., Up]) -> None:
     up = start("--no-sandbox")
     up.wait_for("Ctrl-C stops everything")
-    assert up.state.sandboxes == {}
+    assert set(up.state.sandboxes) == {"contract-pages"}
 
 
 def test_the_topology_is_there_before_the_services(up: Up) -> None:
@@ -179,7 +193,7 @@ def test_nobody_survives_a_killed_supervisor(start: Callable[..., Up]) -> None:
     up = start()
     up.wait_for("Ctrl-C stops everything")
     pids = [each.pid for each in up.state.processes()]
-    assert len(pids) == 4
+    assert len(pids) == 5
     up.end(signal.SIGKILL)
     wait_until(lambda: not any(is_alive(pid) for pid in pids))
     again = start()

@@ -55,8 +55,12 @@ def up(reference: str, port: int, store: Path | None, wanted: Wanted) -> int:
         raise UsageError(
             "--together runs one process, --replicas several.", remedy="Choose one of the two."
         )
-    replicas = dict(map(_count, wanted.replicas))
-    chosen = Chosen(wanted.sandbox, tuple(wanted.only), replicas, wanted.together)
+    chosen = Chosen(
+        sandboxes=wanted.sandbox,
+        only=tuple(wanted.only),
+        replicas=dict(map(_count, wanted.replicas)),
+        together=wanted.together,
+    )
     place = store.resolve() if store else None
     options = Options(
         reference,

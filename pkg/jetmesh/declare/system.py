@@ -32,7 +32,7 @@ class System:
     """Which modules hold the services (each as `service`), and what stands in for the world."""
 
     name: str
-    """The title of the AsyncAPI document, and the image's name in the chart."""
+    """The title of the AsyncAPI index, and the image's name in the chart."""
     services: tuple[str, ...]
     """Modules, such as `shop.payments`; what is not listed is neither started, nor documented, nor
     deployed, and `jetmesh doctor` calls it a stranger."""
@@ -42,12 +42,13 @@ class System:
     """Variables for everyone under `jetmesh up`, with `{name}` for the address of a service. In the
     chart such a setting holds the address of that service's Ingress, once it has one. A text
     `{secret:name}` is a secret that `up` makes and keeps; the chart takes it from a Secret. What
-    is `{open}` is set to true by `up --open`, and not at all without."""
+    is `{open}` is set to true by `up --open`, and not at all without. `{contract-pages}` is where
+    `up` shows the contracts; in the chart such a setting is one like others."""
     links: Mapping[str, str] = field(default_factory=dict)
     """By service: what follows the address of its pages on the screen of `jetmesh up`, with
     `{VARIABLE}` for what one of the variables is, so that who clicks there is let in."""
     version: str = "1.0.0"
-    """Of the contracts as a whole, as the AsyncAPI document says it, and the image's tag."""
+    """Of the contracts as a whole, as the AsyncAPI index says it, and the image's tag."""
 
     def load(self) -> tuple[Service, ...]:
         """Import every module and return its `service`.

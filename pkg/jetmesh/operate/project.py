@@ -44,14 +44,14 @@ class Project:
     def command(self, name: str, module: str = "", label: str = "") -> list[str]:
         """What runs a service: its program where there is one, else the module that holds it."""
         main = self.main(name)
-        target = str(main) if main.is_file() else module
-        return self._launched(label or name, target)
+        return self.launch(label or name, str(main) if main.is_file() else module)
 
     def together(self, modules: Iterable[str], label: str) -> list[str]:
         """What runs the services of several modules in one process, whatever programs they have."""
-        return self._launched(label, ",".join(modules))
+        return self.launch(label, ",".join(modules))
 
-    def _launched(self, label: str, target: str) -> list[str]:
+    def launch(self, label: str, target: str) -> list[str]:
+        """What runs a file, or modules that hold a service each."""
         launcher = (sys.executable, "-P", "-m", "jetmesh.runtime.program")
         return [*launcher, label, str(self.root), target]
 

@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, Final
 
 from msgspec import inspect
+
+_PLAIN: Final[dict[type, Any]] = {
+    inspect.AnyType: "anything",
+    inspect.BoolType: True,
+    inspect.BytesType: "AAAA",
+    inspect.DateTimeType: "2026-01-01T12:00:00Z",
+    inspect.DateType: "2026-01-01",
+    inspect.DecimalType: "1.00",
+    inspect.NoneType: None,
+    inspect.StrType: "text",
+    inspect.TimeType: "12:00:00Z",
+    inspect.TimeDeltaType: "PT1M",
+    inspect.UUIDType: "00000000-0000-4000-8000-000000000001",
+}
 
 
 def sample(
@@ -13,23 +27,24 @@ def sample(
     leaf: Callable[[inspect.Type, str], Any],
     *,
     declared: bool = False,
+    nth: int = 0,
     path: str = "",
 ) -> Any:
     """A value of `kind` with every part that it must have.
 
     `leaf` gives it for a type that has no parts, or offers several types; it is told where that
-    stands. With `declared` the first example that the contract declares wins, and a field that may
-    be left out is there if it has one.
+    stands. With `declared` the first example that the contract declares wins, or the `nth` where
+    there are so many, and a field that may be left out is there if it has one.
     """
 
     def below(part: inspect.Type, where: str) -> Any:
-        return sample(part, leaf, declared=declared, path=where)
+        return sample(part, leaf, declared=declared, nth=nth, path=where)
 
     value: Any
     match kind:
         case inspect.Metadata():
-            given = _examples(kind) if declared else []
-            value = given[0] if given else below(kind.type, path)
+            given = examples_of(kind) if declared else []
+            value = given[min(nth, len(given) - 1)] if given else below(kind.type, path)
         case inspect.EnumType():
             value = next(iter(kind.cls)).value
         case inspect.LiteralType():
@@ -41,7 +56,7 @@ def sample(
         case inspect.StructType():
             value = {kind.tag_field: kind.tag} if kind.tag_field else {}
             for each in kind.fields:
-                if each.required or (declared and _examples(each.type)):
+                if each.required or (declared and examples_of(each.type)):
                     name = each.encode_name
                     value[name] = below(each.type, f"{path}.{name}".lstrip("."))
         case _:
@@ -49,8 +64,39 @@ def sample(
     return value
 
 
-def _examples(kind: inspect.Type) -> list[Any]:
+def least(kind: inspect.Type, path: str) -> Any:
+    """The least value of a type without parts; of several types, of the first that is not null.
+
+    Raises:
+        NotImplementedError: it cannot be guessed.
+    """
+    if isinstance(kind, inspect.UnionType):
+        some = next(each for each in kind.types if not isinstance(each, inspect.NoneType))
+        return sample(some, least, path=path)
+    if isinstance(kind, inspect.IntType | inspect.FloatType):
+        lowest = kind.ge if kind.ge is not None else (kind.gt or 0) + 1
+        return int(lowest) if isinstance(kind, inspect.IntType) else float(lowest)
+    if type(kind) in _PLAIN:
+        return _PLAIN[type(kind)]
+    raise NotImplementedError(kind)
+
+
+def declared_in(kind: inspect.Type) -> Iterator[list[Any]]:
+    """The examples that a type declares, and those of all that is inside it."""
+    waiting: list[Any] = [kind]
+    seen: set[int] = set()
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, (inspect.Type, inspect.Field)) and id(node) not in seen:
+            seen.add(id(node))
+            if isinstance(node, inspect.Metadata):
+                yield examples_of(node)
+            parts = [getattr(node, name) for name in node.__struct_fields__]
+            waiting += [p for part in parts for p in (part if isinstance(part, tuple) else (part,))]
+
+
+def examples_of(kind: inspect.Type) -> list[Any]:
     """Those that the type declares."""
     if isinstance(kind, inspect.Metadata):
-        return list((kind.extra_json_schema or {}).get("examples", ())) or _examples(kind.type)
+        return list((kind.extra_json_schema or {}).get("examples", ())) or examples_of(kind.type)
     return []

@@ -11,7 +11,7 @@ import yaml
 from msgspec import Struct, field
 
 from jetmesh import Record, Service, System, Topology, derive, event
-from jetmesh.operate.asyncapi import document
+from jetmesh.operate import asyncapi
 from jetmesh.operate.contracts import contents
 from jetmesh.operate.generated import stale, write
 
@@ -66,6 +66,8 @@ def test_files_that_were_just_written_are_not_stale(topology: Topology, tmp_path
     written = write(contents(SYSTEM, topology, tmp_path))
     assert {str(path.relative_to(tmp_path)) for path in written} == {
         "asyncapi.yaml",
+        "asyncapi/board.yaml",
+        "asyncapi/validation.yaml",
         "permissions.txt",
         "schemas/news.told.json",
         "schemas/orders.validated.json",
@@ -82,7 +84,10 @@ def test_missing_changed_and_left_over_files_are_stale(topology: Topology, tmp_p
     changed.write_text("asyncapi: 3.0.0\n")
     left_over = tmp_path / "schemas" / "old.event.json"
     left_over.write_text("{}")
-    assert set(stale(contents(SYSTEM, topology, tmp_path))) == {missing, changed, left_over}
+    of_nobody = tmp_path / "asyncapi" / "gone.yaml"
+    of_nobody.write_text("asyncapi: 3.0.0\n")
+    found = set(stale(contents(SYSTEM, topology, tmp_path)))
+    assert found == {missing, changed, left_over, of_nobody}
 
 
 def test_a_changed_authority_is_stale_and_a_line_of_its_own(
@@ -124,11 +129,11 @@ def test_the_yaml_reads_as_the_document(topology: Topology, tmp_path: Path) -> N
     write(contents(SYSTEM, topology, tmp_path))
     text = (tmp_path / "asyncapi.yaml").read_text()
     assert "jetmesh contracts" in text.splitlines()[0]
-    assert yaml.safe_load(text) == json.loads(json.dumps(document(SYSTEM, topology)))
+    assert yaml.safe_load(text) == json.loads(json.dumps(asyncapi.index(SYSTEM, topology)))
 
 
 def test_a_channel_is_the_subject_with_its_key(topology: Topology) -> None:
-    channels = document(SYSTEM, topology)["channels"]
+    channels = asyncapi.index(SYSTEM, topology)["channels"]
     orders = channels["orders.validated"]
     assert orders["address"] == "orders.validated.{purchaseId}"
     assert orders["parameters"]["purchaseId"]["location"] == "$message.payload#/purchaseId"
@@ -137,10 +142,12 @@ def test_a_channel_is_the_subject_with_its_key(topology: Topology) -> None:
     assert channels["news.told"]["address"] == "news.told"
     assert "parameters" not in channels["news.told"]
     assert "x-owner" not in channels["purchases.created"], "it comes from outside"
+    assert channels["purchases.created"]["x-sent-by"] == ["outside"]
+    assert channels["purchases.created"]["x-received-by"] == ["validation.decide"]
 
 
 def test_a_handler_receives_its_input_and_sends_its_outputs(topology: Topology) -> None:
-    operations = document(SYSTEM, topology)["operations"]
+    operations = asyncapi.of_service(topology.services[0], topology)["operations"]
     assert list(operations) == sorted(operations)
     received = operations["validation.decide.receive.purchases.created"]
     assert received["action"] == "receive"
@@ -154,7 +161,7 @@ def test_a_handler_receives_its_input_and_sends_its_outputs(topology: Topology) 
 
 
 def test_a_read_model_receives_without_a_durable(topology: Topology) -> None:
-    operations = document(SYSTEM, topology)["operations"]
+    operations = asyncapi.of_service(topology.services[1], topology)["operations"]
     folded = operations["board.Board.receive.news.told"]
     assert folded["x-read-model"] == "Board"
     assert "x-durable" not in folded
@@ -163,16 +170,18 @@ def test_a_read_model_receives_without_a_durable(topology: Topology) -> None:
 def test_the_document_tells_the_version_of_the_system_and_of_each_service(
     topology: Topology,
 ) -> None:
-    info = document(SYSTEM, topology)["info"]
+    info = asyncapi.index(SYSTEM, topology)["info"]
     assert (info["title"], info["version"]) == ("small shop", "3.2.1")
     assert {tag["name"]: tag["x-version"] for tag in info["tags"]} == {
         "board": "0.1.0",
         "validation": "1.2.3",
     }
+    own = asyncapi.of_service(topology.services[0], topology)["info"]
+    assert own == {"title": "validation", "version": "1.2.3", "description": "Checks purchases."}
 
 
 def test_a_message_is_described_by_the_docstring_of_its_event(topology: Topology) -> None:
-    messages = document(SYSTEM, topology)["components"]["messages"]
+    messages = asyncapi.index(SYSTEM, topology)["components"]["messages"]
     message = messages["orders.validated"]
     assert message["summary"] == "The purchase is sound."
     assert message["description"] == "The purchase is sound.\n\nPayment may start."

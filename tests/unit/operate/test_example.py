@@ -13,7 +13,7 @@ from msgspec import Meta, Struct
 from jetmesh import Service, event
 from jetmesh.declare import EventSpec, derive, spec_of
 from jetmesh.errors import UsageError
-from jetmesh.operate.example import example, from_outside, unique_example
+from jetmesh.operate.example import example, from_outside, made_up, unique_example
 from shop_contracts import PurchaseCreated
 
 Name = Annotated[str, Meta(examples=["A", "B"])]
@@ -117,3 +117,43 @@ def test_only_what_comes_from_outside_is_to_be_published() -> None:
     def done(odd: Odd) -> None: ...
 
     assert from_outside(derive([service])) == [declared(Made)]
+
+
+class Late(Struct, frozen=True):
+    """Its second example alone is wrong."""
+
+    size: Annotated[int, Meta(ge=3, examples=[4, 1])]
+
+
+@event("examples.second")
+class Second(Struct, frozen=True):
+    parts: tuple[Late, ...]
+
+
+@event("examples.patterned")
+class Patterned(Struct, frozen=True):
+    size: Annotated[str, Meta(pattern="^[0-9]+$")]
+    name: Name
+
+
+def test_what_is_made_up_has_every_example_and_a_guess_for_the_rest() -> None:
+    assert made_up(declared(Bare)) == {
+        "id": "example-1",
+        "parts": [{"size": 3}],
+        "of": ["2026-01-01T12:00:00Z"],
+    }
+    made = made_up(declared(Made))
+    assert made is not None
+    assert (made["shownName"], made["given"], made["either"]) == ("A", "given", True)
+
+
+def test_where_a_guess_breaks_the_contract_nothing_is_made_up() -> None:
+    assert made_up(declared(Patterned)) is None
+
+
+@pytest.mark.parametrize("kind", [Wrong, Second])
+def test_an_example_that_breaks_the_contract_is_named_however_deep_it_is(
+    kind: type[Struct],
+) -> None:
+    with pytest.raises(UsageError, match=rf"The examples in {kind.__name__} are none: .*size"):
+        made_up(declared(kind))

@@ -23,14 +23,21 @@ def generated(
         Path | None,
         typer.Option(help="Where to write them. Default: contracts/ beside pyproject.toml."),
     ] = None,
+    site: Annotated[
+        Path | None, typer.Option(help="Where to write the pages. Default: .jetmesh/contracts.")
+    ] = None,
     *,
     check: Annotated[bool, typer.Option("--check", help="Write nothing; 1 if stale.")] = False,
 ) -> None:
-    """Write the AsyncAPI document, a JSON Schema per event, and who may do what on the broker.
+    """Write AsyncAPI documents, a JSON Schema per event, and who may do what on the broker.
 
+    They are kept with the code. The pages are for people: each event with its fields, an example,
+    who publishes it and who reads which field; plain HTML, which needs no server and no network.
     `check` compares the declared events with those that were released, `release` adds to these.
 
     Example: jetmesh contracts --check
+
+    Example: jetmesh contracts --site public
 
     Example: jetmesh contracts check
     """
@@ -38,7 +45,7 @@ def generated(
         return
     from jetmesh.cli import generate  # noqa: PLC0415 - see the package
 
-    raise typer.Exit(generate.contracts(system, directory, check=check))
+    raise typer.Exit(generate.contracts(system, directory, site, check=check))
 
 
 @contracts.command(name="check")

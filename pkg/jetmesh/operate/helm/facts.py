@@ -97,5 +97,5 @@ def _links(system: System, service: Service) -> dict[str, str]:
         name: text.strip("{}")
         for name in struct_names(service.settings)
         if (text := system.environment.get(service.variable(name), "{secret:}"))
-        and not text.startswith(("{secret:", "{open}"))
+        and not text.startswith(("{secret:", "{open}", "{contract-pages}"))
     }

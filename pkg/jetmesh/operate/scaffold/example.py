@@ -9,28 +9,15 @@ import msgspec
 from msgspec import inspect
 
 from jetmesh.declare import EventSpec
-from jetmesh.operate.sample import sample
+from jetmesh.operate.sample import least, sample
 
 _WIDTH: Final = 88
-_PLAIN: Final[dict[type, Any]] = {
-    inspect.AnyType: "anything",
-    inspect.BoolType: True,
-    inspect.BytesType: "AAAA",
-    inspect.DateTimeType: "2026-01-01T12:00:00Z",
-    inspect.DateType: "2026-01-01",
-    inspect.DecimalType: "1.00",
-    inspect.NoneType: None,
-    inspect.StrType: "text",
-    inspect.TimeType: "12:00:00Z",
-    inspect.TimeDeltaType: "PT1M",
-    inspect.UUIDType: "00000000-0000-4000-8000-000000000001",
-}
 
 
 def example(spec: EventSpec, key: str) -> dict[str, Any] | None:
     """The least that the contract accepts, as JSON has it; None where that cannot be guessed."""
     try:
-        value: dict[str, Any] = sample(inspect.type_info(spec.type), _leaf)
+        value: dict[str, Any] = sample(inspect.type_info(spec.type), least)
         if spec.key:
             value[spec.key_name] = key
         msgspec.json.decode(msgspec.json.encode(value), type=spec.type)
@@ -66,15 +53,3 @@ def _short(value: Any) -> str:
     if isinstance(value, list):
         return "[" + ", ".join(map(_short, value)) + "]"
     return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)
-
-
-def _leaf(kind: inspect.Type, path: str) -> Any:
-    if isinstance(kind, inspect.UnionType):
-        some = next(each for each in kind.types if not isinstance(each, inspect.NoneType))
-        return sample(some, _leaf, path=path)
-    if isinstance(kind, inspect.IntType | inspect.FloatType):
-        least = kind.ge if kind.ge is not None else (kind.gt or 0) + 1
-        return int(least) if isinstance(kind, inspect.IntType) else float(least)
-    if type(kind) in _PLAIN:
-        return _PLAIN[type(kind)]
-    raise NotImplementedError(kind)

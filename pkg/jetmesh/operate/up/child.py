@@ -41,6 +41,8 @@ class Program:
     """The path that answers 200 once it is ready, and why not before."""
     link: str = ""
     """What follows `url` where a person is to click, such as a token; nobody else is told."""
+    title: str = ""
+    """What it is, for people."""
     health: str = ""
     """Where that path is, if not below `url`."""
     service: str = ""

@@ -46,8 +46,12 @@ class Imports:
         return known[1]
 
     def _package(self, path: Path) -> str:
-        """The package that a file is in: what its relative imports start from."""
-        root = max((r for r in self._roots if r in path.parents), key=lambda r: len(r.parts))
+        """The package that a file is in: what its relative imports start from.
+
+        A program of the mesh's own lies elsewhere, and in none.
+        """
+        roots = (r for r in self._roots if r in path.parents)
+        root = max(roots, key=lambda r: len(r.parts), default=path.parent)
         return ".".join(path.parent.relative_to(root).parts)
 
     def _found(self, name: str) -> Iterator[Path]:

@@ -17,6 +17,7 @@ from msgspec import Struct, field
 
 from jetmesh.declare import Sandbox, Topology
 from jetmesh.errors import JetmeshError
+from jetmesh.operate.catalog import place
 from jetmesh.operate.project import Project, Whole, find_project
 from jetmesh.operate.undeclared import Declared
 from jetmesh.operate.up.access import Access
@@ -55,6 +56,8 @@ class Prepared(Struct):
     declared: Declared
     environment: dict[str, str]
     """Variables for everyone, with `{name}` for the address of a service."""
+    pageless: str = ""
+    """Why the contracts' pages are not as declared; empty when they are."""
     links: dict[str, str] = {}
     """By service: what follows its address on the screen."""
     users: dict[str, str] = field(default_factory=dict)
@@ -71,13 +74,26 @@ def prepare(project: Project, access: Access) -> Prepared:
     users = write(project.state, whole.topology, access)
     sys.stdout.buffer.write(CONFIGURED)
     sys.stdout.buffer.flush()
+    pageless = _write_pages(project, whole)
     sys.stdin.readline()  # the broker runs
     asyncio.run(_provision(access.operator(project.state), whole.topology))
-    return _described(whole, users)
+    return _described(whole, users, pageless)
 
 
-def _described(whole: Whole, users: dict[str, str]) -> Prepared:
+def _write_pages(project: Project, whole: Whole) -> str:
+    """Write the pages of the contracts; why there are none, else nothing."""
+    try:
+        folder = place.folder_in(project.state)
+        found = place.contents(whole.system, whole.topology, project.root, folder)
+        place.keep(found, project.state)
+    except JetmeshError as error:
+        return str(error)
+    return ""
+
+
+def _described(whole: Whole, users: dict[str, str], pageless: str) -> Prepared:
     return Prepared(
+        pageless=pageless,
         name=whole.system.name,
         grace=float(whole.loaded.settings.grace),
         services=_services(whole),

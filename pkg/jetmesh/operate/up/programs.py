@@ -11,6 +11,7 @@ from typing import Final
 from jetmesh.declare import Sandbox
 from jetmesh.declare.setting import variable
 from jetmesh.errors import UsageError
+from jetmesh.operate.catalog import place
 from jetmesh.operate.project import Project
 from jetmesh.operate.up.access import Access
 from jetmesh.operate.up.child import Program
@@ -25,6 +26,9 @@ _HEALTH_ABOVE: Final = 1000
 _LAST_FIRST: Final = 65000
 TOGETHER: Final = "services"
 """What the one process of all services is called."""
+_PAGES: Final = "contract-pages"
+_PAGES_PORT: Final = 8070
+"""The first to try, and out of the way of services, which begin at `http.port`."""
 _placeholder = re.compile(r"\{((?:secret:)?\w[\w-]*)\}")
 
 
@@ -33,6 +37,8 @@ class Chosen:
     """Which of the programs are wanted, and how many of each."""
 
     sandboxes: bool = True
+    pages: bool = True
+    """What shows the contracts."""
     only: tuple[str, ...] = ()
     """Services; empty: all of them."""
     replicas: Mapping[str, int] = field(default_factory=dict)
@@ -65,6 +71,7 @@ class Programs:
     """What is to be started."""
 
     sandboxes: list[Program]
+    """And what shows the contracts: all that is there for people, and needs no broker."""
     services: list[Program]
     variables: dict[str, str]
     """Addresses that all services are told, by environment variable."""
@@ -94,8 +101,11 @@ def programs(
         own = {purpose: ports.take(port, sandbox.name) for purpose, port in sandbox.ports.items()}
         addresses |= _filled(sandbox.environment, own)
         sandboxes.append(_sandbox(project, sandbox, own, environ))
+    if chosen.pages:
+        sandboxes.append(_pages(project, ports, environ))
     listening = _listening(prepared, counts, fixed, ports)
-    urls = {name: f"http://{_HOST}:{taken[0]}" for name, taken in listening.items()}
+    urls = {program.name: program.url for program in sandboxes if program.name == _PAGES}
+    urls |= {name: f"http://{_HOST}:{taken[0]}" for name, taken in listening.items()}
     made = secrets_in(prepared.environment.values(), project.state)
     opened = {"open": "true"} if access.everybody else {}
     addresses |= _filled(prepared.environment, {**urls, **made, **opened})
@@ -201,6 +211,19 @@ def _port_of(service: str) -> str:
     return variable(("services", service, "http", "port"))
 
 
+def _pages(project: Project, ports: Ports, environ: Mapping[str, str]) -> Program:
+    port = ports.take(_PAGES_PORT, _PAGES)
+    own = {place.FOLDER: str(place.folder_in(project.state)), place.PORT: str(port)}
+    return Program(
+        name=_PAGES,
+        command=project.launch(_PAGES, str(place.PROGRAM)),
+        environ={**environ, **own},
+        url=f"http://{_HOST}:{port}",
+        probe="/healthz",
+        title="every event: its fields, who publishes it, who reads it",
+    )
+
+
 def _filled(variables: Mapping[str, str], values: Mapping[str, object]) -> dict[str, str]:
     """`variables` with each `{name}` replaced; without those that name what is not started."""
     filled: dict[str, str] = {}
@@ -230,4 +253,5 @@ def _sandbox(
         environ={**environ, **own},
         url=f"http://{_HOST}:{port}",
         probe="/healthz",
+        title=sandbox.title,
     )

@@ -207,7 +207,7 @@ class Supervisor:
         new = tuple(name for name in prepared.services if name not in running)
         if not new or self._options.chosen.only:
             return
-        chosen = Chosen(sandboxes=False, only=new)
+        chosen = Chosen(sandboxes=False, pages=False, only=new)
         environ = {**self._variables, **self._environ()}
         others = msgspec.structs.replace(prepared, port_is_set=False)  # the first one has it
         found = programs(self._project, others, chosen, self._ports, environ, self._access)
@@ -221,6 +221,8 @@ class Supervisor:
     # watching
 
     def _know(self, prepared: Prepared) -> None:
+        if prepared.pageless:
+            self._screen.say(f"the contracts' pages are not new: {prepared.pageless}")
         self._subjects.declared = prepared.declared
         self._refused.know(prepared)
 
@@ -253,14 +255,13 @@ class Supervisor:
             self._note()
 
     def _welcome(self, prepared: Prepared) -> None:
-        titles = {sandbox.name: sandbox.title for sandbox in prepared.sandboxes}
         sandboxes = [child.program for child in self._sandboxes]
         services = [part for child in self._services for part in child.program.parts]
         pages = [each for each in services if prepared.services[each.service].pages]
         note = "health; also /metrics"
         addresses = [
             *(Address(each.name, each.url + each.link) for each in pages),
-            *(Address(each.name, each.url, titles[each.name]) for each in sandboxes),
+            *(Address(each.name, each.url, each.title) for each in sandboxes),
             *(Address(s.name, f"{s.url}/readyz", note) for s in services if s not in pages),
             Address("broker", self._access.url),
         ]

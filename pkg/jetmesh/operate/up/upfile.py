@@ -70,6 +70,7 @@ class Up(Struct):
     broker: BrokerAddress
     services: dict[str, Running] = field(default_factory=dict)
     sandboxes: dict[str, Running] = field(default_factory=dict)
+    """And what shows the contracts."""
     variables: dict[str, str] = field(default_factory=dict)
     """Addresses that all services are told, the broker's too, by environment variable."""
     ready: bool = False

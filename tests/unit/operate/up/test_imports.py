@@ -107,3 +107,12 @@ def test_what_cannot_be_run_stops_nothing_and_is_named(changes: Changes, root: P
 def test_the_list_of_services_is_read_again_when_it_changes(changes: Changes, root: Path) -> None:
     assert changed(changes, root, "garage/system.py").listing
     assert not changed(changes, root, "garage/gate.py").listing
+
+
+def test_a_program_outside_of_the_project_is_its_own_file(root: Path) -> None:
+    """What shows the contracts is the mesh's; reading its imports ended the watching."""
+    program = root / "elsewhere" / "main.py"
+    program.parent.mkdir()
+    program.write_text("import os\nimport garage.shared")
+    found = Imports([root / "garage"]).files(str(program))
+    assert program in found

@@ -172,4 +172,14 @@ def test_a_sandbox_needs_a_program(tmp_path: Path) -> None:
     given = prepared(sandboxes=[Sandbox("stand-in", {"http": 0})])
     with pytest.raises(UsageError, match="stand-in cannot be started: there is no"):
         found(tmp_path, given)
-    assert found(tmp_path, given, Chosen(sandboxes=False)).sandboxes == []
+    left = found(tmp_path, given, Chosen(sandboxes=False)).sandboxes
+    assert [each.name for each in left] == ["contract-pages"]
+
+
+def test_services_are_told_where_the_contracts_are_shown(tmp_path: Path) -> None:
+    given = prepared(environment={"DESK_CONTRACTS": "{contract-pages}"})
+    told = found(tmp_path, given)
+    [pages] = told.sandboxes
+    assert told.variables == {"DESK_CONTRACTS": pages.url}
+    assert not [name for name in pages.environ if "NKEY" in name], "it has no identity"
+    assert found(tmp_path, given, Chosen(pages=False)).variables == {}
