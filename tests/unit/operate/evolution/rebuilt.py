@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import enum
+import os
 import uuid
 from contextlib import suppress
 from decimal import Decimal
@@ -24,6 +25,8 @@ from jetmesh.operate.evolution.generate import Values
 from jetmesh.operate.evolution.leaves import Impossible
 from jetmesh.operate.evolution.rebuild import rebuild
 from tests.unit.operate.evolution.types import mutated, readable, structs, types
+
+EXAMPLES = int(os.environ.get("EXAMPLES", "500"))
 
 
 def kept(kind: Any) -> Any:
@@ -60,7 +63,7 @@ def plain(value: Any) -> Any:  # noqa: PLR0911 - one for each kind
     return repr(bytes(value)) if isinstance(value, msgspec.Raw | memoryview) else repr(value)
 
 
-@settings(max_examples=500, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.one_of(structs(3), types(3)), st.randoms(use_true_random=False))
 def test_a_rebuilt_type_reads_every_payload_as_the_described_one(kind: Any, random: Random) -> None:
     assume(readable(kind))
@@ -77,7 +80,7 @@ def test_a_rebuilt_type_reads_every_payload_as_the_described_one(kind: Any, rand
             assert read(again, written) == read(kind, written)
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     kind=st.one_of(structs(3), types(3)),
     random=st.randoms(use_true_random=False),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from random import Random
 from typing import Any
@@ -17,6 +18,7 @@ from jetmesh.operate.evolution.generate import Values
 from jetmesh.operate.evolution.leaves import Impossible
 from tests.unit.operate.evolution.types import changed, readable, structs, types
 
+EXAMPLES = int(os.environ.get("EXAMPLES", "1500"))
 counted: Counter[str] = Counter()
 
 
@@ -31,7 +33,7 @@ def pairs(draw: st.DrawFn) -> tuple[Any, Any]:
 
 
 @pytest.mark.timeout(600)
-@settings(max_examples=500, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     pair=pairs(),
     random=st.randoms(use_true_random=False),
