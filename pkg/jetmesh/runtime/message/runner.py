@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 from collections.abc import Callable, Coroutine, Mapping
+from functools import partial
 from time import perf_counter
 from typing import Any, Final
 
@@ -85,17 +85,10 @@ class HandlerRunner:
         )
         made = [*outputs.by_type.values()]
         if handler.lost is not None:
-            self.decisions.react = reaction = Reaction(
-                handler,
-                handler.lost,
-                policy,
-                verdicts,
-                self.decisions,
-                threads=self._threads,
-                judge=self._judge,
-                spawn=self._spawn,
-            )
-            made += reaction.outputs.by_type.values()
+            reaction = partial(Reaction, threads=self._threads, judge=self._judge)
+            about = handler, handler.lost, policy, verdicts, self.decisions
+            self.decisions.react = reacting = reaction(*about, spawn=self._spawn)
+            made += reacting.outputs.by_type.values()
         self.guards = Guards(name, made, evidence.looks, self.asking, on_change)
         self.call = self._call_wrapped if handler.wraps else self._call
         """Call the function with the event and all that it asks for, within what wraps it."""
@@ -227,7 +220,7 @@ class HandlerRunner:
                         return
                     delivered.began = perf_counter()
                     if self._threads is not None:
-                        call = functools.partial(self.call, delivered)
+                        call = partial(self.call, delivered)
                         result, failure = await self._threads.call(call)
                     else:
                         async with asyncio.timeout(self._timeout):

@@ -187,3 +187,14 @@ def giving_up() -> Facts:
 def cluster(text: str) -> Cluster:
     """The part of an answer that a real server gave."""
     return msgspec.json.decode(text, type=Cluster)
+
+
+def robbed(**data: Any) -> Instance:
+    """Somebody came before it."""
+    return instance(endpoints=[Endpoint("take", data=EndpointData(**data))])
+
+
+def slow(calls: int, *, of: int) -> Instance:
+    """A process whose handler kept the event loop in so many calls."""
+    endpoint = Endpoint("take", num_requests=of, data=EndpointData(slow=calls))
+    return instance(endpoints=[endpoint])

@@ -26,10 +26,7 @@ from jetmesh.operate.doctor.finding import SEVERITIES, Finding
 from jetmesh.operate.doctor.responses import (
     Account,
     Cluster,
-    Endpoint,
-    EndpointData,
     Folds,
-    Instance,
     JetStream,
     JetStreamConfig,
     JetStreamStats,
@@ -55,8 +52,10 @@ from tests.unit.operate.doctor.doctored import (
     flow,
     giving_up,
     instance,
+    robbed,
     said,
     skipping,
+    slow,
     stream,
     topology,
     unable,
@@ -209,17 +208,6 @@ def replaced(until: date) -> Topology:
     given = topology()
     gone = [replace(e, replacements=[record]) for e in given.events if e.stream == STREAM]
     return replace(given, events=(*gone, *(e for e in given.events if e.stream != STREAM)))
-
-
-def robbed(**data: Any) -> Instance:
-    """Somebody came before it."""
-    return instance(endpoints=[Endpoint("take", data=EndpointData(**data))])
-
-
-def slow(calls: int, *, of: int) -> Instance:
-    """A process whose handler kept the event loop in so many calls."""
-    endpoint = Endpoint("take", num_requests=of, data=EndpointData(slow=calls))
-    return instance(endpoints=[endpoint])
 
 
 def codes(several: list[Finding]) -> list[str]:
