@@ -9,11 +9,14 @@ import msgspec
 import pytest
 from msgspec import Struct
 
-from jetmesh import Forget, Policy, Reject, Service, event, state
+from jetmesh import Forget, Policy, Record, Reject, Service, derive, event, state, upcasts
 from jetmesh.declare import Duration
+from jetmesh.errors import JetmeshError, UsageError
+from jetmesh.operate import states
 from jetmesh.operate.deadletters.desk import Desk
+from jetmesh.operate.trace import trace
 from jetmesh.operate.up.broker import Broker
-from jetmesh.protocol.headers import MESSAGE
+from jetmesh.protocol.headers import EVENT_VERSION, MESSAGE
 from jetmesh.testing import Mesh, eventually, mesh
 from jetmesh.transport.stored import StoredMessage
 
@@ -211,6 +214,98 @@ async def test_forget_ends_a_key_and_its_inputs_stay_known(shop: Shop, broker: B
         await shop.knows(m, "c-1", None)
         await m.publish(shop.captured("p-2", "c-1", 2))
         await shop.knows(m, "c-1", 2)
+
+
+async def test_what_is_remembered_can_be_looked_at(shop: Shop, broker: Broker) -> None:
+    shop.award()
+    shop.close()
+    topology = derive([shop.service])
+    spec = states.state_named(topology, f"{shop.domain}.accounts")
+    async with mesh(shop.service, url=broker.url) as m:
+        for number in range(3):
+            await m.publish(shop.captured(f"p-{number}", "c 1"))
+            await shop.knows(m, "c%201", number + 1)
+        await m.publish(shop.captured("p-9", "c-2"))
+        await shop.knows(m, "c-2", 1)
+        await m.publish(shop.closed("c-2"))
+        await shop.knows(m, "c-2", None)
+        assert await states.keys(m.control, spec) == ["c 1", "c-2"]
+        now = await states.newest(m.control, spec, "c 1")
+        assert now.state == '{"customer_id":"c 1","points":3}'
+        assert now.cause == f"{shop.domain.upper()}_IN:3"
+        kept = [each async for each in states.versions(m.control, spec, "c 1")]
+        assert [msgspec.json.decode(each.state)["points"] for each in kept] == [1, 2, 3]
+        assert (await states.newest(m.control, spec, "c-2")).state == ""
+        with pytest.raises(JetmeshError, match="Nothing is stored of"):
+            await states.newest(m.control, spec, "c-3")
+        steps = await trace(m.control, topology, "c-2")
+        assert steps[-1].summary == "nothing is remembered of it"
+        assert steps[-1].by == f"{shop.domain}-loyalty.close"
+    with pytest.raises(UsageError, match="There is no state 'nobody'"):
+        states.state_named(topology, "nobody")
+
+
+async def test_a_read_model_folds_states_and_forgets_with_them(shop: Shop, broker: Broker) -> None:
+    shop.award()
+    shop.close()
+    held: dict[str, int] = {}
+
+    class Board:
+        def apply(self, event: Any, _: Record) -> None:
+            held[event.customer_id] = event.points
+
+        def forget(self, key: str, _: Record) -> None:
+            held.pop(key, None)
+
+    board = Service(f"{shop.domain}-board")
+    board.read_model(Board, events=[shop.account])
+    async with mesh(shop.service, board, url=broker.url) as m:
+        await m.publish(shop.captured("p-1", "c-1"))
+        await eventually(lambda: held == {"c-1": 1}, what="the state on the board")
+        await m.publish(shop.closed("c-1"))
+        await eventually(lambda: held == {}, what="nothing on the board")
+
+
+async def test_versions_of_a_state_are_read_as_the_newest(unique: str, broker: Broker) -> None:
+    """What old code remembered is what new code is given."""
+    old = Shop(unique)
+    old.award()
+    async with mesh(old.service, url=broker.url) as m:
+        await m.publish(old.captured("p-1", "c-1", 4))
+        await old.knows(m, "c-1", 4)
+    new = Shop(unique)
+
+    @state(f"{unique}.accounts", key="customer_id", history=10, version=2)
+    class Account(Struct, frozen=True):
+        customer_id: str
+        points: int
+        since: int
+
+    @upcasts(1, Account)
+    def since(before: dict[str, Any]) -> dict[str, Any]:
+        return before | {"since": 2025}
+
+    captured = new.captured
+
+    def award(event: Any, known: Any) -> Any:
+        return Account(event.customer_id, known.points + event.points, known.since)
+
+    award.__annotations__ = {"event": captured, "known": Account | None, "return": Account}
+    new.service.on(captured, policy=QUICK, state=Account)(award)
+    async with mesh(new.service, url=broker.url) as m:
+        await m.publish(new.captured("p-2", "c-1", 3))
+        await new.knows(m, "c-1", 7)
+        stored = await m.control.last(new.stream, f"states.{unique}.accounts.c-1")
+        assert stored is not None
+        assert msgspec.json.decode(stored.payload)["since"] == 2025
+        assert stored.headers[EVENT_VERSION] == "+2"
+    again = Shop(unique)
+    again.award()
+    async with mesh(again.service, url=broker.url) as m:
+        await m.publish(again.captured("p-3", "c-1"))
+        health = m.running[again.service.name].health
+        await eventually(lambda: "version 2" in " ".join(health.problems()), what="that it waits")
+        assert await again.letters(m) == []
 
 
 async def test_the_state_of_another_key_is_refused(shop: Shop, broker: Broker) -> None:

@@ -21,6 +21,7 @@ from jetmesh.cli.output import echo
 from jetmesh.cli.planning import plan
 from jetmesh.cli.rehearse import rehearse
 from jetmesh.cli.start import up
+from jetmesh.cli.states.app import states
 
 app = typer.Typer(
     name="jetmesh",
@@ -43,6 +44,7 @@ _DEPLOY = "Declare and deploy"
 app.add_typer(new, name="new", rich_help_panel=_BEGIN)
 app.add_typer(deadletters, name="deadletters", rich_help_panel=_INSPECT)
 app.add_typer(audit, name="audit", rich_help_panel=_INSPECT)
+app.add_typer(states, name="state", rich_help_panel=_INSPECT)
 app.add_typer(contracts, name="contracts", rich_help_panel=_DEPLOY)
 app.add_typer(deploy, name="deploy", rich_help_panel=_DEPLOY)
 

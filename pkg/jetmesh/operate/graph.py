@@ -143,6 +143,8 @@ def _service_text(service: Service, topology: Topology) -> Iterator[str]:
         how = f"{handler.threads} threads" if handler.threads else handler.runs
         yield f"    {handler.name} ({how})"
         yield f"      takes     {handler.input.subject}"
+        if handler.remembers:
+            yield f"      remembers {handler.remembers.state.subject}"
         outputs = " | ".join(spec.subject for spec in handler.outputs)
         yield f"      publishes {outputs or 'nothing'}"
         yield f"      durable   {handler.durable} on {handler.input.stream}"

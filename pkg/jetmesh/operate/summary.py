@@ -12,6 +12,7 @@ from msgspec import Struct
 from jetmesh.declare import EventSpec
 from jetmesh.privacy.mask import MASK, masked
 from jetmesh.privacy.sensitive import sensitive_values
+from jetmesh.protocol.headers import APPLIED
 from jetmesh.transport.reader import UNREADABLE, NewerVersion, reader_of
 from jetmesh.transport.stored import StoredMessage
 
@@ -22,6 +23,8 @@ _MEMBERS: Final = 3
 
 def summary(spec: EventSpec, message: StoredMessage) -> str:
     """The fields of the event that fit in a line, without its key."""
+    if not message.payload and APPLIED in message.headers:
+        return "nothing is remembered of it"
     try:
         event = reader_of(spec).read_stored(message.payload, message.headers)
     except NewerVersion as newer:

@@ -187,7 +187,7 @@ def _step(topology: Topology, message: StoredMessage) -> Step:
         return _refusal(message)
     if message.stream == DEADLETTERS:
         return _dead_letter(message)
-    cause, by = _cause(topology, message.message_id)
+    cause, by = _cause(topology, message.cause_id)
     why, place = doubt(topology, message), f"{message.stream}:{message.sequence}"
     return Step(
         id=place,

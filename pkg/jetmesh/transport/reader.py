@@ -20,6 +20,7 @@ from jetmesh.protocol.ids import cause_of
 from jetmesh.protocol.versions import MARK, WHICHEVER, said, version_in
 
 _REMOVAL: Final = header.MARKER_REASON.encode()
+_STEP: Final = header.APPLIED.encode()
 _raw = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal).decode
 _encode = msgspec.json.Encoder(decimal_format="number").encode
 _path = re.compile(r" - at `(\$[^`]*)`$")
@@ -28,7 +29,7 @@ _missing = re.compile(r"missing required field `(\w+)`")
 
 
 class Removed(Exception):  # noqa: N818 - no error: the server says so of its own accord
-    """The message is the server's mark that what was stored on its subject is gone."""
+    """What was stored on its subject is gone: the server marks that, or a state was forgotten."""
 
 
 class NewerVersion(Exception):  # noqa: N818 - no error: newer code is to read it
@@ -80,8 +81,8 @@ class Reader:
             except _UNDECODED:
                 pass
         values = wire.parse(headers).values if headers else {}
-        if not payload and _REMOVAL in headers:
-            raise Removed(values.get(header.MARKER_REASON, ""))
+        if not payload and (_REMOVAL in headers or _STEP in headers):
+            raise Removed(values.get(header.MARKER_REASON, "forgotten"))
         return self.read_stored(payload, values)
 
     def read_stored(self, payload: bytes, headers: Mapping[str, str]) -> Any:

@@ -15,7 +15,7 @@ import msgspec
 
 from jetmesh import wire
 from jetmesh.errors import BrokerError
-from jetmesh.protocol.headers import MARKER_REASON, MESSAGE_ID, POSITION
+from jetmesh.protocol.headers import CAUSE, MARKER_REASON, MESSAGE_ID, POSITION
 from jetmesh.protocol.times import nanoseconds_of, time_at
 
 _T = TypeVar("_T")
@@ -103,6 +103,11 @@ class StoredMessage:
     @property
     def message_id(self) -> str:
         return wire.legible(self.headers.get(MESSAGE_ID, ""))
+
+    @property
+    def cause_id(self) -> str:
+        """What names its cause: its message id, or what the step of a state says instead."""
+        return self.message_id or wire.legible(self.headers.get(CAUSE, ""))
 
     @property
     def removal(self) -> str:

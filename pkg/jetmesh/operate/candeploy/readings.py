@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import Any
 
 from jetmesh.declare import EventSpec, Handler, Topology
@@ -136,7 +137,8 @@ def _meetings(
 ) -> dict[EventSpec, list[Meeting]]:
     """Who will meet which event, from where on."""
     found: defaultdict[EventSpec, list[Meeting]] = defaultdict(list)
-    for spec, meeting in (*_handlers(topology, stream, floors), *_models(topology, stream)):
+    several = _handlers(topology, stream, floors), _models(topology, stream)
+    for spec, meeting in (*chain(*several), *_states(topology, stream)):
         found[spec].append(meeting)
     return found
 
@@ -158,6 +160,14 @@ def _models(topology: Topology, stream: str) -> Iterator[tuple[EventSpec, Meetin
         for spec in specs:
             if spec.stream == stream:
                 yield spec, Meeting(service.name, 1, is_handler=False)
+
+
+def _states(topology: Topology, stream: str) -> Iterator[tuple[EventSpec, Meeting]]:
+    """Whoever remembers something reads the newest of each key."""
+    for each in topology.handlers:
+        if each.remembers and each.remembers.state.stream == stream:
+            name = f"{each.service}.{each.name}"
+            yield each.remembers.state, Meeting(name, 1, is_handler=True)
 
 
 async def _state(control: ControlPlane, stream: str) -> dict[str, Any] | None:

@@ -13,7 +13,7 @@ from jetmesh.declare import EventSpec
 from jetmesh.errors import ContractViolation
 from jetmesh.privacy.mask import masked_violation, name_of, text_of
 from jetmesh.protocol.content import may_be_event
-from jetmesh.protocol.headers import MESSAGE_ID
+from jetmesh.protocol.headers import CAUSE, MESSAGE_ID
 from jetmesh.protocol.ids import cause_of
 from jetmesh.protocol.versions import WHICHEVER
 from jetmesh.transport.reader import NewerVersion, Removed, event_in, reader_of
@@ -146,4 +146,5 @@ class Tally:
 def _is_of_a_handler(headers: bytes) -> bool:
     """Whether its id says so: what a handler wrote was an event, whatever was released of it."""
     values = wire.parse(headers).values if headers else {}
-    return cause_of(wire.legible(values.get(MESSAGE_ID, ""))) is not None
+    named = values.get(MESSAGE_ID) or values.get(CAUSE, "")
+    return cause_of(wire.legible(named)) is not None
