@@ -24,6 +24,7 @@ class Shop:
         field: str = "validated_at",
         fails: Mapping[str, Literal["retry", "reject"]] | None = None,
         version: int = 1,
+        oldest: int = 1,
     ) -> None:
         """`fails`: orders that payments retries later, or gives up."""
 
@@ -35,9 +36,13 @@ class Shop:
         fields: list[Any] = [("order_id", str), (field, str), ("email", Sensitive, "")]
         made = msgspec.defstruct("Validated", fields, frozen=True, module=__name__)
         Validated: Any = event(  # noqa: N806 - it is a class
-            f"{domain}.validated", key="order_id", decision=f"{domain}.*", version=version
+            f"{domain}.validated",
+            key="order_id",
+            decision=f"{domain}.*",
+            version=version,
+            oldest=oldest,
         )(made)
-        if version > 1:
+        if version > oldest:
 
             @upcasts(1, Validated)
             def with_new_name(old: dict[str, Any]) -> dict[str, Any]:

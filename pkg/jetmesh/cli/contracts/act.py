@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import subprocess
 import tarfile
@@ -12,11 +13,14 @@ from pathlib import Path
 
 import msgspec
 
-from jetmesh.cli.exits import answering
+from jetmesh.cli.connection import broker_of, connected
+from jetmesh.cli.exits import FAILED, answering
 from jetmesh.cli.output import echo
 from jetmesh.errors import UsageError
 from jetmesh.operate.evolution.check import Finding, Result
 from jetmesh.operate.evolution.check import check as compared
+from jetmesh.operate.evolution.dropping import drop as forget
+from jetmesh.operate.evolution.dropping import droppable, held
 from jetmesh.operate.evolution.release import release as write
 from jetmesh.operate.evolution.released import FOLDER, Released
 from jetmesh.operate.project import Project, find_project
@@ -46,6 +50,36 @@ def release(reference: str) -> None:
     for each in new:
         echo(f"{each.subject} {each.name}")
     echo(f"Released {len(new)} events." if new else "Everything is released already.")
+
+
+def drop(subject: str, version: int, reference: str, nats_url: str, *, outside: bool) -> int:
+    """Forget a version that nobody can meet; 1 and who may where somebody can.
+
+    Raises:
+        UsageError: there is no such version, it is still read, or that is not known.
+    """
+    with answering():
+        project = find_project(reference)
+        whole = project.load()
+        topology, nats = whole.topology, broker_of(project, whole.loaded, nats_url)
+        spec = droppable(topology, Released.of(project.root), subject, version)
+        if spec not in topology.owners and not outside:
+            raise UsageError(
+                f"{subject} comes from outside, and who publishes version {version} there, "
+                "nobody here knows.",
+                remedy="Say --outside when nobody does.",
+            )
+
+        async def asked() -> list[str]:
+            async with connected(nats) as control:
+                return await held(nats, control, topology, spec, version)
+
+        if holders := asyncio.run(asked()):
+            echo(f"{subject} {version} cannot be dropped: {'; '.join(holders)}.", err=True)
+            return FAILED
+        forget(project.root / "contracts" / FOLDER, subject, version)
+        echo(f"Dropped {subject} {version}; commit contracts/{FOLDER}/{subject}.")
+        return 0
 
 
 @contextmanager

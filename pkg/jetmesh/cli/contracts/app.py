@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from jetmesh.cli.options import AsJson, System
+from jetmesh.cli.options import AsJson, NatsUrl, System
 
 contracts = typer.Typer(
     invoke_without_command=True,
@@ -83,3 +83,26 @@ def release(system: System = "") -> None:
     from jetmesh.cli.contracts import act  # noqa: PLC0415 - see the package
 
     act.release(system)
+
+
+@contracts.command()
+def drop(
+    subject: Annotated[str, typer.Argument(help="Of the event, such as orders.validated.")],
+    version: Annotated[int, typer.Argument(help="Which the code reads no more (oldest=…).")],
+    system: System = "",
+    nats_url: NatsUrl = "",
+    *,
+    outside: Annotated[
+        bool, typer.Option("--outside", help="Nobody outside publishes it any more; I know.")
+    ] = False,
+) -> None:
+    """Forget a released version, once no stream holds it and nobody publishes it.
+
+    The broker is asked for both: streams, lanes and dead letters are read, and processes of other
+    code are looked for. What comes from outside nobody can prove, so you say it.
+
+    Example: jetmesh contracts drop orders.validated 1
+    """
+    from jetmesh.cli.contracts import act  # noqa: PLC0415 - see the package
+
+    raise typer.Exit(act.drop(subject, version, system, nats_url, outside=outside))

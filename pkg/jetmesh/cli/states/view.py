@@ -42,6 +42,8 @@ def ls(name: str, reference: str, nats_url: str, *, as_json: bool) -> None:
         print_json(keys) if as_json else print_lines(Text(printable(key)) for key in keys)
     elif as_json:
         print_json({title: len(keys) for title, keys in by_state.items()})
+    elif not by_state:
+        print_lines([Text("No handler remembers anything.")])
     else:
         print_lines(
             Text(f"{title}  {counted(len(keys), 'key')}") for title, keys in by_state.items()

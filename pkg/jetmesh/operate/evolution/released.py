@@ -140,7 +140,7 @@ def _releases(subject: Path) -> list[Release]:
             raise UsageError(
                 f"{subject} has {release.name}, but no {expected}.",
                 remedy="Restore it from version control; "
-                "`jetmesh contracts release --drop` removes a version that nothing holds.",
+                "`jetmesh contracts drop` forgets a version that nothing holds.",
             )
         expected = Name(release.version, release.name.revision + 1)
     return found
