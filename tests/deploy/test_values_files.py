@@ -71,6 +71,8 @@ def test_every_number_of_a_values_file_stays_a_number(rendered: Any) -> None:
         for service in values["services"].values():
             service.setdefault("autoscaling", {})["enabled"] = scaled
         seen += rendered(values)
+    outside = {"url": "nats://nats.example:4222"}
+    seen += rendered({"canDeploy": {**values["canDeploy"], "enabled": True}, "nats": outside})
     assert re.findall(r".*\b\d(?:\.\d+)?e\+\d\d\b.*", seen) == []
     lost = [
         ".".join(path) for path, number in given.items() if not re.search(rf"\b{number}\b", seen)

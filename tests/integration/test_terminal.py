@@ -160,7 +160,7 @@ def test_a_full_disk_leaves_the_files_that_were_there(tmp_path: Path) -> None:
         assert told.stderr.startswith(f"{file} cannot be written: No space left on device.\n")
         assert file.read_text() == "an old one\n" * 100
         names = sorted(path.name for path in tmp_path.iterdir())
-        assert names == ["asyncapi.yaml", "filler", "permissions.txt", "schemas"]
+        assert names == ["asyncapi", "asyncapi.yaml", "filler", "permissions.txt", "schemas"]
     finally:
         subprocess.run(["umount", tmp_path], check=True)
 

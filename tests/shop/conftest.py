@@ -16,6 +16,7 @@ from typing import IO, Any
 import pytest
 
 from jetmesh.operate.up import upfile
+from jetmesh.operate.up.ports import free_port
 from jetmesh.settings import NatsSettings
 from tests.programs import program
 from tests.waiting import wait_until
@@ -49,6 +50,8 @@ class Up:
         self.root = root
         self.options = options
         self.log = root / "up.log"
+        # several shops start side by side: none takes a port that another is about to listen on
+        self.port = free_port()
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -60,7 +63,7 @@ class Up:
                 stdout=log,
                 stderr=log,
                 stdin=subprocess.DEVNULL,
-                env=_environ(),
+                env={"JETMESH__HTTP__PORT": str(self.port), **_environ()},
                 start_new_session=True,
             )
         wait_until(self._is_ready, within=60, what=lambda: self.log.read_text()[-4000:])

@@ -64,7 +64,8 @@ async def _serve(members: Sequence[tuple[Service, Loaded]], ending: _Ending) -> 
         tasks.append(asyncio.create_task(_serve_one(service, loaded, asked), context=about))
     await asyncio.sleep(0)  # each has made what stays
     _tame_garbage_collection()
-    code = max(await asyncio.gather(*tasks))
+    await asyncio.wait(tasks)  # not gather: it would cancel once more who is stopping already
+    code = max(task.result() for task in tasks)
     ending.begin(code)
     return code
 

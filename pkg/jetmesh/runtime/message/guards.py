@@ -57,6 +57,11 @@ class Guards:
         for each in self._guards:
             each.doubt()
 
+    @property
+    def is_lost(self) -> bool:
+        """Whether what was stored and not acked will not be: it is not seen, or nobody looks."""
+        return any(each.is_lost for each in self._guards)
+
     def stop(self) -> None:
         """Look no more."""
         for each in self._guards:
@@ -93,6 +98,12 @@ class _Guard:
         if self._again is not None:
             self._again.cancel()
             self._again = None
+
+    @property
+    def is_lost(self) -> bool:
+        looking = self._looking
+        nobody_looks = looking is not None and bool(looking.done() or looking.cancelling())
+        return bool(self.blind) or nobody_looks
 
     def stop(self) -> None:
         if self._looking is not None:

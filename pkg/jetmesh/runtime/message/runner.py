@@ -303,8 +303,7 @@ class HandlerRunner:
     async def stop(self) -> None:
         """Give back what waits: for a dependency, for its turn, for a permission, to be seen."""
         self.stopping = True
-        self.guards.stop()
-        if self.guards.problem:
+        if self.guards.is_lost:
             for delivered in list(self._verdicts.in_flight.values()):
                 self.give_back(delivered)
         self.newer.stop()
@@ -314,6 +313,7 @@ class HandlerRunner:
 
     async def cancel(self) -> None:
         """Cancel what still runs."""
+        self.guards.stop()
         for task in list(self.tasks):
             task.cancel()
         if self.tasks:
