@@ -145,8 +145,8 @@ def running(root: Path, *options: str, settings: str = SETTINGS) -> Iterator[Up]
     root.joinpath("cmd").symlink_to(ROOT / "cmd")
     root.joinpath("examples").symlink_to(ROOT / "examples")
     up = Up(root, *options)
-    up.start()
     try:
+        up.start()
         yield up
     finally:
         if up.process is not None:
