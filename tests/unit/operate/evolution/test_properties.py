@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parent
-PROCESSES = 6
+PROCESSES = int(os.environ.get("PROCESSES", "3"))
+"""Each day a few hundred types; PROCESSES=20 tries thousands."""
 EXAMPLES = "200"
 LOST_AT_MOST = 8
 
