@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
@@ -13,6 +15,8 @@ from jetmesh.errors import JetmeshError
 from jetmesh.operate.up.access import Access
 from jetmesh.operate.up.child import leash_prefix
 from jetmesh.operate.up.prepare import CONFIGURED, Prepared
+
+_END_SECONDS: Final = 2.0
 
 
 async def preparing(
@@ -49,6 +53,9 @@ async def preparing(
     except BaseException:
         if process.returncode is None:
             process.kill()
+            with contextlib.suppress(TimeoutError):  # its pipes are closed while there is a loop
+                async with asyncio.timeout(_END_SECONDS):
+                    await process.communicate()
         raise
     if process.returncode:
         raise JetmeshError(_last_words(problem))
