@@ -13,7 +13,7 @@ from typing import Any, Final, Self
 
 import structlog
 
-from jetmesh.declare import ReadModel, Service, Topology, derive, permissions_of
+from jetmesh.declare import ReadModel, Service, StateSpec, Topology, derive, permissions_of
 from jetmesh.errors import JetmeshError
 from jetmesh.privacy.mask import name_of, text_of
 from jetmesh.runtime.cancelled import is_cancelled
@@ -27,7 +27,7 @@ from jetmesh.runtime.message.belief import Evidence
 from jetmesh.runtime.message.consumer import Consumer
 from jetmesh.runtime.message.quarantine import Quarantine
 from jetmesh.runtime.message.remembering import StateRunner, states_of
-from jetmesh.runtime.message.steps import steps_of
+from jetmesh.runtime.message.steps import Steps, steps_of
 from jetmesh.runtime.projection import Projection, projections_of
 from jetmesh.runtime.prometheus import ServiceCollector, WithTheirs, negotiated
 from jetmesh.runtime.provisioning import provision, wait_for_jetstream
@@ -55,6 +55,7 @@ class Running:
     def __init__(self, service: Service, loaded: Loaded) -> None:
         self.health = Health()
         self.consumers: list[Consumer] = []
+        self._states: dict[StateSpec, Steps] = {}
         self.projections: list[Projection] = []
         self.injector = Injector(service, loaded.of(service))
         self._service = service
@@ -167,7 +168,7 @@ class Running:
     def _make_consumers(self) -> None:
         evidence = Evidence(self._plane.lookups, Outcomes.of(self._service))
         looks = self._plane.lookups
-        states = {
+        states = self._states = {
             spec: steps_of(spec, self._plane, looks) for spec in states_of(self._topology.handlers)
         }
         self.health.sources += states.values()
@@ -284,6 +285,8 @@ class Running:
         given_back = [await consumer.give_back() for consumer in self.consumers]
         if sum(given_back):
             log.warning("given back unfinished", deliveries=sum(given_back))
+        for steps in self._states.values():
+            steps.stop()
         await lingering
         await self.http.stop()
         for projection in self.projections:

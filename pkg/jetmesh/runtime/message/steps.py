@@ -21,14 +21,7 @@ from jetmesh.declare import EventSpec, StateSpec
 from jetmesh.errors import ContractViolation, Reject, Retry
 from jetmesh.privacy.mask import text_of
 from jetmesh.protocol import headers as header
-from jetmesh.protocol.steps import (
-    FULL,
-    Applied,
-    Following,
-    Full,
-    applied_text,
-    following_text,
-)
+from jetmesh.protocol.steps import FULL, Applied, Following, Full, applied_text, following_text
 from jetmesh.protocol.versions import said
 from jetmesh.runtime.message.asking import Asking
 from jetmesh.runtime.message.belief import Belief, Looks
@@ -83,8 +76,11 @@ class Steps:
         outlet: Outlet,
         asking: Asking,
         spawn: Callable[[Coroutine[Any, Any, None]], object],
+        stop: Callable[[], None],
     ) -> None:
         self.spec = spec
+        self.stop = stop
+        """Ask the broker no more: every delivery was settled or given back."""
         self.stored = 0
         """Steps that were stored."""
         self.repeated = 0
@@ -388,6 +384,11 @@ def steps_of(spec: StateSpec, transport: Transport, looks: Looks) -> Steps:
         tasks.add(task)
         task.add_done_callback(tasks.discard)
 
+    def stop() -> None:
+        for task in list(tasks):
+            task.cancel()
+
     asking = Asking(spec.title)
     belief = Belief(looks, transport.publish, asking)
-    return Steps(spec, transport, Outlet(transport, looks, belief, asking, spawn), asking, spawn)
+    outlet = Outlet(transport, looks, belief, asking, spawn)
+    return Steps(spec, transport, outlet, asking, spawn, stop)
