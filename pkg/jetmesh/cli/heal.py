@@ -16,14 +16,13 @@ from jetmesh.declare import Topology
 from jetmesh.operate import heal
 from jetmesh.operate.audit import AuditRecord, recorded
 from jetmesh.operate.deadletters.payload import hidden_in, render
-from jetmesh.operate.doctor.instances import instances
+from jetmesh.operate.doctor.instances import running
 from jetmesh.operate.doctor.responses import Instance
 from jetmesh.operate.heal import Suspect
 from jetmesh.operate.humanize import counted, listed
 from jetmesh.privacy.mask import masked, printable
 from jetmesh.settings import NatsSettings
 from jetmesh.transport.control import ControlPlane
-from jetmesh.transport.session import Session
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +63,7 @@ class _Healing:
         echo(f"{found.place} was removed{goes_on}.")
 
     async def _instances(self) -> tuple[Instance, ...]:
-        session = Session(self.nats, "jetmesh-cli services")
-        await session.connect(patient=False)
-        try:
-            return await instances(session, {each.name for each in self.topology.services})
-        finally:
-            await session.close()
+        return await running(self.nats, {each.name for each in self.topology.services})
 
 
 def run(places: Sequence[str], reference: str, nats_url: str, *, yes: bool) -> None:

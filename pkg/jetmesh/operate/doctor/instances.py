@@ -11,6 +11,7 @@ import msgspec
 import nats.errors
 
 from jetmesh.operate.doctor.responses import UNREADABLE, Instance
+from jetmesh.settings import NatsSettings
 from jetmesh.transport.session import Session
 
 _SUBJECT: Final = "$SRV.STATS"
@@ -35,6 +36,20 @@ async def instances(session: Session, expected: Collection[str]) -> tuple[Instan
     except (nats.errors.Error, TimeoutError, OSError):
         pass  # who is asked again may still answer
     return await _all(session, set(expected))
+
+
+async def running(nats: NatsSettings, expected: Collection[str]) -> tuple[Instance, ...]:
+    """The same on a connection of its own.
+
+    Raises:
+        BrokerError: the broker does not answer, or we lack the permission to ask.
+    """
+    session = Session(nats, "jetmesh-cli services")
+    await session.connect(patient=False)
+    try:
+        return await instances(session, expected)
+    finally:
+        await session.close()
 
 
 async def _all(session: Session, missing: set[str]) -> tuple[Instance, ...]:

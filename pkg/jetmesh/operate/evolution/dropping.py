@@ -10,7 +10,7 @@ from pathlib import Path
 from jetmesh import wire
 from jetmesh.declare import EventSpec, Topology, matches
 from jetmesh.errors import ContractViolation, UsageError
-from jetmesh.operate.doctor.instances import instances
+from jetmesh.operate.doctor.instances import running
 from jetmesh.operate.evolution.released import DROPPED, Released, dropped
 from jetmesh.operate.humanize import counted, listed
 from jetmesh.protocol.content import event_json
@@ -21,7 +21,6 @@ from jetmesh.settings import NatsSettings
 from jetmesh.transport.bulk import BulkReader
 from jetmesh.transport.control import ControlPlane
 from jetmesh.transport.reader import UNREADABLE, Reader, reader_of
-from jetmesh.transport.session import Session
 from jetmesh.transport.stored import if_exists
 
 
@@ -91,13 +90,8 @@ async def _writers(nats: NatsSettings, topology: Topology, spec: EventSpec) -> l
     if owner is None:
         return []
     declared = next(each.version for each in topology.services if each.name == owner)
-    session = Session(nats, "jetmesh-cli services")
-    await session.connect(patient=False)
-    try:
-        running = await instances(session, {owner})
-    finally:
-        await session.close()
-    others = sorted({i.version for i in running if i.name == owner} - {declared})
+    found = await running(nats, {owner})
+    others = sorted({each.version for each in found if each.name == owner} - {declared})
     return [f"{owner} {listed(others)} runs, and this is {declared}"] if others else []
 
 

@@ -16,7 +16,7 @@ from jetmesh.errors import ContractViolation
 from jetmesh.protocol.steps import Floor, Following, Input
 from jetmesh.runtime.message.delivered import Delivered
 from jetmesh.runtime.message.known import KEPT
-from jetmesh.runtime.message.outputs import Outputs, several
+from jetmesh.runtime.message.outputs import several
 from jetmesh.runtime.message.runner import HandlerRunner
 from jetmesh.runtime.message.steps import Steps
 
@@ -40,16 +40,15 @@ class StateRunner(HandlerRunner):
         self.floor = Floor()
         self.wants_floor = asyncio.Event()
         self._steps = steps
-        self._outputs = Outputs(handler)
         self.stats = self._verdicts.stats
         self._verdicts.leave = self._note_first
-        steps.follow(handler.outputs, self._outputs)
+        steps.follow(handler.outputs, self.outputs)
 
     def _run_inline(self, delivered: Delivered) -> None:
         failure = self._read(delivered)
         if failure is None:
             try:
-                token = escape_key(self.remembering.key(delivered.event))
+                token = self._token(delivered)
             except BaseException as error:  # noqa: BLE001 - a contract's own code may raise anything
                 failure = error
             else:
@@ -72,7 +71,7 @@ class StateRunner(HandlerRunner):
         state, events = self._parted(result)
         if isinstance(state, Struct):
             self._check_key(state, token)
-        outputs = self._outputs.ordered(events)
+        outputs = self.outputs.ordered(events)
         return state, tuple(self._following(each, delivered) for each in outputs)
 
     def failed(self, delivered: Delivered, error: BaseException) -> None:
@@ -107,9 +106,13 @@ class StateRunner(HandlerRunner):
             )
 
     def _following(self, event: Any, delivered: Delivered) -> Following:
-        output = self._outputs.by_type[type(event)]
+        output = self.outputs.by_type[type(event)]
         subject, headers, payload = output.message(event, delivered.token)
         return Following(subject.decode(), output.id_in(headers), Raw(payload), output.version)
+
+    def _token(self, delivered: Delivered) -> str:
+        """The key of the state that a delivery is about, escaped."""
+        return escape_key(self.remembering.key(delivered.event))
 
     def _note_first(self, delivered: Delivered, leave: Callable[[], None]) -> None:
         """Have the state know that an input comes again before it goes to the lane.
@@ -122,7 +125,7 @@ class StateRunner(HandlerRunner):
         try:
             if delivered.event is None:  # given up without a run
                 delivered.event = self.reader.read(delivered.payload, delivered.headers)
-            token = escape_key(self.remembering.key(delivered.event))
+            token = self._token(delivered)
         except BaseException:  # noqa: BLE001 - it has no key, so no state ever took it in
             leave()
             return

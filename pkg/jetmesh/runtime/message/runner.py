@@ -75,7 +75,7 @@ class HandlerRunner:
         """Handlers at work."""
         self.stopping = False
         """What is cancelled from now on is given back, it did not fail."""
-        outputs = Outputs(handler)
+        self.outputs = outputs = Outputs(handler)
         self.asking = Asking(name)
         verdicts.storing.belief = Belief(evidence.looks, verdicts.publish, self.asking)
         verdicts.storing.spawn = self._spawn

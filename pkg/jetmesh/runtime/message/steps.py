@@ -74,21 +74,14 @@ class Steps:
         spec: StateSpec,
         transport: Transport,
         outlet: Outlet,
-        asking: Asking,
-        spawn: Callable[[Coroutine[Any, Any, None]], object],
         stop: Callable[[], None],
     ) -> None:
         self.spec = spec
         self.stop = stop
         """Ask the broker no more: every delivery was settled or given back."""
-        self.stored = 0
-        """Steps that were stored."""
-        self.repeated = 0
-        """Steps that somebody else came before: they ran again."""
         self._publish = transport.publish
         self._outlet = outlet
-        self._asking = asking
-        self._spawn = spawn
+        self._spawn = outlet.spawn
         self._memory = Memory()
         self._reader = reader_of(spec)
         self._encode = msgspec.json.Encoder().encode
@@ -97,7 +90,7 @@ class Steps:
     @property
     def problem(self) -> str:
         """Why a key does not go on, in words; empty when all do."""
-        return self._asking.problem or next(iter(self._outlet.held.values()), "")
+        return self._outlet.asking.problem or next(iter(self._outlet.held.values()), "")
 
     def follow(self, specs: Iterable[EventSpec], outputs: Outputs) -> None:
         """Know the events that may follow from its steps."""
@@ -170,8 +163,8 @@ class Steps:
         it = runner.given(delivered)
         waits = step.applied.is_waiting(it)
         late = delivered.on_lane and not delivered.noted
-        is_done = not waits and (step.applied.came_late(it) if late else self._is_done(step, given))
-        if is_done:
+        has = step.applied.came_late(it) if late else delivered.noted or step.applied.has(it)
+        if has and not waits:  # what is noted and does not wait any more was taken in
             step.handled.append(given)
             return
         if given.then is not None:
@@ -185,7 +178,7 @@ class Steps:
         if step.before.unreadable is not None:
             step.failed.append((given, self._unreadable(step.line.token, step.before.unreadable)))
             return
-        self._handle(step, given, late=late)
+        self._handle(step, given, step.applied.applied(it, runner.floor, late=late))
 
     def _unreadable(self, token: str, error: BaseException) -> BaseException:
         """What a handler that cannot be given its state has failed of."""
@@ -193,13 +186,8 @@ class Steps:
             return error  # newer code can read it, and this one waits for that
         return ContractViolation(f"the state {token!r} cannot be read: {text_of(error)}")
 
-    def _is_done(self, step: _Step, given: Given) -> bool:
-        """Whether a state that does not wait for an input has it."""
-        return bool(given.delivered.noted) or step.applied.has(given.runner.given(given.delivered))
-
-    def _handle(self, step: _Step, given: Given, *, late: bool) -> None:
+    def _handle(self, step: _Step, given: Given, applied: Applied) -> None:
         runner, delivered = given.runner, given.delivered
-        applied = step.applied.applied(runner.given(delivered), runner.floor, late=late)
         try:
             value, following = runner.handle(delivered, step.value, step.line.token)
             if value is KEPT:
@@ -239,7 +227,6 @@ class Steps:
 
     def on_stored(self, step: _Step, sequence: int) -> None:
         """The server took a step."""
-        self.stored += 1
         known = Known(
             sequence,
             step.payload,
@@ -259,7 +246,6 @@ class Steps:
 
     def on_refused(self, step: _Step) -> None:
         """Somebody else came first, or it was stored before and nobody heard of it: read again."""
-        self.repeated += 1
         step.line.given.extendleft(reversed(step.taken))
         step.line.known = None
         self._next(step.line)
@@ -314,7 +300,7 @@ class Steps:
     async def _read(self, line: Line) -> None:
         subject = self._prefix + line.token
         look = partial(self._outlet.looks.last, self.spec.stream, subject)
-        stored = await self._asking.until_answered(look, subject)
+        stored = await self._outlet.asking.until_answered(look, subject)
         try:
             line.known = known_of(stored, self._reader)
         except (msgspec.DecodeError, ValueError) as error:
@@ -391,4 +377,4 @@ def steps_of(spec: StateSpec, transport: Transport, looks: Looks) -> Steps:
     asking = Asking(spec.title)
     belief = Belief(looks, transport.publish, asking)
     outlet = Outlet(transport, looks, belief, asking, spawn)
-    return Steps(spec, transport, outlet, asking, spawn, stop)
+    return Steps(spec, transport, outlet, stop)
