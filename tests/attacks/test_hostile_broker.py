@@ -97,7 +97,7 @@ async def test_a_read_model_folds_nothing_that_its_stream_did_not_deliver(
     async with reading(broker, unique, 10) as (reader, plane, _, write):
         await eventually(lambda: len(reader.folded) == 10)
         pull = reader.projection._pull
-        assert pull is not None
+        assert isinstance(pull, Pull)
         sent_by_the_server(plane, pull, forged(*pull.durable, f"{unique}.stolen"))
         await write(10)
         await eventually(lambda: len(reader.folded) >= 20)

@@ -126,7 +126,7 @@ async def test_a_connection_on_which_something_waits_is_not_at_rest(
         rests.append(plane._rests)
         assert await asyncio.wait_for(fate.told, 10) == "stored"
         rests.append(plane._rests)
-        looking = plane.look_up(unique.upper(), f"{unique}.x")
+        looking = plane.lookups.last(unique.upper(), f"{unique}.x")
         rests.append(plane._rests)
         await looking
         rests.append(plane._rests)

@@ -93,7 +93,7 @@ async def ways(
             "history": [*history],
             "message": [await control.message(stream, number) for number in numbers],
             "last": [await control.last(stream, subject) for subject in subjects],
-            "look_up": [await plane.look_up(stream, subject) for subject in subjects],
+            "look_up": [await plane.lookups.last(stream, subject) for subject in subjects],
         }
         assert control.problem == plane.problem == ""
         await control.api(f"STREAM.DELETE.{stream}")

@@ -11,7 +11,7 @@ from jetmesh.errors import BrokerError
 from jetmesh.protocol.steps import Floor
 from jetmesh.protocol.times import nanoseconds_of
 from jetmesh.runtime.message.remembering import StateRunner
-from jetmesh.transport.control import ControlPlane
+from jetmesh.transport.seam import Control
 
 _USUAL_SECONDS: Final = 1.0
 _SOONEST_SECONDS: Final = 0.02
@@ -19,7 +19,7 @@ _CLOCKS_NS: Final = 1_000_000_000
 """By less than this the clocks of a cluster's servers differ."""
 
 
-async def watch_floor(runner: StateRunner, topology: Topology, control: ControlPlane) -> None:
+async def watch_floor(runner: StateRunner, topology: Topology, control: Control) -> None:
     """Keep a runner's floor up to date, for ever; nothing is asked while it handles nothing."""
     spec = topology.durable_of(runner.handler)
     acked = -1
@@ -43,7 +43,7 @@ async def watch_floor(runner: StateRunner, topology: Topology, control: ControlP
 
 
 def watching(
-    runners: Sequence[object], topology: Topology, control: ControlPlane
+    runners: Sequence[object], topology: Topology, control: Control
 ) -> list[asyncio.Task[None]]:
     """A task for each runner that remembers."""
     return [

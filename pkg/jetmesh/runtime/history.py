@@ -10,8 +10,8 @@ from msgspec import Struct
 from jetmesh.declare import EventSpec, History, ReadModel, Recalled, Record, spec_of
 from jetmesh.declare.key import escape_key
 from jetmesh.errors import BrokerError
-from jetmesh.transport.control import ControlPlane
 from jetmesh.transport.reader import UNREADABLE, reader_of
+from jetmesh.transport.seam import Control
 from jetmesh.transport.stored import StoredMessage
 
 _UNREADABLE: Final = (*UNREADABLE, ValueError)
@@ -24,9 +24,9 @@ class StoredHistory(History):
         specs = {spec for model in models for spec in model.events}
         self._readers = {spec.subject: reader_of(spec) for spec in specs}
         self._specs = specs
-        self._control: ControlPlane | None = None
+        self._control: Control | None = None
 
-    def on(self, control: ControlPlane) -> StoredHistory:
+    def on(self, control: Control) -> StoredHistory:
         """Ask over this connection."""
         self._control = control
         return self
@@ -40,7 +40,7 @@ class StoredHistory(History):
         return self._recalled(await self._connected.first(spec.stream, subject))
 
     @property
-    def _connected(self) -> ControlPlane:
+    def _connected(self) -> Control:
         if self._control is None:
             raise BrokerError("There is no connection to the broker yet.")
         return self._control

@@ -27,11 +27,9 @@ from jetmesh.protocol.headers import MESSAGE_ID
 from jetmesh.runtime.bound import bounded
 from jetmesh.runtime.slots import Slots
 from jetmesh.runtime.unread import Unread
-from jetmesh.transport.control import ControlPlane
-from jetmesh.transport.dataplane import DataPlane
 from jetmesh.transport.position import Position, position_of
-from jetmesh.transport.pull import Pull
 from jetmesh.transport.reader import NewerVersion, Removed, event_in, reader_of
+from jetmesh.transport.seam import Control, Inflow, Transport
 
 _BATCH: Final = 1024
 _RETRY_SECONDS: Final = 0.5
@@ -52,8 +50,8 @@ def projections_of(
     instance: Any,
     *,
     slots: Callable[[str], Slots],
-    plane: DataPlane,
-    control: ControlPlane,
+    plane: Transport,
+    control: Control,
 ) -> list[Projection]:
     """What feeds one read model, a projection for each stream; `start()` them.
 
@@ -111,8 +109,8 @@ class Projection:
         apply: Apply,
         *,
         slots: Slots,
-        plane: DataPlane,
-        control: ControlPlane,
+        plane: Transport,
+        control: Control,
         forget: Forget | None = None,
         on_renewed: Callable[[], None] | None = None,
     ) -> None:
@@ -143,7 +141,7 @@ class Projection:
         self._times = 0
         """How often it began anew."""
         self._expected = 0
-        self._pull: Pull | None = None
+        self._pull: Inflow | None = None
         self._waiting: deque[_Message] = deque()
         """What arrived when a turn of the event loop was over (ADR-0014)."""
         self._starting: asyncio.Task[None] | None = None

@@ -222,7 +222,7 @@ class Publisher(Publishing):
         """The key has an outcome: it may be this very event, sent before."""
         assert self._plane is not None  # noqa: S101 - it has sent something
         outgoing = fate.outgoing
-        look = partial(self._plane.look_up, outgoing.spec.stream, fate.decided_on)
+        look = partial(self._plane.lookups.last, outgoing.spec.stream, fate.decided_on)
         stored = await self.doubts.asking.until_answered(look, fate.message_id)
         is_same = (
             stored is not None

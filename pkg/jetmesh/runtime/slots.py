@@ -14,8 +14,8 @@ from typing import Any, Final, NamedTuple
 
 from jetmesh.declare import SlotSpec
 from jetmesh.errors import BrokerError
-from jetmesh.transport.control import ControlPlane
 from jetmesh.transport.provision import durable_change, make
+from jetmesh.transport.seam import Control
 from jetmesh.transport.stored import NO_DURABLE, ApiError, time_of
 
 _BUSY_SECONDS: Final = 2.0
@@ -33,7 +33,7 @@ class Slots:
     """The slots of one read model on one stream; `applies`: make those that are missing."""
 
     def __init__(
-        self, specs: Sequence[SlotSpec], control: ControlPlane, *, applies: bool = False
+        self, specs: Sequence[SlotSpec], control: Control, *, applies: bool = False
     ) -> None:
         self._specs = specs
         self._control = control

@@ -27,7 +27,7 @@ from jetmesh.transport.link import Link
 from jetmesh.transport.lookups import LookUps
 from jetmesh.transport.publishes import SWEEP_SECONDS, Publishes, drop
 from jetmesh.transport.pull import Pull
-from jetmesh.transport.seam import OnDelivery
+from jetmesh.transport.seam import OnDelivery, utc_now
 from jetmesh.transport.servers import Server, Servers, delays
 from jetmesh.transport.silence import Silence
 from jetmesh.transport.turns import Turns
@@ -67,6 +67,7 @@ class DataPlane:
         self._strays = 0
         """Of pulls that are no more."""
         self.turns = Turns()
+        self.now = utc_now
         self._nats = nats
         self._name = name
         self._needs = needs or Permissions(subscribe=(f"{nats.inbox_prefix}.>",))
@@ -103,7 +104,6 @@ class DataPlane:
         self.publish = self.publishes.publish
         self._routes[_PUBACK_SID] = self.publishes.on_answer
         self.lookups = LookUps(self._inbox + b".l", nats.js_api)
-        self.look_up = self.lookups.last
         self._routes[_LOOKUP_SID] = self.lookups.on_answer
 
     async def __aenter__(self) -> Self:

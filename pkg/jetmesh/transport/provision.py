@@ -16,6 +16,7 @@ from jetmesh.declare.permissions import covers
 from jetmesh.errors import DriftError
 from jetmesh.protocol.streams import LANES
 from jetmesh.transport.control import ControlPlane
+from jetmesh.transport.seam import Control
 from jetmesh.transport.stored import ApiError, if_exists
 
 IN_LANES: Final = f"its lanes are in {LANES} still, as before 0.3; jetmesh apply moves them"
@@ -326,7 +327,7 @@ async def _holders(control: ControlPlane, spec: StreamSpec) -> list[str]:
     return [*dict.fromkeys(found)]
 
 
-async def make(control: ControlPlane, change: Change) -> None:
+async def make(control: Control, change: Change) -> None:
     """Make one change, whatever it is.
 
     Raises:

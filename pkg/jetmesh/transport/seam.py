@@ -1,14 +1,17 @@
 """The seam between `runtime/` and the network: synchronous, so that no message costs a coroutine.
 
-`jetmesh.transport.dataplane` implements it on a real connection; whatever else implements it
-must pass the same conformance suite (ADR-0004).
+`jetmesh.transport.dataplane` implements it on a real connection, with `transport.lookups` and
+`transport.control` for what is asked beside messages; whatever else implements it must pass the
+same conformance suite (ADR-0004).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Protocol, TypeAlias
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any, Protocol, TypeAlias
 
+from jetmesh.transport.stored import PubAck, StoredMessage
 from jetmesh.transport.turns import Turns
 
 OnDelivery = Callable[[bytes, bytes, bytes, bytes], None]
@@ -18,6 +21,11 @@ raises ValueError or IndexError where that is none of its durable's.
 
 Message: TypeAlias = tuple[bytes, bytes, bytes]
 """Subject, headers, payload: a plain tuple, because one is made for every message."""
+
+
+def utc_now() -> datetime:
+    """The clock of whoever has a network."""
+    return datetime.now(UTC)
 
 
 class Waiter(Protocol):
@@ -68,6 +76,9 @@ class Inflow(Protocol):
     def settled(self) -> None:
         """One delivery has its verdict: there is room for another."""
 
+    def stray(self, reply: bytes) -> None:
+        """Something arrived that is no delivery."""
+
     def stop(self) -> None:
         """Pull no more; what the server sent already still arrives."""
 
@@ -77,6 +88,12 @@ class Transport(Protocol):
 
     turns: Turns
     """Who shares the event loop with what arrives."""
+    now: Callable[[], datetime]
+    """The time, in UTC; whoever has no network may have a clock of its own, too."""
+
+    @property
+    def lookups(self) -> Looks:
+        """What is asked about the streams."""
 
     def inflow(
         self,
@@ -86,13 +103,18 @@ class Transport(Protocol):
         limit: int,
         first: int = 0,
         on_delivery: OnDelivery,
+        on_gone: Callable[[str], None] | None = None,
         on_muted: Callable[[], None] | None = None,
     ) -> Inflow:
         """Pull from a durable, with at most `limit` deliveries asked for or unsettled.
 
-        `first`: with how many it begins; 0 is all of them. `on_muted` is called when verdicts are
-        refused, and when they are taken again.
+        `first`: with how many it begins; 0 is all of them. `on_gone` hears that there is no such
+        durable any more. `on_muted` is called when verdicts are refused, and when they are taken
+        again.
         """
+
+    def drop(self, inflow: Any, /) -> None:
+        """Stop what `inflow` returned and forget it."""
 
     def publish(self, subject: bytes, headers: bytes, payload: bytes, waiter: Waiter) -> None:
         """Publish until its fate is known: again after every silence and passing refusal."""
@@ -108,3 +130,48 @@ class Transport(Protocol):
 
     def progress(self, reply: bytes) -> None:
         """Keep a delivery for another ack_wait: its handler still works."""
+
+
+class Looks(Protocol):
+    """What is asked about the streams for a message: an answer is needed before it goes on."""
+
+    def last(self, stream: str, subject: str) -> Awaitable[StoredMessage | None]:
+        """The newest message whose subject matches.
+
+        Raises:
+            BrokerError: nobody knows.
+        """
+
+    def since(self, stream: str, subject: str, sequence: int) -> Awaitable[StoredMessage | None]:
+        """The first message on a subject from a sequence on; raises as `last`."""
+
+
+class Control(Protocol):
+    """What a running service asks and says beside its messages."""
+
+    async def api(
+        self, subject: str, body: Mapping[str, Any] | None = None, *, timeout: float = 5.0
+    ) -> dict[str, Any]:
+        """Ask the JetStream API: CONSUMER.INFO, CONSUMER.RESET, STREAM.INFO, STREAM.PURGE.
+
+        Raises:
+            ApiError: it refuses.
+            BrokerError: no answer.
+        """
+
+    async def last(self, stream: str, subject: str) -> StoredMessage | None:
+        """The newest message whose subject matches."""
+
+    async def first(self, stream: str, subject: str, *, since: int = 1) -> StoredMessage | None:
+        """The first message on a subject, from a sequence on."""
+
+    async def message(self, stream: str, sequence: int) -> StoredMessage | None:
+        """One message by its sequence."""
+
+    async def publish(
+        self, subject: str, payload: bytes, headers: dict[str, str] | None = None
+    ) -> PubAck:
+        """Store a message."""
+
+    async def forget(self, stream: str, subject: str, *, before: int = 0) -> None:
+        """Remove what is stored on the subjects that match, with `before` up to a sequence."""

@@ -9,10 +9,10 @@ leader say whether the look was right: nothing is stored twice, and nobody waits
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Final, Protocol, TypeAlias
+from typing import Final, TypeAlias
 
 import structlog
 
@@ -23,7 +23,7 @@ from jetmesh.protocol.ids import is_same_id, other_id
 from jetmesh.runtime.message.asking import Asking
 from jetmesh.transport.lookups import NotGrantedError
 from jetmesh.transport.outcomes import Outcomes
-from jetmesh.transport.seam import Message, Waiter
+from jetmesh.transport.seam import Looks, Message, Waiter
 from jetmesh.transport.stored import StoredMessage, read
 
 _PAUSE_SECONDS: Final = 0.05
@@ -70,16 +70,6 @@ Publish: TypeAlias = Callable[[bytes, bytes, bytes, Waiter], None]
 Fate: TypeAlias = Place | Forged | Decided | Impossible
 Doubt = Callable[[StoredMessage], str]
 """Why a message on our subject with our id cannot be ours, in words; empty when it can."""
-
-
-class Looks(Protocol):
-    """What is asked about the streams: `transport.lookups`."""
-
-    def last(self, stream: str, subject: str) -> Awaitable[StoredMessage | None]:
-        """The newest message whose subject matches."""
-
-    def since(self, stream: str, subject: str, sequence: int) -> Awaitable[StoredMessage | None]:
-        """The first message on a subject from a sequence on."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,6 +105,7 @@ class Consumer:
             inflow=self.inflow,
             stats=self.stats,
             outcome=self.runner.publisher,
+            now=self._transport.now,
         )
         self._lane_durable = replace(self._durable, inflow=self.lane)
         # to look at the age of each message, none may pass as a first delivery

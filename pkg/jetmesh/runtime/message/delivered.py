@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from time import perf_counter
 from typing import Any, Protocol
 
@@ -14,7 +16,7 @@ from jetmesh.protocol.ids import Cause
 from jetmesh.protocol.lanes import Origin, origin_of
 from jetmesh.protocol.streams import lane_stream
 from jetmesh.runtime.message.metrics import HandlerStats
-from jetmesh.transport.seam import Inflow, Message
+from jetmesh.transport.seam import Inflow, Message, utc_now
 
 
 class Outcome(Protocol):
@@ -69,6 +71,8 @@ class Durable:
     """Where they come from, and where a verdict makes room."""
     stats: HandlerStats
     outcome: Outcome
+    now: Callable[[], datetime] = utc_now
+    """The transport's clock."""
 
 
 class Delivered:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from time import perf_counter
 
 import structlog
@@ -51,7 +51,7 @@ class LiveDelivery:
     def deadline(self) -> datetime:
         passed = perf_counter() - self._delivered.began
         left = self._delivered.durable.policy.timeout - passed
-        return datetime.now(UTC) + timedelta(seconds=left)
+        return self._delivered.durable.now() + timedelta(seconds=left)
 
     @property
     def log(self) -> FilteringBoundLogger:

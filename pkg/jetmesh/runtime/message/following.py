@@ -19,8 +19,8 @@ from jetmesh.protocol.ids import is_same_id
 from jetmesh.protocol.steps import Following
 from jetmesh.protocol.versions import said
 from jetmesh.runtime.message.asking import Asking
-from jetmesh.runtime.message.belief import Belief, Doubt, Forged, Impossible, Looks, Place
-from jetmesh.transport.seam import Message, Transport
+from jetmesh.runtime.message.belief import Belief, Doubt, Forged, Impossible, Place
+from jetmesh.transport.seam import Looks, Message, Transport
 from jetmesh.transport.stored import read
 
 _PAUSE_SECONDS: Final = 0.05

@@ -17,9 +17,8 @@ from typing import Final
 import structlog
 
 from jetmesh.runtime.message.asking import Asking
-from jetmesh.runtime.message.belief import Looks
 from jetmesh.runtime.message.outputs import Output
-from jetmesh.transport.seam import Message, Waiter
+from jetmesh.transport.seam import Looks, Message, Waiter
 from jetmesh.transport.stored import read
 
 AGAIN_SECONDS: Final = 60.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import traceback
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -56,7 +56,7 @@ def dead_letter(delivered: Delivered, error: BaseException, text: str) -> Messag
         header.MESSAGE: text,
         header.WHERE: place,
         header.FINGERPRINT: fingerprint(handler.service, handler.name, name, place),
-        header.FAILED_AT: datetime.now(UTC).isoformat(),
+        header.FAILED_AT: delivered.durable.now().isoformat(),
     }
     subject = deadletter_subject(handler.service, handler.name, delivered.key_token)
     return subject.encode(), _block(delivered, headers), delivered.payload
@@ -140,7 +140,7 @@ def refusal(delivered: Delivered, refused: str, stored: StoredMessage) -> Messag
             "subject": stored.subject,
             "message_id": stored.message_id,
         },
-        "at": datetime.now(UTC).isoformat(),
+        "at": delivered.durable.now().isoformat(),
     }
     headers = {header.MESSAGE_ID: identity.refusal()}
     subject = refusal_subject(handler.service, handler.name, delivered.key_token)

@@ -24,13 +24,13 @@ from jetmesh.protocol import headers as header
 from jetmesh.protocol.steps import FULL, Applied, Following, Full, applied_text, following_text
 from jetmesh.protocol.versions import said
 from jetmesh.runtime.message.asking import Asking
-from jetmesh.runtime.message.belief import Belief, Looks
+from jetmesh.runtime.message.belief import Belief
 from jetmesh.runtime.message.delivered import Delivered
 from jetmesh.runtime.message.following import Outlet
 from jetmesh.runtime.message.known import KEPT, Given, Known, Line, Memory, Rememberer, known_of
 from jetmesh.runtime.message.outputs import Outputs
 from jetmesh.transport.reader import NewerVersion, reader_of
-from jetmesh.transport.seam import Message, Transport
+from jetmesh.transport.seam import Looks, Message, Transport
 from jetmesh.transport.stored import read
 
 _TOGETHER: Final = 64

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from time import monotonic, perf_counter
 from typing import Final
@@ -310,7 +310,7 @@ class Verdicts:
             else:
                 self._retry_in_place(delivered, delay)
 
-        at = datetime.now(UTC) + timedelta(seconds=delay)
+        at = self._transport.now() + timedelta(seconds=delay)
         letter = retry_later(delivered, error, text, at)
         # on a lane, which is ours alone, a repetition is ours; perhaps it is gone already
         self.publish(*letter, Told(postponed, too_large, lambda *_: postponed()))
@@ -345,7 +345,7 @@ class Verdicts:
     def _is_too_old(self, delivered: Delivered, delay: float) -> bool:
         if not self._policy.max_age or delivered.origin.replays:
             return False  # what a person replayed is meant to be handled, however old
-        age = (datetime.now(UTC) - delivered.origin.stored_at).total_seconds()
+        age = (self._transport.now() - delivered.origin.stored_at).total_seconds()
         return age + delay > self._policy.max_age
 
     def _log_failure(

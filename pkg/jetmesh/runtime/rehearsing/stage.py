@@ -28,7 +28,7 @@ from jetmesh.runtime.message.quarantine import Quarantine
 from jetmesh.runtime.message.runner import HandlerRunner
 from jetmesh.transport.outcomes import Outcomes
 from jetmesh.transport.reader import NewerVersion
-from jetmesh.transport.seam import OnDelivery, Waiter
+from jetmesh.transport.seam import OnDelivery, Waiter, utc_now
 from jetmesh.transport.stored import StoredMessage
 from jetmesh.transport.turns import Turns
 
@@ -60,6 +60,7 @@ class Stage:
     def __init__(self, service: Service, handler: Handler, policy: Policy) -> None:
         self.turns = Turns()
         self.turns.until = math.inf  # nobody else needs the loop
+        self.lookups = _Nothing()
         self.results: dict[str, Result] = {}
         """By the token of the message's origin."""
         self._room = asyncio.Event()
@@ -70,7 +71,7 @@ class Stage:
             version=service.version,
             policy=replace_fields(policy, attempts=1, max_age=Duration(0)),
             transport=self,
-            evidence=Evidence(_Nothing(), Outcomes.of(service)),
+            evidence=Evidence(self.lookups, Outcomes.of(service)),
             injected={},
             quarantine=Quarantine(_no_marks, list),
             runner=partial(_Runner, on_wait=self._wait),
@@ -120,6 +121,11 @@ class Stage:
         if stream == self._handler.input.stream:
             self._deliver = on_delivery
         return _Inflow(self._room.set)
+
+    now = staticmethod(utc_now)
+
+    def drop(self, inflow: Any) -> None:
+        """Nothing arrives by itself."""
 
     def publish(self, subject: bytes, headers: bytes, payload: bytes, waiter: Waiter) -> None:
         values = wire.parse(headers).values
@@ -179,11 +185,13 @@ class _Inflow:
 
     def check(self, reply: bytes) -> None: ...
 
+    def stray(self, reply: bytes) -> None: ...
+
     def stop(self) -> None: ...
 
 
 class _Nothing:
-    """Nothing is stored (`belief.Looks`): what really is, would keep handlers from running."""
+    """Nothing is stored (`seam.Looks`): what really is, would keep handlers from running."""
 
     async def last(self, stream: str, subject: str) -> None: ...
 

@@ -25,6 +25,7 @@ from jetmesh.runtime.message.quarantine import Quarantine
 from jetmesh.runtime.prometheus import ServiceCollector, exposition
 from jetmesh.transport.lookups import LookUps
 from jetmesh.transport.outcomes import Outcomes
+from jetmesh.transport.seam import utc_now
 
 
 @event("metrics-in.placed", key="order_id")
@@ -46,6 +47,7 @@ class Wire:
     """A transport that keeps nothing and hears everything."""
 
     turns = SimpleNamespace(is_over=False)
+    now = staticmethod(utc_now)
 
     def inflow(self, *_: object, **__: object) -> Any:
         return SimpleNamespace(settled=lambda: None, check=lambda _: None)

@@ -6,11 +6,11 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import count
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from jetmesh import wire
 from jetmesh.protocol.acks import is_ack
-from jetmesh.transport.seam import OnDelivery, Waiter
+from jetmesh.transport.seam import OnDelivery, Waiter, utc_now
 from jetmesh.transport.turns import Turns
 
 STORED_NS = 1_700_000_000_123_456_789
@@ -138,6 +138,9 @@ class Source:
         self.room_made += 1
         assert self.unsettled >= 0, "more room was made than was taken"
 
+    def stray(self, reply: bytes) -> None:
+        raise AssertionError(reply)
+
     def stop(self) -> None:
         self.steps.append("stop")
 
@@ -167,6 +170,7 @@ class Wire:
         self.fate = fate
         self.turns = Turns()
         self.turns.until = math.inf
+        self.lookups: Any = None
         self.sent: list[Sent] = []
         self.sources: dict[str, Source] = {}
         """By their stream."""
@@ -200,10 +204,16 @@ class Wire:
         limit: int,
         first: int = 0,
         on_delivery: OnDelivery,
+        on_gone: Callable[[str], None] | None = None,  # noqa: ARG002 - the seam has it
         on_muted: Callable[[], None] | None = None,
     ) -> Source:
         made = self.sources[stream] = Source(stream, durable, limit, on_delivery, on_muted, first)
         return made
+
+    now = staticmethod(utc_now)
+
+    def drop(self, inflow: Source) -> None:
+        inflow.stop()
 
     def publish(self, subject: bytes, headers: bytes, payload: bytes, waiter: Waiter) -> None:
         made = Published(subject.decode(), wire.parse(headers).values, payload, waiter)
