@@ -8,27 +8,21 @@ import secrets
 from collections.abc import Iterable
 from contextlib import AsyncExitStack
 from functools import partial
-from time import perf_counter
 from typing import Any, Final, Self
 
 import structlog
 
-from jetmesh.declare import ReadModel, Service, StateSpec, Topology, derive, permissions_of
+from jetmesh.declare import DurableSpec, ReadModel, Service, Topology, derive, permissions_of
 from jetmesh.errors import JetmeshError
 from jetmesh.privacy.mask import name_of, text_of
+from jetmesh.runtime.assembly import Assembly
 from jetmesh.runtime.cancelled import is_cancelled
 from jetmesh.runtime.discovery import Discovery
 from jetmesh.runtime.failures import failed
-from jetmesh.runtime.floors import watching
 from jetmesh.runtime.health import Health
 from jetmesh.runtime.http import HttpServer
 from jetmesh.runtime.injection import Injector
-from jetmesh.runtime.message.belief import Evidence
 from jetmesh.runtime.message.consumer import Consumer
-from jetmesh.runtime.message.quarantine import Quarantine
-from jetmesh.runtime.message.remembering import StateRunner, states_of
-from jetmesh.runtime.message.steps import Steps, steps_of
-from jetmesh.runtime.projection import Projection, projections_of
 from jetmesh.runtime.prometheus import ServiceCollector, WithTheirs, negotiated
 from jetmesh.runtime.provisioning import provision, wait_for_jetstream
 from jetmesh.runtime.publishing import Publisher
@@ -38,7 +32,6 @@ from jetmesh.runtime.unread import Unread, UnreadLimit
 from jetmesh.runtime.watch import DurableWatch, watch
 from jetmesh.settings import Loaded
 from jetmesh.transport.control import ControlPlane
-from jetmesh.transport.outcomes import Outcomes
 
 _DRAIN_LOOK_SECONDS: Final = 0.02
 _CLOSE_SECONDS: Final = 2.0
@@ -54,9 +47,6 @@ class Running:
 
     def __init__(self, service: Service, loaded: Loaded) -> None:
         self.health = Health()
-        self.consumers: list[Consumer] = []
-        self._states: dict[StateSpec, Steps] = {}
-        self.projections: list[Projection] = []
         self.injector = Injector(service, loaded.of(service))
         self._service = service
         self._settings = loaded.settings
@@ -79,7 +69,10 @@ class Running:
         events = [spec.type for spec in service.published]
         wraps = service.publish_wraps
         self._publisher = Publisher(*events, name=service.name, wrap=wraps) if events else None
-        self._quarantine = Quarantine(self._marks, self._busy)
+        about = service, self._topology, self.injector
+        self._assembly = Assembly(*about, self._plane, runner=self._parts.runner)
+        self.consumers = self._assembly.consumers
+        self.projections = self._assembly.projections
         self.http = HttpServer(  # last: it takes ports
             loaded.http(service.name), self.health, pages=bool(service.pages)
         )
@@ -134,7 +127,7 @@ class Running:
             self.health.sources.append(self._publisher.doubts)
             self.injector.supply(self._publisher.on(self._plane))
         await self.injector.open(self._stack)
-        self._make_consumers()
+        self._assembly.make()
         collector = ServiceCollector(
             self._service.name,
             self.consumers,
@@ -156,53 +149,13 @@ class Running:
         self.health.starting = "provisioning"
         applies = self._settings.provision == "apply"
         known = await provision(self._control, self._topology, applies=applies, say=self._say)
-        self._read_history(self._control)
-        self._consume(self._control, known)
+        self._work(self._control, known)
         self.health.starting = ""
         http, health = self.http.url, self.http.health_url
         log.info("started", version=self._service.version, http=http, health=health)
 
     def _say(self, reason: str) -> None:
         self.health.starting = reason
-
-    def _make_consumers(self) -> None:
-        evidence = Evidence(self._plane.lookups, Outcomes.of(self._service))
-        looks = self._plane.lookups
-        states = self._states = {
-            spec: steps_of(spec, self._plane, looks) for spec in states_of(self._topology.handlers)
-        }
-        self.health.sources += states.values()
-        for handler in self._topology.handlers:
-            runner = self._parts.runner
-            if handler.remembers is not None:
-                steps = states[handler.remembers.state]
-                runner = partial(StateRunner, remembering=handler.remembers, steps=steps)
-            consumer = Consumer(
-                self.injector.with_reaction(handler),
-                version=self._service.version,
-                policy=self._topology.durable_of(handler).policy,
-                transport=self._plane,
-                evidence=evidence,
-                injected=self.injector.of(handler.needs),
-                quarantine=self._quarantine,
-                runner=runner,
-            )
-            self.consumers.append(consumer)
-        self._quarantine.on_change = self._adjust
-
-    def _read_history(self, control: ControlPlane) -> None:
-        for model in self._service.read_models:
-            self.projections += projections_of(
-                model,
-                self.injector[model.type],
-                slots=partial(self._slots, control, model),
-                plane=self._plane,
-                control=control,
-            )
-        for projection in self.projections:
-            projection.start()
-        self.health.sources += self.projections
-        self._limit(projection.unread for projection in self.projections)
 
     def _limit(self, unread: Iterable[Unread]) -> None:
         allowed = self._settings.may_skip
@@ -213,56 +166,25 @@ class Running:
         specs = self._topology.slots_of(self._service, model, stream)
         return Slots(specs, control, applies=applies)
 
-    def _consume(self, control: ControlPlane, known: dict[str, dict[str, Any]]) -> None:
+    def _work(self, control: ControlPlane, known: dict[str, dict[str, Any]]) -> None:
         applies = self._settings.provision == "apply"
-        watches: list[DurableWatch] = []
-        self.health.sources.append(self._quarantine)
-        for consumer in self.consumers:
-            consumer.runner.guards.doubt()
-            self._plane.on_connected.append(consumer.runner.guards.doubt)
-            consumer.start()
-            handler = consumer.handler
-            both = self._topology.durable_of(handler), self._topology.lane_of(handler)
-            watches += [
-                DurableWatch(spec, consumer, control, applies=applies, known=known.get(spec.path))
-                for spec in both
-            ]
-            self.health.sources += [
-                consumer.inflow,
-                consumer.lane,
-                consumer.runner.outage,
-                consumer.runner.newer,
-                consumer.runner.asking,
-                consumer.runner.guards,
-                consumer.verdicts.unstorable,
-            ]
-        self._limit(consumer.runner.unread for consumer in self.consumers)
-        self.health.sources += watches
+        work = self._assembly
+        work.read(control, partial(self._slots, control))
+        self._tasks += work.consume(control)
+        self._plane.on_connected.append(work.doubt)
+        watches = [
+            DurableWatch(spec, consumer, control, applies=applies, known=known.get(spec.path))
+            for consumer in work.consumers
+            for spec in self._durables_of(consumer)
+        ]
+        self._limit(consumer.runner.unread for consumer in work.consumers)
+        self._limit(projection.unread for projection in work.projections)
+        self.health.sources += [*work.sources, *watches]
         self._tasks.append(asyncio.create_task(watch(watches)))
-        runners = [consumer.runner for consumer in self.consumers]
-        self._tasks += watching(runners, self._topology, control)
-        self._tasks.append(asyncio.create_task(self._keep_alive()))
 
-    async def _keep_alive(self) -> None:
-        """Prolong long deliveries, often enough for the shortest ack_wait."""
-        shortest = min((c.policy.ack_wait for c in self.consumers), default=30.0)
-        while True:
-            await asyncio.sleep(shortest / 6)
-            now = perf_counter()
-            for consumer in self.consumers:
-                consumer.keep_alive(now)
-
-    def _marks(self) -> ControlPlane:
-        assert self._control is not None  # noqa: S101 - nothing is consumed before
-        return self._control
-
-    def _busy(self) -> list[asyncio.Task[None]]:
-        """Handlers at work."""
-        return [task for consumer in self.consumers for task in consumer.runner.tasks]
-
-    def _adjust(self) -> None:
-        for consumer in self.consumers:
-            consumer.adjust()
+    def _durables_of(self, consumer: Consumer) -> tuple[DurableSpec, DurableSpec]:
+        handler = consumer.handler
+        return self._topology.durable_of(handler), self._topology.lane_of(handler)
 
     # stop
 
@@ -281,11 +203,11 @@ class Running:
                 await self._plane.flush()  # what the server sent before it read our UNSUB is here
                 while any(consumer.in_flight for consumer in self.consumers):  # noqa: ASYNC110 - an event would cost every message
                     await asyncio.sleep(_DRAIN_LOOK_SECONDS)
-        await self._quarantine.stop()
+        await self._assembly.quarantine.stop()
         given_back = [await consumer.give_back() for consumer in self.consumers]
         if sum(given_back):
             log.warning("given back unfinished", deliveries=sum(given_back))
-        for steps in self._states.values():
+        for steps in self._assembly.states.values():
             steps.stop()
         await lingering
         await self.http.stop()

@@ -1,0 +1,145 @@
+"""A service at work: its handlers, states and read models, whatever carries the messages.
+
+`running.py` puts it on a connection, `testing/story/` on a simulation; neither does it once more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import chain
+from time import perf_counter
+from typing import Any
+
+from jetmesh.declare import ReadModel, Service, StateSpec, Topology
+from jetmesh.runtime.floors import watching
+from jetmesh.runtime.health import Source
+from jetmesh.runtime.injection import Injector
+from jetmesh.runtime.message.belief import Evidence
+from jetmesh.runtime.message.consumer import Consumer
+from jetmesh.runtime.message.quarantine import Quarantine
+from jetmesh.runtime.message.remembering import StateRunner, states_of
+from jetmesh.runtime.message.runner import HandlerRunner
+from jetmesh.runtime.message.steps import Steps, steps_of
+from jetmesh.runtime.projection import Projection, projections_of
+from jetmesh.runtime.slots import Slots
+from jetmesh.transport.outcomes import Outcomes
+from jetmesh.transport.seam import Control, Transport
+
+
+class Assembly:
+    """Everything of one service between the seam and its functions."""
+
+    def __init__(
+        self,
+        service: Service,
+        topology: Topology,
+        injector: Injector,
+        transport: Transport,
+        *,
+        runner: Callable[..., HandlerRunner] = HandlerRunner,
+        state_runner: Callable[..., StateRunner] = StateRunner,
+        clock: Callable[[], float] = perf_counter,
+    ) -> None:
+        self.consumers: list[Consumer] = []
+        self.states: dict[StateSpec, Steps] = {}
+        self.projections: list[Projection] = []
+        self.quarantine = Quarantine(self._marks, self._busy)
+        self._service = service
+        self._topology = topology
+        self._injector = injector
+        self._transport = transport
+        self._runner = runner
+        self._state_runner = state_runner
+        self._clock = clock
+        self._control: Control | None = None
+
+    def make(self) -> None:
+        """Make a consumer for each handler; everything that handlers need is there."""
+        looks = self._transport.lookups
+        evidence = Evidence(looks, Outcomes.of(self._service))
+        for spec in states_of(self._topology.handlers):
+            self.states[spec] = steps_of(spec, self._transport, looks)
+        for handler in self._topology.handlers:
+            runner: Callable[..., HandlerRunner] = self._runner
+            if (remembers := handler.remembers) is not None:
+                about: dict[str, Any] = {"remembering": remembers}
+                about["steps"] = self.states[remembers.state]
+                runner = partial(self._state_runner, **about)
+            consumer = Consumer(
+                self._injector.with_reaction(handler),
+                version=self._service.version,
+                policy=self._topology.durable_of(handler).policy,
+                transport=self._transport,
+                evidence=evidence,
+                injected=self._injector.of(handler.needs),
+                quarantine=self.quarantine,
+                runner=runner,
+            )
+            self.consumers.append(consumer)
+        self.quarantine.on_change = self._adjust
+
+    def read(self, control: Control, slots: Callable[[ReadModel, str], Slots]) -> None:
+        """Begin to fold history into the read models."""
+        for model in self._service.read_models:
+            self.projections += projections_of(
+                model,
+                self._injector[model.type],
+                slots=partial(slots, model),
+                plane=self._transport,
+                control=control,
+            )
+        for projection in self.projections:
+            projection.start()
+
+    def consume(self, control: Control) -> list[asyncio.Task[None]]:
+        """Begin to pull; what has to run meanwhile, until it is cancelled."""
+        self._control = control
+        self.doubt()
+        for consumer in self.consumers:
+            consumer.start()
+        runners = [consumer.runner for consumer in self.consumers]
+        tasks = watching(runners, self._topology, control)
+        return [*tasks, asyncio.create_task(self._keep_alive())]
+
+    def doubt(self) -> None:
+        """The connection is a new one: look whether guards guard."""
+        for consumer in self.consumers:
+            consumer.runner.guards.doubt()
+
+    @property
+    def sources(self) -> Iterator[Source]:
+        """What may say why something of it waits."""
+        yield from self.states.values()
+        yield self.quarantine
+        yield from chain.from_iterable(map(_sources, self.consumers))
+        yield from self.projections
+
+    async def _keep_alive(self) -> None:
+        """Prolong long deliveries, often enough for the shortest ack_wait."""
+        shortest = min((c.policy.ack_wait for c in self.consumers), default=30.0)
+        while True:
+            await asyncio.sleep(shortest / 6)
+            now = self._clock()
+            for consumer in self.consumers:
+                consumer.keep_alive(now)
+
+    def _marks(self) -> Control:
+        assert self._control is not None  # noqa: S101 - nothing is consumed before
+        return self._control
+
+    def _busy(self) -> list[asyncio.Task[None]]:
+        """Handlers at work."""
+        return [task for consumer in self.consumers for task in consumer.runner.tasks]
+
+    def _adjust(self) -> None:
+        for consumer in self.consumers:
+            consumer.adjust()
+
+
+def _sources(consumer: Consumer) -> Iterator[Source]:
+    runner = consumer.runner
+    yield from (consumer.inflow, consumer.lane)
+    yield from (runner.outage, runner.newer, runner.asking, runner.guards)
+    yield consumer.verdicts.unstorable
