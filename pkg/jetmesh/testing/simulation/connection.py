@@ -1,0 +1,236 @@
+"""A simulated connection: what one process sees of the server (`seam.Transport`).
+
+What it sends waits in a channel until the server reads it; answers, deliveries and looks wait in
+others until they arrive. Its faults are methods: each takes something away that is on its way.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+from jetmesh.protocol.acks import durable_of, numbers_of
+from jetmesh.testing.simulation.agenda import Line
+from jetmesh.testing.simulation.answers import puback, refusal
+from jetmesh.testing.simulation.clock import SECOND
+from jetmesh.testing.simulation.inflow import SimulatedInflow
+from jetmesh.testing.simulation.looks import SimulatedLooks
+from jetmesh.testing.simulation.refused import Refused
+from jetmesh.testing.simulation.server import Server
+from jetmesh.transport.publishes import SWEEP_SECONDS, Publishes, drop
+from jetmesh.transport.seam import OnDelivery, Waiter
+from jetmesh.transport.turns import Turns
+
+_INBOX = b"_INBOX"
+_WORKING = b"+WPI"
+
+
+class Connection:
+    """Implements `seam.Transport`, with what `transport.dataplane` has beside it."""
+
+    def __init__(self, server: Server, name: str = "process") -> None:
+        self.name = name
+        self.turns = Turns()
+        self.server = server
+        self.reconnects = 0
+        self.strays = 0
+        self.on_connected: list[Callable[[], None]] = []
+        """Called on each new connection, before anything is sent on it."""
+        self.publishes = Publishes(_INBOX)
+        """The mesh's own: it sends again what is refused for now, and what nobody answers."""
+        self.publishes.max_payload = server.max_payload
+        self.lookups = SimulatedLooks(server, self)
+        self.look_up = self.lookups.last
+        self.sent = Line(f"{name}: sent")
+        """On its way to the server."""
+        self.answers = Line(f"{name}: answers")
+        """PubAcks, and why there are none, on their way here."""
+        self.inflows: list[SimulatedInflow] = []
+        self._down = "not connected to the broker yet"
+        self._unsent: deque[tuple[bytes, bytes]] = deque()
+        """Verdicts that wait for the next connection."""
+        self._swept_at = 0
+        for channel in (self.sent, self.answers, self.lookups.answers):
+            server.agenda.open(channel)
+        server.clock.watch(self)
+        self.mend()
+
+    @property
+    def problem(self) -> str:
+        """Why nothing can be sent, or stored, in words; empty when all is well."""
+        return self._down or self.publishes.problem
+
+    @property
+    def is_up(self) -> bool:
+        return not self._down
+
+    # seam.Transport
+
+    def inflow(
+        self,
+        stream: str,
+        durable: str,
+        *,
+        limit: int,
+        first: int = 0,
+        on_delivery: OnDelivery,
+        on_gone: Callable[[str], None] | None = None,
+        on_muted: Callable[[], None] | None = None,
+    ) -> SimulatedInflow:
+        """Pull from a durable; `start()` it when everything is in place."""
+        made = SimulatedInflow(
+            self, stream, durable, limit=limit, first=first, on_delivery=on_delivery
+        )
+        made.on_gone = on_gone
+        made.on_muted = on_muted or made.on_muted
+        self.inflows.append(made)
+        return made
+
+    def publish(self, subject: bytes, headers: bytes, payload: bytes, waiter: Waiter) -> None:
+        self.publishes.publish(subject, headers, payload, waiter)
+
+    def ack(self, reply: bytes) -> None:
+        self._settle(reply, b"+ACK")
+
+    def retry(self, reply: bytes, delay: float) -> None:
+        self._settle(reply, b'-NAK {"delay": %d}' % max(1, round(delay * SECOND)))
+
+    def terminate(self, reply: bytes, reason: str) -> None:
+        self._settle(reply, f"+TERM {reason}".encode())
+
+    def progress(self, reply: bytes) -> None:
+        if self.is_up:  # after an outage it would come too late
+            self._settle(reply, _WORKING)
+
+    def drop(self, inflow: SimulatedInflow) -> None:
+        """Stop an inflow and forget it; what still arrives for it is dropped."""
+        inflow.close()
+        self.inflows.remove(inflow)
+
+    # how
+
+    def _settle(self, reply: bytes, verdict: bytes) -> None:
+        if not self.is_up:
+            self._unsent.append((reply, verdict))
+            return
+        self.sent.waiting.append(_Verdict(self, reply, verdict))
+
+    def _send(self, frame: bytes) -> None:
+        self.sent.waiting.append(_Publish(self, frame))
+
+    def due(self) -> int | None:
+        """When to look whether publishes are to be sent again."""
+        if not self.is_up or not self.publishes:
+            return None
+        return self._swept_at + round(SWEEP_SECONDS * SECOND)
+
+    def ring(self) -> None:
+        self._swept_at = self.server.clock.now
+        self.publishes.sweep()
+
+    # faults
+
+    def cut(self, reason: str = "cut") -> None:
+        """Lose the connection with all that is on its way, in both directions."""
+        self._down = f"connection to the broker lost: {reason}"
+        self.publishes.send = drop
+        for line in (self.sent, self.answers):
+            line.waiting.clear()
+        self.lookups.fail_all("the connection is lost")
+        for inflow in self.inflows:
+            inflow.cut()
+
+    def mend(self) -> None:
+        """Connect again: what waits for an answer is sent again, and so are unsent verdicts."""
+        self.reconnects += bool(self._swept_at)
+        self._down = ""
+        self._swept_at = self.server.clock.now
+        for tell in self.on_connected:
+            tell()
+        self.publishes.send = self._send
+        self.publishes.resend_all()
+        unsent, self._unsent = self._unsent, deque()
+        for reply, verdict in unsent:
+            self._settle(reply, verdict)
+        for inflow in self.inflows:
+            inflow.mend()
+
+    def crash(self) -> None:
+        """End the process: nothing arrives there any more, nothing more is sent.
+
+        What it had without a verdict comes again to others once `ack_wait` is over.
+        """
+        self.cut("the process is dead")
+        for inflow in list(self.inflows):
+            self.drop(inflow)
+        for channel in (self.sent, self.answers, self.lookups.answers):
+            self.server.agenda.close(channel)
+        self.server.clock.forget(self)
+        self._unsent = deque(maxlen=0)
+
+    def lose_verdict(self) -> bool:
+        """Lose the first verdict on its way to the server; False: there is none."""
+        return _lose(self.sent, _Verdict)
+
+    def lose_publish(self) -> bool:
+        """Lose the first publish on its way to the server; it is sent again after a silence."""
+        return _lose(self.sent, _Publish)
+
+    def lose_answer(self) -> bool:
+        """Lose the first PubAck on its way here: what is stored is sent again after a silence."""
+        return self.answers.lose()
+
+    def delay_answer(self) -> bool:
+        """Let the first PubAck on its way here arrive behind all others that are."""
+        self.answers.waiting.rotate(-1)
+        return len(self.answers.waiting) > 1
+
+
+class _Verdict:
+    """A verdict on its way to the server."""
+
+    def __init__(self, connection: Connection, reply: bytes, verdict: bytes) -> None:
+        self._connection = connection
+        self._reply = reply
+        self._verdict = verdict
+
+    def __call__(self) -> None:
+        stream, name = durable_of(self._reply.decode())
+        durable = self._connection.server.durable(stream, name)
+        if durable is not None:
+            durable.settle(int(numbers_of(self._reply)[1]), self._verdict)
+
+
+class _Publish:
+    """A message on its way to the server, as the frame that it is on a real connection."""
+
+    def __init__(self, connection: Connection, frame: bytes) -> None:
+        self._connection = connection
+        self._frame = frame
+
+    def __call__(self) -> None:
+        line, _, rest = self._frame.partition(b"\r\n")
+        _, subject, reply, header_size, size = line.split(b" ")
+        headers, payload = rest[: int(header_size)], rest[int(header_size) : int(size)]
+        status, answer = self._stored(subject.decode(), headers, payload)
+        publishes = self._connection.publishes
+        self._connection.answers.waiting.append(
+            lambda: publishes.on_answer(reply, b"", status, answer)
+        )
+
+    def _stored(self, subject: str, headers: bytes, payload: bytes) -> tuple[bytes, bytes]:
+        """A status, or what the stream answers."""
+        stream = self._connection.server.of_subject(subject)
+        if stream is None:
+            return b"NATS/1.0 503\r\n\r\n", b""
+        try:
+            return b"", puback(stream.name, *stream.publish(subject, headers, payload))
+        except Refused as refused:
+            return b"", refusal(stream.name, refused)
+
+
+def _lose(line: Line, kind: type) -> bool:
+    found = next((each for each in line.waiting if isinstance(each, kind)), None)
+    if found is not None:
+        line.waiting.remove(found)
+    return found is not None

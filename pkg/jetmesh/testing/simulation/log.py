@@ -1,0 +1,109 @@
+"""The messages that a stream keeps: by their sequence, and by their subject."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import chain
+
+from jetmesh import wire
+from jetmesh.testing.simulation.subjects import matches
+from jetmesh.transport.stored import StoredMessage
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """One message, as it was published."""
+
+    sequence: int
+    subject: str
+    headers: bytes
+    """The block as it was sent; empty when there was none."""
+    payload: bytes
+    stored_ns: int
+
+    @property
+    def size(self) -> int:
+        return len(self.subject) + len(self.headers) + len(self.payload)
+
+    def of(self, stream: str) -> StoredMessage:
+        """The same for who asks what the stream holds."""
+        values = wire.parse(self.headers, exact=True).values if self.headers else {}
+        place = stream, self.sequence, self.subject
+        return StoredMessage(*place, values, self.payload, self.stored_ns)
+
+
+class Log:
+    """Sequences only ever grow, also when everything was removed."""
+
+    def __init__(self) -> None:
+        self.last = 0
+        """The sequence of the newest message, whether it is still there or not."""
+        self.bytes = 0
+        self._kept: dict[int, Kept] = {}
+        self._of: dict[str, list[int]] = {}
+        """By subject: the sequences of its messages, which ascend."""
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def __iter__(self) -> Iterator[Kept]:
+        return iter(list(self._kept.values()))
+
+    @property
+    def first(self) -> int:
+        """The sequence of the oldest message; the next one's when there is none."""
+        return next(iter(self._kept), self.last + 1)
+
+    @property
+    def oldest(self) -> Kept | None:
+        return next(iter(self._kept.values()), None)
+
+    def add(self, subject: str, headers: bytes, payload: bytes, now: int) -> Kept:
+        self.last += 1
+        kept = Kept(self.last, subject, headers, payload, now)
+        self._kept[kept.sequence] = kept
+        self._of.setdefault(subject, []).append(kept.sequence)
+        self.bytes += kept.size
+        return kept
+
+    def get(self, sequence: int) -> Kept | None:
+        return self._kept.get(sequence)
+
+    def remove(self, sequence: int) -> Kept | None:
+        kept = self._kept.pop(sequence, None)
+        if kept is not None:
+            self.bytes -= kept.size
+            on_subject = self._of[kept.subject]
+            on_subject.remove(sequence)
+            if not on_subject:
+                del self._of[kept.subject]
+        return kept
+
+    def last_on(self, pattern: str) -> Kept | None:
+        """The newest message whose subject matches."""
+        newest = max((sequences[-1] for sequences in self._matching(pattern)), default=0)
+        return self._kept.get(newest)
+
+    def next_on(self, pattern: str, since: int) -> Kept | None:
+        """The first message whose subject matches, from the sequence `since` on."""
+        found = []
+        for sequences in self._matching(pattern):
+            at = bisect_left(sequences, since)
+            found += sequences[at : at + 1]
+        return self._kept[min(found)] if found else None
+
+    def matching(self, pattern: str) -> list[Kept]:
+        """All whose subject matches, in order."""
+        return [self._kept[n] for n in sorted(chain.from_iterable(self._matching(pattern)))]
+
+    def subjects(self, pattern: str) -> dict[str, int]:
+        """The subjects that match, each with how many messages it has."""
+        return {s: len(found) for s, found in self._of.items() if matches(pattern, s)}
+
+    def _matching(self, pattern: str) -> list[list[int]]:
+        if "*" not in pattern and ">" not in pattern:
+            found = self._of.get(pattern)
+            return [found] if found else []
+        return [found for subject, found in self._of.items() if matches(pattern, subject)]

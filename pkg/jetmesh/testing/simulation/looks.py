@@ -1,0 +1,76 @@
+"""Questions what a stream holds (`belief.Looks`): asked at once, answered in their turn."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+from jetmesh.errors import BrokerError
+from jetmesh.testing.simulation.agenda import Line
+from jetmesh.testing.simulation.log import Kept
+from jetmesh.testing.simulation.server import Server
+from jetmesh.testing.simulation.stream import Stream
+from jetmesh.transport.stored import StoredMessage
+
+if TYPE_CHECKING:
+    from jetmesh.testing.simulation.connection import Connection
+
+
+class SimulatedLooks:
+    """What `transport.lookups` is on a real connection."""
+
+    def __init__(self, server: Server, connection: Connection) -> None:
+        self.asked = 0
+        self.answers = Line(f"{connection.name}: looks")
+        self._server = server
+        self._connection = connection
+        self._open: list[asyncio.Future[StoredMessage | None]] = []
+
+    def last(self, stream: str, subject: str) -> Awaitable[StoredMessage | None]:
+        """The newest message whose subject matches."""
+        return self._ask(stream, lambda held: held.log.last_on(subject))
+
+    def since(self, stream: str, subject: str, sequence: int) -> Awaitable[StoredMessage | None]:
+        """The first message on `subject` from `sequence` on."""
+        return self._ask(stream, lambda held: held.log.next_on(subject, sequence))
+
+    def fail_all(self, reason: str) -> None:
+        """The connection is lost: whoever asked has to ask again."""
+        self.answers.waiting.clear()
+        for future in self._open:
+            if not future.done():
+                future.set_exception(BrokerError(f"a stream cannot be asked: {reason}."))
+        self._open.clear()
+
+    def _ask(
+        self, stream: str, find: Callable[[Stream], Kept | None]
+    ) -> asyncio.Future[StoredMessage | None]:
+        future: asyncio.Future[StoredMessage | None] = asyncio.get_running_loop().create_future()
+        if not self._connection.is_up:
+            future.set_exception(BrokerError(f"{stream}: not connected."))
+            return future
+        self.asked += 1
+        self._open.append(future)
+        self._connection.sent.waiting.append(lambda: self._read(stream, find, future))
+        return future
+
+    def _read(
+        self,
+        stream: str,
+        find: Callable[[Stream], Kept | None],
+        future: asyncio.Future[StoredMessage | None],
+    ) -> None:
+        """The server reads the question; what it holds now is the answer, whenever that arrives."""
+        held = self._server.streams.get(stream)
+        found = find(held) if held else None
+        answer = found.of(stream) if found else None
+
+        def arrive() -> None:
+            self._open.remove(future)
+            if held is None:
+                future.set_exception(BrokerError(f"{stream} cannot be asked: nobody answers."))
+            elif not future.done():
+                future.set_result(answer)
+
+        self.answers.waiting.append(arrive)
