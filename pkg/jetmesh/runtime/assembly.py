@@ -10,9 +10,8 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import chain
 from time import perf_counter
-from typing import Any
 
-from jetmesh.declare import ReadModel, Service, StateSpec, Topology
+from jetmesh.declare import Handler, ReadModel, Service, StateSpec, Topology
 from jetmesh.runtime.floors import watching
 from jetmesh.runtime.health import Source
 from jetmesh.runtime.injection import Injector
@@ -39,7 +38,6 @@ class Assembly:
         transport: Transport,
         *,
         runner: Callable[..., HandlerRunner] = HandlerRunner,
-        state_runner: Callable[..., StateRunner] = StateRunner,
         clock: Callable[[], float] = perf_counter,
     ) -> None:
         self.consumers: list[Consumer] = []
@@ -51,7 +49,6 @@ class Assembly:
         self._injector = injector
         self._transport = transport
         self._runner = runner
-        self._state_runner = state_runner
         self._clock = clock
         self._control: Control | None = None
 
@@ -62,23 +59,27 @@ class Assembly:
         for spec in states_of(self._topology.handlers):
             self.states[spec] = steps_of(spec, self._transport, looks)
         for handler in self._topology.handlers:
-            runner: Callable[..., HandlerRunner] = self._runner
-            if (remembers := handler.remembers) is not None:
-                about: dict[str, Any] = {"remembering": remembers}
-                about["steps"] = self.states[remembers.state]
-                runner = partial(self._state_runner, **about)
+            supplied = self._injector.with_reaction(handler)
             consumer = Consumer(
-                self._injector.with_reaction(handler),
+                supplied,
                 version=self._service.version,
                 policy=self._topology.durable_of(handler).policy,
                 transport=self._transport,
                 evidence=evidence,
-                injected=self._injector.of(handler.needs),
+                injected=self._injector.of(supplied.needs),
                 quarantine=self.quarantine,
-                runner=runner,
+                runner=self.runner_of(handler),
             )
             self.consumers.append(consumer)
         self.quarantine.on_change = self._adjust
+
+    def runner_of(self, handler: Handler) -> Callable[..., HandlerRunner]:
+        """What makes the runner of a handler."""
+        remembers = handler.remembers
+        if remembers is None:
+            return self._runner
+        steps = self.states[remembers.state]
+        return partial(StateRunner, remembering=remembers, steps=steps)
 
     def read(self, control: Control, slots: Callable[[ReadModel, str], Slots]) -> None:
         """Begin to fold history into the read models."""

@@ -39,7 +39,7 @@ from jetmesh.runtime.tracing.parts import UNTRACED
 from jetmesh.settings import NatsSettings, load_settings
 from jetmesh.transport.dataplane import DataPlane
 from jetmesh.transport.outcomes import unreadable_as
-from jetmesh.transport.seam import Message
+from jetmesh.transport.seam import Message, Transport
 from jetmesh.transport.stored import StoredMessage, read
 
 WINDOW: Final = 1024
@@ -93,7 +93,9 @@ class Publisher(Publishing):
         """What is in its wraps."""
         self._sent: set[asyncio.Future[Stored]] = set()
         """What has no fate yet."""
-        self._plane: DataPlane | None = None
+        self._plane: Transport | None = None
+        self._own: DataPlane | None = None
+        """The connection, where no service has it."""
         self._asking: set[asyncio.Task[None]] = set()
         self.doubts = Doubts(Asking(name))
         self._parts = UNTRACED
@@ -107,9 +109,9 @@ class Publisher(Publishing):
         nats = self._nats or load_settings([]).settings.nats
         subjects = [each.spec.subject for each in self._outgoing.values()]
         self._parts = parts_for(self._name, "", subjects)
-        plane = self._parts.plane(nats, name=self._name, needs=self._needs(nats))
-        await plane.connect()
-        return self.on(plane)
+        self._own = self._parts.plane(nats, name=self._name, needs=self._needs(nats))
+        await self._own.connect()
+        return self.on(self._own)
 
     async def __aexit__(self, *_: object) -> None:
         """Wait up to 10 s for what is on its way.
@@ -117,12 +119,12 @@ class Publisher(Publishing):
         Raises:
             BrokerError: it is not known whether everything is stored.
         """
-        assert self._plane is not None  # noqa: S101 - it was entered
+        assert self._own is not None  # noqa: S101 - it was entered
         try:
             await self.flush(_CLOSE_SECONDS)
         finally:
             self.close()
-            await self._plane.close()
+            await self._own.close()
             await self._parts.end()
 
     @property
@@ -132,7 +134,7 @@ class Publisher(Publishing):
             return "not connected"
         return self._plane.problem or self.doubts.problem
 
-    def on(self, plane: DataPlane) -> Self:
+    def on(self, plane: Transport) -> Self:
         """Publish on a connection that somebody else closes, as a service does."""
         self._plane = plane
         return self

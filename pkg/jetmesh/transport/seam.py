@@ -88,8 +88,13 @@ class Transport(Protocol):
 
     turns: Turns
     """Who shares the event loop with what arrives."""
-    now: Callable[[], datetime]
-    """The time, in UTC; whoever has no network may have a clock of its own, too."""
+
+    def now(self) -> datetime:
+        """The time, in UTC; whoever has no network may have a clock of its own, too."""
+
+    @property
+    def problem(self) -> str:
+        """Why nothing can be sent, or stored, in words; empty when all is well."""
 
     @property
     def lookups(self) -> Looks:

@@ -70,7 +70,7 @@ class HandlerRunner:
         self.backlog = Backlog(turns, self._begin, on_change)
         self._turns = turns
         self._is_inline = handler.runs == "inline"
-        self._threads = Threads(name, handler.threads) if handler.threads else None
+        self._threads = self.threads_of(handler)
         self.tasks: set[asyncio.Task[None]] = set()
         """Handlers at work."""
         self.stopping = False
@@ -101,6 +101,11 @@ class HandlerRunner:
         self._slots = asyncio.Semaphore(handler.threads or policy.concurrency)
         self._timeout = policy.timeout
         self._settles_later = bool(handler.lost or handler.remembers)
+
+    def threads_of(self, handler: Handler) -> Threads | None:
+        """Where its calls run that would keep the event loop."""
+        name = f"{handler.service}.{handler.name}"
+        return Threads(name, handler.threads) if handler.threads else None
 
     # delivered.Runner
 

@@ -52,12 +52,13 @@ class Threads:
     def _run(self) -> None:
         while (call := self._calls.get()) is not _LAST:
             function, answer = call
-            outcome = _outcome_of(function)
+            outcome = outcome_of(function)
             with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
                 answer.get_loop().call_soon_threadsafe(_tell, answer, outcome)
 
 
-def _outcome_of(function: Callable[[], Any]) -> Outcome:
+def outcome_of(function: Callable[[], Any]) -> Outcome:
+    """Call it; what it raises is returned, whatever it is."""
     try:
         return function(), None
     except BaseException as error:  # noqa: BLE001 - whatever a handler raises ends in a verdict

@@ -61,6 +61,7 @@ class Stage:
         self.turns = Turns()
         self.turns.until = math.inf  # nobody else needs the loop
         self.lookups = _Nothing()
+        self.problem = ""
         self.results: dict[str, Result] = {}
         """By the token of the message's origin."""
         self._room = asyncio.Event()

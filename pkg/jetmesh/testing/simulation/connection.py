@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from datetime import datetime
 
 from jetmesh.protocol.acks import durable_of, numbers_of
+from jetmesh.protocol.times import time_at
 from jetmesh.testing.simulation.agenda import Line
 from jetmesh.testing.simulation.answers import puback, refusal
 from jetmesh.testing.simulation.clock import SECOND
@@ -40,7 +42,6 @@ class Connection:
         """The mesh's own: it sends again what is refused for now, and what nobody answers."""
         self.publishes.max_payload = server.max_payload
         self.lookups = SimulatedLooks(server, self)
-        self.look_up = self.lookups.last
         self.sent = Line(f"{name}: sent")
         """On its way to the server."""
         self.answers = Line(f"{name}: answers")
@@ -59,6 +60,9 @@ class Connection:
     def problem(self) -> str:
         """Why nothing can be sent, or stored, in words; empty when all is well."""
         return self._down or self.publishes.problem
+
+    def now(self) -> datetime:
+        return time_at(self.server.clock.now)
 
     @property
     def is_up(self) -> bool:
@@ -167,6 +171,11 @@ class Connection:
             self.server.agenda.close(channel)
         self.server.clock.forget(self)
         self._unsent = deque(maxlen=0)
+
+    @property
+    def verdict_is_next(self) -> bool:
+        """Whether the server reads a verdict next of what is on its way to it."""
+        return bool(self.sent.waiting) and isinstance(self.sent.waiting[0], _Verdict)
 
     def lose_verdict(self) -> bool:
         """Lose the first verdict on its way to the server; False: there is none."""

@@ -86,6 +86,10 @@ class SimulatedInflow:
         self._unsettled -= 1
         self._grown = min(2 * self._grown, self._widest)
 
+    def stray(self, reply: bytes) -> None:
+        """Nobody else publishes where our deliveries arrive."""
+        raise AssertionError(reply)
+
     def stop(self) -> None:
         """Pull no more; what the server sent already still arrives."""
         self.pulling = False

@@ -171,6 +171,7 @@ class Wire:
         self.turns = Turns()
         self.turns.until = math.inf
         self.lookups: Any = None
+        self.problem = ""
         self.sent: list[Sent] = []
         self.sources: dict[str, Source] = {}
         """By their stream."""

@@ -1,0 +1,116 @@
+"""One process of a service in a story: its own loop, its own connection, the real assembly."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from jetmesh.declare import Handler, ReadModel, Service
+from jetmesh.runtime.assembly import Assembly
+from jetmesh.runtime.message.delivered import Delivered
+from jetmesh.runtime.message.runner import HandlerRunner
+from jetmesh.runtime.message.threads import Outcome, outcome_of
+from jetmesh.runtime.publishing import Publisher
+from jetmesh.runtime.slots import Slots
+from jetmesh.testing.simulation.connection import Connection
+from jetmesh.testing.simulation.control import Control
+from jetmesh.testing.simulation.server import Server
+from jetmesh.testing.story.cast import Cast, Watcher
+from jetmesh.testing.story.doubles import Doubles
+from jetmesh.testing.story.loop import Loop
+from jetmesh.testing.story.script import Script
+
+
+class Process:
+    """Runs one service from its start to its death."""
+
+    def __init__(
+        self,
+        script: Script,
+        service: Service,
+        number: int,
+        *,
+        server: Server,
+        doubles: Doubles,
+        watcher: Watcher | None = None,
+    ) -> None:
+        self.service = service
+        self.name = f"{service.name}#{number}"
+        self.loop = Loop(self.name, server.clock)
+        self.connection = Connection(server, self.name)
+        self._server = server
+        self._control = Control(server, self.name)
+        self._topology = script.topologies[service.name]
+        with self.loop.current():
+            self._begin(Cast(service, script.settings[service.name], doubles, watcher))
+        self.loop.is_idle = lambda: not self.is_busy
+        server.agenda.open(self.loop)
+        server.clock.watch(self.loop)
+
+    def _begin(self, cast: Cast) -> None:
+        service, published = self.service, [spec.type for spec in self.service.published]
+        if published:
+            publisher = Publisher(*published, name=service.name, wrap=service.publish_wraps)
+            cast.supply(publisher.on(self.connection))
+        cast.history.on(self._control)
+        self.read_model: Callable[[type], Any] = cast.__getitem__
+        self.assembly = _Played(
+            service, self._topology, cast, self.connection, clock=lambda: math.inf
+        )
+        self.assembly.make()
+        self.assembly.read(self._control, self._slots)
+        self._tasks = self.assembly.consume(self._control)
+
+    def _slots(self, model: ReadModel, stream: str) -> Slots:
+        return Slots(self._topology.slots_of(self.service, model, stream), self._control)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether something goes on in it that ends by itself, if time passes."""
+        return bool(self.connection.publishes) or any(self.unsettled)
+
+    @property
+    def unsettled(self) -> Iterator[Delivered]:
+        """What it has in flight and does not just keep, as in an outage."""
+        for consumer in self.assembly.consumers:
+            if not consumer.runner.outage.reason and not consumer.runner.newer.reason:
+                yield from consumer.in_flight.values()
+
+    @property
+    def problems(self) -> list[str]:
+        """Why something of it waits, in words."""
+        return [problem for source in self.assembly.sources if (problem := source.problem)]
+
+    def kill(self) -> None:
+        """As with kill -9: what it had is as if it had never been said."""
+        self.connection.crash()
+        self._server.agenda.close(self.loop)
+        self._server.clock.forget(self.loop)
+        self.loop.kill()
+
+
+class _Played(Assembly):
+    """The real assembly; threads alone would make it another one each time."""
+
+    def runner_of(self, handler: Handler) -> Callable[..., HandlerRunner]:
+        if handler.threads:
+            return _WithoutThreads
+        return super().runner_of(handler)
+
+
+class _WithoutThreads(HandlerRunner):
+    def threads_of(self, handler: Handler) -> Any:
+        return _Inline() if handler.threads else None
+
+
+class _Inline:
+    """Calls at once what threads would."""
+
+    async def call(self, function: Callable[[], Any]) -> Outcome:
+        await asyncio.sleep(0)
+        return outcome_of(function)
+
+    def close(self) -> None:
+        """There is nothing to end."""

@@ -1,0 +1,194 @@
+"""A simulated server and the processes on it: what happens next, and how time passes."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from jetmesh.declare import Service
+from jetmesh.testing.simulation.agenda import Channel, Choose, first
+from jetmesh.testing.simulation.clock import SECOND
+from jetmesh.testing.simulation.connection import Connection
+from jetmesh.testing.simulation.server import Server
+from jetmesh.testing.story.cast import Watcher
+from jetmesh.testing.story.doubles import Doubles, Effect
+from jetmesh.testing.story.loop import Loop
+from jetmesh.testing.story.process import Process
+from jetmesh.testing.story.script import Script
+
+_MOST: Final = 1_000_000
+_PATIENCE: Final = 60 * SECOND
+"""So much time passes at most until what a process is at has ended."""
+
+
+class World:
+    """Lets one thing happen after another; everything follows from who chooses what is next."""
+
+    def __init__(
+        self, script: Script, *, replicas: int = 1, seed: int = 0, watcher: Watcher | None = None
+    ) -> None:
+        self.script = script
+        self.effects: list[Effect] = []
+        self.choose: Choose = first
+        self.steps = 0
+        self.on_step: Callable[[Channel], None] = lambda _: None
+        """Hears what happens next."""
+        self.server: Server = script.server()
+        self.lost_acks: Counter[str] = Counter()
+        """How many of its next verdicts a service loses."""
+        self._crashes: list[tuple[int, Service]] = []
+        """At which step a process dies."""
+        self._watcher = watcher
+        self._random = random.Random(seed).getstate()  # noqa: S311 - it is no secret
+        self._started: Counter[str] = Counter()
+        self._doubles = {
+            s.name: Doubles(s, script.settings[s.name], script.given, self.effects)
+            for s in script.services
+        }
+        self.outside = Connection(self.server, "outside")
+        self.outside_loop = Loop("outside", self.server.clock)
+        self.server.agenda.open(self.outside_loop)
+        self.processes: dict[str, Process] = {}
+        with _Randomness(self):
+            for service in script.services:
+                for _ in range(replicas):
+                    self.start(service)
+
+    # processes
+
+    def start(self, service: Service) -> Process:
+        """Begin one more process of a service."""
+        self._started[service.name] += 1
+        made = Process(
+            self.script,
+            service,
+            self._started[service.name],
+            server=self.server,
+            doubles=self._doubles[service.name],
+            watcher=self._watcher,
+        )
+        self.processes[made.name] = made
+        return made
+
+    def of(self, service: Service) -> list[Process]:
+        """The processes of a service that live."""
+        return [each for each in self.processes.values() if each.service is service]
+
+    def replace(self, process: Process) -> Process:
+        """Kill a process, and start another one in its place."""
+        process.kill()
+        del self.processes[process.name]
+        return self.start(process.service)
+
+    def crash(self, service: Service, after: int) -> None:
+        """Replace a process of a service so many steps from now."""
+        self._crashes.append((self.steps + after, service))
+
+    # what happens
+
+    def run(self) -> None:
+        """Let happen what happens by itself, without time passing."""
+        with _Randomness(self):
+            self._run()
+
+    def settle(self) -> None:
+        """The same, and time passes for what is being done just now."""
+        end = self.server.clock.now + _PATIENCE
+        with _Randomness(self):
+            self._run()
+            while any(each.is_busy for each in self.processes.values()) and self._ring(end):
+                self._run()
+
+    def advance(self, nanoseconds: int) -> None:
+        """Time passes, and what is due meanwhile happens at its time."""
+        end = self.server.clock.now + nanoseconds
+        with _Randomness(self):
+            self._run()
+            while self._ring(end):
+                self._run()
+            self._run()
+
+    def turn(self) -> bool:
+        """Let one thing happen; False: nothing is on its way."""
+        self._crash_what_is_due()
+        ready = self.server.agenda.ready
+        if not ready:
+            return False
+        self.step(self.choose(ready))
+        return True
+
+    def step(self, channel: Channel) -> None:
+        """Let the next thing of a channel happen."""
+        self.steps += 1
+        self.on_step(channel)
+        process = self.processes.get(channel.name.partition(": ")[0])
+        if process is None:
+            channel.step()
+        elif self._loses(process, channel):
+            process.connection.lose_verdict()
+        elif channel is process.loop:
+            channel.step()
+        else:
+            with process.loop.current():
+                channel.step()
+
+    def pass_time(self) -> bool:
+        """Move to the next time at which something happens, if there is one."""
+        due = self.server.clock.next_due()
+        return due is not None and self._ring(due)
+
+    def _run(self) -> None:
+        for _ in range(_MOST):
+            if not self.turn():
+                return
+        raise RuntimeError(f"after {_MOST:,} steps something still happens, and no time passes")
+
+    def _ring(self, end: int) -> bool:
+        rang = self.server.clock.ring_until(end)
+        for process in self.processes.values():
+            process.loop.ring()  # its housekeeping, which makes no time pass
+        return rang
+
+    def _crash_what_is_due(self) -> None:
+        for crash in [each for each in self._crashes if each[0] <= self.steps]:
+            self._crashes.remove(crash)
+            living = self.of(crash[1])
+            busy = [each for each in living if each.is_busy]
+            self.replace((busy or living)[0])
+
+    def _loses(self, process: Process, channel: Channel) -> bool:
+        name = process.service.name
+        connection = process.connection
+        if not self.lost_acks[name] or channel is not connection.sent:
+            return False
+        if not connection.verdict_is_next:
+            return False
+        self.lost_acks[name] -= 1
+        return True
+
+
+class _Randomness:
+    """Jitter and all that is drawn at random follows from the story's seed, and only here."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def __enter__(self) -> None:
+        self._outer = random.getstate()
+        random.setstate(self._world._random)  # noqa: SLF001 - it is the world's
+
+    def __exit__(self, *_: object) -> None:
+        self._world._random = random.getstate()  # noqa: SLF001 - as above
+        random.setstate(self._outer)
+
+
+def any_of(seed: int) -> Choose:
+    """Chooses what is next at random, always the same with the same seed."""
+    choose = random.Random(seed).choice  # noqa: S311 - it is no secret
+
+    def chosen(ready: Sequence[Channel]) -> Channel:
+        return choose(ready)
+
+    return chosen
