@@ -32,7 +32,10 @@ class Side(Protocol):
 
     name: str
     """A domain that no other test uses."""
-    control: ControlPlane | Control
+
+    @property
+    def control(self) -> ControlPlane | Control:
+        """What is asked beside messages."""
 
     @property
     def now(self) -> float:
@@ -267,7 +270,13 @@ async def make_stream(side: Side, name: str, *subjects: str, **more: Any) -> str
 
 
 async def make_durable(
-    side: Side, stream: str, name: str, *filters: str, ack_wait: float = 60.0, **more: Any
+    side: Side,
+    stream: str,
+    name: str,
+    *filters: str,
+    ack_wait: float = 60.0,
+    action: str = "",
+    **more: Any,
 ) -> None:
     """A durable of what matches the filters, in the side's domain."""
     config = {
@@ -277,7 +286,7 @@ async def make_durable(
         "filter_subjects": [f"{side.name}.{each}" for each in filters],
         **more,
     }
-    body = {"stream_name": stream, "config": config}
+    body = {"stream_name": stream, "config": config, "action": action}
     await side.control.api(f"CONSUMER.CREATE.{stream}.{name}", body)
 
 

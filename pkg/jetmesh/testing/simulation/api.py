@@ -109,6 +109,13 @@ def _durable_info(server: Server, names: list[str], _: Body) -> _Answer:
     return server.stream(stream).durable(name).info(stream)
 
 
+def _reset_durable(server: Server, names: list[str], body: Body) -> _Answer:
+    stream, name = names
+    durable = server.stream(stream).durable(name)
+    durable.reset(body["seq"])
+    return durable.info(stream)
+
+
 def _durables(server: Server, names: list[str], body: Body) -> _Answer:
     found = sorted(server.stream(names[0]).durables.items())[body.get("offset", 0) :]
     told = [durable.info(names[0]) for _, durable in found]
@@ -144,5 +151,6 @@ _HANDLERS: Final[dict[str, Callable[[Server, list[str], Body], _Answer]]] = {
     "CONSUMER.CREATE": _create_durable,
     "CONSUMER.INFO": _durable_info,
     "CONSUMER.LIST": _durables,
+    "CONSUMER.RESET": _reset_durable,
     "CONSUMER.DELETE": _delete_durable,
 }

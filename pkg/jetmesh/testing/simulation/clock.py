@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Final, Protocol
 
-from jetmesh.protocol.times import nanoseconds_of
+from jetmesh.protocol.times import nanoseconds_of, time_at
 
 SECOND: Final = 1_000_000_000
 NOON: Final = nanoseconds_of("2026-01-01T12:00:00Z")
@@ -27,6 +28,10 @@ class Clock:
         self.now = now
         """Nanoseconds since 1970."""
         self._timed: list[Timed] = []
+
+    def time(self) -> datetime:
+        """The same in UTC, to the microsecond below."""
+        return time_at(self.now)
 
     def watch(self, timed: Timed) -> None:
         """Have `timed` ring at its times; of two at one time the first one that was watched."""

@@ -33,6 +33,7 @@ class Connection:
     def __init__(self, server: Server, name: str = "process") -> None:
         self.name = name
         self.turns = Turns()
+        self.now = server.clock.time
         self.server = server
         self.reconnects = 0
         self.strays = 0
@@ -124,7 +125,7 @@ class Connection:
 
     def due(self) -> int | None:
         """When to look whether publishes are to be sent again."""
-        if not self.is_up or not self.publishes:
+        if not self.is_up or not (self.publishes or self.publishes.refusal):
             return None
         return self._swept_at + round(SWEEP_SECONDS * SECOND)
 
@@ -156,8 +157,8 @@ class Connection:
         unsent, self._unsent = self._unsent, deque()
         for reply, verdict in unsent:
             self._settle(reply, verdict)
-        for inflow in self.inflows:
-            inflow.mend()
+        for inflow in list(self.inflows):
+            inflow.gone("the connection is new: what was on its way may be lost")
 
     def crash(self) -> None:
         """End the process: nothing arrives there any more, nothing more is sent.

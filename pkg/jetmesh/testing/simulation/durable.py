@@ -63,6 +63,9 @@ class Durable:
         self._ack_wait: int = config.get("ack_wait") or _ACK_WAIT
         most = config.get("max_ack_pending") or _MOST_PENDING
         self._most = most if most > 0 else 1 << 62
+        self._find_new()
+
+    def _find_new(self) -> None:
         self._new = deque(k.sequence for k in self._log if self._is_new(k))
 
     # delivering
@@ -123,6 +126,15 @@ class Durable:
             pending.due = self._clock.now + json.loads(about)["delay"]
         else:
             self._come_again(sequence)
+
+    def reset(self, sequence: int) -> None:
+        """Begin anew with `sequence`, as if nothing had been delivered."""
+        self.pending.clear()
+        self._again.clear()
+        self._times.clear()
+        self._next, self._deliveries = max(1, sequence), 0
+        self._floor = (0, self._next - 1)
+        self._find_new()
 
     def give_up_waiting(self) -> None:
         """Deliver again now whatever has no verdict, as if `ack_wait` were over."""

@@ -40,6 +40,7 @@ class SimulatedInflow:
         self.arriving = Line(f"{connection.name}: {stream}/{durable} arrives")
         self.muted = ""
         self.pulling = False
+        self.strays = 0
         self.on_muted: Callable[[], None] = lambda: None
         self.on_gone: Callable[[str], None] | None = None
         self._connection = connection
@@ -87,8 +88,10 @@ class SimulatedInflow:
         self._grown = min(2 * self._grown, self._widest)
 
     def stray(self, reply: bytes) -> None:
-        """Nobody else publishes where our deliveries arrive."""
-        raise AssertionError(reply)
+        """What arrived was no delivery, and has no verdict."""
+        del reply
+        self._unsettled -= 1
+        self.strays += 1
 
     def stop(self) -> None:
         """Pull no more; what the server sent already still arrives."""
@@ -131,14 +134,14 @@ class SimulatedInflow:
 
     # faults
 
+    def gone(self, reason: str) -> None:
+        """Its durable was deleted, or the connection is new."""
+        if self.on_gone is not None and self.pulling:
+            self.on_gone(reason)
+
     def cut(self) -> None:
         """Lose what is on its way."""
         self.arriving.waiting.clear()
-
-    def mend(self) -> None:
-        """The connection is new."""
-        if self.on_gone is not None and self.pulling:
-            self.on_gone("the connection is new: what was on its way may be lost")
 
     def close(self) -> None:
         """Receive nothing any more."""

@@ -11,6 +11,7 @@ from jetmesh.protocol.times import nanoseconds_of
 _AT: Final = "@at "
 _SCHEDULER: Final = "Nats-Scheduler"
 _NEXT: Final = "Nats-Schedule-Next"
+_ROLLUP: Final = b"Nats-Rollup: sub\r\n"
 _LOST: Final = frozenset(
     name.lower()
     for name in (
@@ -37,6 +38,11 @@ def due_at(values: dict[str, str]) -> int | None:
     if not told.startswith(_AT):
         raise ValueError(told)
     return nanoseconds_of(told.removeprefix(_AT))
+
+
+def with_rollup(headers: bytes) -> bytes:
+    """The headers as they are stored: it replaced what was on its subject, and says so."""
+    return headers[:-2] + _ROLLUP + b"\r\n"
 
 
 def fired(headers: bytes, schedule_subject: str) -> bytes:

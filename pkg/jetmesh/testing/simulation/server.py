@@ -25,6 +25,9 @@ class Pulling(Protocol):
     def asks(self) -> bool:
         """Whether it has room for more."""
 
+    def gone(self, reason: str) -> None:
+        """Its durable was deleted."""
+
 
 class Server:
     """Connect to it with `connection.Connection` and `control.Control`.
@@ -106,6 +109,9 @@ class Server:
         holder = self.stream(stream)
         self.clock.forget(holder.durable(name))
         del holder.durables[name]
+        for each in list(self.inflows):
+            if each.durable == (stream, name):
+                each.gone("Consumer Deleted")
 
     def stream(self, name: str) -> Stream:
         """Raises Refused: there is none of this name."""

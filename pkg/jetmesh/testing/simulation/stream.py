@@ -13,7 +13,7 @@ from jetmesh.testing.simulation.duplicates import DuplicateWindow
 from jetmesh.testing.simulation.durable import Durable
 from jetmesh.testing.simulation.log import Kept, Log
 from jetmesh.testing.simulation.refused import Refused, no_durable
-from jetmesh.testing.simulation.schedules import due_at, fired
+from jetmesh.testing.simulation.schedules import due_at, fired, with_rollup
 from jetmesh.testing.simulation.subjects import matches
 
 _TWO_MINUTES: Final = 120_000_000_000
@@ -70,6 +70,9 @@ class Stream:
         if first := self._taken_by(message_id):
             return first, True
         self._make_room(subject, len(subject) + len(headers) + len(payload))
+        if due is not None:
+            self.purge(subject)
+            headers = with_rollup(headers)
         kept = self._store(subject, headers, payload)
         if message_id:
             self.ids.take(message_id, kept.sequence)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final, TypeVar
@@ -55,6 +56,7 @@ class Story:
         self._world = World(self._script, replicas=replicas, seed=seed)
         self._outside = Outside(self._world)
         self._given: list[Given] = []
+        weakref.finalize(self, self._world.end)
 
     # what happens
 

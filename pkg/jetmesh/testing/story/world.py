@@ -82,6 +82,13 @@ class World:
         del self.processes[process.name]
         return self.start(process.service)
 
+    def end(self) -> None:
+        """Nothing happens any more."""
+        for process in self.processes.values():
+            process.kill()
+        self.outside_loop.kill()
+        self.processes.clear()
+
     def crash(self, service: Service, after: int) -> None:
         """Replace a process of a service so many steps from now."""
         self._crashes.append((self.steps + after, service))
