@@ -8,10 +8,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from datetime import datetime
 
 from jetmesh.protocol.acks import durable_of, numbers_of
-from jetmesh.protocol.times import time_at
 from jetmesh.testing.simulation.agenda import Line
 from jetmesh.testing.simulation.answers import puback, refusal
 from jetmesh.testing.simulation.clock import SECOND
@@ -61,9 +59,6 @@ class Connection:
     def problem(self) -> str:
         """Why nothing can be sent, or stored, in words; empty when all is well."""
         return self._down or self.publishes.problem
-
-    def now(self) -> datetime:
-        return time_at(self.server.clock.now)
 
     @property
     def is_up(self) -> bool:

@@ -1,11 +1,11 @@
-"""The functions of a service with what they ask for, and who watches them run."""
+"""The functions of a service with what they ask for, noted as they run."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from msgspec import Struct
 
@@ -14,32 +14,21 @@ from jetmesh.declare.losing import Lost
 from jetmesh.declare.supplied import Needs
 from jetmesh.runtime.injection import Injector
 from jetmesh.testing.story.doubles import Doubles
+from jetmesh.testing.story.record import Record
 
 _DELIVERY: Final = "_delivery"
 """A parameter that no handler has."""
-
-
-class Watcher(Protocol):
-    """Sees what handlers do."""
-
-    def begins(self, handler: Handler, delivery: Delivery) -> None:
-        """An attempt begins."""
-
-    def ran(
-        self, handler: Handler, delivery: Delivery, result: Any, again: Callable[[], Any]
-    ) -> None:
-        """A handler returned `result`; `again` calls it once more, for one without effects."""
 
 
 class Cast(Injector):
     """Supplies doubles where something would be real; the rest as in a running service."""
 
     def __init__(
-        self, service: Service, settings: Any, doubles: Doubles, watcher: Watcher | None
+        self, service: Service, settings: Any, doubles: Doubles, record: Record | None
     ) -> None:
         super().__init__(service, settings)
         self._doubles = doubles
-        self._watcher = watcher
+        self._record = record
 
     def with_reaction(self, handler: Handler) -> Handler:
         """A handler whose functions ask for nothing but the delivery."""
@@ -50,20 +39,20 @@ class Cast(Injector):
 
     def _called(self, handler: Handler, event: Struct, *state: Any, _delivery: Delivery) -> Any:
         call = partial(handler.function, event, *state, **self._given(handler, event, _delivery))
-        if self._watcher is None:
+        if self._record is None:
             return call()
-        self._watcher.begins(handler, _delivery)
+        self._record.begins(handler, _delivery)
         result = _all_of(call())
-        self._watcher.ran(handler, _delivery, result, call)
+        self._record.ran(handler, _delivery, result, call)
         return result
 
     async def _awaited(self, handler: Handler, event: Struct, _delivery: Delivery) -> Any:
         call = partial(handler.function, event, **self._given(handler, event, _delivery))
-        if self._watcher is None:
+        if self._record is None:
             return await call()
-        self._watcher.begins(handler, _delivery)
+        self._record.begins(handler, _delivery)
         result = await call()
-        self._watcher.ran(handler, _delivery, result, call)
+        self._record.ran(handler, _delivery, result, call)
         return result
 
     def _given(self, handler: Handler, event: Struct, delivery: Delivery) -> dict[str, Any]:

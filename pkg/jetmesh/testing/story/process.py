@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
-import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from jetmesh.declare import Handler, ReadModel, Service
-from jetmesh.runtime.assembly import Assembly
+from jetmesh.declare import ReadModel, Service
 from jetmesh.runtime.message.delivered import Delivered
-from jetmesh.runtime.message.runner import HandlerRunner
-from jetmesh.runtime.message.threads import Outcome, outcome_of
 from jetmesh.runtime.publishing import Publisher
 from jetmesh.runtime.slots import Slots
 from jetmesh.testing.simulation.connection import Connection
 from jetmesh.testing.simulation.control import Control
 from jetmesh.testing.simulation.server import Server
-from jetmesh.testing.story.cast import Cast, Watcher
+from jetmesh.testing.story.cast import Cast
 from jetmesh.testing.story.doubles import Doubles
 from jetmesh.testing.story.loop import Loop
+from jetmesh.testing.story.played import Played, Recorded
+from jetmesh.testing.story.record import Record
 from jetmesh.testing.story.script import Script
 
 
@@ -34,17 +31,18 @@ class Process:
         *,
         server: Server,
         doubles: Doubles,
-        watcher: Watcher | None = None,
+        record: Record | None = None,
     ) -> None:
         self.service = service
         self.name = f"{service.name}#{number}"
         self.loop = Loop(self.name, server.clock)
         self.connection = Connection(server, self.name)
         self._server = server
+        self._record = record
         self._control = Control(server, self.name)
         self._topology = script.topologies[service.name]
         with self.loop.current():
-            self._begin(Cast(service, script.settings[service.name], doubles, watcher))
+            self._begin(Cast(service, script.settings[service.name], doubles, record))
         self.loop.is_idle = lambda: not self.is_busy
         server.agenda.open(self.loop)
         server.clock.watch(self.loop)
@@ -56,9 +54,9 @@ class Process:
             cast.supply(publisher.on(self.connection))
         cast.history.on(self._control)
         self.read_model: Callable[[type], Any] = cast.__getitem__
-        self.assembly = _Played(
-            service, self._topology, cast, self.connection, clock=lambda: math.inf
-        )
+        about = service, self._topology, cast, self.connection
+        record = self._record
+        self.assembly = Played(*about) if record is None else Recorded(*about, record=record)
         self.assembly.make()
         self.assembly.read(self._control, self._slots)
         self._tasks = self.assembly.consume(self._control)
@@ -89,28 +87,3 @@ class Process:
         self._server.agenda.close(self.loop)
         self._server.clock.forget(self.loop)
         self.loop.kill()
-
-
-class _Played(Assembly):
-    """The real assembly; threads alone would make it another one each time."""
-
-    def runner_of(self, handler: Handler) -> Callable[..., HandlerRunner]:
-        if handler.threads:
-            return _WithoutThreads
-        return super().runner_of(handler)
-
-
-class _WithoutThreads(HandlerRunner):
-    def threads_of(self, handler: Handler) -> Any:
-        return _Inline() if handler.threads else None
-
-
-class _Inline:
-    """Calls at once what threads would."""
-
-    async def call(self, function: Callable[[], Any]) -> Outcome:
-        await asyncio.sleep(0)
-        return outcome_of(function)
-
-    def close(self) -> None:
-        """There is nothing to end."""

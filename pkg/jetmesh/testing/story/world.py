@@ -12,10 +12,10 @@ from jetmesh.testing.simulation.agenda import Channel, Choose, first
 from jetmesh.testing.simulation.clock import SECOND
 from jetmesh.testing.simulation.connection import Connection
 from jetmesh.testing.simulation.server import Server
-from jetmesh.testing.story.cast import Watcher
 from jetmesh.testing.story.doubles import Doubles, Effect
 from jetmesh.testing.story.loop import Loop
 from jetmesh.testing.story.process import Process
+from jetmesh.testing.story.record import Record
 from jetmesh.testing.story.script import Script
 
 _MOST: Final = 1_000_000
@@ -27,7 +27,7 @@ class World:
     """Lets one thing happen after another; everything follows from who chooses what is next."""
 
     def __init__(
-        self, script: Script, *, replicas: int = 1, seed: int = 0, watcher: Watcher | None = None
+        self, script: Script, *, replicas: int = 1, seed: int = 0, record: Record | None = None
     ) -> None:
         self.script = script
         self.effects: list[Effect] = []
@@ -40,7 +40,7 @@ class World:
         """How many of its next verdicts a service loses."""
         self._crashes: list[tuple[int, Service]] = []
         """At which step a process dies."""
-        self._watcher = watcher
+        self._record = record
         self._random = random.Random(seed).getstate()  # noqa: S311 - it is no secret
         self._started: Counter[str] = Counter()
         self._doubles = {
@@ -67,7 +67,7 @@ class World:
             self._started[service.name],
             server=self.server,
             doubles=self._doubles[service.name],
-            watcher=self._watcher,
+            record=self._record,
         )
         self.processes[made.name] = made
         return made
