@@ -54,8 +54,11 @@ class Side(Protocol):
     async def pass_time(self, seconds: float) -> None:
         """Let time pass, and happen what does."""
 
-    async def cut(self, plane: Plane) -> None:
-        """Lose a connection, for a moment."""
+    def cut(self, plane: Plane) -> None:
+        """Lose a connection."""
+
+    async def mend(self, plane: Plane) -> None:
+        """Have a connection again."""
 
     async def crash(self, plane: Plane) -> None:
         """End a process without a word."""
@@ -94,9 +97,12 @@ class Simulated:
         self.server.pass_time(seconds)
         await self._happen()
 
-    async def cut(self, plane: Plane) -> None:
+    def cut(self, plane: Plane) -> None:
         assert isinstance(plane, Connection)
         plane.cut()
+
+    async def mend(self, plane: Plane) -> None:
+        assert isinstance(plane, Connection)
         plane.mend()
 
     async def crash(self, plane: Plane) -> None:
@@ -132,12 +138,15 @@ class Real:
     async def pass_time(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
 
-    async def cut(self, plane: Plane) -> None:
+    def cut(self, plane: Plane) -> None:
         assert isinstance(plane, DataPlane)
         assert plane._link is not None
-        before = plane.reconnects
         plane._link.abort("cut")
-        await eventually(lambda: plane.reconnects > before and not plane.problem, within=30)
+
+    async def mend(self, plane: Plane) -> None:
+        """It connects by itself."""
+        assert isinstance(plane, DataPlane)
+        await eventually(lambda: plane._up, within=30)
 
     async def crash(self, plane: Plane) -> None:
         assert isinstance(plane, DataPlane)
@@ -264,7 +273,7 @@ async def make_stream(side: Side, name: str, *subjects: str, **more: Any) -> str
     """A stream of the side's domain; its name."""
     stream = f"{side.name}{name}".upper()
     taken = [f"{side.name}.{each}" for each in subjects]
-    config = {"name": stream, "subjects": taken, "storage": "memory", **more}
+    config = {"name": stream, "subjects": taken, "storage": "memory", "allow_direct": True, **more}
     await side.control.api(f"STREAM.CREATE.{stream}", config)
     return stream
 

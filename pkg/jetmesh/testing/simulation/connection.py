@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from datetime import datetime
 
 from jetmesh.protocol.acks import durable_of, numbers_of
 from jetmesh.testing.simulation.agenda import Line
@@ -31,7 +32,6 @@ class Connection:
     def __init__(self, server: Server, name: str = "process") -> None:
         self.name = name
         self.turns = Turns()
-        self.now = server.clock.time
         self.server = server
         self.reconnects = 0
         self.strays = 0
@@ -59,6 +59,9 @@ class Connection:
     def problem(self) -> str:
         """Why nothing can be sent, or stored, in words; empty when all is well."""
         return self._down or self.publishes.problem
+
+    def now(self) -> datetime:
+        return self.server.clock.time()
 
     @property
     def is_up(self) -> bool:

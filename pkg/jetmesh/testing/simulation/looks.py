@@ -63,6 +63,8 @@ class SimulatedLooks:
     ) -> None:
         """The server reads the question; what it holds now is the answer, whenever that arrives."""
         held = self._server.streams.get(stream)
+        if held and not held.config.get("allow_direct"):
+            held = None  # then nobody listens where look-ups ask
         found = find(held) if held else None
         answer = found.of(stream) if found else None
 

@@ -43,7 +43,7 @@ class Process:
         self._topology = script.topologies[service.name]
         with self.loop.current():
             self._begin(Cast(service, script.settings[service.name], doubles, record))
-        self.loop.is_idle = lambda: not self.is_busy
+        self.loop.is_idle = lambda: not self.has_work
         server.agenda.open(self.loop)
         server.clock.watch(self.loop)
 
@@ -63,6 +63,12 @@ class Process:
 
     def _slots(self, model: ReadModel, stream: str) -> Slots:
         return Slots(self._topology.slots_of(self.service, model, stream), self._control)
+
+    @property
+    def has_work(self) -> bool:
+        """Whether something is in flight, or on its way to the server."""
+        several = self.assembly.consumers
+        return bool(self.connection.publishes) or any(each.in_flight for each in several)
 
     @property
     def is_busy(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final, TypeVar
 
@@ -14,6 +14,7 @@ from jetmesh.errors import UsageError
 from jetmesh.protocol.times import time_at
 from jetmesh.testing.story import reading
 from jetmesh.testing.story.doubles import Effect
+from jetmesh.testing.story.exploring import explore
 from jetmesh.testing.story.outside import Given, Outside
 from jetmesh.testing.story.reading import Letter, Retry
 from jetmesh.testing.story.script import Script
@@ -170,10 +171,46 @@ class Story:
         """From now on what is on its way arrives in any order that a real network allows."""
         self._world.choose = any_of(seed)
 
+    def explore(
+        self,
+        *,
+        seeds: int = 1000,
+        seed: int | None = None,
+        check: Callable[[Story], None] | None = None,
+    ) -> None:
+        """Publish what was given so far once more, in many other ways, and judge what comes of it.
+
+        Each seed is a story of its own: in which order things happen, how many processes there are,
+        which of them die, which acks, PubAcks and deliveries are lost, late or repeated. At the end
+        it must hold what the declarations promise: one outcome of each decision, one effect of each
+        input, each input in its state once and each output of that stored once, the same answer to
+        the same input, one letter at most, and nothing without an end. `check` gets each story at
+        its end, to assert more. `seed` plays that one again, with its log lines.
+
+        Raises:
+            AssertionError: something of it does not hold; it says with which seed, and after what.
+            UsageError: nothing was given.
+        """
+        if not self._given:
+            raise UsageError("There is nothing to explore.", remedy="story.given(…) before.")
+
+        def judge(world: World) -> None:
+            if check is not None:
+                check(self._at(world))
+
+        several = range(seeds) if seed is None else (seed,)
+        explore(self._script, self._given, self._replicas, several, judge)
+
     @property
     def steps(self) -> int:
         """How many steps there were so far: what `crash(…, after=)` counts."""
         return self._world.steps
+
+    def _at(self, world: World) -> Story:
+        """The same story, as it went in another world."""
+        found = object.__new__(Story)
+        found.__dict__.update(self.__dict__, _world=world)
+        return found
 
     def _of(self, service: Service) -> Service:
         if service not in self._script.services:

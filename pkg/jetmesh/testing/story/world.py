@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import Final
 
 from jetmesh.declare import Service
@@ -51,10 +52,14 @@ class World:
         self.outside_loop = Loop("outside", self.server.clock)
         self.server.agenda.open(self.outside_loop)
         self.processes: dict[str, Process] = {}
-        with _Randomness(self):
+        with self.randomness():
             for service in script.services:
                 for _ in range(replicas):
                     self.start(service)
+
+    def randomness(self) -> AbstractContextManager[None]:
+        """In the block jitter and all that is drawn at random follows from the story's seed."""
+        return _Randomness(self)
 
     # processes
 
@@ -97,13 +102,13 @@ class World:
 
     def run(self) -> None:
         """Let happen what happens by itself, without time passing."""
-        with _Randomness(self):
+        with self.randomness():
             self._run()
 
     def settle(self) -> None:
         """The same, and time passes for what is being done just now."""
         end = self.server.clock.now + _PATIENCE
-        with _Randomness(self):
+        with self.randomness():
             self._run()
             while any(each.is_busy for each in self.processes.values()) and self._ring(end):
                 self._run()
@@ -111,7 +116,7 @@ class World:
     def advance(self, nanoseconds: int) -> None:
         """Time passes, and what is due meanwhile happens at its time."""
         end = self.server.clock.now + nanoseconds
-        with _Randomness(self):
+        with self.randomness():
             self._run()
             while self._ring(end):
                 self._run()
@@ -176,8 +181,8 @@ class World:
         return True
 
 
-class _Randomness:
-    """Jitter and all that is drawn at random follows from the story's seed, and only here."""
+class _Randomness(AbstractContextManager[None]):
+    """Swaps the state of Python's generator for the world's."""
 
     def __init__(self, world: World) -> None:
         self._world = world
