@@ -64,13 +64,12 @@ class Loop:
 
     def step(self) -> None:
         """Run what is due now; what comes of that is due in the next step."""
-        with self.current():
-            for _ in range(len(self._due)):
-                if not self._due:
-                    break  # it was killed
-                handle = self._due.popleft()
-                if not handle.cancelled():
-                    handle._run()  # noqa: SLF001 - as above
+        for _ in range(len(self._due)):
+            if not self._due:
+                break  # it was killed
+            handle = self._due.popleft()
+            if not handle.cancelled():
+                handle._run()  # noqa: SLF001 - for those who implement loops
         if self._failures:
             raise self._failures.pop()
 

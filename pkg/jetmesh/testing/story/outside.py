@@ -36,6 +36,8 @@ class Outside:
         self._script = world.script
         self._count = 0
         types = [spec.type for spec in self._script.topology.events]
+        self._told: list[Future[Stored]] = []
+        world.is_awaited = lambda: not all(told.done() for told in self._told)
         self._publisher = Publisher(*types, name="story", window=_WINDOW).on(world.outside)
 
     def message(self, event: Struct, message_id: str = "") -> Given:
@@ -59,6 +61,7 @@ class Outside:
         with self._world.outside_loop.current():
             told = self._publisher.publish_nowait(given.event, message_id=given.message_id)
         told.add_done_callback(_heard)
+        self._told = [*(each for each in self._told if not each.done()), told]
         return told
 
     def redeliver(self, event: Struct) -> None:

@@ -7,7 +7,6 @@ from typing import Any
 
 from jetmesh.declare import ReadModel, Service
 from jetmesh.runtime.message.delivered import Delivered
-from jetmesh.runtime.publishing import Publisher
 from jetmesh.runtime.slots import Slots
 from jetmesh.testing.simulation.connection import Connection
 from jetmesh.testing.simulation.control import Control
@@ -48,13 +47,9 @@ class Process:
         server.clock.watch(self.loop)
 
     def _begin(self, cast: Cast) -> None:
-        service, published = self.service, [spec.type for spec in self.service.published]
-        if published:
-            publisher = Publisher(*published, name=service.name, wrap=service.publish_wraps)
-            cast.supply(publisher.on(self.connection))
         cast.history.on(self._control)
         self.read_model: Callable[[type], Any] = cast.__getitem__
-        about = service, self._topology, cast, self.connection
+        about = self.service, self._topology, cast, self.connection
         record = self._record
         self.assembly = Played(*about) if record is None else Recorded(*about, record=record)
         self.assembly.make()

@@ -51,6 +51,10 @@ class World:
         self.outside = Connection(self.server, "outside")
         self.outside_loop = Loop("outside", self.server.clock)
         self.server.agenda.open(self.outside_loop)
+        self.server.clock.watch(self.outside_loop)
+        self.is_awaited: Callable[[], bool] = lambda: False
+        """Whether somebody outside waits for an answer."""
+        self._loops = {"outside": self.outside_loop}
         self.processes: dict[str, Process] = {}
         with self.randomness():
             for service in script.services:
@@ -75,6 +79,7 @@ class World:
             record=self._record,
         )
         self.processes[made.name] = made
+        self._loops[made.name] = made.loop
         return made
 
     def of(self, service: Service) -> list[Process]:
@@ -84,7 +89,7 @@ class World:
     def replace(self, process: Process) -> Process:
         """Kill a process, and start another one in its place."""
         process.kill()
-        del self.processes[process.name]
+        del self.processes[process.name], self._loops[process.name]
         return self.start(process.service)
 
     def end(self) -> None:
@@ -110,7 +115,7 @@ class World:
         end = self.server.clock.now + _PATIENCE
         with self.randomness():
             self._run()
-            while any(each.is_busy for each in self.processes.values()) and self._ring(end):
+            while self._is_busy and self._ring(end):
                 self._run()
 
     def advance(self, nanoseconds: int) -> None:
@@ -135,21 +140,21 @@ class World:
         """Let the next thing of a channel happen."""
         self.steps += 1
         self.on_step(channel)
-        process = self.processes.get(channel.name.partition(": ")[0])
-        if process is None:
+        name = channel.name.partition(": ")[0]
+        if self.lost_acks and self._loses(name, channel):
+            self.processes[name].connection.lose_verdict()
+            return
+        with self._loops[name].current():
             channel.step()
-        elif self._loses(process, channel):
-            process.connection.lose_verdict()
-        elif channel is process.loop:
-            channel.step()
-        else:
-            with process.loop.current():
-                channel.step()
 
     def pass_time(self) -> bool:
         """Move to the next time at which something happens, if there is one."""
         due = self.server.clock.next_due()
         return due is not None and self._ring(due)
+
+    @property
+    def _is_busy(self) -> bool:
+        return self.is_awaited() or any(each.is_busy for each in self.processes.values())
 
     def _run(self) -> None:
         for _ in range(_MOST):
@@ -170,15 +175,14 @@ class World:
             busy = [each for each in living if each.is_busy]
             self.replace((busy or living)[0])
 
-    def _loses(self, process: Process, channel: Channel) -> bool:
-        name = process.service.name
-        connection = process.connection
-        if not self.lost_acks[name] or channel is not connection.sent:
+    def _loses(self, name: str, channel: Channel) -> bool:
+        """Whether what arrives next at the server is a verdict that is to be lost."""
+        process = self.processes.get(name)
+        if process is None or channel is not process.connection.sent:
             return False
-        if not connection.verdict_is_next:
-            return False
-        self.lost_acks[name] -= 1
-        return True
+        lost = process.connection.verdict_is_next and self.lost_acks[process.service.name] > 0
+        self.lost_acks[process.service.name] -= lost
+        return lost
 
 
 class _Randomness(AbstractContextManager[None]):
