@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from random import Random
-from typing import Final
+from typing import Any, Final
 
 import structlog
 
@@ -19,10 +19,17 @@ from jetmesh.testing.story.script import Script
 from jetmesh.testing.story.world import World
 
 _MOST_FAULTS: Final = 6
-_FAULTY: Final = 0.08
+_FAULTY: Final = 0.04
 """The chance of a fault before each step, while some are left."""
 _TWICE: Final = 0.2
 """The chance that somebody publishes an event twice, under one id."""
+_PUBLISHED: Final = 0.12
+"""The chance that the next event is published before something else happens."""
+_DELAYED: Final = 0.02
+"""The chance that time passes although something is on its way."""
+_DELAYS: Final = (0.1, 1.5, 35.0)
+_LATER: Final = (2.0, 300.0, 7200.0)
+"""So many seconds later things come up once more: after hours no message id is known any more."""
 _LONGEST: Final = 86_400 * SECOND
 """So much time may pass until everything has its end."""
 _MOST_WAITS: Final = 2_000
@@ -43,9 +50,13 @@ class Play:
         self._record = Record()
         self._check = check
         self._left = list(given)
+        self._waits = _MOST_WAITS // 10
+        """Until it has to come to an end."""
         self._faults = draw.randint(0, _MOST_FAULTS)
         self._replicas = draw.randint(1, max(2, replicas))
-        self._world = World(script, replicas=self._replicas, seed=seed, record=self._record)
+        doubles = script.new_doubles()
+        about: dict[str, Any] = {"replicas": self._replicas, "seed": seed}
+        self._world = World(script, doubles, record=self._record, **about)
         self._world.on_step = self._note
         self._world.choose = draw.choice
         self._outside = Outside(self._world)
@@ -55,9 +66,10 @@ class Play:
         world = self._world
         try:
             with world.randomness():
-                while self._happens():
-                    pass
-                self._come_to_an_end()
+                self._act()
+                self._pass(self._draw.choice(_LATER))
+                self._faults += self._draw.randint(0, _MOST_FAULTS // 2)
+                self._act()
             found = list(broken(world, self._record))
             return found or self._checked()
         finally:
@@ -68,6 +80,11 @@ class Play:
         cut = [f"       … {len(shown) - _SHOWN} more"] if len(shown) > _SHOWN else []
         return "\n".join([f"{self._replicas} processes of each service", *shown[:_SHOWN], *cut])
 
+    def _act(self) -> None:
+        while self._happens():
+            pass
+        self._come_to_an_end()
+
     def _happens(self) -> bool:
         """Let one thing happen; False: all that was given has come to rest."""
         draw, world = self._draw, self._world
@@ -75,18 +92,22 @@ class Play:
             self._faults -= 1
             if told := draw.choice(faults.ALL)(world, draw):
                 self.told.append(told)
-        elif self._left and draw.random() < 1 / 8:
+        elif self._left and draw.random() < _PUBLISHED:
             self._publish()
+        elif self._waits and draw.random() < _DELAYED:
+            self._waits -= 1
+            self._pass(draw.choice(_DELAYS))
         elif not world.turn() and not (self._is_awaited and self._pass_time()):
             if not self._left:
-                return False
+                return self._faults > 0
             self._publish()
         return True
 
     @property
     def _is_awaited(self) -> bool:
-        """Whether somebody is at something just now, or comes again soon."""
-        return any(each.has_work for each in self._world.processes.values())
+        """Whether somebody is at something just now, and is not at it for ever."""
+        self._waits -= 1
+        return self._waits > 0 and any(p.has_work for p in self._world.processes.values())
 
     def _publish(self) -> None:
         given = self._left.pop(0)
@@ -107,7 +128,13 @@ class Play:
                 return
             self._pass_time()
 
+    def _pass(self, seconds: float) -> None:
+        """Let time pass, whatever is on its way meanwhile."""
+        self._world.pass_time(self._world.server.clock.now + round(seconds * SECOND))
+        self.told.append(f"{seconds} s pass")
+
     def _pass_time(self) -> bool:
+        """Go on to the next time at which something happens; False: there is none."""
         before = self._world.server.clock.now
         passes = self._world.pass_time()
         if passes:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import heapq
+import warnings
 from asyncio import AbstractEventLoop, Future, Handle, Task, TimerHandle
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterator
@@ -92,7 +93,8 @@ class Loop:
         self._dead = True
         self._due.clear()
         self._timers.clear()
-        with self.current():
+        with self.current(), warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # of coroutines that never began
             for task in self._tasks:
                 task._log_destroy_pending = False  # type: ignore[attr-defined] # noqa: SLF001 - it is meant
                 _close(task.get_coro())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -30,7 +31,7 @@ class Script:
             raise UsageError("A story has no services.", remedy="Story(payments, …)")
         check_names(services, given)
         self.services = tuple(services)
-        self.given = given
+        self._unused = _copied(given)
         loaded = load_settings(services, file=Path(os.devnull), environ=settings)
         self.settings = {service.name: loaded.of(service) for service in services}
         policies = loaded.policies(services)
@@ -55,6 +56,20 @@ class Script:
         for stream, config in self._durables:
             made.add_durable(stream, config)
         return made
+
+    def new_doubles(self) -> Mapping[str, Any]:
+        """What was given for resources, as it was before anything happened to it.
+
+        Raises:
+            UsageError: it cannot be copied.
+        """
+        found = _copied(self._unused) if self._unused is not None else None
+        if found is None:
+            raise UsageError(
+                "What was given for a resource cannot be copied, and each seed needs its own.",
+                remedy="Declare it with @service.rehearsal, which makes a new one.",
+            )
+        return found
 
     def spec(self, event_type: type[Struct]) -> EventSpec:
         """How an event of this story is declared.
@@ -89,3 +104,10 @@ class Script:
                 remedy="Add the service that does to Story(…).",
             )
         return spec
+
+
+def _copied(given: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    try:
+        return copy.deepcopy(given)
+    except Exception:  # noqa: BLE001 - it may hold anything, and is needed only to explore
+        return None

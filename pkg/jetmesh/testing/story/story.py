@@ -54,7 +54,7 @@ class Story:
         self._script = Script(services, settings or {}, doubles)
         self._replicas = replicas
         self._seed = seed
-        self._world = World(self._script, replicas=replicas, seed=seed)
+        self._world = World(self._script, doubles, replicas=replicas, seed=seed)
         self._outside = Outside(self._world)
         self._given: list[Given] = []
         weakref.finalize(self, self._world.end)

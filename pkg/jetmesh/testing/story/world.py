@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Final
+from typing import Any, Final
 
 from jetmesh.declare import Service
 from jetmesh.testing.simulation.agenda import Channel, Choose, first
@@ -28,7 +28,13 @@ class World:
     """Lets one thing happen after another; everything follows from who chooses what is next."""
 
     def __init__(
-        self, script: Script, *, replicas: int = 1, seed: int = 0, record: Record | None = None
+        self,
+        script: Script,
+        doubles: Mapping[str, Any],
+        *,
+        replicas: int = 1,
+        seed: int = 0,
+        record: Record | None = None,
     ) -> None:
         self.script = script
         self.effects: list[Effect] = []
@@ -45,7 +51,7 @@ class World:
         self._random = random.Random(seed).getstate()  # noqa: S311 - it is no secret
         self._started: Counter[str] = Counter()
         self._doubles = {
-            s.name: Doubles(s, script.settings[s.name], script.given, self.effects)
+            s.name: Doubles(s, script.settings[s.name], doubles, self.effects)
             for s in script.services
         }
         self.outside = Connection(self.server, "outside")
@@ -147,9 +153,9 @@ class World:
         with self._loops[name].current():
             channel.step()
 
-    def pass_time(self) -> bool:
-        """Move to the next time at which something happens, if there is one."""
-        due = self.server.clock.next_due()
+    def pass_time(self, until: int | None = None) -> bool:
+        """Move to the next time at which something happens; False: there is none, until then."""
+        due = self.server.clock.next_due() if until is None else until
         return due is not None and self._ring(due)
 
     @property
