@@ -131,8 +131,8 @@ async def test_a_stream_tells_what_it_holds(side: Side, plane: Plane) -> None:
 async def test_a_stream_that_is_changed_keeps_what_it_holds(side: Side, plane: Plane) -> None:
     stream = await filled(side, plane)
     subjects = [f"{side.name}.in.>", f"{side.name}.more"]
-    config = {"name": stream, "subjects": subjects, "storage": "memory"}
-    config |= {"max_msgs_per_subject": 1}
+    config: dict[str, Any] = {"name": stream, "subjects": subjects, "storage": "memory"}
+    config |= {"max_msgs_per_subject": 1, "allow_direct": True}
     await side.control.api(f"STREAM.UPDATE.{stream}", config)
     assert [kept.sequence for kept in await stored(side, stream)] == [2, 3, 4]
     assert await publish(side, plane, f"{side.name}.more") == "stored"

@@ -89,7 +89,7 @@ def test_the_templates_of_a_deployment_come_with_the_mesh(built: Path) -> None:
 
 
 def test_the_mesh_alone_runs_services_and_brings_nothing_of_the_shop(plain: Environment) -> None:
-    assert plain.imports("jetmesh.runtime.process, jetmesh.testing")
+    assert plain.imports("jetmesh.runtime.process, jetmesh.testing, jetmesh.testing.simulation")
     for module in ("shop", "shop_contracts", *OPTIONAL):
         assert not plain.imports(module), module
 

@@ -10,14 +10,13 @@ from collections import deque
 from collections.abc import Callable
 from datetime import datetime
 
-from jetmesh.protocol.acks import durable_of, numbers_of
 from jetmesh.testing.simulation.agenda import Line
-from jetmesh.testing.simulation.answers import puback, refusal
 from jetmesh.testing.simulation.clock import SECOND
+from jetmesh.testing.simulation.frames import Publish, Verdict
 from jetmesh.testing.simulation.inflow import SimulatedInflow
 from jetmesh.testing.simulation.looks import SimulatedLooks
-from jetmesh.testing.simulation.refused import Refused
 from jetmesh.testing.simulation.server import Server
+from jetmesh.testing.simulation.turns import EndlessTurns
 from jetmesh.transport.publishes import SWEEP_SECONDS, Publishes, drop
 from jetmesh.transport.seam import OnDelivery, Waiter
 from jetmesh.transport.turns import Turns
@@ -31,7 +30,7 @@ class Connection:
 
     def __init__(self, server: Server, name: str = "process") -> None:
         self.name = name
-        self.turns = Turns()
+        self.turns: Turns = EndlessTurns()
         self.server = server
         self.reconnects = 0
         self.strays = 0
@@ -46,6 +45,8 @@ class Connection:
         self.answers = Line(f"{name}: answers")
         """PubAcks, and why there are none, on their way here."""
         self.inflows: list[SimulatedInflow] = []
+        self.refused: set[tuple[str, str]] = set()
+        """The durables, by their stream and name, on which the server takes no verdicts of ours."""
         self._down = "not connected to the broker yet"
         self._unsent: deque[tuple[bytes, bytes]] = deque()
         """Verdicts that wait for the next connection."""
@@ -116,10 +117,10 @@ class Connection:
         if not self.is_up:
             self._unsent.append((reply, verdict))
             return
-        self.sent.waiting.append(_Verdict(self, reply, verdict))
+        self.sent.waiting.append(Verdict(self, reply, verdict))
 
     def _send(self, frame: bytes) -> None:
-        self.sent.waiting.append(_Publish(self, frame))
+        self.sent.waiting.append(Publish(self, frame))
 
     def due(self) -> int | None:
         """When to look whether publishes are to be sent again."""
@@ -171,18 +172,35 @@ class Connection:
         self.server.clock.forget(self)
         self._unsent = deque(maxlen=0)
 
+    def refuse_verdicts(self, stream: str, durable: str) -> None:
+        """Take no verdicts of this process on a durable, as without the permission for it."""
+        self.refused.add((stream, durable))
+
+    def take_verdicts(self, stream: str, durable: str) -> None:
+        """Take them again."""
+        self.refused.discard((stream, durable))
+        for inflow in self.inflows:
+            if inflow.durable == (stream, durable) and inflow.muted:
+                inflow.mute("")
+
+    def on_refused(self, stream: str, durable: str) -> None:
+        """The server refused a verdict."""
+        for inflow in self.inflows:
+            if inflow.durable == (stream, durable) and not inflow.muted:
+                inflow.mute(f"verdicts on {durable} of {stream} are refused")
+
     @property
     def verdict_is_next(self) -> bool:
         """Whether the server reads a verdict next of what is on its way to it."""
-        return bool(self.sent.waiting) and isinstance(self.sent.waiting[0], _Verdict)
+        return bool(self.sent.waiting) and isinstance(self.sent.waiting[0], Verdict)
 
     def lose_verdict(self) -> bool:
         """Lose the first verdict on its way to the server; False: there is none."""
-        return _lose(self.sent, _Verdict)
+        return _lose(self.sent, Verdict)
 
     def lose_publish(self) -> bool:
         """Lose the first publish on its way to the server; it is sent again after a silence."""
-        return _lose(self.sent, _Publish)
+        return _lose(self.sent, Publish)
 
     def lose_answer(self) -> bool:
         """Lose the first PubAck on its way here: what is stored is sent again after a silence."""
@@ -192,49 +210,6 @@ class Connection:
         """Let the first PubAck on its way here arrive behind all others that are."""
         self.answers.waiting.rotate(-1)
         return len(self.answers.waiting) > 1
-
-
-class _Verdict:
-    """A verdict on its way to the server."""
-
-    def __init__(self, connection: Connection, reply: bytes, verdict: bytes) -> None:
-        self._connection = connection
-        self._reply = reply
-        self._verdict = verdict
-
-    def __call__(self) -> None:
-        stream, name = durable_of(self._reply.decode())
-        durable = self._connection.server.durable(stream, name)
-        if durable is not None:
-            durable.settle(int(numbers_of(self._reply)[1]), self._verdict)
-
-
-class _Publish:
-    """A message on its way to the server, as the frame that it is on a real connection."""
-
-    def __init__(self, connection: Connection, frame: bytes) -> None:
-        self._connection = connection
-        self._frame = frame
-
-    def __call__(self) -> None:
-        line, _, rest = self._frame.partition(b"\r\n")
-        _, subject, reply, header_size, size = line.split(b" ")
-        headers, payload = rest[: int(header_size)], rest[int(header_size) : int(size)]
-        status, answer = self._stored(subject.decode(), headers, payload)
-        publishes = self._connection.publishes
-        self._connection.answers.waiting.append(
-            lambda: publishes.on_answer(reply, b"", status, answer)
-        )
-
-    def _stored(self, subject: str, headers: bytes, payload: bytes) -> tuple[bytes, bytes]:
-        """A status, or what the stream answers."""
-        stream = self._connection.server.of_subject(subject)
-        if stream is None:
-            return b"NATS/1.0 503\r\n\r\n", b""
-        try:
-            return b"", puback(stream.name, *stream.publish(subject, headers, payload))
-        except Refused as refused:
-            return b"", refusal(stream.name, refused)
 
 
 def _lose(line: Line, kind: type) -> bool:

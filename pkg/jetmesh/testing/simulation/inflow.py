@@ -118,7 +118,6 @@ class SimulatedInflow:
     def _arrive(self, *message: bytes) -> None:
         self._unsettled += 1
         self._arrived_at = self._server.clock.now
-        self._connection.turns.begin()
         self._on_delivery(*message)
 
     @property
@@ -156,11 +155,6 @@ class SimulatedInflow:
         return self.arriving.lose()
 
     def mute(self, reason: str) -> None:
-        """Refuse every verdict on this durable, as a server without the permission does."""
+        """Pull nothing while verdicts are refused; an empty `reason`: they are taken again."""
         self.muted = reason
-        self.on_muted()
-
-    def unmute(self) -> None:
-        """Take verdicts again."""
-        self.muted = ""
         self.on_muted()

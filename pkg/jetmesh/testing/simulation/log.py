@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
@@ -81,18 +81,23 @@ class Log:
                 del self._of[kept.subject]
         return kept
 
-    def last_on(self, pattern: str) -> Kept | None:
-        """The newest message whose subject matches."""
-        newest = max((sequences[-1] for sequences in self._matching(pattern)), default=0)
-        return self._kept.get(newest)
+    def last_on(self, pattern: str, *, until: int | None = None) -> Kept | None:
+        """The newest message whose subject matches, up to a sequence."""
+        until = self.last if until is None else until
+        found = [0]
+        for sequences in self._matching(pattern):
+            at = bisect_right(sequences, until)
+            found += sequences[max(0, at - 1) : at]
+        return self._kept.get(max(found))
 
-    def next_on(self, pattern: str, since: int) -> Kept | None:
-        """The first message whose subject matches, from the sequence `since` on."""
+    def next_on(self, pattern: str, since: int, *, until: int | None = None) -> Kept | None:
+        """The first message whose subject matches, from the sequence `since` on, up to another."""
         found = []
         for sequences in self._matching(pattern):
             at = bisect_left(sequences, since)
             found += sequences[at : at + 1]
-        return self._kept[min(found)] if found else None
+        lowest = min(found, default=0)
+        return self._kept.get(lowest) if until is None or lowest <= until else None
 
     def matching(self, pattern: str) -> list[Kept]:
         """All whose subject matches, in order."""

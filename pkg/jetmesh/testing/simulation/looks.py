@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from jetmesh.errors import BrokerError
 from jetmesh.testing.simulation.agenda import Line
-from jetmesh.testing.simulation.log import Kept
+from jetmesh.testing.simulation.log import Kept, Log
 from jetmesh.testing.simulation.server import Server
-from jetmesh.testing.simulation.stream import Stream
 from jetmesh.transport.stored import StoredMessage
 
 if TYPE_CHECKING:
     from jetmesh.testing.simulation.connection import Connection
+
+
+_Find: TypeAlias = Callable[[Log, int], Kept | None]
+"""Looks into a log, up to the last sequence that whoever answers knows."""
 
 
 class SimulatedLooks:
@@ -22,6 +25,8 @@ class SimulatedLooks:
 
     def __init__(self, server: Server, connection: Connection) -> None:
         self.asked = 0
+        self.behind = 0
+        """So many of a stream's newest messages a follower lacks that answers."""
         self.answers = Line(f"{connection.name}: looks")
         self._server = server
         self._connection = connection
@@ -29,11 +34,11 @@ class SimulatedLooks:
 
     def last(self, stream: str, subject: str) -> Awaitable[StoredMessage | None]:
         """The newest message whose subject matches."""
-        return self._ask(stream, lambda held: held.log.last_on(subject))
+        return self._ask(stream, lambda log, known: log.last_on(subject, until=known))
 
     def since(self, stream: str, subject: str, sequence: int) -> Awaitable[StoredMessage | None]:
         """The first message on `subject` from `sequence` on."""
-        return self._ask(stream, lambda held: held.log.next_on(subject, sequence))
+        return self._ask(stream, lambda log, known: log.next_on(subject, sequence, until=known))
 
     def fail_all(self, reason: str) -> None:
         """The connection is lost: whoever asked has to ask again."""
@@ -43,9 +48,7 @@ class SimulatedLooks:
                 future.set_exception(BrokerError(f"a stream cannot be asked: {reason}."))
         self._open.clear()
 
-    def _ask(
-        self, stream: str, find: Callable[[Stream], Kept | None]
-    ) -> asyncio.Future[StoredMessage | None]:
+    def _ask(self, stream: str, find: _Find) -> asyncio.Future[StoredMessage | None]:
         future: asyncio.Future[StoredMessage | None] = asyncio.get_running_loop().create_future()
         if not self._connection.is_up:
             future.set_exception(BrokerError(f"{stream}: not connected."))
@@ -58,14 +61,14 @@ class SimulatedLooks:
     def _read(
         self,
         stream: str,
-        find: Callable[[Stream], Kept | None],
+        find: _Find,
         future: asyncio.Future[StoredMessage | None],
     ) -> None:
         """The server reads the question; what it holds now is the answer, whenever that arrives."""
         held = self._server.streams.get(stream)
         if held and not held.config.get("allow_direct"):
             held = None  # then nobody listens where look-ups ask
-        found = find(held) if held else None
+        found = find(held.log, held.log.last - self.behind) if held else None
         answer = found.of(stream) if found else None
 
         def arrive() -> None:

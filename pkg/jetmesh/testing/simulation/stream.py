@@ -217,7 +217,7 @@ class Stream:
         state: dict[str, Any] = {
             "messages": len(log),
             "bytes": log.bytes,
-            "first_seq": log.first,
+            "first_seq": log.first if log.last else 0,
             "last_seq": log.last,
             "num_subjects": len(log.subjects(">")),
             "consumer_count": len(self.durables),
