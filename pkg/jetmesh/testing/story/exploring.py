@@ -44,6 +44,8 @@ class Play:
     def __init__(
         self, script: Script, given: Sequence[Given], replicas: int, seed: int, check: Check
     ) -> None:
+        self.error: Exception | None = None
+        """What the check raised."""
         self.told: list[str] = []
         """What happened, step by step."""
         self._draw = draw = Random(seed)  # noqa: S311 - it is no secret
@@ -145,8 +147,9 @@ class Play:
     def _checked(self) -> list[str]:
         try:
             self._check(self._world)
-        except AssertionError as error:
-            return [f"check: {error}"]
+        except Exception as error:  # noqa: BLE001 - whatever it is, its seed has to be known
+            self.error = error
+            return [f"check: {error if isinstance(error, AssertionError) else repr(error)}"]
         return []
 
     def _note(self, channel: Channel) -> None:
@@ -183,4 +186,4 @@ def explore(
             raise AssertionError(
                 f"With seed {seed} this does not hold:\n{promises}\n\n"
                 f"What happened, with {play}\n\nAgain: story.explore(seed={seed})"
-            )
+            ) from play.error
