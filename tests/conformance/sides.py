@@ -199,6 +199,9 @@ _NAMES: Mapping[str, str] = {
     "on": "Nats-Expected-Last-Subject-Sequence-Subject",
     "at": "Nats-Schedule",
     "target": "Nats-Schedule-Target",
+    "scheduler": "Nats-Scheduler",
+    "next": "Nats-Schedule-Next",
+    "rollup": "Nats-Rollup",
 }
 
 

@@ -19,18 +19,16 @@ from tests.conformance.sides import (
 
 async def test_what_a_dead_process_had_comes_to_others_after_ack_wait(side: Side) -> None:
     one, other = await side.connect(), await side.connect()
-    stream = await filled(side, one, 3, ack_wait=1.5)
+    stream = await filled(side, one, 3, ack_wait=2.0)
+    began = side.now
     dies = Taker(one, stream, "d", acks=False)
     await side.eventually(lambda: len(dies.taken) == 3)
-    began = side.now
     await side.crash(one)
     lives = Taker(other, stream, "d")
-    await publish(side, other, f"{side.name}.in.a")
-    await side.eventually(lambda: 4 in lives.sequences)
-    await side.eventually(lambda: len(lives.taken) == 4)
-    assert side.now - began >= 1.0
-    assert lives.sequences == [4, 1, 2, 3], "in the order of the stream"
-    assert [each.times for each in lives.taken] == [1, 2, 2, 2]
+    await side.eventually(lambda: len(lives.taken) == 3)
+    assert side.now - began >= 1.9
+    assert lives.sequences == [1, 2, 3], "in the order of the stream"
+    assert [each.times for each in lives.taken] == [2, 2, 2]
 
 
 async def test_a_lost_connection_is_made_again(side: Side, plane: Plane) -> None:
@@ -47,14 +45,14 @@ async def test_a_lost_connection_is_made_again(side: Side, plane: Plane) -> None
 async def test_what_was_out_when_a_connection_is_lost_comes_again_after_ack_wait(
     side: Side, plane: Plane
 ) -> None:
-    stream = await filled(side, plane, 2, ack_wait=1.5)
+    stream = await filled(side, plane, 2, ack_wait=2.0)
+    began = side.now
     taker = Taker(plane, stream, "d", acks=False)
     await side.eventually(lambda: len(taker.taken) == 2)
-    began = side.now
     side.cut(plane)
     await side.mend(plane)
     await side.eventually(lambda: len(taker.taken) == 4)
-    assert side.now - began >= 1.0
+    assert side.now - began >= 1.9
     assert taker.sequences == [1, 2, 1, 2]
 
 

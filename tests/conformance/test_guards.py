@@ -97,6 +97,25 @@ async def test_what_is_too_large_is_impossible_whatever_its_guard_and_id(
     assert await publish(side, plane, subject, large, id="x") == too_large
 
 
+async def test_a_guard_that_is_no_number_is_never_right(side: Side, plane: Plane) -> None:
+    await make_stream(side, "OUT", "out.>")
+    assert await publish(side, plane, f"{side.name}.out.a", last="x") == "decided"
+
+
+async def test_a_guard_may_look_at_subjects_of_others_alone(side: Side, plane: Plane) -> None:
+    await make_stream(side, "OUT", "out.>")
+    guard: dict[str, Any] = {"last": "0", "on": f"{side.name}.out.b"}
+    for _ in range(2):
+        assert await publish(side, plane, f"{side.name}.out.a", **guard) == "stored"
+
+
+async def test_a_filter_without_a_guard_is_refused(side: Side, plane: Plane) -> None:
+    await make_stream(side, "OUT", "out.>")
+    fate = send(plane, f"{side.name}.out.a", on=f"{side.name}.out.a")
+    await side.eventually(lambda: "missing sequence for expected last sequence" in plane.problem)
+    assert fate.told == []
+
+
 async def test_the_guard_of_a_state_lets_one_step_follow_another(side: Side, plane: Plane) -> None:
     more = {"max_msgs_per_subject": 1, "discard": "new"}
     stream = await make_stream(side, "OUT", "out.>", **more)

@@ -147,6 +147,31 @@ async def test_a_stream_keeps_the_last_of_each_subject(side: Side, plane: Plane)
     assert [kept.sequence for kept in await stored(side, stream)] == [3, 4, 5, 6][-4:]
 
 
+async def test_a_message_may_replace_all_of_its_subject(side: Side, plane: Plane) -> None:
+    stream = await make_stream(side, "OUT", "out.>", allow_rollup_hdrs=True)
+    for name in "aba":
+        await publish(side, plane, f"{side.name}.out.{name}")
+    assert await publish(side, plane, f"{side.name}.out.a", b"x", rollup="sub") == "stored"
+    assert [kept.sequence for kept in await stored(side, stream)] == [2, 4]
+
+
+async def test_a_stream_may_not_let_a_message_replace_others(side: Side, plane: Plane) -> None:
+    stream = await make_stream(side, "OUT", "out.>")
+    await publish(side, plane, f"{side.name}.out.a")
+    fate = send(plane, f"{side.name}.out.a", rollup="sub")
+    await side.eventually(lambda: "rollup not permitted" in plane.problem)
+    assert (fate.told, len(await stored(side, stream))) == ([], 1)
+
+
+async def test_a_stream_of_schedules_lets_a_message_replace_others(
+    side: Side, plane: Plane
+) -> None:
+    stream = await make_stream(side, "OUT", "out.>", allow_msg_schedules=True)
+    await publish(side, plane, f"{side.name}.out.a")
+    assert await publish(side, plane, f"{side.name}.out.a", rollup="sub") == "stored"
+    assert [kept.sequence for kept in await stored(side, stream)] == [2]
+
+
 async def test_a_stream_forgets_what_is_too_old(side: Side, plane: Plane) -> None:
     more = {"max_age": 1_000_000_000, "duplicate_window": 500_000_000}
     stream = await make_stream(side, "OUT", "out.>", **more)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
+
 from jetmesh import wire
 from jetmesh.protocol.lanes import schedule
 from tests.conformance.sides import (
@@ -86,6 +88,54 @@ async def test_a_second_schedule_on_a_subject_replaces_the_first(side: Side, pla
     await side.eventually(lambda: taker.taken)
     await side.pass_time(1.0)
     assert taker.payloads == [b"2"]
+
+
+async def test_a_message_may_cancel_a_schedule(side: Side, plane: Plane) -> None:
+    stream = await clocks(side)
+    taker = Taker(plane, stream, "d")
+    await publish(side, plane, f"{side.name}.at.a", **after(side, 0.7))
+    await publish(side, plane, f"{side.name}.at.b", **after(side, 0.8))
+    cancels = {"scheduler": f"{side.name}.at.a", "next": "purge"}
+    assert await publish(side, plane, f"{side.name}.at.cancelled", b"", **cancels) == "stored"
+    left = [kept.subject for kept in await stored(side, stream)]
+    assert left == [f"{side.name}.at.b", f"{side.name}.at.cancelled"]
+    await side.eventually(lambda: taker.taken)
+    await side.pass_time(1.0)
+    assert len(taker.taken) == 1
+
+
+async def test_cancelling_what_is_not_there_changes_nothing(side: Side, plane: Plane) -> None:
+    stream = await clocks(side)
+    await publish(side, plane, f"{side.name}.due.a")
+    for scheduler in (f"{side.name}.at.none", "elsewhere"):
+        cancels = {"scheduler": scheduler, "next": "purge"}
+        assert await publish(side, plane, f"{side.name}.at.c", b"", **cancels) == "stored"
+    assert [kept.sequence for kept in await stored(side, stream)] == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    "cancels",
+    [
+        {"scheduler": "due.a", "next": "purge"},
+        {"scheduler": "at.c", "next": "purge"},
+        {"scheduler": "at.*", "next": "purge"},
+        {"scheduler": "at.b", "next": "later"},
+        {"scheduler": "at.b"},
+        {"next": "purge"},
+    ],
+    ids=["of no schedule", "its own", "several", "not now", "no word", "of what"],
+)
+async def test_what_cannot_be_cancelled_is_refused(
+    side: Side, plane: Plane, cancels: dict[str, Any]
+) -> None:
+    stream = await clocks(side)
+    await publish(side, plane, f"{side.name}.due.a")
+    await publish(side, plane, f"{side.name}.at.b", **after(side, 600))
+    if "scheduler" in cancels:
+        cancels = {**cancels, "scheduler": f"{side.name}.{cancels['scheduler']}"}
+    fate = send(plane, f"{side.name}.at.c", b"", **cancels)
+    await side.eventually(lambda: "message schedules invalid scheduler" in plane.problem)
+    assert (fate.told, len(await stored(side, stream))) == ([], 2)
 
 
 async def test_a_schedule_is_a_duplicate_like_any_message(side: Side, plane: Plane) -> None:

@@ -17,7 +17,7 @@ from tests.conformance.sides import Fate, Taker, send
 @pytest.fixture
 def server() -> Server:
     made = Server()
-    made.add_stream({"name": "IN", "subjects": ["in.>"]})
+    made.add_stream({"name": "IN", "subjects": ["in.>"], "allow_direct": True})
     made.add_durable("IN", {"durable_name": "d", "ack_wait": 30 * SECOND})
     return made
 

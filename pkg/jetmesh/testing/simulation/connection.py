@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 
 from jetmesh.testing.simulation.agenda import Line
 from jetmesh.testing.simulation.clock import SECOND
 from jetmesh.testing.simulation.frames import Publish, Verdict
 from jetmesh.testing.simulation.inflow import SimulatedInflow
+from jetmesh.testing.simulation.link import Link
 from jetmesh.testing.simulation.looks import SimulatedLooks
 from jetmesh.testing.simulation.server import Server
 from jetmesh.testing.simulation.turns import EndlessTurns
@@ -39,34 +41,29 @@ class Connection:
         self.publishes = Publishes(_INBOX)
         """The mesh's own: it sends again what is refused for now, and what nobody answers."""
         self.publishes.max_payload = server.max_payload
-        self.lookups = SimulatedLooks(server, self)
-        self.sent = Line(f"{name}: sent")
-        """On its way to the server."""
-        self.answers = Line(f"{name}: answers")
-        """PubAcks, and why there are none, on their way here."""
+        self._link = Link(server, name)
+        self.sent, self.answers = self._link.sent, self._link.answers
+        self.lookups = SimulatedLooks(self._link)
         self.inflows: list[SimulatedInflow] = []
         self.refused: set[tuple[str, str]] = set()
         """The durables, by their stream and name, on which the server takes no verdicts of ours."""
-        self._down = "not connected to the broker yet"
         self._unsent: deque[tuple[bytes, bytes]] = deque()
         """Verdicts that wait for the next connection."""
         self._swept_at = 0
-        for channel in (self.sent, self.answers, self.lookups.answers):
-            server.agenda.open(channel)
         server.clock.watch(self)
         self.mend()
 
     @property
     def problem(self) -> str:
         """Why nothing can be sent, or stored, in words; empty when all is well."""
-        return self._down or self.publishes.problem
+        return self._link.down or self.publishes.problem
 
     def now(self) -> datetime:
         return self.server.clock.time()
 
     @property
     def is_up(self) -> bool:
-        return not self._down
+        return self._link.is_up
 
     # seam.Transport
 
@@ -83,7 +80,7 @@ class Connection:
     ) -> SimulatedInflow:
         """Pull from a durable; `start()` it when everything is in place."""
         made = SimulatedInflow(
-            self, stream, durable, limit=limit, first=first, on_delivery=on_delivery
+            self._link, stream, durable, limit=limit, first=first, on_delivery=on_delivery
         )
         made.on_gone = on_gone
         made.on_muted = on_muted or made.on_muted
@@ -117,10 +114,22 @@ class Connection:
         if not self.is_up:
             self._unsent.append((reply, verdict))
             return
-        self.sent.waiting.append(Verdict(self, reply, verdict))
+        self.sent.waiting.append(Verdict(self.server, reply, verdict, self._is_refused))
 
     def _send(self, frame: bytes) -> None:
-        self.sent.waiting.append(Publish(self, frame))
+        self.sent.waiting.append(Publish(self.server, frame, self._answer))
+
+    def _answer(self, reply: bytes, status: bytes, answer: bytes) -> None:
+        arrives = partial(self.publishes.on_answer, reply, b"", status, answer)
+        self.answers.waiting.append(arrives)
+
+    def _is_refused(self, stream: str, durable: str) -> bool:
+        """Whether the server takes no verdicts on a durable; it says so, and its pull pauses."""
+        is_refused = (stream, durable) in self.refused
+        for inflow in self.inflows:
+            if is_refused and inflow.durable == (stream, durable) and not inflow.muted:
+                inflow.mute(f"verdicts on {durable} of {stream} are refused")
+        return is_refused
 
     def due(self) -> int | None:
         """When to look whether publishes are to be sent again."""
@@ -136,10 +145,9 @@ class Connection:
 
     def cut(self, reason: str = "cut") -> None:
         """Lose the connection with all that is on its way, in both directions."""
-        self._down = f"connection to the broker lost: {reason}"
+        self._link.down = f"connection to the broker lost: {reason}"
         self.publishes.send = drop
-        for line in (self.sent, self.answers):
-            line.waiting.clear()
+        self._link.lose_all()
         self.lookups.fail_all("the connection is lost")
         for inflow in self.inflows:
             inflow.cut()
@@ -147,7 +155,7 @@ class Connection:
     def mend(self) -> None:
         """Connect again: what waits for an answer is sent again, and so are unsent verdicts."""
         self.reconnects += bool(self._swept_at)
-        self._down = ""
+        self._link.down = ""
         self._swept_at = self.server.clock.now
         for tell in self.on_connected:
             tell()
@@ -167,8 +175,7 @@ class Connection:
         self.cut("the process is dead")
         for inflow in list(self.inflows):
             self.drop(inflow)
-        for channel in (self.sent, self.answers, self.lookups.answers):
-            self.server.agenda.close(channel)
+        self._link.close()
         self.server.clock.forget(self)
         self._unsent = deque(maxlen=0)
 
@@ -182,12 +189,6 @@ class Connection:
         for inflow in self.inflows:
             if inflow.durable == (stream, durable) and inflow.muted:
                 inflow.mute("")
-
-    def on_refused(self, stream: str, durable: str) -> None:
-        """The server refused a verdict."""
-        for inflow in self.inflows:
-            if inflow.durable == (stream, durable) and not inflow.muted:
-                inflow.mute(f"verdicts on {durable} of {stream} are refused")
 
     @property
     def verdict_is_next(self) -> bool:

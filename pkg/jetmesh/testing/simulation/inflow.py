@@ -8,16 +8,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from jetmesh.protocol.acks import is_ack
 from jetmesh.testing.simulation.agenda import Line
 from jetmesh.testing.simulation.clock import SECOND
 from jetmesh.testing.simulation.durable import Durable
+from jetmesh.testing.simulation.link import Link
 from jetmesh.transport.seam import OnDelivery
-
-if TYPE_CHECKING:
-    from jetmesh.testing.simulation.connection import Connection
 
 _REST: Final = 30 * SECOND
 
@@ -27,7 +25,7 @@ class SimulatedInflow:
 
     def __init__(
         self,
-        connection: Connection,
+        link: Link,
         stream: str,
         durable: str,
         *,
@@ -36,15 +34,15 @@ class SimulatedInflow:
         on_delivery: OnDelivery,
     ) -> None:
         self.durable = stream, durable
-        self.name = f"{connection.name}: {stream}/{durable} delivers"
-        self.arriving = Line(f"{connection.name}: {stream}/{durable} arrives")
+        self.name = f"{link.name}: {stream}/{durable} delivers"
+        self.arriving = Line(f"{link.name}: {stream}/{durable} arrives")
         self.muted = ""
         self.pulling = False
         self.strays = 0
         self.on_muted: Callable[[], None] = lambda: None
         self.on_gone: Callable[[str], None] | None = None
-        self._connection = connection
-        self._server = connection.server
+        self._link = link
+        self._server = link.server
         self._widest = self._limit = limit
         self._grown = min(limit, first or limit)
         self._unsettled = 0
@@ -123,7 +121,7 @@ class SimulatedInflow:
     @property
     def asks(self) -> bool:
         """Whether it is pulling, and has room for more."""
-        if not self.pulling or self.muted or not self._connection.is_up:
+        if not self.pulling or self.muted or not self._link.is_up:
             return False
         return self._unsettled + len(self.arriving.waiting) < min(self._limit, self._grown)
 

@@ -27,11 +27,15 @@ class Kept:
     def size(self) -> int:
         return len(self.subject) + len(self.headers) + len(self.payload)
 
+    @property
+    def values(self) -> dict[str, str]:
+        """Its headers, read."""
+        return wire.parse(self.headers, exact=True).values if self.headers else {}
+
     def of(self, stream: str) -> StoredMessage:
         """The same for who asks what the stream holds."""
-        values = wire.parse(self.headers, exact=True).values if self.headers else {}
         place = stream, self.sequence, self.subject
-        return StoredMessage(*place, values, self.payload, self.stored_ns)
+        return StoredMessage(*place, self.values, self.payload, self.stored_ns)
 
 
 class Log:

@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 from jetmesh.errors import BrokerError
-from jetmesh.testing.simulation.agenda import Line
+from jetmesh.testing.simulation.link import Link
 from jetmesh.testing.simulation.log import Kept, Log
-from jetmesh.testing.simulation.server import Server
 from jetmesh.transport.stored import StoredMessage
-
-if TYPE_CHECKING:
-    from jetmesh.testing.simulation.connection import Connection
-
 
 _Find: TypeAlias = Callable[[Log, int], Kept | None]
 """Looks into a log, up to the last sequence that whoever answers knows."""
@@ -23,13 +18,11 @@ _Find: TypeAlias = Callable[[Log, int], Kept | None]
 class SimulatedLooks:
     """What `transport.lookups` is on a real connection."""
 
-    def __init__(self, server: Server, connection: Connection) -> None:
+    def __init__(self, link: Link) -> None:
         self.asked = 0
         self.behind = 0
         """So many of a stream's newest messages a follower lacks that answers."""
-        self.answers = Line(f"{connection.name}: looks")
-        self._server = server
-        self._connection = connection
+        self._link = link
         self._open: list[asyncio.Future[StoredMessage | None]] = []
 
     def last(self, stream: str, subject: str) -> Awaitable[StoredMessage | None]:
@@ -42,7 +35,6 @@ class SimulatedLooks:
 
     def fail_all(self, reason: str) -> None:
         """The connection is lost: whoever asked has to ask again."""
-        self.answers.waiting.clear()
         for future in self._open:
             if not future.done():
                 future.set_exception(BrokerError(f"a stream cannot be asked: {reason}."))
@@ -50,12 +42,12 @@ class SimulatedLooks:
 
     def _ask(self, stream: str, find: _Find) -> asyncio.Future[StoredMessage | None]:
         future: asyncio.Future[StoredMessage | None] = asyncio.get_running_loop().create_future()
-        if not self._connection.is_up:
+        if not self._link.is_up:
             future.set_exception(BrokerError(f"{stream}: not connected."))
             return future
         self.asked += 1
         self._open.append(future)
-        self._connection.sent.waiting.append(lambda: self._read(stream, find, future))
+        self._link.sent.waiting.append(lambda: self._read(stream, find, future))
         return future
 
     def _read(
@@ -65,7 +57,7 @@ class SimulatedLooks:
         future: asyncio.Future[StoredMessage | None],
     ) -> None:
         """The server reads the question; what it holds now is the answer, whenever that arrives."""
-        held = self._server.streams.get(stream)
+        held = self._link.server.streams.get(stream)
         if held and not held.config.get("allow_direct"):
             held = None  # then nobody listens where look-ups ask
         found = find(held.log, held.log.last - self.behind) if held else None
@@ -78,4 +70,4 @@ class SimulatedLooks:
             elif not future.done():
                 future.set_result(answer)
 
-        self.answers.waiting.append(arrive)
+        self._link.found.waiting.append(arrive)

@@ -9,9 +9,6 @@ from jetmesh.protocol import headers as header
 from jetmesh.protocol.times import nanoseconds_of
 
 _AT: Final = "@at "
-_SCHEDULER: Final = "Nats-Scheduler"
-_NEXT: Final = "Nats-Schedule-Next"
-_ROLLUP: Final = b"Nats-Rollup: sub\r\n"
 _LOST: Final = frozenset(
     name.lower()
     for name in (
@@ -20,36 +17,34 @@ _LOST: Final = frozenset(
         header.EXPECTED_ON,
         header.SCHEDULE,
         header.SCHEDULE_TARGET,
-        "Nats-Rollup",
+        header.ROLLUP,
     )
 )
 """Headers of a schedule that what it fires does not have."""
 
 
-def due_at(values: dict[str, str]) -> int | None:
-    """When a schedule is due, in nanoseconds since 1970; None for any other message.
+def due_at(schedule: str) -> int:
+    """When a schedule is due, in nanoseconds since 1970.
 
     Raises:
-        ValueError: it is a schedule that cannot be read.
+        ValueError: it cannot be read, or comes again and again, which is not simulated.
     """
-    told = values.get(header.SCHEDULE)
-    if told is None:
-        return None
-    if not told.startswith(_AT):
-        raise ValueError(told)
-    return nanoseconds_of(told.removeprefix(_AT))
+    if not schedule.startswith(_AT):
+        raise ValueError(schedule)
+    return nanoseconds_of(schedule.removeprefix(_AT))
 
 
 def with_rollup(headers: bytes) -> bytes:
-    """The headers as they are stored: it replaced what was on its subject, and says so."""
-    return headers[:-2] + _ROLLUP + b"\r\n"
+    """The headers as they are stored: a schedule replaces what was on its subject, and says so."""
+    return headers[:-2] + f"{header.ROLLUP}: {header.ROLLUP_SUBJECT}\r\n\r\n".encode()
 
 
 def fired(headers: bytes, schedule_subject: str) -> bytes:
     """The headers of what a schedule stores: its own are kept, the server's are not.
 
-    So it has no message id, and no guard.
+    So it has no message id, and no guard. It says that its schedule is to go.
     """
     values = wire.parse(headers, exact=True).values
     kept = {name: value for name, value in values.items() if name.lower() not in _LOST}
-    return wire.block({**kept, _SCHEDULER: schedule_subject, _NEXT: "purge"})
+    ended = {header.SCHEDULER: schedule_subject, header.SCHEDULE_NEXT: header.PURGE}
+    return wire.block({**kept, **ended})

@@ -5,19 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from jetmesh import wire
 from jetmesh.protocol import headers as header
 from jetmesh.protocol.times import time_text
 from jetmesh.testing.simulation.clock import Clock
 from jetmesh.testing.simulation.duplicates import DuplicateWindow
 from jetmesh.testing.simulation.durable import Durable
 from jetmesh.testing.simulation.log import Kept, Log
-from jetmesh.testing.simulation.refused import Refused, no_durable
-from jetmesh.testing.simulation.schedules import due_at, fired, with_rollup
-from jetmesh.testing.simulation.subjects import matches
+from jetmesh.testing.simulation.refused import no_durable
+from jetmesh.testing.simulation.rules import Offered, Rules
+from jetmesh.testing.simulation.schedules import fired, with_rollup
 
 _TWO_MINUTES: Final = 120_000_000_000
-_MOST_HEADERS: Final = 65_535
 Stored = tuple[int, bool]
 """The sequence, and whether it is that of a message before: a duplicate."""
 
@@ -42,14 +40,11 @@ class Stream:
         self.name: str = config["name"]
         self.subjects: list[str] = list(config.get("subjects") or [self.name])
         self.ids.window = config.get("duplicate_window") or _TWO_MINUTES
-        self._per_subject = max(0, config.get("max_msgs_per_subject", 0))
+        self._rules = Rules(self.config, self.log)
+        self.takes = self._rules.takes
         self._forget_old()
-        if self._per_subject:
-            for subject in self.log.subjects(">"):
-                self._trim(subject)
-
-    def takes(self, subject: str) -> bool:
-        return any(matches(pattern, subject) for pattern in self.subjects)
+        for subject in self.log.subjects(">"):
+            self._trim(subject)
 
     # publishing
 
@@ -59,93 +54,39 @@ class Stream:
         Raises:
             Refused: it is not stored, and `reason` says why.
         """
-        values = wire.parse(headers, exact=True).values if headers else {}
-        self._check_size(headers, payload)
-        due = self._check_schedule(subject, values)
-        message_id = values.get(header.MESSAGE_ID, "")
+        offered, rules = Offered(subject, headers, payload), self._rules
+        rules.check_size(offered)
+        due, cancelled, replaced = (
+            rules.due(offered),
+            rules.cancelled(offered),
+            rules.replaced(offered),
+        )
         # several servers agree on a message before they look at its guard, one does not
-        if self._is_replicated and (first := self._taken_by(message_id)):
+        if self.config.get("num_replicas", 1) > 1 and (first := self._taken_by(offered)):
             return first, True
-        self._check_guard(subject, values)
-        if first := self._taken_by(message_id):
+        rules.check_guard(offered)
+        if first := self._taken_by(offered):
             return first, True
-        self._make_room(subject, len(subject) + len(headers) + len(payload))
-        if due is not None:
-            self.purge(subject)
-            headers = with_rollup(headers)
-        kept = self._store(subject, headers, payload)
-        if message_id:
-            self.ids.take(message_id, kept.sequence)
+        rules.check_room(offered)
+        kept = self._store(subject, headers if due is None else with_rollup(headers), payload)
+        if offered.message_id:
+            self.ids.take(offered.message_id, kept.sequence)
         if due is not None:
             self._schedules[kept.sequence] = due
+            replaced = subject
+        for gone in filter(None, (cancelled, replaced)):
+            self.purge(gone, before=kept.sequence)
         return kept.sequence, False
 
-    @property
-    def _is_replicated(self) -> bool:
-        return bool(self.config.get("num_replicas", 1) > 1)
-
-    def _taken_by(self, message_id: str) -> int:
-        return self.ids.sequence_of(message_id) if message_id else 0
-
-    def _check_size(self, headers: bytes, payload: bytes) -> None:
-        if self.config.get("sealed"):
-            raise Refused(400, 10109, "invalid operation on sealed stream")
-        if len(headers) > _MOST_HEADERS:
-            raise Refused(400, 10097, "header size exceeds maximum allowed of 64k")
-        most = self.config.get("max_msg_size", -1)
-        if 0 < most < len(headers) + len(payload):
-            raise Refused(400, 10054, "message size exceeds maximum allowed")
-
-    def _check_schedule(self, subject: str, values: Mapping[str, str]) -> int | None:
-        """When it is due, if it is a schedule."""
-        if header.SCHEDULE not in values:
-            return None
-        if not self.config.get("allow_msg_schedules"):
-            raise Refused(400, 10188, "message schedules is disabled")
-        try:
-            due = due_at(dict(values))
-        except ValueError:
-            raise Refused(400, 10189, "message schedules pattern is invalid") from None
-        target = values.get(header.SCHEDULE_TARGET, "")
-        if not target or target == subject or not self.takes(target):
-            raise Refused(400, 10190, "message schedules target is invalid")
-        return due
-
-    def _check_guard(self, subject: str, values: Mapping[str, str]) -> None:
-        """A guarded publish names the last message that it knows of; 0 is none."""
-        expected = values.get(header.EXPECTED_SEQUENCE)
-        if expected is None or not expected.isdecimal():
-            return
-        last = self.log.last_on(values.get(header.EXPECTED_ON) or subject)
-        found = last.sequence if last else 0
-        if found != int(expected):
-            raise Refused(400, 10071, f"wrong last sequence: {found}")
-
-    def _make_room(self, subject: str, size: int) -> None:
-        """A stream that discards the old does so afterwards; one that discards the new refuses."""
-        config = self.config
-        if config.get("discard", "old") != "new":
-            return
-        if 0 < config.get("max_msgs", -1) <= len(self.log) and not self._replaces(subject):
-            raise Refused(503, 10077, "maximum messages exceeded")
-        if 0 < config.get("max_bytes", -1) < self.log.bytes + size:
-            raise Refused(503, 10077, "maximum bytes exceeded")
-        full = self._per_subject and self.log.subjects(subject).get(subject, 0) >= self._per_subject
-        if full and config.get("discard_new_per_subject"):
-            raise Refused(503, 10077, "maximum messages per subject exceeded")
-
-    def _replaces(self, subject: str) -> bool:
-        """Whether another message of its subject goes for it."""
-        return bool(self._per_subject) and (
-            self.log.subjects(subject).get(subject, 0) >= self._per_subject
-        )
+    def _taken_by(self, offered: Offered) -> int:
+        """The sequence of the first message with its id; 0 where it has none, or is the first."""
+        return self.ids.sequence_of(offered.message_id) if offered.message_id else 0
 
     def _store(self, subject: str, headers: bytes, payload: bytes) -> Kept:
         kept = self.log.add(subject, headers, payload, self.clock.now)
         for durable in self.durables.values():
             durable.stored(kept)
-        if self._per_subject:
-            self._trim(subject)
+        self._trim(subject)
         self._forget_surplus()
         return kept
 
@@ -166,8 +107,9 @@ class Stream:
         return len(gone)
 
     def _trim(self, subject: str) -> None:
-        for kept in self.log.matching(subject)[: -self._per_subject]:
-            self.remove(kept.sequence)
+        if most := self._rules.per_subject:
+            for kept in self.log.matching(subject)[:-most]:
+                self.remove(kept.sequence)
 
     def _forget_surplus(self) -> None:
         """Only where the old is discarded can there be any."""
@@ -198,7 +140,7 @@ class Stream:
     def _fire(self, sequence: int) -> None:
         kept = self.log.get(sequence)
         assert kept is not None  # noqa: S101 - what is removed is scheduled no more
-        target = wire.parse(kept.headers).values[header.SCHEDULE_TARGET]
+        target = kept.values[header.SCHEDULE_TARGET]
         self.remove(sequence)
         self._store(target, fired(kept.headers, kept.subject), kept.payload)
 

@@ -19,6 +19,11 @@ def matches(pattern: str, subject: str) -> bool:
     )
 
 
+def is_plain(subject: str) -> bool:
+    """Whether a message can have this subject: it has tokens, and no wildcards."""
+    return all(token and token not in ("*", ">") for token in subject.split("."))
+
+
 def overlap(one: str, other: str) -> bool:
     """Whether some subject matches both patterns."""
     first, second = one.split("."), other.split(".")

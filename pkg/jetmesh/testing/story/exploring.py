@@ -11,6 +11,8 @@ from typing import Any, Final
 import structlog
 
 from jetmesh.testing.simulation import SECOND, Channel
+from jetmesh.testing.simulation.agenda import Line
+from jetmesh.testing.simulation.frames import Publish, Verdict
 from jetmesh.testing.story import faults
 from jetmesh.testing.story.outside import Given, Outside
 from jetmesh.testing.story.promises import broken
@@ -72,7 +74,7 @@ class Play:
                 self._pass(self._draw.choice(_LATER))
                 self._faults += self._draw.randint(0, _MOST_FAULTS // 2)
                 self._act()
-            found = list(broken(world, self._record))
+            found = self._record.broken or list(broken(world, self._record))
             return found or self._checked()
         finally:
             world.end()
@@ -83,9 +85,10 @@ class Play:
         return "\n".join([f"{self._replicas} processes of each service", *shown[:_SHOWN], *cut])
 
     def _act(self) -> None:
-        while self._happens():
+        while not self._record.broken and self._happens():
             pass
-        self._come_to_an_end()
+        if not self._record.broken:
+            self._come_to_an_end()
 
     def _happens(self) -> bool:
         """Let one thing happen; False: all that was given has come to rest."""
@@ -153,7 +156,13 @@ class Play:
         return []
 
     def _note(self, channel: Channel) -> None:
-        self.told.append(channel.name)
+        """Say what it is; what a process does several times in a row, once."""
+        if isinstance(channel, Line) and channel.waiting:
+            frame = channel.waiting[0]
+            what = f": {frame}" if isinstance(frame, Publish | Verdict) else ""
+            self.told.append(f"{channel.name}{what}")
+        elif not self.told or self.told[-1] != channel.name:
+            self.told.append(channel.name)
 
 
 @contextmanager

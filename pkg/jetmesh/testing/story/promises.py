@@ -20,7 +20,6 @@ from jetmesh.transport.stored import StoredMessage
 
 def broken(world: World, record: Record) -> Iterator[str]:
     """Every promise that does not hold, in words."""
-    yield from dict.fromkeys(record.broken)
     yield from _two_outcomes(world)
     yield from _two_effects(world.effects)
     yield from _two_letters(world)
