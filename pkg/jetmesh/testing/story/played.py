@@ -13,7 +13,6 @@ from jetmesh.protocol.steps import Following
 from jetmesh.runtime.assembly import Assembly
 from jetmesh.runtime.injection import Injector
 from jetmesh.runtime.message.delivered import Delivered
-from jetmesh.runtime.message.remembering import StateRunner
 from jetmesh.runtime.message.runner import HandlerRunner
 from jetmesh.runtime.message.threads import Outcome, outcome_of
 from jetmesh.testing.simulation import Connection, Server
@@ -70,34 +69,30 @@ class Recorded(Played):
         connection.publish = self._published  # type: ignore[method-assign] # noted on its way
 
     def runner_of(self, handler: Handler) -> Callable[..., HandlerRunner]:
-        remembers = handler.remembers
-        if remembers is not None:
-            about: dict[str, Any] = {"remembering": remembers}
-            about["steps"] = self.states[remembers.state]
-            return partial(_RecordedSteps, self._record, self._name, **about)
+        if handler.remembers is not None:
+            return partial(self._noting_steps, super().runner_of(handler))
         if handler.runs == "inline":
             return super().runner_of(handler)
         return partial(_RecordedLook, self._server)
+
+    def _noting_steps(self, make: Callable[..., Any], *about: Any, **more: Any) -> Any:
+        runner = make(*about, **more)
+        handle = runner.handle
+
+        def handled(delivered: Delivered, value: Any, token: str) -> Any:
+            state, following = handle(delivered, value, token)
+            subject = f"{runner.remembering.state.subject}.{token}".encode()
+            stored = [each for each in following if isinstance(each, Following)]
+            self._record.took_in(self._name, delivered, subject, stored)
+            return state, following
+
+        runner.handle = handled
+        return runner
 
     def _published(self, subject: bytes, headers: bytes, payload: bytes, waiter: Waiter) -> None:
         if any(subject.startswith(spec.subject.encode()) for spec in self.states):
             self._record.published(self._name, (subject, headers, payload))
         self._publish(subject, headers, payload, waiter)
-
-
-class _RecordedSteps(StateRunner):
-    def __init__(self, record: Record, process: str, *about: Any, **more: Any) -> None:
-        super().__init__(*about, **more)
-        self._record = record
-        self._process = process
-
-    def handle(
-        self, delivered: Delivered, value: Any, token: str
-    ) -> tuple[Any, tuple[Following, ...]]:
-        result = super().handle(delivered, value, token)
-        subject = f"{self.remembering.state.subject}.{token}".encode()
-        self._record.took_in(self._process, delivered, subject, result[1])
-        return result
 
 
 class _RecordedLook(_WithoutThreads):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 
@@ -10,7 +11,7 @@ from jetmesh.protocol.ids import is_same_id
 from jetmesh.protocol.lanes import origin_of
 from jetmesh.protocol.streams import DEADLETTERS, lane_stream
 from jetmesh.protocol.subjects import deadletter_subject, lane_subject
-from jetmesh.runtime.message.outputs import Outputs
+from jetmesh.runtime.message.outputs import Outputs, several
 from jetmesh.testing.story.doubles import Effect
 from jetmesh.testing.story.reading import stored
 from jetmesh.testing.story.record import Record, Run, name_of
@@ -120,7 +121,7 @@ def _missing(world: World, record: Record, handler: Handler) -> Iterator[str]:
     for (name, cause), result in record.results.items():
         if name != name_of(handler) or cause in left:
             continue
-        values = outputs.ordered(result)
+        values = [each for each in several(result) if type(each) in outputs.by_type]
         decides = [v for v in values if outputs.by_type[type(v)].decision]
         for value in decides or values:
             output = outputs.by_type[type(value)]
@@ -154,8 +155,9 @@ def _origins(world: World, handler: Handler) -> Iterator[str]:
     letters = deadletter_subject(handler.service, handler.name, "*")
     several_messages = [m for m in lane if m.subject.startswith(mine)]
     for message in (*several_messages, *stored(world.server, DEADLETTERS, letters)):
-        origin = origin_of(message.headers)
-        yield f"{origin.stream}:{origin.token}"
+        with contextlib.suppress(ValueError):  # it stands for no other
+            origin = origin_of(message.headers)
+            yield f"{origin.stream}:{origin.token}"
 
 
 def _count(world: World, subject: str, message_id: str) -> int:

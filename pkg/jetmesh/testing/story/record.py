@@ -70,7 +70,7 @@ class Record:
     # steps
 
     def took_in(
-        self, process: str, delivered: Delivered, subject: bytes, following: tuple[Following, ...]
+        self, process: str, delivered: Delivered, subject: bytes, following: list[Following]
     ) -> None:
         """A handler of a state succeeded, for the next step on this subject."""
         handler, origin = delivered.durable.handler, delivered.origin
