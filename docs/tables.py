@@ -103,7 +103,7 @@ def stored() -> Iterator[str]:
             f"`{LANES}_<service>`" if is_lane else f"`{stream.name}`",
             _listed(f"`{spec.subject}`" for spec in events)
             or stream.description.removesuffix(f" of {stream.name.partition('_')[2]}"),
-            _listed(marked) or _SENSITIVE_OF_OURS[stream.section],
+            _listed(marked) or _SENSITIVE_OF_OURS.get(stream.section, "nothing"),
             kept.get(stream.name, {}).get(
                 "maxAge", "until it is handled" if is_lane else "for ever"
             ),

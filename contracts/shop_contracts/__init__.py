@@ -1,6 +1,7 @@
 """The contracts of the shop: the only thing that its services share."""
 
 from shop_contracts.codes import Code
+from shop_contracts.loyalty import Account, Tier, TierReached
 from shop_contracts.money import Amount, AmountAsGiven, Currency
 from shop_contracts.notifications import Channel, NotificationSent, Outcome
 from shop_contracts.orders import OrderRejected, OrderValidated, Reason, RejectionCode
@@ -15,6 +16,7 @@ from shop_contracts.purchases import (
 )
 
 __all__ = [
+    "Account",
     "Amount",
     "AmountAsGiven",
     "Channel",
@@ -35,4 +37,6 @@ __all__ = [
     "PurchaseId",
     "Reason",
     "RejectionCode",
+    "Tier",
+    "TierReached",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from hashlib import blake2b
 from typing import Annotated
 
 from msgspec import Meta, Struct
@@ -49,6 +50,15 @@ class Customer(Struct, frozen=True, kw_only=True):
         ),
     ]
     email: EmailAddress
+
+    @property
+    def account(self) -> str:
+        """What the customer is called where a name is seen by many, as a key in a subject is.
+
+        One for each id, 32 hexadecimal digits of BLAKE2b, and not the id: that may be an e-mail
+        address, or any text. Who knows an id can make its account, nobody the id of an account.
+        """
+        return blake2b(self.id.encode(), digest_size=16).hexdigest()
 
 
 class Item(Struct, frozen=True, kw_only=True):

@@ -21,11 +21,13 @@ from starlette.routing import BaseRoute, Route
 from jetmesh import BrokerError, History, Service
 from jetmesh.rate import RateLimit
 from jetmesh.web import Fetched, Live, Pages, client_of, is_same_origin, read_body
+from shop.customer_accounts import MOST_ACCOUNTS, Accounts
 from shop.customer_orders import MOST_ORDERS, Orders
 from shop.customer_story import EVENTS
 from shop.customer_telling import tell
 from shop.order_links import LinkSecrets, opens, path, token_of
 from shop.web import FOLDER
+from shop_contracts import Account, TierReached
 
 ANSWER_SECONDS: Final = 0.5
 """After so long it is answered whether number and address belong together: never sooner."""
@@ -41,15 +43,18 @@ service = Service(
     "customer-dashboard",
     version="1.0.0",
     settings=CustomerDashboardSettings,
-    description="An order's story, step by step and live.",
+    description="An order's story, step by step and live, and what its customer has earned.",
 )
 service.read_model(Orders, events=EVENTS, most_keys=MOST_ORDERS)
+service.read_model(Accounts, events=(Account, TierReached), most_keys=MOST_ACCOUNTS)
 
 
 @service.web
-def pages(orders: Orders, history: History, settings: CustomerDashboardSettings) -> list[BaseRoute]:
+def pages(
+    orders: Orders, accounts: Accounts, history: History, settings: CustomerDashboardSettings
+) -> list[BaseRoute]:
     """A search, an order's page, events for it, and its story as JSON for scripts."""
-    shown = _Shown(orders, history, settings)
+    shown = _Shown(orders, accounts, history, settings)
     return [
         Route("/", shown.start),
         Route("/orders", shown.find, methods=["POST"]),
@@ -64,9 +69,12 @@ def pages(orders: Orders, history: History, settings: CustomerDashboardSettings)
 class _Shown:
     """What a customer sees."""
 
-    def __init__(self, orders: Orders, history: History, settings: LinkSecrets) -> None:
+    def __init__(
+        self, orders: Orders, accounts: Accounts, history: History, settings: LinkSecrets
+    ) -> None:
         self.frame = Pages(FOLDER)
         self._orders = orders
+        self._accounts = accounts
         self._history = history
         # without one there are no links; who comes with number and address is let in all the same
         self._secret = settings.link_secret or secrets.token_urlsafe()
@@ -105,16 +113,20 @@ class _Shown:
         key = _key(request)
         if not self._may_see(request, key):
             return PlainTextResponse("The order's own token is missing (?token=…).\n", 403)
-        story = await self._orders.story(key, self._history)
+        followed = self._followed(key)
+        text = await followed.told()
         headers = {"cache-control": "no-store"}
-        text = msgspec.json.encode(tell(key, story))
-        return Response(text, 200 if story else 404, headers, "application/json")
+        return Response(text, 200 if followed.known else 404, headers, "application/json")
 
     async def follow(self, request: Request) -> Live | Response:
         key = _key(request)
         if not self._may_see(request, key):
             return PlainTextResponse("The order's own token is missing (token=…).\n", 403)
-        return Live(Fetched(lambda: self._orders.version(key), lambda: self._told(key)))
+        followed = self._followed(key)
+        return Live(Fetched(followed.version, followed.told))
+
+    def _followed(self, key: str) -> _Followed:
+        return _Followed(key, self._orders, self._accounts, self._history)
 
     def _may_see(self, request: Request, key: str) -> bool:
         return opens(key, request.query_params.get("token", ""), *self._secrets)
@@ -128,8 +140,34 @@ class _Shown:
         except BrokerError:
             return ""
 
-    async def _told(self, key: str) -> bytes:
-        return msgspec.json.encode(tell(key, await self._orders.story(key, self._history)))
+
+class _Followed:
+    """One order with what its customer has earned."""
+
+    def __init__(self, key: str, orders: Orders, accounts: Accounts, history: History) -> None:
+        self._key = key
+        self._orders = orders
+        self._accounts = accounts
+        self._history = history
+        self._account = ""
+        self.known = False
+        """Something is stored of it."""
+
+    def version(self) -> object:
+        """Differs whenever something that is told does."""
+        return self._orders.version(self._key), self._accounts.version(self._account)
+
+    async def told(self) -> bytes:
+        """As a page or a script reads it.
+
+        Raises:
+            BrokerError: the streams cannot be read.
+        """
+        story = await self._orders.story(self._key, self._history)
+        self.known = story is not None
+        self._account = story.paid.account if story and story.paid else ""
+        earned = await self._accounts.find(self._account, self._history) if self._account else None
+        return msgspec.json.encode(tell(self._key, story, earned))
 
 
 def _key(request: Request) -> str:

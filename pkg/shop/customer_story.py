@@ -80,6 +80,8 @@ class Paid(Struct):
     at: float
     captured: bool
     amount: str
+    account: str = ""
+    """Whose points it brought; empty when nothing was captured."""
     reason: str = ""
     message: str = ""
     retryable: bool = False
@@ -168,7 +170,8 @@ def _checked(story: Story, event: OrderValidated | OrderRejected, sequence: int,
 def _captured(story: Story, event: PaymentCaptured, sequence: int, at: float) -> None:
     if story.paid is None or sequence < story.paid.sequence:
         amount = shown(event.amount, event.currency)
-        story.paid = Paid(sequence=sequence, at=at, captured=True, amount=amount)
+        account = event.customer.account
+        story.paid = Paid(sequence=sequence, at=at, captured=True, amount=amount, account=account)
 
 
 def _declined(story: Story, event: PaymentDeclined, sequence: int, at: float) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from shop.customer_accounts import Earned
 from shop.customer_story import Checked, Paid, Placed, Story, Told, moment
 
 _headlines: Final = {
@@ -22,8 +23,11 @@ _advice: Final = {
 }
 
 
-def tell(key: str, story: Story | None) -> dict[str, Any]:
-    """The story of the order `key` as a page or a script reads it."""
+def tell(key: str, story: Story | None, earned: Earned | None = None) -> dict[str, Any]:
+    """The story of the order `key` as a page or a script reads it.
+
+    `earned`: what its customer has; shown once this order is paid, and not before (ADR-0039).
+    """
     status = _status(story or Story())
     told: dict[str, Any] = {
         "purchase_id": key,
@@ -39,6 +43,7 @@ def tell(key: str, story: Story | None) -> dict[str, Any]:
             _paid(story.paid, status),
             _told(story.told),
         ]
+        told["loyalty"] = _earned(key, earned) if earned and status == "captured" else None
     return told
 
 
@@ -73,6 +78,15 @@ def _summary(placed: Placed) -> dict[str, Any]:
         ],
         "more_lines": placed.more_lines,
         "total": placed.total,
+    }
+
+
+def _earned(key: str, earned: Earned) -> dict[str, Any]:
+    points, tier = earned.account.points, earned.account.tier
+    return {
+        "points": "1 point" if points == 1 else f"{points:,} points",
+        "tier": str(tier).capitalize() if tier else "",
+        "is_new": earned.reached is not None and earned.reached.purchase_id == key,
     }
 
 

@@ -21,6 +21,7 @@ system = System(
         "shop.order_validation",
         "shop.payments",
         "shop.notifications",
+        "shop.loyalty",
         "shop.business_dashboard",
         "shop.customer_dashboard",
         "shop.storefront",

@@ -46,6 +46,14 @@ def test_no_document_is_empty(documents: list[Path], root: Path) -> None:
     assert [str(path.relative_to(root)) for path in documents if not path.read_text().strip()] == []
 
 
+def test_what_remembering_shows_of_the_shop_is_what_the_shop_does(root: Path) -> None:
+    page = (root / "docs" / "remembering.md").read_text()
+    shown = re.findall(r'^```python title="(.+?)"\n(.*?)^```$', page, re.DOTALL | re.MULTILINE)
+    assert len(shown) > 5
+    others = [name for name, text in shown if text not in (root / name).read_text()]
+    assert others == []
+
+
 def test_the_tables_are_as_the_code_has_them() -> None:
     stale = [page.name for page in tables.stale()]
     assert stale == [], "`make docs` writes them anew"

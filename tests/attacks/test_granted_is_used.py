@@ -41,10 +41,10 @@ _PUBLISHED = re.compile(r'"[^"/]*/user:([^"]+)" - <<- \[H?PUB (\S+)')
 _NUMBER = re.compile(r"-\d+$")
 """A slot: each process takes one of ten that are granted alike."""
 ENDINGS = {
-    "captured": ("9.00", "tok_ok"),
-    "declined": ("9.00", "tok_insufficient_funds"),
-    "rejected": ("9.99", "tok_ok"),
-    "retried": ("9.00", "tok_flaky"),
+    "captured": ("120.00", "tok_ok"),
+    "declined": ("120.00", "tok_insufficient_funds"),
+    "rejected": ("121.00", "tok_ok"),
+    "retried": ("120.00", "tok_flaky"),
 }
 UNUSED = {
     r"\$JS\.ACK\.\*\.\*\.": "acks of servers with js_ack_fc_v2: test_least_privilege",
@@ -127,7 +127,7 @@ def purchase(key: str, total: str, token: str) -> bytes:
     found: dict[str, Any] = {
         "purchase_id": key,
         "customer": {"id": "c-1", "name": "Sample Customer", "email": "customer@example.test"},
-        "items": [{"sku": "tea", "quantity": 2, "unit_price": "4.50"}],
+        "items": [{"sku": "tea", "quantity": 2, "unit_price": "60.00"}],
         "total": total,
         "currency": "EUR",
         "payment_token": token,
@@ -171,7 +171,7 @@ async def test_every_line_that_is_granted_is_used_and_nothing_else_is_tried(
             for key, (total, token) in ENDINGS.items():
                 await client.publish(f"purchases.created.{key}", purchase(key, total, token))
             await told(operator, len(ENDINGS))
-            await client.publish("purchases.created", purchase("captured", "9.00", "tok_ok"))
+            await client.publish("purchases.created", purchase("captured", "120.00", "tok_ok"))
             await client.publish("purchases.created.bad", b"garbage")
 
             async def letters() -> bool:
@@ -180,13 +180,13 @@ async def test_every_line_that_is_granted_is_used_and_nothing_else_is_tried(
             await eventually(letters, within=PATIENT, what="a dead letter")
             desk = Desk(operator, by="somebody", topology=topology)
             letter = await desk.open((await select(operator, Selector())).sequences[0])
-            fixed = purchase("bad", "9.00", "tok_ok")
+            fixed = purchase("bad", "120.00", "tok_ok")
             await desk.send(await desk.prepare(letter, corrected=fixed))
             await told(operator, len(ENDINGS) + 1)
         async with running(guarded, topology.services, outside) as again:  # a restart
             for one in again:
                 await one.started
-            await client.publish("purchases.created.later", purchase("later", "9.00", "tok_ok"))
+            await client.publish("purchases.created.later", purchase("later", "120.00", "tok_ok"))
             await told(operator, len(ENDINGS) + 2)
     lines_of_log = guarded.broker.log.read_text(errors="replace").splitlines()
     assert not [line for line in lines_of_log if "[ERR]" in line and "Violation" in line]

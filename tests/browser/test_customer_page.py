@@ -8,23 +8,35 @@ import pytest
 from msgspec import Struct
 from playwright.sync_api import Page, expect
 
+from shop.customer_accounts import Accounts
 from shop.customer_dashboard import CustomerDashboardSettings, pages
 from shop.customer_orders import Orders
 from shop.order_links import path, token_of
-from shop_contracts import Customer, Item, Outcome, RejectionCode
+from shop_contracts import (
+    Account,
+    Customer,
+    Item,
+    Outcome,
+    RejectionCode,
+    Tier,
+    TierReached,
+)
 from tests.browser.conftest import Site, overflow
 from tests.unit.shop.flow import (
     ITEMS,
     Shelf,
     Stored,
+    account,
     captured,
     created,
     declined,
+    reached,
     rejected,
     told,
     validated,
 )
 
+EARNING = (Account, TierReached)
 SECRET = "a secret of some length"  # noqa: S105 - of these tests
 MARKUP = "<img src=x onerror=alert(1)><script>alert(2)</script>"
 
@@ -33,10 +45,10 @@ class Shop:
     """Stories and their pages."""
 
     def __init__(self, serve: Callable[..., Site]) -> None:
-        self.orders, self.shelf = Orders(), Shelf()
+        self.orders, self.accounts, self.shelf = Orders(), Accounts(), Shelf()
         self.stored = Stored()
         settings = CustomerDashboardSettings(link_secret=SECRET)
-        self.site = serve(pages(self.orders, self.shelf, settings))
+        self.site = serve(pages(self.orders, self.accounts, self.shelf, settings))
 
     def link(self, key: str = "p-1") -> str:
         return self.site.url + path(key, token_of(key, SECRET))
@@ -45,7 +57,8 @@ class Shop:
         for event in events:
             stored = self.stored(event)
             self.shelf.records.append(stored)
-            self.site.call(self.orders.apply, *stored)
+            model = self.accounts if isinstance(event, EARNING) else self.orders
+            self.site.call(model.apply, *stored)
 
 
 def headline(page: Page, text: str) -> None:
@@ -127,6 +140,23 @@ def test_a_declined_payment_says_why_and_what_to_do(page: Page, site: Callable[.
     expect(failed).to_contain_text("a card that is still valid")
 
 
+def test_points_and_a_tier_appear_once_the_order_is_paid(
+    page: Page, site: Callable[..., Site]
+) -> None:
+    shop = Shop(site)
+    shop.happens(account(95), created(), validated())
+    page.goto(shop.link())
+    headline(page, "We are taking your payment")
+    expect(page.locator("#loyalty")).to_be_hidden()
+    shop.happens(captured())
+    expect(page.locator("#points")).to_have_text("95 points")
+    expect(page.locator("#tier")).to_be_hidden()
+    shop.happens(account(104, Tier.SILVER), reached(Tier.SILVER))
+    expect(page.locator("#points")).to_have_text("104 points")
+    expect(page.locator("#tier")).to_have_text("Silver")
+    expect(page.locator("#reached")).to_be_visible()
+
+
 def test_the_page_shows_neither_token_nor_address(page: Page, site: Callable[..., Site]) -> None:
     shop = Shop(site)
     shop.happens(created(), validated(), captured(), told())
@@ -148,6 +178,8 @@ def test_a_phone_shows_everything_without_scrolling_sideways(
     assert overflow(phone) <= 0
     shop.happens(created(), created(), validated(), captured(amount="99999999999.99"), told())
     headline(phone, "Your order is paid")
+    shop.happens(account(10**24, Tier.PLATINUM), reached(Tier.PLATINUM))
+    expect(phone.locator("#tier")).to_have_text("Platinum")
     assert overflow(phone) <= 0
     long = "x" * 200
     item = Item(sku="x" * 80, quantity=10**14, unit_price=ITEMS[0].unit_price)

@@ -147,7 +147,7 @@ async def test_a_reset_delivers_from_a_sequence_on_and_counts_anew(
 
 async def test_what_is_removed_while_it_is_out_needs_no_verdict(side: Side, plane: Plane) -> None:
     stream = await filled(side, plane, 3)
-    await make_durable(side, stream, "d", "in.>", ack_wait=1.0)
+    await make_durable(side, stream, "d", "in.>", ack_wait=3.0)
     taker = Taker(plane, stream, "d", acks=False)
     await side.eventually(lambda: taker.sequences == [1, 2, 3])
     await side.control.forget(stream, f"{side.name}.in.>", before=2)

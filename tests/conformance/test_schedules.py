@@ -59,7 +59,7 @@ async def test_what_fired_keeps_its_headers_but_not_its_id_or_guard(
 async def test_a_schedule_that_fired_is_gone(side: Side, plane: Plane) -> None:
     stream = await clocks(side)
     taker = Taker(plane, stream, "d")
-    await publish(side, plane, f"{side.name}.at.a", **after(side, 0.5))
+    await publish(side, plane, f"{side.name}.at.a", **after(side, 2.0))
     assert [kept.subject for kept in await stored(side, stream)] == [f"{side.name}.at.a"]
     await side.eventually(lambda: taker.taken)
     (kept,) = await stored(side, stream)
@@ -70,9 +70,9 @@ async def test_a_schedule_that_fired_is_gone(side: Side, plane: Plane) -> None:
 async def test_a_schedule_that_is_purged_never_fires(side: Side, plane: Plane) -> None:
     stream = await clocks(side)
     taker = Taker(plane, stream, "d")
-    await publish(side, plane, f"{side.name}.at.a", **after(side, 0.7))
+    await publish(side, plane, f"{side.name}.at.a", **after(side, 2.5))
     await side.control.forget(stream, f"{side.name}.at.a")
-    await side.pass_time(2.0)
+    await side.pass_time(4.0)
     assert taker.taken == []
 
 
@@ -80,8 +80,8 @@ async def test_a_second_schedule_on_a_subject_replaces_the_first(side: Side, pla
     stream = await clocks(side)
     taker = Taker(plane, stream, "d")
     subject = f"{side.name}.at.a"
-    await publish(side, plane, subject, b"1", **after(side, 0.7))
-    await publish(side, plane, subject, b"2", **after(side, 1.2))
+    await publish(side, plane, subject, b"1", **after(side, 2.5))
+    await publish(side, plane, subject, b"2", **after(side, 3.0))
     (kept,) = await stored(side, stream)
     assert kept.payload == b"2"
     assert kept.headers["Nats-Rollup"] == "sub"
@@ -93,8 +93,8 @@ async def test_a_second_schedule_on_a_subject_replaces_the_first(side: Side, pla
 async def test_a_message_may_cancel_a_schedule(side: Side, plane: Plane) -> None:
     stream = await clocks(side)
     taker = Taker(plane, stream, "d")
-    await publish(side, plane, f"{side.name}.at.a", **after(side, 0.7))
-    await publish(side, plane, f"{side.name}.at.b", **after(side, 0.8))
+    await publish(side, plane, f"{side.name}.at.a", **after(side, 2.5))
+    await publish(side, plane, f"{side.name}.at.b", **after(side, 3.0))
     cancels = {"scheduler": f"{side.name}.at.a", "next": "purge"}
     assert await publish(side, plane, f"{side.name}.at.cancelled", b"", **cancels) == "stored"
     left = [kept.subject for kept in await stored(side, stream)]
@@ -153,8 +153,9 @@ async def test_a_schedule_is_a_duplicate_like_any_message(side: Side, plane: Pla
 async def test_schedules_fire_in_the_order_of_their_times(side: Side, plane: Plane) -> None:
     stream = await clocks(side)
     taker = Taker(plane, stream, "d")
-    for name, seconds in (("c", 1.5), ("a", 0.5), ("b", 1.0)):
-        await publish(side, plane, f"{side.name}.at.{name}", name.encode(), **after(side, seconds))
+    times = {name: after(side, seconds) for name, seconds in (("c", 3.0), ("a", 2.0), ("b", 2.5))}
+    for name, at in times.items():
+        await publish(side, plane, f"{side.name}.at.{name}", name.encode(), **at)
     await side.eventually(lambda: len(taker.taken) == 3)
     assert taker.payloads == [b"a", b"b", b"c"]
 

@@ -24,7 +24,7 @@ from jetmesh.declare import EventSpec, escape_key, key_of, spec_of
 from jetmesh.errors import ContractViolation
 from jetmesh.operate.schemas import json_schema
 from shop.system import system
-from shop_contracts import PurchaseCreated, RejectionCode
+from shop_contracts import PurchaseCreated, RejectionCode, Tier
 from tests.unit.shop import flow
 
 ROOT = Path(__file__).parents[2]
@@ -117,6 +117,8 @@ EVENTS: list[Struct] = [
     flow.captured(),
     flow.declined(),
     flow.told(),
+    flow.account(120, Tier.SILVER),
+    flow.reached(Tier.GOLD),
 ]
 
 

@@ -29,6 +29,7 @@ SERVICES = (
     "order-validation",
     "payments",
     "notifications",
+    "loyalty",
     "business-dashboard",
     "customer-dashboard",
     "storefront",

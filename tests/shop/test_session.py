@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 import urllib.request
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from shop_contracts import Customer
 from tests.shop.conftest import Up
 from tests.waiting import wait_until
 
@@ -49,6 +51,40 @@ def test_a_purchase_typed_into_the_nats_cli_is_validated_paid_told_and_shown(sho
         assert word in traced.stdout
     assert "customer@example.test" not in traced.stdout
     assert "tok_ok" not in traced.stdout
+
+
+def test_a_customers_purchases_are_points_on_their_pages_and_a_tier_is_told_once(shop: Up) -> None:
+    customer = {"id": "c-points", "name": "Loyal Customer", "email": "loyal@example.test"}
+    for number in range(3):
+        purchase = {**GOOD, "purchase_id": f"p-points-{number}", "customer": customer}
+        purchase |= {"items": [{"sku": "tea", "quantity": 9, "unit_price": "4.50"}]}
+        shop.nats("pub", "purchases.created", json.dumps(purchase | {"total": "40.50"}))
+    pages = [mail_about(shop, f"p-points-{number}") for number in range(3)]
+    links = [re.findall(r"/orders/\S+", mail["text"])[0] for mail in pages]
+
+    def earned() -> list[dict[str, Any]]:
+        return [shop.get("customer-dashboard", f"/api{link}")["loyalty"] or {} for link in links]
+
+    wait_until(
+        lambda: (
+            [each.get("points") for each in earned()] == ["120 points"] * 3
+            and sum(each["is_new"] for each in earned()) == 1
+        ),
+        within=30,
+        what=lambda: str(earned()),
+    )
+    assert [each["tier"] for each in earned()] == ["Silver"] * 3
+    account = Customer(**customer).account
+    told = shop.nats("stream", "info", "TIERS", "--json")
+    assert json.loads(told.stdout)["state"]["messages"] == 1
+    shown = shop.jetmesh("state", "get", "loyalty.accounts", account)
+    assert '"points":120' in shown.stdout, shown.stderr
+    assert "loyal@example.test" not in shown.stdout
+    of_purchase = shop.jetmesh("trace", "p-points-0")
+    assert f"loyalty.award took it into loyalty.accounts of {account}" in of_purchase.stdout
+    traced = shop.jetmesh("trace", account)
+    assert "states.loyalty.accounts" in traced.stdout
+    assert "tiers.reached" in traced.stdout
 
 
 def test_three_purchases_of_the_start_screen_end_as_it_says(shop: Up) -> None:
@@ -115,7 +151,7 @@ def test_markup_and_escapes_are_shown_as_text(shop: Up) -> None:
     assert "\x1b[31m" not in traced.stdout
 
 
-@pytest.mark.parametrize("service", ["order-validation", "payments", "notifications"])
+@pytest.mark.parametrize("service", ["order-validation", "payments", "notifications", "loyalty"])
 def test_what_the_shop_did_is_rehearsed_with_its_doubles(shop: Up, service: str) -> None:
     done = shop.jetmesh("rehearse", service)
     assert (done.returncode, done.stderr) == (0, ""), done.stdout + done.stderr

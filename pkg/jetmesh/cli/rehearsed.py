@@ -16,7 +16,7 @@ from rich.text import Text
 from jetmesh.cli.connection import broker_of, connected
 from jetmesh.cli.console import print_json, print_lines
 from jetmesh.cli.exits import FAILED, answering
-from jetmesh.declare import Service
+from jetmesh.declare import Service, Topology
 from jetmesh.errors import UsageError
 from jetmesh.operate.project import Whole, find_project
 from jetmesh.privacy.mask import printable
@@ -24,6 +24,7 @@ from jetmesh.runtime.rehearsing.cut import sealed
 from jetmesh.runtime.rehearsing.doubles import require_doubles
 from jetmesh.runtime.rehearsing.rehearsal import Rehearsal
 from jetmesh.runtime.rehearsing.report import Group, Report
+from jetmesh.runtime.rehearsing.states import Remembered, remembered
 from jetmesh.runtime.rehearsing.stored import Known, newest
 from jetmesh.settings import NatsSettings
 
@@ -47,16 +48,17 @@ def rehearse(
         require_doubles(service, service.handlers)
         settings = whole.loaded.of(service)
         nats = broker_of(project, whole.loaded, nats_url)
-        known = asyncio.run(_read(nats, service, last))
+        read = asyncio.run(_read(nats, service, whole.topology, last))
         reports = []
-        for handler, several in zip(service.handlers, known, strict=True):
+        for handler, (several, found) in zip(service.handlers, read, strict=True):
             with (
                 sealed(),
                 quiet(),
                 progress(f"Rehearsing {handler.name}", len(several)) as on_played,
             ):
                 rehearsal = Rehearsal(service, settings, whole.topology, on_played)
-                reports.append(asyncio.run(rehearsal.compare(handler, several, allowed=allowed)))
+                compared = rehearsal.compare(handler, several, allowed=allowed, found=found)
+                reports.append(asyncio.run(compared))
     code = FAILED if any(report.refused for report in reports) else 0
     if as_json:
         print_json({"service": name, "handlers": reports, "exit_code": code})
@@ -114,6 +116,11 @@ def summary(report: Report) -> str:
         parts.append(f"{report.open:,} without a verdict yet")
     if report.gone:
         parts.append(f"{report.gone:,} whose outcome is no longer stored")
+    if report.today:
+        parts.append(
+            f"{report.today:,} with the state of today, as that of then is not known "
+            f"({report.why_today})"
+        )
     if report.others:
         parts.append(f"{report.others:,} whose key another message had decided")
     return f"{', '.join(parts)}."
@@ -136,6 +143,13 @@ def _service(whole: Whole, name: str) -> Service:
     raise UsageError(f"There is no service {name!r}.", remedy=f"Name one of {', '.join(having)}.")
 
 
-async def _read(nats: NatsSettings, service: Service, last: int) -> list[list[Known]]:
+async def _read(
+    nats: NatsSettings, service: Service, topology: Topology, last: int
+) -> list[tuple[list[Known], Remembered | None]]:
+    read = []
     async with connected(nats) as control:
-        return [await newest(control, handler, last) for handler in service.handlers]
+        for handler in service.handlers:
+            several = await newest(control, handler, last)
+            messages = [known.message for known in several]
+            read.append((several, await remembered(control, topology, handler, messages)))
+    return read

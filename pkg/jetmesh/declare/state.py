@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, TypeAlias, TypeVar, get_args, get_origin
+from typing import Any, Final, TypeAlias, TypeVar, get_args, get_origin, get_type_hints
 
 from msgspec import Struct
 from msgspec.inspect import Metadata, StrType, type_info
@@ -100,7 +100,7 @@ class Remembering:
 
     state: StateSpec
     by: _Path
-    """The fields of the event that lead to the key."""
+    """The fields of the event that lead to the key; the last may be a property of a contract."""
 
     def key(self, event: Any) -> str:
         """The key of the state that an event is about."""
@@ -198,6 +198,9 @@ def _check_path(event: EventSpec, path: _Path, signature: Signature) -> None:
         so_far = ".".join(path[: place + 1])
         known = fields(cls) if isinstance(cls, type) and issubclass(cls, Struct) else ()
         found = next((field for field in known if field.name == name), None)
+        if found is None and isinstance(made := getattr(cls, name, None), property):
+            cls = get_type_hints(made.fget).get("return")
+            continue
         if found is None:
             here = ", ".join(field.name for field in known) or "none"
             raise _wrong(

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 from msgspec import Struct
 
-from jetmesh.declare import Topology, matches
+from jetmesh.declare import StateSpec, Topology, matches
 from jetmesh.errors import JetmeshError
+from jetmesh.operate.doctor.own_states import forgery
 from jetmesh.operate.doctor.responses import Instance
 from jetmesh.protocol.ids import is_number
 from jetmesh.protocol.streams import is_stream
@@ -57,6 +58,8 @@ def doubt(topology: Topology, message: StoredMessage) -> str:
         return "it would decide, and nobody declares it" if decides else ""
     if spec not in topology.owners or message.removal:
         return ""
+    if isinstance(spec, StateSpec) and (why := forgery(message)):
+        return why
     if spec.decision:
         (owner,) = (s for s in topology.services if s.name == topology.owners[spec])
         return Outcomes.of(owner).doubt(message)

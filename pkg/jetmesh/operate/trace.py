@@ -20,6 +20,7 @@ from jetmesh.operate.deadletters.letter import Letter, LetterError
 from jetmesh.operate.heal import doubt
 from jetmesh.operate.humanize import counted
 from jetmesh.operate.summary import summary
+from jetmesh.operate.taken import taken_in
 from jetmesh.privacy.mask import masked, printable
 from jetmesh.protocol import headers as header
 from jetmesh.protocol.content import event_json
@@ -285,6 +286,9 @@ async def _with_waits(
             if step.kind != "event" or handler.input.subject != step.subject:
                 continue
             if about in lanes:
+                continue
+            if taken := await taken_in(control, handler, step.id):
+                notes.append(taken)
                 continue
             waiting = [] if about in handled else await _wait(control, handler, step)
             waits += waiting

@@ -18,11 +18,12 @@ from jetmesh.runtime.injection import Injector
 from jetmesh.runtime.message.belief import Evidence
 from jetmesh.runtime.message.consumer import Consumer
 from jetmesh.runtime.message.quarantine import Quarantine
-from jetmesh.runtime.message.remembering import StateRunner, states_of
+from jetmesh.runtime.message.remembering import states_of
 from jetmesh.runtime.message.runner import HandlerRunner
 from jetmesh.runtime.message.steps import Steps, steps_of
 from jetmesh.runtime.projection import Projection, projections_of
 from jetmesh.runtime.slots import Slots
+from jetmesh.runtime.tracing.parts import UNTRACED, Parts
 from jetmesh.transport.outcomes import Outcomes
 from jetmesh.transport.seam import Control, Transport
 
@@ -37,7 +38,7 @@ class Assembly:
         injector: Injector,
         transport: Transport,
         *,
-        runner: Callable[..., HandlerRunner] = HandlerRunner,
+        parts: Parts = UNTRACED,
         clock: Callable[[], float] = perf_counter,
     ) -> None:
         self.consumers: list[Consumer] = []
@@ -48,7 +49,7 @@ class Assembly:
         self._topology = topology
         self._injector = injector
         self._transport = transport
-        self._runner = runner
+        self._parts = parts
         self._clock = clock
         self._control: Control | None = None
 
@@ -57,7 +58,7 @@ class Assembly:
         looks = self._transport.lookups
         evidence = Evidence(looks, Outcomes.of(self._service))
         for spec in states_of(self._topology.handlers):
-            self.states[spec] = steps_of(spec, self._transport, looks)
+            self.states[spec] = steps_of(spec, self._transport, looks, self._parts.steps)
         for handler in self._topology.handlers:
             supplied = self._injector.with_reaction(handler)
             consumer = Consumer(
@@ -77,9 +78,9 @@ class Assembly:
         """What makes the runner of a handler."""
         remembers = handler.remembers
         if remembers is None:
-            return self._runner
+            return self._parts.runner
         steps = self.states[remembers.state]
-        return partial(StateRunner, remembering=remembers, steps=steps)
+        return partial(self._parts.rememberer, remembering=remembers, steps=steps)
 
     def read(self, control: Control, slots: Callable[[ReadModel, str], Slots]) -> None:
         """Begin to fold history into the read models."""

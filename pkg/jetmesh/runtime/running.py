@@ -70,7 +70,7 @@ class Running:
         wraps = service.publish_wraps
         self._publisher = Publisher(*events, name=service.name, wrap=wraps) if events else None
         about = service, self._topology, self.injector
-        self._assembly = Assembly(*about, self._plane, runner=self._parts.runner)
+        self._assembly = Assembly(*about, self._plane, parts=self._parts)
         self.consumers = self._assembly.consumers
         self.projections = self._assembly.projections
         self.http = HttpServer(  # last: it takes ports

@@ -24,13 +24,15 @@ _SHORT: Final = 9
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A message of a stream, without its payload."""
+    """A message of a stream."""
 
     sequence: int
     nanoseconds: int
     """When the broker stored it."""
     subject: str
     headers: dict[str, str]
+    payload: bytes = b""
+    """Only of what was read whole."""
 
     @property
     def message_id(self) -> str:
@@ -45,8 +47,8 @@ class Reader:
         self._read: dict[str, int] = {}
         """The last sequence read, by stream."""
 
-    async def new(self, stream: str) -> list[Stored]:
-        """What was stored since the last time.
+    async def new(self, stream: str, *, whole: bool = False) -> list[Stored]:
+        """What was stored since the last time; without payloads, unless it is read whole.
 
         Raises:
             nats.errors.Error, TimeoutError: the cluster does not answer; nothing is skipped then.
@@ -55,7 +57,7 @@ class Reader:
         queue: asyncio.Queue[Msg] = asyncio.Queue()
         subscription = await self._client.subscribe(inbox, cb=queue.put)
         try:
-            left = await self._consume(stream, inbox)
+            left = await self._consume(stream, inbox, whole=whole)
             found = [_stored(await _next(queue)) for _ in range(left)]
         finally:
             await subscription.unsubscribe()
@@ -69,8 +71,8 @@ class Reader:
         state: dict[str, Any] = answer["state"]
         return state
 
-    async def _consume(self, stream: str, inbox: str) -> int:
-        """A consumer that pushes everything new, headers only; how much that is."""
+    async def _consume(self, stream: str, inbox: str, *, whole: bool) -> int:
+        """A consumer that pushes everything new; how much that is."""
         answer = await self._ask(
             f"CONSUMER.CREATE.{stream}",
             {
@@ -80,7 +82,7 @@ class Reader:
                     "deliver_policy": "by_start_sequence",
                     "opt_start_seq": self._read.get(stream, 0) + 1,
                     "ack_policy": "none",
-                    "headers_only": True,
+                    "headers_only": not whole,
                     "mem_storage": True,
                     "num_replicas": 1,
                     "inactive_threshold": 10_000_000_000,
@@ -159,4 +161,5 @@ def _stored(message: Msg) -> Stored:
     # and newer servers put domain and account before the stream
     tokens = message.reply.split(".")
     numbers = tokens[4:] if len(tokens) == _SHORT else tokens[6:]
-    return Stored(int(numbers[1]), int(numbers[3]), message.subject, dict(message.headers or {}))
+    headers = dict(message.headers or {})
+    return Stored(int(numbers[1]), int(numbers[3]), message.subject, headers, message.data)

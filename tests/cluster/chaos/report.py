@@ -69,6 +69,8 @@ def totals(scene: Scene) -> dict[str, int]:
         **{kind: kinds[kind] for kind in sorted(kinds)},
         "second presses refused": fates["refused"],
         "customers notified": last.told,
+        "points of all accounts": sum(points for points, _ in scene.accounts.points.values()),
+        "tiers told": sum(map(len, scene.accounts.told.values())),
         "mails sent again": last.mails - last.told,
         "dead letters": sum(ledger.letters.values()),
     }

@@ -18,6 +18,7 @@ from nats.aio.client import Client
 from jetmesh.protocol.streams import lane_stream
 from jetmesh.settings import NatsSettings
 from jetmesh.transport.dataplane import DataPlane
+from tests.cluster.chaos.accounts import TIERS, Accounts
 from tests.cluster.chaos.ledger import STREAMS, Ledger
 from tests.cluster.chaos.load import RATE, Load
 from tests.cluster.chaos.nodes import Cluster
@@ -26,7 +27,7 @@ from tests.cluster.chaos.reader import Post, Reader, connect
 from tests.cluster.chaos.shop import Shop
 from tests.cluster.chaos.timeline import Timeline
 
-SERVICES: Final = ("order-validation", "payments", "notifications", "packing")
+SERVICES: Final = ("order-validation", "payments", "notifications", "loyalty", "packing")
 DASHBOARDS: Final = ("business-dashboard", "customer-dashboard")
 _ANSWER_SECONDS: Final = 30.0
 _AGAIN_SECONDS: Final = 0.5
@@ -98,10 +99,12 @@ class Scene:
             try:
                 await self.read()
                 self.ledger.post(self._post.new())
+                problems = self._unfinished(wanted)
+                if not problems:  # nothing is on its way but what follows from a payment
+                    await self.accounts.read()
+                    problems = self.accounts.problems()
             except (nats.errors.Error, TimeoutError, OSError) as error:
                 problems = [f"the cluster does not answer: {error!r}"]
-            else:
-                problems = self._unfinished(wanted)
             if problems:
                 await asyncio.sleep(_AGAIN_SECONDS)
         self._forget(wanted)
@@ -110,7 +113,7 @@ class Scene:
     async def holes(self) -> list[str]:
         """Streams that do not hold every message that they ever stored."""
         found = []
-        for stream in STREAMS:
+        for stream in (*STREAMS, TIERS):
             state = await self._reader.state(stream)
             if state["messages"] and state["first_seq"] != 1:
                 found.append(f"{stream} begins at {state['first_seq']}")
@@ -125,6 +128,9 @@ class Scene:
         ledger.post(Post(self.shop.mails).new())
         keys = [key for key, _ in self.load.acknowledged if not key.startswith("garbage")]
         problems = [problem for key in set(keys) if (problem := ledger.unfinished(key))]
+        accounts = Accounts(Reader(self._client))
+        await accounts.read()
+        problems += accounts.problems()
         return [*_shortened(problems), *_shortened(ledger.violations)]
 
     async def lanes_left(self) -> list[str]:
@@ -195,6 +201,7 @@ class Scene:
         self._client: Client = await connect(self.cluster.url)
         self._stack.push_async_callback(self._client.close)
         self._reader = Reader(self._client)
+        self.accounts = Accounts(Reader(self._client))
         self._post = Post(self.shop.mails)
 
 

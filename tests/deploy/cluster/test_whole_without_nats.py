@@ -11,6 +11,7 @@ SERVICES = (
     "order-validation",
     "payments",
     "notifications",
+    "loyalty",
     "business-dashboard",
     "customer-dashboard",
     "storefront",

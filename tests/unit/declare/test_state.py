@@ -18,6 +18,16 @@ class Customer(Struct, frozen=True):
     id: Annotated[str, Meta(min_length=1)]
     number: int = 0
 
+    @property
+    def account(self) -> str:
+        """A name that tells nothing of who it is."""
+        return f"a-{len(self.id)}"
+
+    @property
+    def age(self) -> int:
+        """No key."""
+        return 40
+
 
 @event("paying.captured", key="purchase_id")
 class Captured(Struct, frozen=True):
@@ -80,13 +90,17 @@ def test_who_remembers_may_write_its_state_and_nobody_elses() -> None:
     assert not any("others" in each for each in needed)
 
 
-def test_the_key_is_found_by_its_path_or_by_its_name() -> None:
+def test_the_key_is_found_by_its_path_by_a_property_or_by_its_name() -> None:
     [handler] = declared().handlers
     assert handler.remembers is not None
     assert handler.remembers.by == ("customer", "id")
     assert handler.remembers.key(Captured("p-1", Customer("c-1"))) == "c-1"
     assert handler.returns == (spec_of(TierReached),)
     assert handler.needs == {}
+
+    [handler] = declared(by="customer.account").handlers
+    assert handler.remembers is not None
+    assert handler.remembers.key(Captured("p-1", Customer("c-1"))) == "a-3"
 
     def same(captured: Captured, other: Other | None) -> Other:
         raise NotImplementedError
@@ -115,6 +129,8 @@ async def waits(captured: Captured, account: Account | None) -> Account:
         (award, {"by": "customer.number"}, "Captured may lack customer.number"),
         (award, {"by": "account_id"}, "Captured may lack account_id"),
         (award, {"by": "customer"}, "by='customer', which is no string"),
+        (award, {"by": "customer.age"}, "by='customer.age', which is no string"),
+        (award, {"by": "customer.account.x"}, "Captured has no customer.account.x"),
         (award, {"by": "purchase_id.x"}, "Captured has no purchase_id.x"),
         (award, {"state": TierReached}, "remembers TierReached, which is no state"),
         (waits, {}, "remembers and is async"),

@@ -12,6 +12,7 @@ from msgspec import Struct
 from jetmesh import History, Recalled, Record
 from jetmesh.declare import key_of, spec_of
 from shop_contracts import (
+    Account,
     Channel,
     Customer,
     DeclineReason,
@@ -25,6 +26,8 @@ from shop_contracts import (
     PurchaseCreated,
     Reason,
     RejectionCode,
+    Tier,
+    TierReached,
 )
 
 START = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -112,6 +115,14 @@ def told(
         subject=f"Your order {key} is paid",
         sent_at=START,
     )
+
+
+def account(points: int, tier: Tier | None = None) -> Account:
+    return Account(account=CUSTOMER.account, points=points, tier=tier)
+
+
+def reached(tier: Tier, points: int = 500) -> TierReached:
+    return TierReached(account=CUSTOMER.account, tier=tier, points=points, purchase_id="p-1")
 
 
 @dataclass

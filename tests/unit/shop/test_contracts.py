@@ -17,7 +17,15 @@ from msgspec import Struct
 import shop_contracts
 from jetmesh.declare import spec_of
 from shop.order_validation import ValidationSettings, find_faults
-from shop_contracts import Channel, Code, DeclineReason, Outcome, PurchaseCreated, RejectionCode
+from shop_contracts import (
+    Channel,
+    Code,
+    DeclineReason,
+    Outcome,
+    PurchaseCreated,
+    RejectionCode,
+    Tier,
+)
 from tests.unit.shop import flow
 
 EXAMPLES = Path(__file__).parents[3] / "examples" / "purchases"
@@ -30,6 +38,8 @@ EVENTS = [
     flow.captured(),
     flow.declined(),
     flow.told(),
+    flow.account(60),
+    flow.reached(Tier.GOLD),
 ]
 
 
@@ -86,7 +96,7 @@ def test_unknown_fields_are_ignored_and_a_missing_time_is_none() -> None:
     assert read(wire(coupon="none of ours")).placed_at is None
 
 
-@pytest.mark.parametrize("code", [RejectionCode, DeclineReason, Outcome, Channel])
+@pytest.mark.parametrize("code", [RejectionCode, DeclineReason, Outcome, Channel, Tier])
 def test_a_code_newer_than_its_reader_is_read_as_other(code: type[Code]) -> None:
     assert msgspec.json.decode(b'"of next year"', type=code) is code("other")
     with pytest.raises(msgspec.ValidationError):
@@ -119,9 +129,9 @@ def test_contracts_keep_the_rules_that_let_them_evolve(struct: type[Struct]) -> 
     assert not any((config.forbid_unknown_fields, config.array_like, config.omit_defaults))
 
 
-def test_every_event_is_about_a_purchase_and_outcomes_exclude_one_another() -> None:
+def test_every_event_is_about_a_purchase_or_an_account_and_outcomes_exclude_one_another() -> None:
     specs = {spec.subject: spec for spec in map(spec_of, STRUCTS) if spec}
-    assert {spec.key for spec in specs.values()} == {"purchase_id"}
+    assert {spec.key for spec in specs.values()} == {"purchase_id", "account"}
     assert {subject: spec.decision for subject, spec in specs.items()} == {
         "purchases.created": None,
         "orders.validated": "orders.*",
@@ -129,6 +139,8 @@ def test_every_event_is_about_a_purchase_and_outcomes_exclude_one_another() -> N
         "payments.captured": "payments.*",
         "payments.declined": "payments.*",
         "notifications.sent": "notifications.*",
+        "states.loyalty.accounts": None,
+        "tiers.reached": None,
     }
 
 

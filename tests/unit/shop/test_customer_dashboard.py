@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Any
 
 import httpx
 import pytest
@@ -10,6 +12,7 @@ from msgspec import Struct
 from starlette.applications import Starlette
 
 from jetmesh import derive
+from shop.customer_accounts import Accounts
 from shop.customer_dashboard import (
     ANSWER_SECONDS,
     CustomerDashboardSettings,
@@ -18,8 +21,20 @@ from shop.customer_dashboard import (
 )
 from shop.customer_orders import Orders
 from shop.order_links import path, token_of
-from tests.unit.shop.flow import Shelf, created, history
+from shop_contracts import Account, Tier, TierReached
+from tests.unit.shop.flow import (
+    CUSTOMER,
+    Shelf,
+    account,
+    captured,
+    created,
+    declined,
+    history,
+    reached,
+    validated,
+)
 
+EARNING = (Account, TierReached)
 SECRET = "a secret of some length"  # noqa: S105 - of these tests
 BEFORE = "the one before it was"
 ODD_IDS = [
@@ -47,16 +62,17 @@ class Shop:
     """Orders, where they are stored, and the pages about them."""
 
     def __init__(self) -> None:
-        self.orders, self.shelf = Orders(), Shelf()
+        self.orders, self.accounts, self.shelf = Orders(), Accounts(), Shelf()
         settings = CustomerDashboardSettings(link_secret=SECRET, previous_link_secret=BEFORE)
-        routes = pages(self.orders, self.shelf, settings)
+        routes = pages(self.orders, self.accounts, self.shelf, settings)
         transport = httpx.ASGITransport(Starlette(routes=routes))
         self.browser = httpx.AsyncClient(transport=transport, base_url="http://shop.test")
 
     def happens(self, *events: Struct) -> None:
         for event, record in history(*events):
             self.shelf.records.append((event, record))
-            self.orders.apply(event, record)
+            model = self.accounts if isinstance(event, EARNING) else self.orders
+            model.apply(event, record)
 
     async def find(self, key: str, email: str) -> httpx.Response:
         return await self.browser.post("/orders", data={"id": key, "email": email})
@@ -150,3 +166,40 @@ async def test_an_order_that_is_on_its_way_is_waited_for(shop: Shop) -> None:
     answer = await shop.browser.get("/api" + path("p-9", opening("p-9")))
     assert answer.status_code == 404
     assert answer.json()["status"] == "unknown"
+
+
+async def told(shop: Shop, key: str = "p-1") -> dict[str, Any]:
+    answer = await shop.browser.get("/api" + path(key, opening(key)))
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+async def test_who_paid_an_order_sees_the_points_of_its_customer_and_the_tier_it_brought(
+    shop: Shop,
+) -> None:
+    shop.happens(created(), validated(), captured(amount="560.00"))
+    assert (await told(shop))["loyalty"] is None, "loyalty has not come to it yet"
+    shop.happens(account(1560, Tier.GOLD), reached(Tier.GOLD))
+    assert (await told(shop))["loyalty"] == {
+        "points": "1,560 points",
+        "tier": "Gold",
+        "is_new": True,
+    }
+
+
+async def test_who_ordered_in_somebodys_name_and_did_not_pay_learns_no_points(shop: Shop) -> None:
+    shop.happens(account(1560, Tier.GOLD), created(), validated())
+    assert (await told(shop))["loyalty"] is None
+    shop.happens(declined())
+    assert (await told(shop))["loyalty"] is None
+
+
+async def test_an_account_that_had_to_make_room_is_read_when_somebody_looks(shop: Shop) -> None:
+    shop.happens(created(), captured())
+    [stored] = history(account(1))
+    keyed = replace(stored[1], subject=f"states.loyalty.accounts.{CUSTOMER.account}")
+    shop.shelf.records.append((stored[0], keyed))
+    assert (await told(shop))["loyalty"] == {"points": "1 point", "tier": "", "is_new": False}
+    shop.accounts.apply(*stored)
+    shop.accounts.drop(CUSTOMER.account)
+    assert (await told(shop))["loyalty"]["points"] == "1 point"

@@ -13,7 +13,7 @@ from jetmesh.cli.console import print_lines
 from jetmesh.cli.deadletters.select import Choice, Context, selection_of
 from jetmesh.cli.output import echo
 from jetmesh.cli.rehearsed import head, progress, quiet
-from jetmesh.declare import Handler
+from jetmesh.declare import Handler, Topology
 from jetmesh.errors import UsageError
 from jetmesh.operate.deadletters.bulk import Batch
 from jetmesh.operate.deadletters.desk import Desk, Outcome, Replay
@@ -24,6 +24,7 @@ from jetmesh.protocol.lanes import origin_of
 from jetmesh.runtime.rehearsing.cut import sealed
 from jetmesh.runtime.rehearsing.doubles import require_doubles
 from jetmesh.runtime.rehearsing.rehearsal import Rehearsal
+from jetmesh.runtime.rehearsing.states import Remembered, remembered
 from jetmesh.runtime.rehearsing.stored import Known
 from jetmesh.transport.stored import StoredMessage
 
@@ -50,7 +51,8 @@ def rehearse(context: Context, choice: Choice, payload: Path | None) -> int:
     found = asyncio.run(_prepared(context, choice, sequences))
     would_pass = 0
     for handler, replays in _by_handler(context.whole, found):
-        would_pass += _rehearse(context.whole, handler, replays)
+        stored = asyncio.run(_remembered(context, context.whole.topology, handler, replays))
+        would_pass += _rehearse(context.whole, handler, replays, stored)
     echo(f"{would_pass:,} of {counted(len(sequences), 'letter')} would pass now.")
     return 0 if would_pass == len(sequences) else 1
 
@@ -60,6 +62,18 @@ async def _prepared(context: Context, choice: Choice, sequences: Sequence[int]) 
         desk = Desk(control, by="", topology=context.topology)
         batch = Batch(desk, choice.selector, _refused)
         return [replay async for several in batch.prepared(sequences) for replay in several]
+
+
+async def _remembered(
+    context: Context, topology: Topology, handler: Handler, replays: Sequence[Replay]
+) -> Remembered | None:
+    """What handlers that remember know of these letters' keys: a replay meets today's state."""
+    async with connected(context.nats) as control:
+        messages = [_known(each).message for each in replays]
+        found = await remembered(control, topology, handler, messages)
+    if found is not None:
+        found.why_not, found.earlier = "a replay meets the state of today", []
+    return found
 
 
 def _refused(outcome: Outcome) -> None:
@@ -79,14 +93,17 @@ def _by_handler(whole: Whole, found: Sequence[Replay]) -> list[tuple[Handler, li
     return [(handlers[name], several) for name, several in grouped.items() if name in handlers]
 
 
-def _rehearse(whole: Whole, handler: Handler, replays: Sequence[Replay]) -> int:
+def _rehearse(
+    whole: Whole, handler: Handler, replays: Sequence[Replay], stored: Remembered | None
+) -> int:
     """Print what would become of one handler's letters; how many would pass."""
     service = next(each for each in whole.services if each.name == handler.service)
     require_doubles(service, [handler])
     settings = whole.loaded.of(service)
     with sealed(), quiet(), progress(f"Rehearsing {handler.name}", len(replays)) as on_played:
         rehearsal = Rehearsal(service, settings, whole.topology, on_played)
-        report = asyncio.run(rehearsal.compare(handler, [_known(each) for each in replays]))
+        several = [_known(each) for each in replays]
+        report = asyncio.run(rehearsal.compare(handler, several, found=stored))
     again = [group for group in report.groups if group.verdict != "passes"]
     passing = report.rehearsed - report.same - sum(group.count for group in again)
     parts = [f"{passing:,} would pass now"]

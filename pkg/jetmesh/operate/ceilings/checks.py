@@ -136,7 +136,7 @@ def memory(topology: Topology, load: Load, place: Place) -> Iterator[Ceiling]:
         max_age, window = spec.tuning.max_age, spec.tuning.duplicate_window
         parts += [
             Growth(of_keys * carried.keys, of_keys * carried.keys_rate, max_age),
-            Growth(0.0, of_ids * carried.rate, window),
+            Growth(0.0, 0.0 if spec.history > 0 else of_ids * carried.rate, window),
         ]
     after = total(parts, place.within)
     if after <= figures.BASE_BYTES:

@@ -2,7 +2,8 @@
 
 A rate is given for some events; what handlers make of them follows from the declarations. An
 outcome is counted as often as its cause, and all outcomes of a decision together no more often: who
-knows how they are shared out gives a rate for each.
+knows how they are shared out gives a rate for each. A state is replaced as often as its handlers
+are called, at most, and holds no more than its versions of each key.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import difflib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from jetmesh.declare import Duration, EventSpec, Topology
+from jetmesh.declare import Duration, EventSpec, StateSpec, Topology
 from jetmesh.declare.handler import Handler
 from jetmesh.errors import SettingsError, UsageError
 from jetmesh.operate.ceilings import quantity
@@ -33,6 +34,8 @@ class Expected:
     bytes: float = MESSAGE_BYTES
     """Of one event."""
     pods: Mapping[str, int] = field(default_factory=dict)
+    states: Mapping[EventSpec, float] = field(default_factory=dict)
+    """New keys of a state in a second, where that was said."""
 
 
 def expected(topology: Topology, expect: Sequence[str], pods: Sequence[str]) -> Expected:
@@ -44,7 +47,9 @@ def expected(topology: Topology, expect: Sequence[str], pods: Sequence[str]) -> 
     given = dict(_pairs("--expect", expect, "purchases.created=2000/s"))
     handlers = {f"{h.service}.{h.name}" for h in topology.handlers}
     events = {spec.subject: spec for spec in topology.events}
+    states = {spec.title: spec for spec in topology.events if isinstance(spec, StateSpec)}
     rates: dict[EventSpec, float] = {}
+    fresh: dict[EventSpec, float] = {}
     latencies: dict[str, float] = {}
     keys, size = 0.0, float(MESSAGE_BYTES)
     for name, text in given.items():
@@ -55,6 +60,8 @@ def expected(topology: Topology, expect: Sequence[str], pods: Sequence[str]) -> 
             size = quantity.size(text, what)
         elif name in handlers and "/" not in text:
             latencies[name] = _duration(text, what)
+        elif name in states:
+            fresh[states[name]] = quantity.rate(text, what)
         elif name in events:
             rates[events[name]] = quantity.rate(text, what)
         elif name in handlers:
@@ -63,8 +70,8 @@ def expected(topology: Topology, expect: Sequence[str], pods: Sequence[str]) -> 
                 remedy=f"Say how long one call takes: {name}=200ms.",
             )
         else:
-            raise _undeclared(what, name, [*events, *handlers, KEYS, BYTES])
-    return Expected(rates, latencies, keys, size, _pods(topology, pods))
+            raise _undeclared(what, name, [*events, *handlers, *states, KEYS, BYTES])
+    return Expected(rates, latencies, keys, size, _pods(topology, pods), fresh)
 
 
 def load_of(topology: Topology, said: Expected) -> Load:
@@ -74,6 +81,11 @@ def load_of(topology: Topology, said: Expected) -> Load:
     for spec in topology.streams:
         events = [each for each in topology.events if each.stream == spec.name]
         rate = flows.together(events)
+        if state := next((each for each in events if isinstance(each, StateSpec)), None):
+            fresh = said.states.get(state, said.keys or rate)
+            grown = fresh * state.history * said.bytes
+            streams[spec.name] = StreamLoad(rate=rate, keys_rate=fresh, bytes_rate=grown)
+            continue
         if not (events and rate) and not (events and said.keys):
             continue
         keyed = [each for each in events if each.key]
@@ -100,7 +112,7 @@ class Flows:
             return 0.0
         self._open.add(event)
         try:
-            return self._inputs(h for h in self._topology.handlers if event in h.outputs)
+            return self._inputs(h for h in self._topology.handlers if _stores(h, event))
         finally:
             self._open.discard(event)
 
@@ -137,6 +149,13 @@ class Flows:
         if self._open & set(events):
             return sum(map(self.of, events))
         return self._group(events)
+
+
+def _stores(handler: Handler, event: EventSpec) -> bool:
+    """Whether a handler's calls lead to it: an output, or the state that it remembers."""
+    if handler.remembers is not None and handler.remembers.state == event:
+        return True
+    return event in handler.outputs
 
 
 def _subjects(keyed: Sequence[EventSpec]) -> int:

@@ -15,6 +15,7 @@ from jetmesh.operate.doctor.checks import (
     reading,
     servers,
     services,
+    states,
     streams,
 )
 from jetmesh.operate.doctor.facts import Facts
@@ -45,6 +46,7 @@ AREAS: Final = (
     _area("Ceilings", ceilings),
     _area("Services", services),
     _area("What is stored", reading),
+    _area("What is remembered", states),
     _area("Dead letters and lanes", letters),
 )
 

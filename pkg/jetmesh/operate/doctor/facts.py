@@ -84,6 +84,28 @@ class ServerStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class CrowdedKey:
+    """A key that can remember few more inputs."""
+
+    key: str
+    above: int
+    """Inputs above the ack floor that it remembers one by one."""
+    waiting: int
+    """Inputs that failed, and come again."""
+
+
+@dataclass(frozen=True, slots=True)
+class StateLook:
+    """What the newest messages of a state's stream say."""
+
+    state: str
+    stream: str
+    crowded: tuple[CrowdedKey, ...] = ()
+    forged: tuple[tuple[str, str], ...] = ()
+    """Place, and why no step can have written it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """The system at one moment."""
 
@@ -104,6 +126,7 @@ class Snapshot:
     lanes: tuple[Lane, ...] = ()
     letters: tuple[Group, ...] = ()
     """Open ones by fault."""
+    states: tuple[StateLook, ...] = ()
     undeclared: tuple[Undeclared, ...] = ()
     """What the streams store that nobody declares."""
     mapped: Mapping[str, str] = field(default_factory=dict)

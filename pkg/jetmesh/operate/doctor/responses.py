@@ -47,6 +47,8 @@ class StreamConfig(Struct, frozen=True):
     name: str
     max_bytes: int = -1
     max_msg_size: int = -1
+    max_age: int = 0
+    """Nanoseconds; 0: for ever."""
     num_replicas: int = 1
     duplicate_window: int = 0
 

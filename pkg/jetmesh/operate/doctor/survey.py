@@ -19,7 +19,7 @@ import nats.errors
 from jetmesh.declare import Topology
 from jetmesh.errors import BrokerError, BrokerUnreachable
 from jetmesh.operate.apply import plan
-from jetmesh.operate.doctor import own_streams
+from jetmesh.operate.doctor import own_states, own_streams
 from jetmesh.operate.doctor.facts import EMPTY, BrokerProblem, Facts, FailedQuery, Server, Snapshot
 from jetmesh.operate.doctor.instances import instances
 from jetmesh.operate.doctor.mappings import mapped
@@ -203,16 +203,18 @@ class _Survey:
     async def _own(self, streams: Mapping[str, StreamInfo]) -> Snapshot:
         """What lies in the streams of the mesh itself."""
         control = self.control
-        letters, lanes, refusals = await asyncio.gather(
+        letters, lanes, refusals, states = await asyncio.gather(
             self._try("dead letters", own_streams.faults(control, streams.get(DEADLETTERS))),
             self._try("lanes", own_streams.lanes(control)),
             self._try("refusals", own_streams.refusals(control, streams.get(REFUSALS))),
+            self._try("states", own_states.states(control, self.target.topology, streams)),
         )
         return replace(
             EMPTY,
             letters=letters or (),
             lanes=lanes or (),
             refusals=refusals or {},
+            states=states or (),
             undeclared=tuple(await self._undeclared(streams)),
         )
 

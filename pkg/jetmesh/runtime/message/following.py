@@ -155,8 +155,15 @@ class _Subject:
                 return
         if last == self._last.get(self._subject, 0):
             await asyncio.sleep(_PAUSE_SECONDS)
+            last = min(last, await self._newest(stream))
         self._last[self._subject] = last
         self.next()
+
+    async def _newest(self, stream: str) -> int:
+        """The last one that is there: retention may have taken the one that was known."""
+        ask = partial(self._outlet.looks.last, stream, self._subject)
+        found = await self._outlet.asking.until_answered(ask, self._subject)
+        return found.sequence if found else 0
 
     async def _wait(self, reason: str) -> None:
         """It cannot be stored, and its state is: the key waits until it can."""

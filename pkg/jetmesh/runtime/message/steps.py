@@ -361,7 +361,9 @@ class _Waiter:
         self._steps.on_impossible(self._step, reason)
 
 
-def steps_of(spec: StateSpec, transport: Transport, looks: Looks) -> Steps:
+def steps_of(
+    spec: StateSpec, transport: Transport, looks: Looks, kind: type[Steps] = Steps
+) -> Steps:
     """The steps of one state in one process."""
     tasks: set[asyncio.Task[None]] = set()
 
@@ -377,4 +379,4 @@ def steps_of(spec: StateSpec, transport: Transport, looks: Looks) -> Steps:
     asking = Asking(spec.title)
     belief = Belief(looks, transport.publish, asking)
     outlet = Outlet(transport, looks, belief, asking, spawn)
-    return Steps(spec, transport, outlet, stop)
+    return kind(spec, transport, outlet, stop)

@@ -12,7 +12,7 @@ from typing import Any, Final, Literal, NamedTuple, TypeAlias
 import msgspec
 from msgspec import Struct
 
-from jetmesh.declare import Handler
+from jetmesh.declare import EventSpec, Handler
 from jetmesh.privacy.mask import masked, masked_violation, text_of
 from jetmesh.privacy.sensitive import sensitive_values
 from jetmesh.protocol import headers as header
@@ -23,7 +23,7 @@ from jetmesh.transport.reader import reader_of
 from jetmesh.transport.stored import StoredMessage
 
 Verdict: TypeAlias = Literal[
-    "same", "open", "gone", "others", "passes", "differs", "fails", "network"
+    "same", "open", "gone", "today", "others", "passes", "differs", "fails", "network"
 ]
 _LONGEST: Final = 160
 _DIFFER: Final = "differ"
@@ -64,7 +64,7 @@ def judge(
 
 
 def _beside_stored(handler: Handler, known: Known, result: Result) -> Difference:
-    if known.fate in ("open", "gone"):
+    if known.fate in ("open", "gone", "today"):
         return Difference(known.fate)
     if known.fate == "letter":
         about = f"a letter of `{known.error}` is stored"
@@ -127,8 +127,13 @@ def _fields(handler: Handler, subject: str, payload: bytes, stored: StoredMessag
     """One event on the same subject twice: which fields are others."""
     spec = spec_of(handler, subject)
     assert spec is not None  # noqa: S101 - it was published by this handler
-    before, now = read(spec, stored), reader_of(spec).decode(payload)
-    if before is None:
+    return between(spec, stored, reader_of(spec).decode(payload))
+
+
+def between(spec: EventSpec, stored: StoredMessage, now: Any) -> Difference:
+    """An event or a state beside a stored one: which fields are others."""
+    before = read(spec, stored)
+    if before is None and stored.payload:
         about = f"the stored `{spec.subject}` cannot be read"
         return Difference("differs", f"unreadable:{spec.subject}", _DIFFER, about)
     found = list(_differing(before, now))
@@ -136,6 +141,7 @@ def _fields(handler: Handler, subject: str, payload: bytes, stored: StoredMessag
         return SAME
     paths = sorted({at.generic for at, _, _ in found})
     named = ",".join(paths[:_MOST_PATHS]) + (",…" if len(paths) > _MOST_PATHS else "")
+    named = named or "whether there is one"
     texts = [f"{at.path} {_short(old)} is now {_short(new)}" for at, old, new in found]
     return Difference(
         "differs",

@@ -12,6 +12,7 @@ from msgspec import Struct
 from jetmesh.declare import Delivery, Handler, Rehearsed, Service
 from jetmesh.errors import UsageError
 from jetmesh.runtime.rehearsing.cut import Attempt, Cut
+from jetmesh.runtime.rehearsing.states import States
 
 _DELIVERY: Final = "_delivery"
 """A parameter that no handler has."""
@@ -49,8 +50,15 @@ class Cast:
     """Calls one handler's function with doubles, made for each message."""
 
     def __init__(
-        self, service: Service, handler: Handler, settings: Any, pasts: Mapping[str, Past], cut: Cut
+        self,
+        service: Service,
+        handler: Handler,
+        settings: Any,
+        pasts: Mapping[str, Past],
+        cut: Cut,
+        states: States | None = None,
     ) -> None:
+        self._states = states
         self._given = {service.settings: settings}
         self._doubles = {double.type: double for double in service.doubles}
         self._handler = handler
@@ -60,11 +68,17 @@ class Cast:
     def handler(self) -> Handler:
         """The handler, as it is rehearsed: it asks for nothing."""
         function = self._awaited if self._handler.is_async else self._called
-        return replace(self._handler, function=function, delivery=_DELIVERY, needs={})
+        return replace(
+            self._handler, function=function, delivery=_DELIVERY, needs={}, remembers=None
+        )
 
     def _called(self, event: Struct, _delivery: Delivery) -> Any:
+        function, arguments = self._handler.function, self._arguments(event, _delivery)
         with self._noted(_delivery):
-            return self._handler.function(event, **self._arguments(event, _delivery))
+            if self._states is None:
+                return function(event, **arguments)
+            token = _delivery.cause.partition(":")[2]
+            return self._states.call(function, event, token, arguments)
 
     async def _awaited(self, event: Struct, _delivery: Delivery) -> Any:
         with self._noted(_delivery):

@@ -52,6 +52,9 @@ class Report(Struct, kw_only=True):
     """They have no verdict yet, so there is nothing to compare with."""
     gone: int = 0
     """What came of them is no longer stored."""
+    today: int = 0
+    """The state that they met is not known: they were given that of today."""
+    why_today: str = ""
     others: int = 0
     """Another message had decided their key: they were not handled."""
     groups: list[Group] = field(default_factory=list)
@@ -66,8 +69,8 @@ class Report(Struct, kw_only=True):
 class Tally:
     """Counts one handler's messages."""
 
-    def __init__(self, handler: str, subject: str) -> None:
-        self._report = Report(handler=handler, subject=subject)
+    def __init__(self, handler: str, subject: str, why_today: str = "") -> None:
+        self._report = Report(handler=handler, subject=subject, why_today=why_today)
         self._groups: dict[tuple[str, str], Group] = {}
 
     def add(self, found: Difference, example: Example) -> None:
@@ -81,6 +84,8 @@ class Tally:
                 report.open += 1
             case "gone":
                 report.gone += 1
+            case "today":
+                report.today += 1
             case "others":
                 report.others += 1
             case _:

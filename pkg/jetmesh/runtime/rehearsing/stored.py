@@ -31,9 +31,9 @@ _AT_ONCE: Final = 64
 _SKEW_NS: Final = 60_000_000_000
 """By so much the clocks of the leaders of two streams may differ."""
 
-Fate = Literal["made", "letter", "others", "open", "gone", "nothing"]
+Fate = Literal["made", "letter", "others", "open", "gone", "today", "nothing"]
 """It has outputs, or a letter; another message decided its key; it has no verdict yet; what came of
-it is no longer stored; or nothing was to be published.
+it is no longer stored; the state that it met is not known; or nothing was to be published.
 """
 
 

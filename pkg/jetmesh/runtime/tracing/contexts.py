@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from opentelemetry import context as contexts
 from opentelemetry.context import Context
+from opentelemetry.trace import Link
 
 from jetmesh.runtime.message.delivered import Delivered
 
 _DELIVERED = contexts.create_key("jetmesh-delivered")
+_RACING = contexts.create_key("jetmesh-racing")
 
 
 def about(delivered: Delivered, context: Context) -> Context:
     """`context`, in which verdicts are about `delivered`."""
     return contexts.set_value(_DELIVERED, delivered, context)
+
+
+def racing(context: Context, links: Sequence[Link]) -> Context:
+    """`context`, in which a message may come second without being wrong, and links to others."""
+    return contexts.set_value(_RACING, links, context)
+
+
+def current_race() -> Sequence[Link] | None:
+    """The links of a message that may come second; None of any other."""
+    found: Any = contexts.get_value(_RACING)
+    return None if found is None else list(found)
 
 
 def current_delivery() -> Delivered | None:

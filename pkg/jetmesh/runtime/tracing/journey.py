@@ -15,7 +15,7 @@ from jetmesh.runtime.tracing.tracing import context_of
 class Journey:
     """One delivery's (`Delivered.trace`)."""
 
-    __slots__ = ("_waits", "attempt", "links", "parent", "waited")
+    __slots__ = ("_waits", "attempt", "links", "parent", "races", "waited")
 
     def __init__(self, parent: Context) -> None:
         self.parent = parent
@@ -24,6 +24,8 @@ class Journey:
         """The newest attempt; what comes of it belongs there."""
         self.links: list[Link] = []
         """To the outcome that another cause stored first."""
+        self.races = 0
+        """How often it ran for nothing: another step of its key was stored first."""
         self.waited = False
         """Its wait in the queue was told."""
         self._waits: list[tuple[str, int]] = []

@@ -8,7 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from jetmesh.runtime.message.remembering import StateRunner
 from jetmesh.runtime.message.runner import HandlerRunner
+from jetmesh.runtime.message.steps import Steps
 from jetmesh.transport.dataplane import DataPlane
 
 _CLOSE_SECONDS: Final = 2.0
@@ -22,6 +24,8 @@ class Parts:
     runner: Callable[..., HandlerRunner]
     close: Callable[[], None] | None = None
     """Send what was not sent yet; it blocks, at most for the exporter's time limit."""
+    rememberer: Callable[..., StateRunner] = StateRunner
+    steps: type[Steps] = Steps
 
     async def end(self) -> None:
         """Close, and wait for that as long as an end may take."""

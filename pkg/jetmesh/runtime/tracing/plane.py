@@ -15,7 +15,7 @@ from jetmesh import wire
 from jetmesh.protocol import headers as header
 from jetmesh.protocol.lanes import scheduled_at
 from jetmesh.runtime.tracing import names
-from jetmesh.runtime.tracing.contexts import current_delivery, within
+from jetmesh.runtime.tracing.contexts import current_delivery, current_race, within
 from jetmesh.runtime.tracing.journey import journey_of
 from jetmesh.runtime.tracing.tracing import Tracing, is_left_out, with_context
 from jetmesh.transport.dataplane import DataPlane
@@ -37,8 +37,10 @@ class TracedPlane(DataPlane):
         if _SCHEDULE in headers:
             at = scheduled_at(wire.parse(headers).values)
             self._wait(round(datetime.fromisoformat(at).timestamp() * 1e9))
-        span = self._tracing.send(subject, headers, payload)
-        waits = _Waiter(waiter, span, contexts.get_current())
+        race = current_race()
+        span = self._tracing.send(subject, headers, payload, race or ())
+        kind = _Waiter if race is None else _Racing
+        waits = kind(waiter, span, contexts.get_current())
         self._store(subject, with_context(headers, span), payload, waits)
 
     def ack(self, reply: bytes) -> None:
@@ -112,3 +114,15 @@ class _Waiter:
         self._span.set_attribute(names.ERROR_TYPE, error)
         self._span.set_status(Status(StatusCode.ERROR, text))
         self._span.end()
+
+
+class _Racing(_Waiter):
+    """Of a message that is made anew when another one is the newest of its key."""
+
+    __slots__ = ()
+
+    def on_decided(self) -> None:
+        self._span.add_event(names.RACE_LOST)
+        self._span.end()
+        with within(self._context):
+            self._waiter.on_decided()

@@ -8,6 +8,7 @@ from functools import partial
 from jetmesh.runtime.tracing.parts import Parts
 from jetmesh.runtime.tracing.plane import TracedPlane
 from jetmesh.runtime.tracing.runner import TracedRunner
+from jetmesh.runtime.tracing.steps import TracedStateRunner, TracedSteps
 from jetmesh.runtime.tracing.tracing import Tracing
 
 
@@ -18,4 +19,10 @@ def traced(name: str, version: str, subjects: Iterable[str], environ: Mapping[st
         SettingsError: there is no such exporter.
     """
     tracing = Tracing(name, version, subjects, environ)
-    return Parts(partial(TracedPlane, tracing), partial(TracedRunner, tracing), tracing.close)
+    return Parts(
+        partial(TracedPlane, tracing),
+        partial(TracedRunner, tracing),
+        tracing.close,
+        rememberer=partial(TracedStateRunner, tracing),
+        steps=TracedSteps,
+    )

@@ -120,7 +120,9 @@ class Tracing:
         span.end(max(start, end))
         return trace.set_span_in_context(span, context)
 
-    def send(self, subject: bytes, headers: bytes, payload: bytes) -> Span:
+    def send(
+        self, subject: bytes, headers: bytes, payload: bytes, links: Sequence[Link] = ()
+    ) -> Span:
         """The span of a publish that begins now, below the current span.
 
         That one itself, where its trace is not kept.
@@ -142,6 +144,7 @@ class Tracing:
                 names.BODY_SIZE: len(payload),
                 names.MESSAGE_ID: wire.parse(headers).values.get(header.MESSAGE_ID, ""),
             },
+            links=links,
         )
 
     def _template(self, subject: str) -> str:

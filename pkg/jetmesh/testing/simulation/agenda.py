@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from itertools import count
 from typing import Protocol, TypeAlias
 
 
@@ -28,12 +29,69 @@ Choose: TypeAlias = Callable[[Sequence[Channel]], Channel]
 """Which of those that are ready has the next turn; `random.Random(seed).choice` is one."""
 
 
+def first(ready: Sequence[Channel]) -> Channel:
+    """Always the one that was opened first."""
+    return ready[0]
+
+
+class Agenda:
+    """All channels of a simulated network."""
+
+    def __init__(self) -> None:
+        self._opened = count()
+        self._places: dict[Channel, int] = {}
+        self._asked: list[Channel] = []
+        """Those that have to be asked before each turn."""
+        self._awake: set[Channel] = set()
+        """Of all others those that said that they may be ready."""
+
+    def open(self, channel: Channel, *, wakes: bool = False) -> None:
+        """Have a channel take part; `wakes`: it says itself when it may be ready."""
+        self._places[channel] = next(self._opened)
+        if not wakes:
+            self._asked.append(channel)
+
+    def close(self, channel: Channel) -> None:
+        """Ask it no more."""
+        del self._places[channel]
+        self._awake.discard(channel)
+        if channel in self._asked:
+            self._asked.remove(channel)
+
+    def wake(self, channel: Channel) -> None:
+        """A channel may be ready."""
+        if channel in self._places:
+            self._awake.add(channel)
+
+    @property
+    def ready(self) -> list[Channel]:
+        """Who has a next step, in the order of opening."""
+        self._awake = {channel for channel in self._awake if channel.ready}
+        found = [*self._awake, *(channel for channel in self._asked if channel.ready)]
+        found.sort(key=self._places.__getitem__)
+        return found
+
+    def turn(self, choose: Choose = first) -> bool:
+        """Let one thing happen; False: nothing is on its way."""
+        ready = self.ready
+        if ready:
+            choose(ready).step()
+        return bool(ready)
+
+
 class Line:
     """A channel of what is on its way, first in first out."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, agenda: Agenda) -> None:
         self.name = name
         self.waiting: deque[Callable[[], None]] = deque()
+        self._agenda = agenda
+        agenda.open(self, wakes=True)
+
+    def send(self, arrives: Callable[[], None]) -> None:
+        """Put something on its way; `arrives` is called when it is there."""
+        self.waiting.append(arrives)
+        self._agenda.wake(self)
 
     @property
     def ready(self) -> bool:
@@ -49,32 +107,7 @@ class Line:
         self.waiting.popleft()
         return True
 
-
-def first(ready: Sequence[Channel]) -> Channel:
-    """Always the one that was opened first."""
-    return ready[0]
-
-
-class Agenda:
-    """All channels of a simulated network."""
-
-    def __init__(self) -> None:
-        self._channels: list[Channel] = []
-
-    def open(self, channel: Channel) -> None:
-        self._channels.append(channel)
-
-    def close(self, channel: Channel) -> None:
-        self._channels.remove(channel)
-
-    @property
-    def ready(self) -> list[Channel]:
-        """Who has a next step."""
-        return [channel for channel in self._channels if channel.ready]
-
-    def turn(self, choose: Choose = first) -> bool:
-        """Let one thing happen; False: nothing is on its way."""
-        ready = self.ready
-        if ready:
-            choose(ready).step()
-        return bool(ready)
+    def close(self) -> None:
+        """Let nothing arrive any more, whatever is sent."""
+        self.waiting = deque(maxlen=0)
+        self._agenda.close(self)

@@ -40,9 +40,7 @@ def _create_stream(server: Server, _: list[str], body: Body) -> _Answer:
 
 
 def _update_stream(server: Server, names: list[str], body: Body) -> _Answer:
-    stream = server.stream(names[0])
-    stream.configure(body)
-    return stream.info()
+    return server.change_stream(names[0], body).info()
 
 
 def _delete_stream(server: Server, names: list[str], _: Body) -> _Answer:

@@ -114,14 +114,14 @@ class Connection:
         if not self.is_up:
             self._unsent.append((reply, verdict))
             return
-        self.sent.waiting.append(Verdict(self.server, reply, verdict, self._is_refused))
+        self.sent.send(Verdict(self.server, reply, verdict, self._is_refused))
 
     def _send(self, frame: bytes) -> None:
-        self.sent.waiting.append(Publish(self.server, frame, self._answer))
+        self.sent.send(Publish(self.server, frame, self._answer))
 
     def _answer(self, reply: bytes, status: bytes, answer: bytes) -> None:
         arrives = partial(self.publishes.on_answer, reply, b"", status, answer)
-        self.answers.waiting.append(arrives)
+        self.answers.send(arrives)
 
     def _is_refused(self, stream: str, durable: str) -> bool:
         """Whether the server takes no verdicts on a durable; it says so, and its pull pauses."""
@@ -165,7 +165,7 @@ class Connection:
         for reply, verdict in unsent:
             self._settle(reply, verdict)
         for inflow in list(self.inflows):
-            inflow.gone("the connection is new: what was on its way may be lost")
+            inflow.mend()
 
     def crash(self) -> None:
         """End the process: nothing arrives there any more, nothing more is sent.

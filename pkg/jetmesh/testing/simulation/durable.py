@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from jetmesh.protocol.times import time_text
 from jetmesh.testing.simulation.clock import SECOND, Clock
@@ -28,14 +28,27 @@ class _Pending:
     """When it comes again, in nanoseconds since 1970."""
 
 
+class Pulling(Protocol):
+    """Who pulls from a durable."""
+
+    @property
+    def asks(self) -> bool:
+        """Whether it has room for more."""
+
+    def wake(self) -> None:
+        """The durable may have something to deliver."""
+
+    def gone(self, reason: str) -> None:
+        """Its durable was deleted."""
+
+
 class Durable:
     """One durable of a stream (`clock.Timed`: what had no verdict in time)."""
 
     def __init__(self, name: str, config: Mapping[str, Any], log: Log, clock: Clock) -> None:
         self.name = name
         self.created = clock.now
-        self.is_pulled: Callable[[], bool] = lambda: False
-        """Whether somebody asks it for more than there is."""
+        self.pulls: Sequence[Pulling] = ()
         self.pending: dict[int, _Pending] = {}
         self._log = log
         self._clock = clock
@@ -67,6 +80,7 @@ class Durable:
 
     def _find_new(self) -> None:
         self._new = deque(k.sequence for k in self._log if self._is_new(k))
+        self._wake()
 
     # delivering
 
@@ -79,6 +93,7 @@ class Durable:
         """The stream has a new message."""
         if self._is_new(kept):
             self._new.append(kept.sequence)
+            self._wake()
 
     def deliver(self) -> tuple[Kept, int, int, int]:
         """What comes again first, then what is new: the message, how often, its number, the rest.
@@ -148,15 +163,17 @@ class Durable:
         """
         if sequence not in self.pending and self._log.get(sequence) is not None:
             self.pending[sequence] = _Pending(self._deliveries, self._clock.now)
-            self._again.append(sequence)
+            self._come_again(sequence)
 
     def _come_again(self, sequence: int) -> None:
         if sequence not in self._again:
             self._again.append(sequence)
+            self._wake()
 
     def _settle(self, sequence: int) -> None:
         pending = self.pending.pop(sequence)
         self._times.pop(sequence, None)
+        self._wake()
         if sequence in self._again:
             self._again.remove(sequence)
         if not self.pending:
@@ -183,9 +200,19 @@ class Durable:
     def _is_new(self, kept: Kept) -> bool:
         return kept.sequence >= self._next and any(matches(f, kept.subject) for f in self.filters)
 
+    @property
+    def _is_pulled(self) -> bool:
+        """Whether somebody asks it for more than there is."""
+        return any(each.asks for each in self.pulls)
+
+    def _wake(self) -> None:
+        """There may be something to deliver."""
+        for each in self.pulls:
+            each.wake()
+
     def _look(self) -> None:
         """Somebody who waits has it look at all there is."""
-        if not self._new and self.is_pulled():
+        if not self._new and self._is_pulled:
             self._next = max(self._next, self._log.last + 1)
 
     def info(self, stream: str) -> dict[str, Any]:
@@ -202,7 +229,7 @@ class Durable:
             "num_ack_pending": len(self.pending),
             "num_redelivered": sum(times > 1 for times in self._times.values()),
             "num_pending": len(self._new),
-            "num_waiting": int(self.is_pulled()),
+            "num_waiting": int(self._is_pulled),
         }
 
 

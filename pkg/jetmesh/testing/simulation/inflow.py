@@ -6,7 +6,6 @@ One holds what the server sends next, the other what is on its way to the proces
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 from typing import Final
 
@@ -35,7 +34,6 @@ class SimulatedInflow:
     ) -> None:
         self.durable = stream, durable
         self.name = f"{link.name}: {stream}/{durable} delivers"
-        self.arriving = Line(f"{link.name}: {stream}/{durable} arrives")
         self.muted = ""
         self.pulling = False
         self.strays = 0
@@ -48,9 +46,9 @@ class SimulatedInflow:
         self._unsettled = 0
         self._on_delivery = on_delivery
         self._arrived_at = self._server.clock.now
-        self._server.inflows.append(self)
-        self._server.agenda.open(self)
-        self._server.agenda.open(self.arriving)
+        self._server.pulls.setdefault(self.durable, []).append(self)
+        self._server.agenda.open(self, wakes=True)
+        self.arriving = Line(f"{link.name}: {stream}/{durable} arrives", self._server.agenda)
 
     # seam.Inflow
 
@@ -70,10 +68,12 @@ class SimulatedInflow:
     def start(self) -> None:
         """Begin to pull."""
         self.pulling = True
+        self.wake()
 
     def limit_to(self, limit: int) -> None:
         """Have at most `limit` deliveries on their way or without a verdict."""
         self._limit = min(limit, self._widest)
+        self.wake()
 
     def check(self, reply: bytes) -> None:
         """Raises ValueError: no verdict on a delivery of this durable is sent there."""
@@ -84,18 +84,24 @@ class SimulatedInflow:
         """One delivery has its verdict: there is room for another."""
         self._unsettled -= 1
         self._grown = min(2 * self._grown, self._widest)
+        self.wake()
 
     def stray(self, reply: bytes) -> None:
         """What arrived was no delivery, and has no verdict."""
         del reply
         self._unsettled -= 1
         self.strays += 1
+        self.wake()
 
     def stop(self) -> None:
         """Pull no more; what the server sent already still arrives."""
         self.pulling = False
 
     # agenda.Channel: the server's side
+
+    def wake(self) -> None:
+        """There may be something to deliver, or room for it."""
+        self._server.agenda.wake(self)
 
     @property
     def ready(self) -> bool:
@@ -111,7 +117,7 @@ class SimulatedInflow:
         position = f"{times}.{kept.sequence}.{number}.{kept.stored_ns}.{left}"
         reply = f"$JS.ACK.{stream}.{name}.{position}".encode()
         message = kept.subject.encode(), reply, kept.headers, kept.payload
-        self.arriving.waiting.append(lambda: self._arrive(*message))
+        self.arriving.send(lambda: self._arrive(*message))
 
     def _arrive(self, *message: bytes) -> None:
         self._unsettled += 1
@@ -140,19 +146,26 @@ class SimulatedInflow:
         """Lose what is on its way."""
         self.arriving.waiting.clear()
 
+    def mend(self) -> None:
+        """The connection is new."""
+        self.wake()
+        self.gone("the connection is new: what was on its way may be lost")
+
     def close(self) -> None:
         """Receive nothing any more."""
         self.stop()
-        self.arriving.waiting = deque(maxlen=0)
-        self._server.inflows.remove(self)
+        self.arriving.close()
+        self._server.pulls[self.durable].remove(self)
         self._server.agenda.close(self)
-        self._server.agenda.close(self.arriving)
 
     def lose_delivery(self) -> bool:
         """Lose the first delivery on its way here: it comes again once `ack_wait` is over."""
-        return self.arriving.lose()
+        is_lost = self.arriving.lose()
+        self.wake()
+        return is_lost
 
     def mute(self, reason: str) -> None:
         """Pull nothing while verdicts are refused; an empty `reason`: they are taken again."""
         self.muted = reason
+        self.wake()
         self.on_muted()

@@ -14,14 +14,12 @@ class Link:
         self.name = name
         self.down = "not connected to the broker yet"
         """Why nothing arrives, in words; empty while connected."""
-        self.sent = Line(f"{name}: sent")
+        self.sent = Line(f"{name}: sent", server.agenda)
         """On its way to the server."""
-        self.answers = Line(f"{name}: answers")
+        self.answers = Line(f"{name}: answers", server.agenda)
         """PubAcks, and why there are none, on their way here."""
-        self.found = Line(f"{name}: looks")
+        self.found = Line(f"{name}: looks", server.agenda)
         """Answers to look-ups, on their way here."""
-        for line in (self.sent, self.answers, self.found):
-            server.agenda.open(line)
 
     @property
     def is_up(self) -> bool:
@@ -35,4 +33,4 @@ class Link:
     def close(self) -> None:
         """There is no such process any more."""
         for line in (self.sent, self.answers, self.found):
-            self.server.agenda.close(line)
+            line.close()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import chain
 
 from jetmesh import wire
-from jetmesh.testing.simulation.subjects import matches
+from jetmesh.testing.simulation.subjects import is_plain, matches
 from jetmesh.transport.stored import StoredMessage
 
 
@@ -48,6 +48,8 @@ class Log:
         self._kept: dict[int, Kept] = {}
         self._of: dict[str, list[int]] = {}
         """By subject: the sequences of its messages, which ascend."""
+        self._ending: dict[str, dict[str, None]] = {}
+        """By the last token of subjects: those that are there. Most guards end with a key."""
 
     def __len__(self) -> int:
         return len(self._kept)
@@ -68,7 +70,11 @@ class Log:
         self.last += 1
         kept = Kept(self.last, subject, headers, payload, now)
         self._kept[kept.sequence] = kept
-        self._of.setdefault(subject, []).append(kept.sequence)
+        on_subject = self._of.get(subject)
+        if on_subject is None:
+            on_subject = self._of[subject] = []
+            self._ending.setdefault(_last_token(subject), {})[subject] = None
+        on_subject.append(kept.sequence)
         self.bytes += kept.size
         return kept
 
@@ -83,7 +89,12 @@ class Log:
             on_subject.remove(sequence)
             if not on_subject:
                 del self._of[kept.subject]
+                del self._ending[_last_token(kept.subject)][kept.subject]
         return kept
+
+    def count(self, subject: str) -> int:
+        """How many messages a subject has."""
+        return len(self._of.get(subject, ()))
 
     def last_on(self, pattern: str, *, until: int | None = None) -> Kept | None:
         """The newest message whose subject matches, up to a sequence."""
@@ -109,10 +120,18 @@ class Log:
 
     def subjects(self, pattern: str) -> dict[str, int]:
         """The subjects that match, each with how many messages it has."""
-        return {s: len(found) for s, found in self._of.items() if matches(pattern, s)}
+        return {subject: len(self._of[subject]) for subject in self._names(pattern)}
 
     def _matching(self, pattern: str) -> list[list[int]]:
-        if "*" not in pattern and ">" not in pattern:
-            found = self._of.get(pattern)
-            return [found] if found else []
-        return [found for subject, found in self._of.items() if matches(pattern, subject)]
+        return [self._of[subject] for subject in self._names(pattern)]
+
+    def _names(self, pattern: str) -> list[str]:
+        if is_plain(pattern):
+            return [pattern] if pattern in self._of else []
+        token = _last_token(pattern)
+        some = self._of if token in ("*", ">") else self._ending.get(token, {})
+        return [subject for subject in some if matches(pattern, subject)]
+
+
+def _last_token(subject: str) -> str:
+    return subject.rpartition(".")[2]

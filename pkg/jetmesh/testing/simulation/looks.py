@@ -47,7 +47,7 @@ class SimulatedLooks:
             return future
         self.asked += 1
         self._open.append(future)
-        self._link.sent.waiting.append(lambda: self._read(stream, find, future))
+        self._link.sent.send(lambda: self._read(stream, find, future))
         return future
 
     def _read(
@@ -70,4 +70,4 @@ class SimulatedLooks:
             elif not future.done():
                 future.set_result(answer)
 
-        self._link.found.waiting.append(arrive)
+        self._link.found.send(arrive)

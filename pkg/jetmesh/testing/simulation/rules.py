@@ -132,8 +132,7 @@ class Rules:
         config = self.config
         if config.get("discard", "old") != "new":
             return
-        there = self.log.subjects(offered.subject).get(offered.subject, 0)
-        is_full = bool(self.per_subject) and there >= self.per_subject
+        is_full = 0 < self.per_subject <= self.log.count(offered.subject)
         if is_full and config.get("discard_new_per_subject"):
             raise Refused(503, 10077, "maximum messages per subject exceeded")
         if 0 < config.get("max_msgs", -1) <= len(self.log) - is_full:

@@ -3,30 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from jetmesh.testing.simulation.agenda import Agenda, Choose, first
 from jetmesh.testing.simulation.clock import SECOND, Clock
-from jetmesh.testing.simulation.durable import Durable
+from jetmesh.testing.simulation.durable import Durable, Pulling
 from jetmesh.testing.simulation.refused import Refused, no_stream
 from jetmesh.testing.simulation.stream import Stream
 from jetmesh.testing.simulation.subjects import overlap
 
 MAX_PAYLOAD: Final = 1 << 20
-
-
-class Pulling(Protocol):
-    """Who pulls from a durable."""
-
-    durable: tuple[str, str]
-    """Its stream, and its name."""
-
-    @property
-    def asks(self) -> bool:
-        """Whether it has room for more."""
-
-    def gone(self, reason: str) -> None:
-        """Its durable was deleted."""
 
 
 class Server:
@@ -40,8 +26,10 @@ class Server:
         self.clock = Clock()
         self.agenda = Agenda()
         self.streams: dict[str, Stream] = {}
-        self.inflows: list[Pulling] = []
-        """Who pulls from its durables."""
+        self.pulls: dict[tuple[str, str], list[Pulling]] = {}
+        """Who pulls from a durable, by its stream and name; perhaps there is no such durable."""
+        self._of_token: dict[str, list[Stream]] = {}
+        """By the first token of a subject: the streams that may take it."""
         self.max_payload = MAX_PAYLOAD
 
     # what happens
@@ -85,7 +73,15 @@ class Server:
             if self.taking(pattern):
                 raise Refused(400, 10065, "subjects overlap with an existing stream")
         self.streams[name] = Stream(config, self.clock)
+        self._of_token.clear()
         return self.streams[name]
+
+    def change_stream(self, name: str, config: Mapping[str, Any]) -> Stream:
+        """Have a stream hold another configuration."""
+        stream = self.stream(name)
+        stream.configure(config)
+        self._of_token.clear()
+        return stream
 
     def remove_stream(self, name: str) -> None:
         """Delete a stream with all that it holds, its durables, too."""
@@ -94,24 +90,25 @@ class Server:
             self.remove_durable(name, durable)
         self.clock.forget(stream)
         del self.streams[name]
+        self._of_token.clear()
 
     def add_durable(self, stream: str, config: Mapping[str, Any]) -> Durable:
         """Make a durable; `config` is the server's `ConsumerConfig`."""
         holder, name = self.stream(stream), config["durable_name"]
         durable = holder.durables[name] = Durable(name, config, holder.log, self.clock)
-        durable.is_pulled = lambda: any(
-            each.asks for each in self.inflows if each.durable == (stream, name)
-        )
+        pulls = self.pulls.setdefault((stream, name), [])
+        durable.pulls = pulls
         self.clock.watch(durable)
+        for each in pulls:
+            each.wake()
         return durable
 
     def remove_durable(self, stream: str, name: str) -> None:
         holder = self.stream(stream)
         self.clock.forget(holder.durable(name))
         del holder.durables[name]
-        for each in list(self.inflows):
-            if each.durable == (stream, name):
-                each.gone("Consumer Deleted")
+        for each in list(self.pulls[stream, name]):
+            each.gone("Consumer Deleted")
 
     def stream(self, name: str) -> Stream:
         """Raises Refused: there is none of this name."""
@@ -132,4 +129,10 @@ class Server:
 
     def of_subject(self, subject: str) -> Stream | None:
         """The stream that takes what is published on `subject`."""
-        return next((s for s in self.streams.values() if s.takes(subject)), None)
+        token = subject.partition(".")[0]
+        candidates = self._of_token.get(token)
+        if candidates is None:
+            names = self.taking(f"{token}.>") + self.taking(token)
+            candidates = [self.streams[name] for name in dict.fromkeys(names)]
+            self._of_token[token] = candidates
+        return next((each for each in candidates if each.takes(subject)), None)

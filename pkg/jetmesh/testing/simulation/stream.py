@@ -107,7 +107,8 @@ class Stream:
         return len(gone)
 
     def _trim(self, subject: str) -> None:
-        if most := self._rules.per_subject:
+        most = self._rules.per_subject
+        if most and self.log.count(subject) > most:
             for kept in self.log.matching(subject)[:-most]:
                 self.remove(kept.sequence)
 

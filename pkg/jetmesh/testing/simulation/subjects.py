@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from itertools import takewhile
 
 
-@lru_cache(maxsize=100_000)
+@lru_cache(maxsize=10_000)
+def _parts(pattern: str) -> tuple[str, list[str], bool]:
+    """What every subject begins with, the tokens, and whether more may follow."""
+    tokens = pattern.split(".")
+    is_open = tokens[-1] == ">"
+    if is_open:
+        tokens.pop()
+    begin = ".".join(takewhile("*".__ne__, tokens))
+    return begin, tokens, is_open
+
+
 def matches(pattern: str, subject: str) -> bool:
     """Whether `subject`, which holds no wildcards, is one of those that `pattern` names."""
-    wanted, given = pattern.split("."), subject.split(".")
-    if wanted[-1] == ">":
-        wanted = wanted[:-1]
-        if len(given) <= len(wanted):
-            return False
-        given = given[: len(wanted)]
-    return len(wanted) == len(given) and all(
-        each in ("*", token) for each, token in zip(wanted, given, strict=True)
-    )
+    begin, wanted, is_open = _parts(pattern)
+    if not subject.startswith(begin):
+        return False
+    given = subject.split(".")
+    if len(given) <= len(wanted) if is_open else len(given) != len(wanted):
+        return False
+    return all(each in ("*", token) for each, token in zip(wanted, given, strict=False))
 
 
 def is_plain(subject: str) -> bool:

@@ -21,6 +21,7 @@ watch(order.dataset.live, (story) => {
   if (!known) return;
   showSteps(story.steps);
   showSummary(story.summary);
+  showEarned(story.loyalty);
 });
 
 function showSteps(steps) {
@@ -68,6 +69,15 @@ function showSummary(summary) {
   write(byId("address"), summary.address);
   byId("more").hidden = summary.more_lines === 0;
   write(byId("more"), `and ${summary.more_lines} more`);
+}
+
+function showEarned(earned) {
+  byId("loyalty").hidden = earned === null;
+  if (earned === null) return;
+  write(byId("points"), earned.points);
+  write(byId("tier"), earned.tier);
+  byId("tier").hidden = earned.tier === "";
+  byId("reached").hidden = !earned.is_new;
 }
 
 function createLine() {

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from jetmesh.declare import Duration
+from jetmesh.declare import Duration, derive
 from jetmesh.declare.topology import StreamTuning
 from jetmesh.errors import UsageError
 from jetmesh.operate.ceilings.ceiling import Ceiling
@@ -18,6 +18,7 @@ from jetmesh.operate.ceilings.growth import Growth, until
 from jetmesh.operate.ceilings.load import DAY, YEAR, Load, Place, StreamLoad
 from jetmesh.operate.ceilings.seen import spread
 from jetmesh.operate.ceilings.sizes import Sizes, sizes, tuned
+from shop.system import system as shop
 from tests.unit.operate.ceilings.yard import yard
 
 MIB = 1 << 20
@@ -229,3 +230,14 @@ def test_a_file_that_is_no_yaml_is_refused(tmp_path: Path, content: bytes) -> No
     file.write_bytes(content)
     with pytest.raises(UsageError, match="it is no YAML"):
         sizes(tmp_path, [file])
+
+
+def test_steps_have_no_message_ids_that_take_memory() -> None:
+    topology = derive(shop.load())
+    place = Place(memory=200 * MIB)
+    state = {"STATES_LOYALTY_ACCOUNTS": StreamLoad(rate=1e6, keys=10)}
+    [memory] = [e for e in ceilings(topology, Load(state), place) if e.code == "memory"]
+    assert memory.state == "far"
+    events = {"TIERS": StreamLoad(rate=1e6, keys=10)}
+    [memory] = [e for e in ceilings(topology, Load(events), place) if e.code == "memory"]
+    assert memory.state == "passed"

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from jetmesh import derive
 from jetmesh.errors import UsageError
 from jetmesh.operate.ceilings import quantity
 from jetmesh.operate.ceilings.expect import expected, load_of
-from jetmesh.operate.ceilings.load import YEAR, Load
+from jetmesh.operate.ceilings.load import YEAR, Load, StreamLoad
+from shop.system import system as shop
 from tests.unit.operate.ceilings.yard import yard
 
 
@@ -106,3 +108,26 @@ def test_pods_are_a_number_of_a_service_that_is_declared(pods: str) -> None:
     with pytest.raises(UsageError) as refused:
         expected(yard(), [], [pods])
     assert refused.value.remedy
+
+
+def remembered(*expect: str) -> StreamLoad:
+    """What the state of the shop's customers gets."""
+    topology = derive(shop.load())
+    said = expected(topology, expect, [])
+    return load_of(topology, said).streams["STATES_LOYALTY_ACCOUNTS"]
+
+
+def test_a_state_is_replaced_as_often_as_its_handlers_are_called_and_grows_with_its_keys() -> None:
+    found = remembered("payments.captured=50/s", "loyalty.accounts=31.536M/year", "bytes=1000")
+    assert (found.rate, found.keys_rate, found.bytes_rate) == (50, 1, 1000)
+
+
+def test_without_its_keys_a_state_has_as_many_new_ones_as_everything_or_as_calls() -> None:
+    assert remembered("payments.captured=50/s").keys_rate == 50
+    assert remembered("payments.captured=50/s", "keys=31.536M/year").keys_rate == 1
+
+
+def test_a_name_that_is_nearly_a_state_is_told() -> None:
+    with pytest.raises(UsageError, match="nothing of that name") as told:
+        remembered("loyalty.acounts=1/s")
+    assert "loyalty.accounts" in str(told.value.remedy)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,7 +13,7 @@ from msgspec.structs import replace as changed
 from jetmesh import Service, event
 from jetmesh.declare import Topology, derive
 from jetmesh.operate.deadletters.letter import Group
-from jetmesh.operate.doctor.facts import Facts, Server, Snapshot
+from jetmesh.operate.doctor.facts import CrowdedKey, Facts, Server, Snapshot, StateLook
 from jetmesh.operate.doctor.responses import (
     Account,
     Cluster,
@@ -29,6 +29,7 @@ from jetmesh.operate.doctor.responses import (
     StreamState,
     Unread,
 )
+from shop.loyalty import service as loyalty
 from tests.unit.operate.deadletters.test_letter import letter
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -198,3 +199,23 @@ def slow(calls: int, *, of: int) -> Instance:
     """A process whose handler kept the event loop in so many calls."""
     endpoint = Endpoint("take", num_requests=of, data=EndpointData(slow=calls))
     return instance(endpoints=[endpoint])
+
+
+def remembering(**config: Any) -> Facts:
+    """The shop's customers, in a stream of this configuration."""
+    name = "STATES_LOYALTY_ACCOUNTS"
+    there = stream(name)
+    streams = {name: changed(there, config=changed(there.config, **config))}
+    return facts({"streams": streams}, topology=derive([loyalty]))
+
+
+FORGED_STATE = StateLook("a.b", "STATES_A_B", forged=(("STATES_A_B:17", "no step's headers"),))
+CROWDED_STATE = StateLook(
+    "a.b", "STATES_A_B", crowded=(CrowdedKey("c-1", 200, 3), CrowdedKey("c-2", 12, 256))
+)
+REMEMBERED: Mapping[str, Callable[[], Facts]] = {
+    "state-forged": lambda: facts({"states": (FORGED_STATE,)}),
+    "state-waits": lambda: facts({"states": (CROWDED_STATE,)}),
+    "state-expires": lambda: remembering(max_age=86_400_000_000_000),
+}
+"""What is wrong with states, by the finding that says so."""

@@ -46,6 +46,7 @@ from tests.unit.operate.doctor.doctored import (
     DURABLE,
     ID,
     NOON,
+    REMEMBERED,
     STREAM,
     durable,
     facts,
@@ -190,6 +191,7 @@ CASES: dict[str, Callable[[], Facts]] = {
     "lost-lane": lambda: on_lane(handler="gone", due=1),
     "quarantine": lambda: on_lane(quarantined=(QuarantineMark("lanes.desk.take.S.1.suspect", 2),)),
     "refusals": lambda: facts({"refusals": {"desk.take": 3}}),
+    **REMEMBERED,
 }
 KINDS = [kind for area in AREAS for kind in area.kinds]
 
