@@ -110,7 +110,8 @@ def stored() -> Iterator[str]:
             _listed(s for spec in events for s in topology.sources(spec))
             or _WRITING.get(stream.section, _HANDLING),
             _listed(r.partition(".")[0] for spec in events for r in topology.readers(spec))
-            or _READING[stream.section],
+            or _READING.get(stream.section)
+            or _listed({topology.owners[spec] for spec in events}),
         )
     heads = ("stream", "holds", "sensitive, in clear", "kept", "written by", "read by")
     yield from _rows(heads, rows.values())

@@ -1,4 +1,4 @@
-"""What the customer was told, once per purchase."""
+"""What the customer was told: each fact of a purchase once, by one mail."""
 
 from __future__ import annotations
 
@@ -13,17 +13,21 @@ from shop_contracts.purchases import EmailAddress, PurchaseId
 
 
 class Outcome(Code):
-    """How a purchase ended.
+    """What happened to a purchase that its customer is told.
 
     rejected: it never became an order.
     captured: it was paid.
     declined: its payment was refused.
+    expired: it was not paid in time.
+    refunded: what was paid too late went back.
     other: an outcome newer than the reader of this contract.
     """
 
     REJECTED = "rejected"
     CAPTURED = "captured"
     DECLINED = "declined"
+    EXPIRED = "expired"
+    REFUNDED = "refunded"
     OTHER = "other"
 
 
@@ -40,12 +44,10 @@ class Channel(Code):
     OTHER = "other"
 
 
-@event("notifications.sent", key="purchase_id", decision="notifications.*")
-class NotificationSent(Struct, frozen=True, kw_only=True):
-    """The customer was told how the purchase ended, or cannot be told."""
+class Notice(Struct, frozen=True, kw_only=True):
+    """What every notice says; which fact it is about, its subject does."""
 
     purchase_id: PurchaseId
-    about: Annotated[Outcome, Meta(description="Which outcome the customer was told of.")]
     channel: Annotated[Channel, Meta(description="How the customer was told.")]
     recipient: EmailAddress
     subject: Annotated[
@@ -56,8 +58,8 @@ class NotificationSent(Struct, frozen=True, kw_only=True):
         str,
         Meta(
             description=(
-                "The mail's Message-ID, always the same for a purchase, so that a mail sent twice "
-                "is recognised; empty when there is no mail."
+                "The mail's Message-ID, always the same for a fact of a purchase, so that a mail "
+                "sent twice is recognised; empty when there is no mail."
             ),
             examples=["<p-1@shop.example.test>"],
         ),
@@ -70,6 +72,23 @@ class NotificationSent(Struct, frozen=True, kw_only=True):
         datetime,
         Meta(
             tz=True,
-            description="The date on the mail: when the outcome was stored, so the same if resent.",
+            description="The date on the mail: when the fact was stored, so the same if resent.",
         ),
     ]
+
+
+@event("notifications.sent", key="purchase_id", decision="notifications.*")
+class NotificationSent(Notice, frozen=True, kw_only=True):
+    """The customer was told how the purchase ended, or cannot be told."""
+
+    about: Annotated[Outcome, Meta(description="Which outcome the customer was told of.")]
+
+
+@event("notices.expired", key="purchase_id", decision="notices.expired")
+class ExpiryTold(Notice, frozen=True, kw_only=True):
+    """The customer was told that the order expired, or cannot be told."""
+
+
+@event("notices.refunded", key="purchase_id", decision="notices.refunded")
+class RefundTold(Notice, frozen=True, kw_only=True):
+    """The customer was told that the money went back, or cannot be told."""

@@ -9,6 +9,7 @@ from msgspec import Meta, Struct
 
 from jetmesh import event
 from shop_contracts.codes import Code
+from shop_contracts.fulfilment import RefundWanted
 from shop_contracts.money import Amount, Currency
 from shop_contracts.purchases import Customer, Items, PurchaseId
 
@@ -30,7 +31,7 @@ class DeclineReason(Code):
     OTHER = "other"
 
 
-@event("payments.captured", key="purchase_id", decision="payments.*")
+@event("payments.captured", key="purchase_id", decision="payments.*", undone_by=RefundWanted)
 class PaymentCaptured(Struct, frozen=True, kw_only=True):
     """The customer was charged; the goods are theirs."""
 

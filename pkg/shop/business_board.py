@@ -20,13 +20,18 @@ from shop.business_chart import Chart
 from shop.business_rows import ABSURD, Names, Row, Rows, Status, amount_of, units
 from shop.plain_text import plain
 from shop_contracts import (
+    ExpiryTold,
     NotificationSent,
+    OrderExpired,
     OrderRejected,
     OrderValidated,
     PaymentCaptured,
     PaymentDeclined,
+    PaymentRefunded,
     PurchaseCreated,
+    RefundTold,
 )
+from shop_contracts.notifications import Notice
 
 EVENTS: Final = (
     PurchaseCreated,
@@ -34,13 +39,17 @@ EVENTS: Final = (
     OrderRejected,
     PaymentCaptured,
     PaymentDeclined,
+    OrderExpired,
+    PaymentRefunded,
     NotificationSent,
+    ExpiryTold,
+    RefundTold,
 )
-OUTCOMES: Final = (Status.CAPTURED, Status.DECLINED, Status.REJECTED)
+OUTCOMES: Final = tuple(status for status in Status if status > Status.VALIDATED)
 
 _shown = 20
 _longest_currency = 8  # a rejected purchase may call anything a currency
-_bars: Final = (0, 0, 1, 2, 3)  # what is in progress shares a colour
+_bars: Final = (0, 0, 1, 2, 3, 4, 4)  # what is in progress, or not paid in time, shares a colour
 
 
 class Board:
@@ -69,7 +78,11 @@ class Board:
             OrderRejected: self._decided,
             PaymentCaptured: self._captured,
             PaymentDeclined: self._declined,
+            OrderExpired: self._expired,
+            PaymentRefunded: self._refunded,
             NotificationSent: self._notified,
+            ExpiryTold: self._notified,
+            RefundTold: self._notified,
         }
 
     def apply(self, event: Struct, record: Record) -> None:
@@ -156,7 +169,17 @@ class Board:
         row.charged = row.charged_in = 0
         return True
 
-    def _notified(self, row: Row, _event: NotificationSent, _sequence: int) -> bool:
+    def _expired(self, row: Row, _event: OrderExpired, _sequence: int) -> bool:
+        first = not row.expired
+        row.expired = 1
+        return first
+
+    def _refunded(self, row: Row, _event: PaymentRefunded, _sequence: int) -> bool:
+        first = not row.refunded
+        row.refunded = 1
+        return first
+
+    def _notified(self, row: Row, _event: Notice, _sequence: int) -> bool:
         first = not row.told
         row.told = 1
         return first
@@ -186,6 +209,8 @@ class Board:
                 self._reasons[code] += by
         elif outcome is Status.DECLINED:
             self._declines[self._names.value(row.result)[1]] += by
+        elif outcome is not Status.CAPTURED:
+            return
         elif row.charged == ABSURD:
             self._absurd += by
         else:
@@ -193,9 +218,13 @@ class Board:
             self._charges[row.charged_in] += by
 
     def _status(self, row: Row) -> Status:
+        if row.refunded:
+            return Status.REFUNDED
         if row.payment:
             captured = self._names.value(row.result)[0] == "captured"
             return Status.CAPTURED if captured else Status.DECLINED
+        if row.expired:
+            return Status.EXPIRED
         if row.order:
             validated = self._names.value(row.verdict)[0] == "validated"
             return Status.VALIDATED if validated else Status.REJECTED

@@ -17,20 +17,22 @@ from shop.currencies import UNITS
 ABSURD: Final = -(2**63)
 """Stands for an amount that is none: NaN, infinite, beyond 10^14, finer than 1/10000."""
 
-_layout = struct.Struct("<QqIIIQIQIqIB")
+_layout = struct.Struct("<QqIIIQIQIqIBBB")
 _cent = Decimal("0.01")
 _smallest = Decimal("0.0001")  # no ISO 4217 currency has more than four decimals
 _exact = Context(prec=18, traps=[Inexact, InvalidOperation])
 
 
 class Status(IntEnum):
-    """Where a purchase stands; the last three are outcomes."""
+    """Where a purchase stands; what follows VALIDATED are outcomes."""
 
     PLACED = 0
     VALIDATED = 1
     CAPTURED = 2
     DECLINED = 3
     REJECTED = 4
+    EXPIRED = 5
+    REFUNDED = 6
 
 
 class Row(Struct, gc=False):
@@ -60,6 +62,10 @@ class Row(Struct, gc=False):
     """Which `Names` entry the currency of the charge is."""
     told: int = 0
     """1 once its customer was told."""
+    expired: int = 0
+    """1 once it was not paid in time."""
+    refunded: int = 0
+    """1 once what was paid too late went back."""
 
 
 class Rows:
@@ -95,6 +101,8 @@ class Rows:
             row.charged,
             row.charged_in,
             row.told,
+            row.expired,
+            row.refunded,
         )
 
     def placed(self, number: int) -> int:

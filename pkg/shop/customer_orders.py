@@ -7,6 +7,7 @@ nine bytes for each of its events, and its story is read from the streams when s
 from __future__ import annotations
 
 import struct
+from collections import Counter
 from collections.abc import AsyncIterator
 from itertools import groupby
 from typing import Final
@@ -20,7 +21,14 @@ from shop_contracts import PurchaseCreated
 
 MOST_ORDERS: Final = 200_000
 """With keys of usual length about 60 MB; of the longest there may be, twice that."""
-_streams: Final = {event: spec.stream for event in EVENTS if (spec := spec_of(event))}
+_kinds: Final[dict[type[Struct], tuple[str, str]]] = {
+    event: (spec.stream, spec.decision or spec.subject)
+    for event in EVENTS
+    if (spec := spec_of(event))
+}
+"""What of its events one counts for, of each kind."""
+_counting: Final = Counter(stream for stream, _ in {*_kinds.values()})
+"""So many events of an order count, in each stream."""
 _place: Final = struct.Struct(">BQ")  # sorts as its bytes do
 
 
@@ -40,7 +48,8 @@ class Orders:
         if record.stream not in self._streams:
             self._streams.append(record.stream)
         stream = self._streams.index(record.stream)
-        most = 1 + MOST_REPEATS if isinstance(event, PurchaseCreated) else 1
+        most = _counting[record.stream]
+        most += MOST_REPEATS if isinstance(event, PurchaseCreated) else 0
         known = _unpacked(self._places.get(key, b""))
         others = [place for place in known if place[0] != stream]
         own = {sequence for at, sequence in known if at == stream} | {record.sequence}
@@ -84,13 +93,14 @@ class Orders:
         return ""
 
     async def _events(self, key: str, history: History) -> AsyncIterator[Recalled]:
-        places = self.places(key)
-        for stream, sequences in places.items():
+        known = set[tuple[str, str]]()
+        for stream, sequences in self.places(key).items():
             for sequence in sequences:
                 if found := await history.at(stream, sequence):
+                    known.add(_kinds[type(found[0])])
                     yield found
         for event in EVENTS:  # what is not known was dropped, or is not there yet
-            if _streams[event] not in places and (found := await history.first(event, key)):
+            if _kinds[event] not in known and (found := await history.first(event, key)):
                 yield found
 
 

@@ -17,13 +17,18 @@ from jetmesh import Record
 from shop.money import shown
 from shop.plain_text import plain
 from shop_contracts import (
+    ExpiryTold,
     NotificationSent,
+    OrderExpired,
     OrderRejected,
     OrderValidated,
     PaymentCaptured,
     PaymentDeclined,
+    PaymentRefunded,
     PurchaseCreated,
+    RefundTold,
 )
+from shop_contracts.notifications import Notice
 
 EVENTS: Final = (
     PurchaseCreated,
@@ -31,7 +36,11 @@ EVENTS: Final = (
     OrderRejected,
     PaymentCaptured,
     PaymentDeclined,
+    OrderExpired,
+    PaymentRefunded,
     NotificationSent,
+    ExpiryTold,
+    RefundTold,
 )
 
 _longest_text = 200
@@ -87,6 +96,14 @@ class Paid(Struct):
     retryable: bool = False
 
 
+class Late(Struct):
+    """What came of not being paid in time."""
+
+    sequence: int
+    at: float
+    amount: str
+
+
 class Told(Struct):
     """What the customer was told."""
 
@@ -108,7 +125,10 @@ class Story(Struct):
     """The first twenty of them, in the order of the stream."""
     checked: Checked | None = None
     paid: Paid | None = None
-    told: Told | None = None
+    expired: Late | None = None
+    refunded: Late | None = None
+    told: dict[str, Told] = msgspec.field(default_factory=dict)
+    """By the kind of its event."""
 
 
 _content: Final = msgspec.json.Encoder().encode  # msgpack has no integers beyond 64 bits
@@ -187,17 +207,34 @@ def _declined(story: Story, event: PaymentDeclined, sequence: int, at: float) ->
         )
 
 
-def _told(story: Story, event: NotificationSent, sequence: int, at: float) -> None:
-    if story.told is None or sequence < story.told.sequence:
-        story.told = Told(
+def _expired(story: Story, event: OrderExpired, sequence: int, at: float) -> None:
+    if story.expired is None or sequence < story.expired.sequence:
+        story.expired = Late(sequence, at, shown(event.total, event.currency))
+
+
+def _refunded(story: Story, event: PaymentRefunded, sequence: int, at: float) -> None:
+    if story.refunded is None or sequence < story.refunded.sequence:
+        story.refunded = Late(sequence, at, shown(event.amount, event.currency))
+
+
+def _told(story: Story, event: Notice, sequence: int, at: float) -> None:
+    place = type(event).__name__  # of each kind the first one counts
+    if place not in story.told or sequence < story.told[place].sequence:
+        story.told[place] = Told(
             sequence=sequence,
             at=at,
-            about=str(event.about),
+            about=_about(event),
             channel=str(event.channel),
             address=mask(event.recipient),
             subject=_text(event.subject),
             reason=_text(event.reason),
         )
+
+
+def _about(event: Notice) -> str:
+    if isinstance(event, NotificationSent):
+        return str(event.about)
+    return "expired" if isinstance(event, ExpiryTold) else "refunded"
 
 
 _Fold = Callable[[Story, Any, int, float], None]
@@ -207,7 +244,11 @@ _folds: Final[dict[type[Struct], _Fold]] = {
     OrderRejected: _checked,
     PaymentCaptured: _captured,
     PaymentDeclined: _declined,
+    OrderExpired: _expired,
+    PaymentRefunded: _refunded,
     NotificationSent: _told,
+    ExpiryTold: _told,
+    RefundTold: _told,
 }
 
 

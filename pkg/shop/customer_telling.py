@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from shop.customer_accounts import Earned
@@ -14,6 +15,9 @@ _headlines: Final = {
     "captured": "Your order is paid",
     "declined": "Your payment was declined",
     "rejected": "We could not accept your order",
+    "expired": "Your order has expired",
+    "refunding": "You get your money back",
+    "refunded": "You got your money back",
 }
 _advice: Final = {
     "insufficient_funds": "Place the order again with another card, or later with this one.",
@@ -40,7 +44,9 @@ def tell(key: str, story: Story | None, earned: Earned | None = None) -> dict[st
         told["steps"] = [
             _placed(story),
             _checked(story.checked, after=story.paid),
+            *_late(story),
             _paid(story.paid, status),
+            *_given_back(story),
             _told(story.told),
         ]
         told["loyalty"] = _earned(key, earned) if earned and status == "captured" else None
@@ -48,8 +54,14 @@ def tell(key: str, story: Story | None, earned: Earned | None = None) -> dict[st
 
 
 def _status(story: Story) -> str:
+    if story.refunded is not None:
+        return "refunded"
+    if story.paid is not None and story.paid.captured:
+        return "refunding" if story.expired else "captured"
     if story.paid is not None:
-        return "captured" if story.paid.captured else "declined"
+        return "declined"
+    if story.expired is not None:
+        return "expired"
     if story.checked is not None:
         return "validated" if story.checked.sound else "rejected"
     return "placed"
@@ -126,6 +138,8 @@ def _paid(paid: Paid | None, status: str) -> dict[str, Any]:
     if paid is None:
         if status == "rejected":
             return _step("paid", "skipped", "Nothing was charged")
+        if status == "expired":
+            return _step("paid", "skipped", "Nothing was charged")
         return _step("paid", "waiting", "Payment")
     if paid.captured:
         return _step("paid", "done", f"You paid {paid.amount}", paid.at)
@@ -138,10 +152,30 @@ def _paid(paid: Paid | None, status: str) -> dict[str, Any]:
     return _step("paid", "failed", title, paid.at, paid.message, "Nothing was charged.", advice)
 
 
-def _told(told: Told | None) -> dict[str, Any]:
-    if told is None:
+def _late(story: Story) -> list[dict[str, Any]]:
+    """That it was not paid in time, where that is so."""
+    if story.expired is None:
+        return []
+    title = "It was not paid in time, and has expired"
+    advice = "Please order again if you still want it."
+    return [_step("expired", "failed", title, story.expired.at, advice)]
+
+
+def _given_back(story: Story) -> list[dict[str, Any]]:
+    """What becomes of what was paid too late."""
+    if story.refunded is not None:
+        title = f"You got {story.refunded.amount} back"
+        return [_step("refunded", "done", title, story.refunded.at)]
+    if story.expired is not None and story.paid is not None and story.paid.captured:
+        return [_step("refunded", "waiting", f"You get {story.paid.amount} back")]
+    return []
+
+
+def _told(told: Mapping[str, Told]) -> dict[str, Any]:
+    if not told:
         return _step("told", "waiting", "An e-mail to you")
-    if told.channel == "none":
-        return _step("told", "failed", "We could not e-mail you", told.at, told.reason)
-    text = f"“{told.subject}” to {told.address}"
-    return _step("told", "done", "We e-mailed you", told.at, text)
+    mails = sorted(told.values(), key=lambda each: each.at)
+    if unsent := next((each for each in mails if each.channel == "none"), None):
+        return _step("told", "failed", "We could not e-mail you", unsent.at, unsent.reason)
+    texts = [f"“{each.subject}” to {each.address}" for each in mails]
+    return _step("told", "done", "We e-mailed you", mails[-1].at, *texts)

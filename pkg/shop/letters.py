@@ -1,4 +1,4 @@
-"""What the customer reads: one letter for each way a purchase can end."""
+"""What the customer reads: one letter for each thing that can happen to a purchase."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ from shop.plain_text import plain
 from shop_contracts import (
     Customer,
     Item,
+    OrderExpired,
     OrderRejected,
     Outcome,
     PaymentCaptured,
     PaymentDeclined,
+    PaymentRefunded,
 )
 
 _MOST_LINES: Final = 50
@@ -90,6 +92,44 @@ def about_refusal(payment: PaymentDeclined, link: str = "") -> Letter:
             _section("What you wanted to buy:", _lines_of(payment.items, payment.currency)),
             _section("What went wrong:", [plain(payment.message, 200)]),
             f"What to do: {remedy} You were not charged.",
+            _where(link),
+        ),
+    )
+
+
+def about_expiry(order: OrderExpired, link: str = "") -> Letter:
+    """That the order was not paid in time; `link` leads to it."""
+    number = _number(order.purchase_id)
+    total = shown(order.total, order.currency)
+    return Letter(
+        purchase_id=order.purchase_id,
+        customer=order.customer,
+        about=Outcome.EXPIRED,
+        subject=f"Your order {number} has expired",
+        text=_letter(
+            order.customer,
+            f"your order {number} was not paid in time, so it has expired.",
+            f"If {total} should still be charged, you get all of it back by itself.",
+            "What to do: please order again if you still want it.",
+            _where(link),
+        ),
+    )
+
+
+def about_refund(refund: PaymentRefunded, link: str = "") -> Letter:
+    """That the money went back; `link` leads to the order."""
+    number = _number(refund.purchase_id)
+    amount = shown(refund.amount, refund.currency)
+    return Letter(
+        purchase_id=refund.purchase_id,
+        customer=refund.customer,
+        about=Outcome.REFUNDED,
+        subject=f"You got your money for the order {number} back",
+        text=_letter(
+            refund.customer,
+            f"{amount} for your order {number} came too late, so we gave it back to you.",
+            f"Payment reference: {plain(refund.reference)}",
+            "There is nothing left for you to do.",
             _where(link),
         ),
     )

@@ -14,6 +14,7 @@ from typing import Final
 
 from shop.letters import Letter
 from shop.plain_text import plain
+from shop_contracts import Outcome
 
 _LONGEST_LINE: Final = 78
 
@@ -35,14 +36,21 @@ class _FoldWhatIsLong(Compat32):
 _POLICY: Final = _FoldWhatIsLong(linesep="\r\n")
 _UTF8: Final = Charset("utf-8")
 _UTF8.body_encoding = QP
+_ENDS: Final = frozenset({Outcome.REJECTED, Outcome.CAPTURED, Outcome.DECLINED})
+"""A purchase has one of them: its mail needs no more of a name."""
 _readable = re.compile(r"[A-Za-z0-9_-]{1,64}").fullmatch
 
 
-def message_id(purchase_id: str, domain: str) -> str:
-    """The Message-ID of the purchase's one mail: always the same, so that a repetition shows."""
-    if _readable(purchase_id):
-        return f"<purchase.{purchase_id}@{domain}>"
-    return f"<purchase.sha256.{sha256(purchase_id.encode()).hexdigest()}@{domain}>"
+def message_id_of(letter: Letter, domain: str) -> str:
+    """The Message-ID of a letter's one mail: always the same, so that a repetition shows."""
+    return message_id(letter.purchase_id, domain, "" if letter.about in _ENDS else letter.about)
+
+
+def message_id(purchase_id: str, domain: str, fact: str = "") -> str:
+    """The Message-ID of what is told of a purchase; without a fact: how it ended."""
+    readable = _readable(purchase_id)
+    name = purchase_id if readable else f"sha256.{sha256(purchase_id.encode()).hexdigest()}"
+    return f"<purchase.{f'{fact}.' if fact else ''}{name}@{domain}>"
 
 
 def compose(letter: Letter, *, sender: str, sent_at: datetime) -> bytes:
@@ -57,7 +65,7 @@ def compose(letter: Letter, *, sender: str, sent_at: datetime) -> bytes:
     mail["To"] = _mailbox(plain(letter.customer.name, 60).strip(), letter.customer.email)
     mail["Subject"] = _header("Subject", letter.subject)
     mail["Date"] = format_datetime(sent_at)
-    mail["Message-ID"] = message_id(letter.purchase_id, domain)
+    mail["Message-ID"] = message_id_of(letter, domain)
     mail["Auto-Submitted"] = "auto-generated"  # RFC 3834: asks for no out-of-office answer
     return mail.as_bytes()
 

@@ -1,10 +1,10 @@
-"""Notifications: tell the customer how the purchase ended, in one mail."""
+"""Notifications: tell the customer each fact of a purchase, by one mail."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from datetime import datetime
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 import structlog
 from aiosmtplib import SMTP
@@ -12,18 +12,31 @@ from msgspec import Meta
 
 from jetmesh import Delivery, Duration, Policy, Rehearsed, Service
 from shop.addresses import PATTERN, is_plausible
-from shop.letters import Letter, about_payment, about_refusal, about_rejection
-from shop.mail import compose, message_id
+from shop.letters import (
+    Letter,
+    about_expiry,
+    about_payment,
+    about_refund,
+    about_refusal,
+    about_rejection,
+)
+from shop.mail import compose, message_id_of
 from shop.mailer import Mailer, Withheld
 from shop.order_links import LinkSettings
 from shop_contracts import (
     Channel,
+    ExpiryTold,
     NotificationSent,
+    OrderExpired,
     OrderRejected,
     PaymentCaptured,
     PaymentDeclined,
+    PaymentRefunded,
+    RefundTold,
 )
+from shop_contracts.notifications import Notice
 
+_N = TypeVar("_N", bound=Notice)
 log: Final = structlog.get_logger()
 
 
@@ -81,7 +94,7 @@ service = Service(
     "notifications",
     version="1.0.0",
     settings=NotificationsSettings,
-    description="Mails the customer how the purchase ended.",
+    description="Mails the customer each fact of a purchase, once.",
 )
 
 POLICY: Final = Policy(
@@ -124,7 +137,9 @@ class Unsent(Mailer):
     """It sends nothing, and withholds what was withheld then."""
 
     def __init__(self, past: Rehearsed) -> None:
-        self._then = past.outcome(NotificationSent)
+        self._then: Notice | None = (
+            past.outcome(NotificationSent) or past.outcome(ExpiryTold) or past.outcome(RefundTold)
+        )
 
     async def send(self, _sender: str, _recipient: str, _mail: bytes) -> None:
         if self._then is not None and self._then.channel is Channel.NONE:
@@ -142,12 +157,8 @@ async def tell_rejected(
     order: OrderRejected, delivery: Delivery, mailer: Mailer, settings: NotificationsSettings
 ) -> NotificationSent:
     """Say why the purchase was not accepted, and what to do."""
-    return await tell(
-        about_rejection(order, settings.link(order.purchase_id)),
-        delivery.stored_at,
-        mailer,
-        settings,
-    )
+    letter = about_rejection(order, settings.link(order.purchase_id))
+    return await tell(NotificationSent, letter, delivery.stored_at, mailer, settings)
 
 
 @service.on(PaymentCaptured, policy=POLICY)
@@ -155,12 +166,8 @@ async def tell_captured(
     payment: PaymentCaptured, delivery: Delivery, mailer: Mailer, settings: NotificationsSettings
 ) -> NotificationSent:
     """Say that the order is paid."""
-    return await tell(
-        about_payment(payment, settings.link(payment.purchase_id)),
-        delivery.stored_at,
-        mailer,
-        settings,
-    )
+    letter = about_payment(payment, settings.link(payment.purchase_id))
+    return await tell(NotificationSent, letter, delivery.stored_at, mailer, settings)
 
 
 @service.on(PaymentDeclined, policy=POLICY)
@@ -168,17 +175,35 @@ async def tell_declined(
     payment: PaymentDeclined, delivery: Delivery, mailer: Mailer, settings: NotificationsSettings
 ) -> NotificationSent:
     """Say why the payment was refused, and what to do."""
-    return await tell(
-        about_refusal(payment, settings.link(payment.purchase_id)),
-        delivery.stored_at,
-        mailer,
-        settings,
-    )
+    letter = about_refusal(payment, settings.link(payment.purchase_id))
+    return await tell(NotificationSent, letter, delivery.stored_at, mailer, settings)
+
+
+@service.on(OrderExpired, policy=POLICY)
+async def tell_expired(
+    order: OrderExpired, delivery: Delivery, mailer: Mailer, settings: NotificationsSettings
+) -> ExpiryTold:
+    """Say that the order was not paid in time."""
+    letter = about_expiry(order, settings.link(order.purchase_id))
+    return await tell(ExpiryTold, letter, delivery.stored_at, mailer, settings)
+
+
+@service.on(PaymentRefunded, policy=POLICY)
+async def tell_refunded(
+    refund: PaymentRefunded, delivery: Delivery, mailer: Mailer, settings: NotificationsSettings
+) -> RefundTold:
+    """Say that the money went back."""
+    letter = about_refund(refund, settings.link(refund.purchase_id))
+    return await tell(RefundTold, letter, delivery.stored_at, mailer, settings)
 
 
 async def tell(
-    letter: Letter, sent_at: datetime, mailer: Mailer, settings: NotificationsSettings
-) -> NotificationSent:
+    kind: type[_N],
+    letter: Letter,
+    sent_at: datetime,
+    mailer: Mailer,
+    settings: NotificationsSettings,
+) -> _N:
     """Mail the letter if its customer has a plausible address, else record that nobody was told.
 
     An implausible address is no failure to repair: it may be the very reason of a rejection.
@@ -187,37 +212,34 @@ async def tell(
     """
     recipient = letter.customer.email
     if not is_plausible(recipient):
-        return untold(letter, sent_at, "The customer's e-mail address cannot receive mail.")
+        return untold(kind, letter, sent_at, "The customer's e-mail address cannot receive mail.")
     mail = compose(letter, sender=settings.sender, sent_at=sent_at)
     try:
         await mailer.send(settings.sender, recipient, mail)
     except Withheld:
         log.warning("a mail was withheld", purchase_id=letter.purchase_id, hourly=settings.hourly)
-        return untold(letter, sent_at, "This e-mail address had too many mails within an hour.")
-    return mailed(letter, sent_at, message_id(letter.purchase_id, settings.domain))
+        why = "This e-mail address had too many mails within an hour."
+        return untold(kind, letter, sent_at, why)
+    return mailed(kind, letter, sent_at, message_id_of(letter, settings.domain))
 
 
-def mailed(letter: Letter, sent_at: datetime, message_id: str) -> NotificationSent:
+def mailed(kind: type[_N], letter: Letter, sent_at: datetime, message_id: str) -> _N:
     """The event for a mail that the mail server took."""
-    return NotificationSent(
-        purchase_id=letter.purchase_id,
-        about=letter.about,
-        channel=Channel.EMAIL,
-        recipient=letter.customer.email,
-        subject=letter.subject,
-        message_id=message_id,
-        sent_at=sent_at,
-    )
+    return _notice(kind, letter, sent_at, channel=Channel.EMAIL, message_id=message_id)
 
 
-def untold(letter: Letter, sent_at: datetime, reason: str) -> NotificationSent:
+def untold(kind: type[_N], letter: Letter, sent_at: datetime, reason: str) -> _N:
     """The event for a customer who gets no mail."""
-    return NotificationSent(
+    return _notice(kind, letter, sent_at, channel=Channel.NONE, reason=reason)
+
+
+def _notice(kind: type[_N], letter: Letter, sent_at: datetime, **more: Any) -> _N:
+    if issubclass(kind, NotificationSent):
+        more["about"] = letter.about
+    return kind(
         purchase_id=letter.purchase_id,
-        about=letter.about,
-        channel=Channel.NONE,
         recipient=letter.customer.email,
         subject=letter.subject,
-        reason=reason,
         sent_at=sent_at,
+        **more,
     )

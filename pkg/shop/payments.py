@@ -9,9 +9,16 @@ from uuid import UUID, uuid5
 from aiohttp import ClientSession, ClientTimeout, DummyCookieJar, TCPConnector
 from msgspec import Meta, Struct
 
-from jetmesh import Duration, Policy, Rehearsed, Reject, Service
+from jetmesh import Delivery, Duration, Policy, Rehearsed, Reject, Service
 from shop.gateway import Charged, ChargeRequest, Gateway, Refused
-from shop_contracts import DeclineReason, OrderValidated, PaymentCaptured, PaymentDeclined
+from shop_contracts import (
+    DeclineReason,
+    OrderValidated,
+    PaymentCaptured,
+    PaymentDeclined,
+    PaymentRefunded,
+    RefundWanted,
+)
 
 
 class PaymentsSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -34,7 +41,7 @@ service = Service(
     "payments",
     version="1.0.0",
     settings=PaymentsSettings,
-    description="Charges validated orders through the payment gateway.",
+    description="Charges validated orders through the payment gateway, and gives back.",
 )
 
 POLICY: Final = Policy(
@@ -93,6 +100,9 @@ class Remembered(Gateway):
             raise Reject("The gateway is asked for another amount than it charged.")
         return Charged(id=then.reference, created_at=then.captured_at)
 
+    async def refund(self, _idempotency_key: str) -> None:
+        """It was given back then, or was not: nothing moves now."""
+
 
 @service.rehearsal
 def remembered(past: Rehearsed) -> Gateway:
@@ -123,6 +133,20 @@ async def give_back(
     key = idempotency_key(stored.purchase_id)
     if mine is not None or isinstance(await gateway.find(key), Charged):
         await gateway.refund(key)
+
+
+@service.on(RefundWanted, policy=POLICY)
+async def refund(wanted: RefundWanted, delivery: Delivery, gateway: Gateway) -> PaymentRefunded:
+    """Give back what was charged, once however often this is asked."""
+    await gateway.refund(idempotency_key(wanted.purchase_id))
+    return PaymentRefunded(
+        purchase_id=wanted.purchase_id,
+        customer=wanted.customer,
+        amount=wanted.amount,
+        currency=wanted.currency,
+        reference=wanted.reference,
+        refunded_at=delivery.stored_at,
+    )
 
 
 def idempotency_key(purchase_id: str) -> str:

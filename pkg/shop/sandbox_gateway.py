@@ -25,6 +25,7 @@ from shop.sandbox import Journal, directory, listen, page, serve
 OK: Final = "tok_ok"
 FLAKY: Final = "tok_flaky"
 SLOW: Final = "tok_slow"
+PENDING: Final = "tok_pending"
 DECLINES: Final = {
     "tok_insufficient_funds": "insufficient_funds",
     "tok_expired_card": "expired_card",
@@ -32,7 +33,7 @@ DECLINES: Final = {
 FAILURES: Final = 2
 """How often FLAKY is answered with 500, per key, before it works."""
 SLOWNESS: Final = 3.0
-"""Seconds until SLOW is answered."""
+"""Seconds until SLOW is answered; PENDING never is, but asked to come again."""
 
 _SHOWN: Final = 100
 _encode: Final = Encoder().encode
@@ -116,6 +117,8 @@ def routes(charges: Charges) -> list[BaseRoute]:
         if is_new and wanted.token == FLAKY and failures[key] < FAILURES:
             failures[key] += 1
             return _problem(500, "Try again later.")
+        if wanted.token == PENDING:
+            return _problem(409, "The bank has not decided yet.")
         if is_new and wanted.token == SLOW:
             await asyncio.sleep(SLOWNESS)
         return _settle(charges, key, wanted, _digest(body))
@@ -184,7 +187,7 @@ def _page(charges: Charges) -> HTMLResponse:
         f"<td>{escape(_outcome(entry))}</td></tr>"
         for entry in charges.latest()
     )
-    tokens = ", ".join([OK, *DECLINES, FLAKY, SLOW])
+    tokens = ", ".join([OK, *DECLINES, FLAKY, SLOW, PENDING])
     return page(
         "Payment gateway (sandbox)",
         f"<p>{len(charges)} charges, the last {_SHOWN} of them below. No money moves. "

@@ -20,6 +20,7 @@ system = System(
     services=(
         "shop.order_validation",
         "shop.payments",
+        "shop.fulfilment",
         "shop.notifications",
         "shop.loyalty",
         "shop.business_dashboard",

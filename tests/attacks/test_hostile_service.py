@@ -15,7 +15,9 @@ import pytest_asyncio
 
 from jetmesh.declare import Topology, permissions_of
 from jetmesh.operate.up.broker import Broker
+from jetmesh.protocol.deadlines import Deadline, alarm, cancelled_subject, cancelling
 from jetmesh.protocol.lanes import Origin, schedule
+from jetmesh.protocol.times import nanoseconds_of
 from jetmesh.transport.control import ControlPlane
 from jetmesh.transport.stored import StoredMessage
 from tests.attacks.attacker import Attacker, attacking
@@ -139,6 +141,22 @@ async def test_a_schedule_of_its_own_purges_nothing_of_others(scene: Scene) -> N
     await scene.attacker.tries(f"deadletters.{ME}.tell_rejected.p-1", b"", fired)
     kept = [each for each in await scene.stored() if f".{ME}." not in each.subject]
     assert kept == scene.before
+
+
+async def test_it_cannot_set_or_cancel_a_deadline_of_another(scene: Scene) -> None:
+    deadline = Deadline("payments.captured", "p-1")
+    theirs, mine = deadline.alarm(VICTIM), deadline.alarm(ME)
+    at = nanoseconds_of("2100-01-01T00:00:00Z")
+    await scene.operator.publish(theirs, b"{}", alarm(deadline, LANE, ORIGIN, at))
+    scene.before = await scene.stored()
+
+    rings = alarm(deadline, LANE, ORIGIN, at)
+    await scene.attacker.denied(theirs, FORGED, rings)
+    assert "schedule" in await scene.attacker.refused(mine, FORGED, rings)
+    await scene.attacker.denied(cancelled_subject(VICTIM), b"", cancelling(theirs))
+    await scene.attacker.tries(cancelled_subject(ME), b"", cancelling(theirs))
+    await scene.operator.forget(f"LANES_{ME}", f"lanes.{ME}.>")
+    await scene.unharmed()
 
 
 def test_of_letters_and_refusals_a_service_may_only_add_its_own(topology: Topology) -> None:

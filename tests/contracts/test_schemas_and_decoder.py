@@ -119,6 +119,13 @@ EVENTS: list[Struct] = [
     flow.told(),
     flow.account(120, Tier.SILVER),
     flow.reached(Tier.GOLD),
+    flow.expired(),
+    flow.wanted_back(),
+    flow.refunded(),
+    flow.expiry_told(),
+    flow.refund_told(),
+    flow.overdue(),
+    flow.fulfilment(),
 ]
 
 

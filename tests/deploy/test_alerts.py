@@ -19,6 +19,7 @@ POD = 'namespace="shop", container="payments", pod="payments-1"'
 SERVICES = (
     "business-dashboard",
     "customer-dashboard",
+    "fulfilment",
     "loyalty",
     "notifications",
     "order-validation",

@@ -16,6 +16,7 @@ from tests.deploy.conftest import PRODUCTION, Helm, Object, Render, Rendered
 SERVICES = (
     "business-dashboard",
     "customer-dashboard",
+    "fulfilment",
     "loyalty",
     "notifications",
     "order-validation",

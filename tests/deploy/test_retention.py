@@ -21,9 +21,10 @@ def kept() -> dict[str, float]:
 def test_every_stream_has_a_time_but_lanes_which_are_empty_at_the_end_and_what_is_remembered(
     whole: Whole,
 ) -> None:
+    """What is remembered may have one, or be kept for ever."""
     remembered = {s.stream for s in whole.topology.events if isinstance(s, StateSpec)}
     streams = {s.name for s in whole.topology.streams if not s.schedules}
-    assert kept().keys() == streams - remembered
+    assert streams - remembered <= kept().keys() <= streams
 
 
 def test_each_time_has_its_reason() -> None:

@@ -29,6 +29,7 @@ SERVICES = (
     "order-validation",
     "payments",
     "notifications",
+    "fulfilment",
     "loyalty",
     "business-dashboard",
     "customer-dashboard",

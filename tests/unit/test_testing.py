@@ -14,7 +14,7 @@ from msgspec import Struct, ValidationError
 from jetmesh import ContractViolation, Delivery, Reject, Service, event
 from jetmesh.errors import UsageError
 from jetmesh.protocol.times import nanoseconds_of
-from jetmesh.runtime.message.outputs import ConflictingOutputs, UndeclaredOutput
+from jetmesh.runtime.message.returned import ConflictingOutputs, UndeclaredOutput
 from jetmesh.testing import aoutputs, delivery, eventually, outputs, subject_of
 
 NOON_NS = nanoseconds_of("2026-01-01T12:00:00Z")

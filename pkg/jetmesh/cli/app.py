@@ -19,7 +19,9 @@ from jetmesh.cli.new import new
 from jetmesh.cli.options import AsJson, NatsUrl, System
 from jetmesh.cli.output import echo
 from jetmesh.cli.planning import plan
+from jetmesh.cli.processes.app import processes
 from jetmesh.cli.rehearse import rehearse
+from jetmesh.cli.schedules.app import schedules
 from jetmesh.cli.start import up
 from jetmesh.cli.states.app import states
 
@@ -45,6 +47,8 @@ app.add_typer(new, name="new", rich_help_panel=_BEGIN)
 app.add_typer(deadletters, name="deadletters", rich_help_panel=_INSPECT)
 app.add_typer(audit, name="audit", rich_help_panel=_INSPECT)
 app.add_typer(states, name="state", rich_help_panel=_INSPECT)
+app.add_typer(processes, name="process", rich_help_panel=_INSPECT)
+app.add_typer(schedules, name="schedule", rich_help_panel=_INSPECT)
 app.add_typer(contracts, name="contracts", rich_help_panel=_DEPLOY)
 app.add_typer(deploy, name="deploy", rich_help_panel=_DEPLOY)
 
@@ -250,6 +254,10 @@ def topology(
     format_: Annotated[
         str, typer.Option("--format", help="text, mermaid, json or permissions.")
     ] = "text",
+    process: Annotated[
+        str,
+        typer.Option(metavar="NAME", help="With mermaid: the steps of this process alone."),
+    ] = "",
     isolation: Annotated[
         str,
         typer.Option(
@@ -276,13 +284,16 @@ def topology(
 
     Example: jetmesh topology --format mermaid > flow.mmd
 
+    Example: jetmesh topology --format mermaid --process fulfilment.orders > steps.mmd
+
     Example: jetmesh topology --format permissions > authorization.conf
 
     Example: jetmesh topology --format permissions --isolation pages --credentials nkeys > mesh.conf
     """
     from jetmesh.cli import show  # noqa: PLC0415 - see the package
 
-    show.topology(system, format_, show.Wanted(isolation, credentials, account, seeds))
+    wanted = show.Wanted(isolation, credentials, account, seeds)
+    show.topology(system, format_, wanted, process)
 
 
 app.command(rich_help_panel=_DEPLOY)(plan)

@@ -17,6 +17,7 @@ from jetmesh.declare.setting import variable
 from jetmesh.errors import UsageError
 from jetmesh.operate.graph import Format, render
 from jetmesh.operate.identities import ACCOUNT, RESERVED, Isolation, Nkeys, Variables, server_config
+from jetmesh.operate.processes.flow import chosen, drawn
 from jetmesh.operate.project import Project, Whole, find_project
 from jetmesh.operate.up import upfile
 from jetmesh.privacy.mask import printable
@@ -33,12 +34,16 @@ class Wanted:
     seeds: Path | None
 
 
-def topology(reference: str, wanted: str, permissions: Wanted) -> None:
-    """Print the topology."""
+def topology(reference: str, wanted: str, permissions: Wanted, process: str = "") -> None:
+    """Print the topology, or the steps of one process."""
     format_ = _one_of("format", wanted, (*get_args(Format), "permissions"))
     project = find_project(reference)
     whole = project.load()
-    if format_ == "permissions":
+    if process and format_ != "mermaid":
+        raise UsageError("The steps of a process are drawn.", remedy="Add --format mermaid.")
+    if process:
+        echo("\n".join(line for flow in chosen(whole.topology, process) for line in drawn(flow)))
+    elif format_ == "permissions":
         echo(_permissions(project, whole, permissions))
     else:
         echo(render(whole.topology, cast("Format", format_)))

@@ -6,6 +6,7 @@ from jetmesh.declare.duration import Duration
 from jetmesh.declare.event import EventSpec, declared_spec, event, key_of, matches, spec_of
 from jetmesh.declare.handler import Handler
 from jetmesh.declare.key import escape_key, unescape_key
+from jetmesh.declare.later import Cancel, Later, days, hours, minutes, seconds
 from jetmesh.declare.losing import Lost
 from jetmesh.declare.permissions import Permissions, permissions_of
 from jetmesh.declare.policy import Policy
@@ -27,6 +28,7 @@ __all__ = [
     "AsyncCall",
     "AsyncWrap",
     "Call",
+    "Cancel",
     "Delivery",
     "Double",
     "DurableSpec",
@@ -35,6 +37,7 @@ __all__ = [
     "Forget",
     "Handler",
     "History",
+    "Later",
     "Lost",
     "Permissions",
     "Policy",
@@ -59,14 +62,18 @@ __all__ = [
     "Upcaster",
     "Web",
     "Wrap",
+    "days",
     "declared_spec",
     "derive",
     "escape_key",
     "event",
+    "hours",
     "key_of",
     "matches",
+    "minutes",
     "permissions_of",
     "replaces",
+    "seconds",
     "spec_of",
     "state",
     "unescape_key",

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Final, TypeAlias
 
-from jetmesh.declare import check_states
+from jetmesh.declare import check_deadlines, check_processes, check_states, check_undoing
 from jetmesh.declare.duration import Duration
 from jetmesh.declare.event import EventSpec, matches
 from jetmesh.declare.handler import Handler
@@ -47,6 +47,9 @@ def check(topology: Topology, tunings: Mapping[str, StreamTuning]) -> None:
         *_replacements(topology),
         *_lost(topology),
         *check_states.problems(topology),
+        *check_processes.problems(topology),
+        *check_undoing.problems(topology),
+        *check_deadlines.problems(topology),
         *_cycles(topology),
         *_needs(topology),
         *_doubles(topology),

@@ -41,6 +41,10 @@ class Delivery(Protocol):
         """When the broker stored the message, in UTC."""
 
     @property
+    def now(self) -> datetime:
+        """The time, in UTC, the same throughout an attempt: stories and rehearsals move it."""
+
+    @property
     def deadline(self) -> datetime:
         """When this attempt is given up, in UTC."""
 

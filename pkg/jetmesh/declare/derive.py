@@ -108,7 +108,7 @@ def _audit_stream(tunings: Mapping[str, StreamTuning]) -> Iterator[StreamSpec]:
     yield StreamSpec(
         AUDIT,
         (SUBJECTS[AUDIT],),
-        "What operators did: replay, drop, heal, apply",
+        "What operators did: replay, drop, heal, apply, advance",
         tunings.get(AUDIT, StreamTuning()),
         append_only=True,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, TypeAlias, TypeVar, cast
 
 from msgspec import Struct
 from msgspec.inspect import Metadata, StrType, type_info
@@ -17,6 +17,7 @@ from jetmesh.declare.upcaster import Upcaster
 from jetmesh.errors import DeclarationError, UsageError
 
 _E = TypeVar("_E", bound=Struct)
+Undo: TypeAlias = type[Struct] | str
 _MARK: Final = "__jetmesh_event__"
 _subject = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)+")
 _pattern = re.compile(r"[a-z0-9_-]+(\.([a-z0-9_-]+|\*))+")
@@ -45,6 +46,8 @@ class EventSpec:
     """What `@upcasts` declares, by the version that it takes."""
     replacements: list[Replacement] = field(default_factory=list, compare=False, repr=False)
     """What `@replaces` declares: the events that take its place."""
+    undone_by: Undo = field(default="", compare=False, repr=False)
+    """The event that undoes what this one tells of, or why there is nothing to undo."""
 
     @property
     def name(self) -> str:
@@ -79,6 +82,7 @@ def event(
     race: bool = False,
     version: int = 1,
     oldest: int = 1,
+    undone_by: Undo = "",
 ) -> Callable[[type[_E]], type[_E]]:
     """Declare a frozen Struct as the event of `subject`.
 
@@ -108,6 +112,9 @@ def event(
     `oldest`: the oldest version that is still read. Those before were dropped: no stream holds one,
     and nobody publishes it.
 
+    `undone_by`: the event that a process publishes to undo what this one tells of, such as a refund
+    of a payment; or, in words, why there is nothing to undo. Asked of a state with `undone` ends.
+
     Raises:
         DeclarationError: the type is no frozen Struct, the subject no legal one, the key no
             string field of the type, a decision does not match its own subject, there is a race
@@ -116,7 +123,9 @@ def event(
     where = calling_line()
 
     def declare(cls: type[_E]) -> type[_E]:
-        spec = EventSpec(cls, subject, key, decision, where, race, version, oldest)
+        spec = EventSpec(
+            cls, subject, key, decision, where, race, version, oldest, undone_by=undone_by
+        )
         declare_spec(cls, spec)
         return cls
 
@@ -183,6 +192,9 @@ def _check(spec: EventSpec) -> None:
         _check_decision(spec, spec.decision)
     elif spec.race:
         raise _wrong(spec, "is a race about nothing", "Add decision=…")
+    undo = spec.undone_by
+    if not (undo.strip() or not undo if isinstance(undo, str) else spec_of(undo)):
+        raise _wrong(spec, "is undone by no event", "Name an event, or say why there is none.")
     if not 1 <= spec.oldest <= spec.version:
         what = f"has the version {spec.version} and {spec.oldest} as its oldest"
         raise _wrong(spec, what, "Count versions from 1; the oldest is one of them.")

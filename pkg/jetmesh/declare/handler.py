@@ -11,10 +11,11 @@ from msgspec import Struct
 from jetmesh.declare.annotated import input_of
 from jetmesh.declare.delivery import Delivery
 from jetmesh.declare.event import EventSpec
+from jetmesh.declare.later import Deadlines, read_deadlines, without_deadlines
 from jetmesh.declare.losing import Lost
 from jetmesh.declare.policy import Policy
 from jetmesh.declare.signature import Signature, read_signature
-from jetmesh.declare.state import Remembering, published_by, read_remembering
+from jetmesh.declare.state import Remembering, Wanted, published_by, read_remembering
 from jetmesh.declare.supplied import Needs
 from jetmesh.declare.wrapping import AsyncWrap, Wrap, wraps_for
 
@@ -28,7 +29,7 @@ class Handler:
     function: Callable[..., Any]
     input: EventSpec
     returns: tuple[EventSpec, ...]
-    """Every event type that the return annotation names, in its order."""
+    """Every event type that the return annotation names to be published now, in its order."""
     is_async: bool
     threads: int
     """So many threads of each process run a `def` handler; 0: it runs on the event loop."""
@@ -50,12 +51,14 @@ class Handler:
     """Which state it reads and replaces (ADR-0033)."""
     reads: tuple[str, ...] = ()
     """The fields of its input that it looks at; empty: all."""
+    deadlines: Deadlines = Deadlines()  # noqa: RUF009 - frozen, so it can be shared
+    """Events that it may return in a `Later`, or cancel."""
 
     @property
     def outputs(self) -> tuple[EventSpec, ...]:
-        """All that it may publish: what it returns, and what it does when it loses."""
+        """All that it may publish: now, later, and when it loses."""
         reacting = self.lost.outputs if self.lost else ()
-        return tuple(dict.fromkeys((*self.returns, *reacting)))
+        return tuple(dict.fromkeys((*self.returns, *reacting, *self.deadlines.later)))
 
     @property
     def durable(self) -> str:
@@ -82,19 +85,18 @@ def read_handler(
     wrap: Iterable[Wrap | AsyncWrap] = (),
     signature: Signature | None = None,
     *,
-    state: type[Struct] | None = None,
-    by: str = "",
+    wanted: Wanted | None = None,
 ) -> Handler:
     """What the annotations of `function` declare; the rest is as when nothing is said."""
     signature = signature or read_signature(function)
     takes = input_of(event_type, signature)
-    remembers = read_remembering(state, by, takes, signature) if state else None
+    remembers = read_remembering(wanted or Wanted(), takes, signature)
     return Handler(
         service=service,
         name=signature.name,
         function=function,
         input=takes,
-        returns=published_by(signature, remembers),
+        returns=published_by(without_deadlines(signature), remembers),
         is_async=signature.is_async,
         delivery=signature.parameter_of(Delivery),
         needs=signature.needs(Delivery, behind=2 if remembers else 1),
@@ -105,4 +107,5 @@ def read_handler(
         where=signature.where,
         wraps=wraps_for(signature.name, signature.where, wrap, is_async=signature.is_async),
         remembers=remembers,
+        deadlines=read_deadlines(signature, remembers),
     )

@@ -3,18 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import (
-    Any,
-    Concatenate,
-    Literal,
-    ParamSpec,
-    TypeAlias,
-    TypeVar,
-    get_args,
-    get_origin,
-)
+from typing import Any, Concatenate, Literal, ParamSpec, TypeAlias, TypeVar, get_args, get_origin
 
 from msgspec import Struct
 
@@ -27,6 +18,7 @@ from jetmesh.declare.policy import Policy, problems_of
 from jetmesh.declare.rehearsing import Double
 from jetmesh.declare.setting import check_settings, spelled, variable
 from jetmesh.declare.signature import Signature, read_signature
+from jetmesh.declare.state import Wanted
 from jetmesh.declare.supplied import ReadModel, Resource, Web
 from jetmesh.declare.wrapping import AsyncWrap, PublishWrap, Wrap
 from jetmesh.errors import DeclarationError
@@ -126,6 +118,8 @@ class Service:
         threads: int = 0,
         state: type[Struct] | None = None,
         by: str = "",
+        moves: Mapping[Any, Any] | None = None,
+        otherwise: Literal["ignore", "reject"] | None = None,
         reads: Sequence[str] = (),
     ) -> Callable[[_Function[_E, _P, _R]], _Function[_E, _P, _R]]:
         """Handle every event of `event_type`; the function itself stays as it is.
@@ -137,26 +131,26 @@ class Service:
         One process runs up to `policy.concurrency` calls of an `async def` handler at once. A `def`
         handler takes one delivery after another and blocks the process meanwhile: keep it short.
         What it returns (an event, several in a list, None) is published before the input is
-        acknowledged; its return annotation names every event that it may return.
-
-        `policy`: how often and how long it is tried, and how much is in flight.
+        acknowledged; its return annotation names every event that it may return. `policy` says how
+        often and how long it is tried, and how much is in flight.
 
         `start`: where a durable that is made for the first time begins. "all" handles every event
-        stored already (`jetmesh plan` says how many), "new" only those stored from then on: with
-        "all" a new service that mails would mail all history. Changing it later is drift that
-        `jetmesh apply` refuses, until the durable is deleted or the handler renamed.
+        stored already (`jetmesh plan` says how many; a service that mails would mail all history),
+        "new" only those stored from then on. Changing it later is drift, which `jetmesh apply`
+        refuses until the durable is deleted or the handler renamed.
 
-        `cycle`: True says that its outputs may lead back to its input; without it such a circle is
-        refused. The handler ends the circle by returning None.
+        `cycle`: its outputs may lead back to its input, until it returns None.
 
         `threads`: a `def` handler that has to wait runs in so many threads of each process; no
         `policy.timeout` ends a call, and what outlasts a stop's grace runs again. 0: no threads.
 
-        `name`: what the durable, settings, metrics and logs call the handler; left out, the
-        function's name. Changing it makes another durable, which begins as `start` says.
+        `name`: of the function; or what else its durable, settings and logs are called by.
 
         `state`, `by`: what a `def` handler remembers of the key to which the path `by` leads in its
         event. Its second parameter is the state or None; what it returns of this type replaces it.
+
+        Of a state with steps, `moves`: where its event is expected and leads to, as {"waiting":
+        "paid"}; `otherwise`: what it is in any other step, "ignore"d and counted, or "reject"ed.
 
         `reads`: the fields, such as "customer.email", that concern it (`jetmesh contracts check`).
 
@@ -165,7 +159,8 @@ class Service:
         """
 
         def declare(function: _Function[_E, _P, _R]) -> _Function[_E, _P, _R]:
-            found = read_handler(self.name, function, event_type, self.wrap, state=state, by=by)
+            wanted = Wanted(state, by, moves, otherwise)
+            found = read_handler(self.name, function, event_type, self.wrap, wanted=wanted)
             found = replace(found, name=name or found.name, policy=policy or found.policy)
             found = replace(found, start=start, cycle=cycle, threads=threads)
             self._add(replace(found, reads=tuple(reads)))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeAlias, TypeVar, get_args, get_origin, get_type_hints
 
 from msgspec import Struct
@@ -13,6 +13,7 @@ from msgspec.structs import fields
 from jetmesh.declare.annotated import known, outputs_of
 from jetmesh.declare.event import EventSpec, declare_spec, spec_of
 from jetmesh.declare.line import calling_line
+from jetmesh.declare.process import Moves, Otherwise, Process, read_moves, read_process
 from jetmesh.declare.signature import UNIONS, Signature, members
 from jetmesh.errors import DeclarationError
 from jetmesh.protocol.streams import STATES
@@ -27,6 +28,8 @@ class StateSpec(EventSpec):
 
     history: int = 1
     """So many versions of a key are kept."""
+    process: Process | None = field(default=None, compare=False, repr=False)
+    """Its steps, if it has some."""
 
     @property
     def title(self) -> str:
@@ -46,8 +49,18 @@ class Forget:
     """
 
 
-def state(
-    name: str, *, key: str, history: int = 1, version: int = 1, oldest: int = 1
+def state(  # noqa: PLR0913 - each says one thing of a state, by name
+    name: str,
+    *,
+    key: str,
+    history: int = 1,
+    version: int = 1,
+    oldest: int = 1,
+    steps: str = "",
+    ends: Iterable[Any] = (),
+    undone: Iterable[Any] = (),
+    forever: Mapping[Any, str] | None = None,
+    former: Iterable[Any] = (),
 ) -> Callable[[type[_S]], type[_S]]:
     """Declare a frozen Struct as what one service remembers of each key.
 
@@ -64,31 +77,37 @@ def state(
 
     `version`, `oldest`: as of an `event`; `upcasts` makes each version of the one before.
 
+    `steps`: the field that says in which step its process stands, a `Literal` or an `Enum`; each
+    handler says its `moves` then. `ends`: steps where a process may stay for ever. `undone`: ends
+    in which nothing is left of what was done. `forever`: steps that wait without a deadline, each
+    with the reason. `former`: steps that nothing leads to any more, which live processes leave.
+
     Raises:
-        DeclarationError: as `event`, or the history is none.
+        DeclarationError: as `event`, or the history is none, or what is said of steps cannot work.
     """
     where = calling_line()
 
     def declare(cls: type[_S]) -> type[_S]:
-        spec = StateSpec(
-            cls,
-            f"{STATES}.{name}",
-            key,
-            None,
-            where,
-            version=version,
-            oldest=oldest,
-            history=history,
+        about = cls, f"{STATES}.{name}", key, None, where, False, version, oldest
+        spec = StateSpec(*about, history=history)
+        _check_history(spec)
+        declare_spec(cls, spec)  # it checks that this is a Struct before its fields are read
+        process = read_process(
+            cls, where, steps=steps, ends=ends, undone=undone, forever=forever, former=former
         )
-        if not 1 <= history <= _MOST_VERSIONS:
-            raise DeclarationError(
-                f"{where}: state {cls.__name__} cannot keep {history} versions.",
-                remedy=f"Choose from 1 to {_MOST_VERSIONS}.",
-            )
-        declare_spec(cls, spec)
+        if process is not None:
+            declare_spec(cls, replace(spec, process=process))
         return cls
 
     return declare
+
+
+def _check_history(spec: StateSpec) -> None:
+    if not 1 <= spec.history <= _MOST_VERSIONS:
+        raise DeclarationError(
+            f"{spec.where}: state {spec.name} cannot keep {spec.history} versions.",
+            remedy=f"Choose from 1 to {_MOST_VERSIONS}.",
+        )
 
 
 _Path: TypeAlias = tuple[str, ...]
@@ -101,6 +120,8 @@ class Remembering:
     state: StateSpec
     by: _Path
     """The fields of the event that lead to the key; the last may be a property of a contract."""
+    moves: Moves | None = field(default=None, compare=False, repr=False)
+    """What it does to the steps of a process."""
 
     def key(self, event: Any) -> str:
         """The key of the state that an event is about."""
@@ -110,20 +131,31 @@ class Remembering:
         return str(found)
 
 
-def read_remembering(
-    state_type: type[Struct], by: str, event: EventSpec, signature: Signature
-) -> Remembering:
-    """What `on(…, state=, by=)` declares.
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What `on(…, state=, by=, moves=, otherwise=)` is given."""
+
+    state: type[Struct] | None = None
+    by: str = ""
+    moves: Mapping[Any, Any] | None = None
+    otherwise: Otherwise | None = None
+
+
+def read_remembering(wanted: Wanted, event: EventSpec, signature: Signature) -> Remembering | None:
+    """What a handler remembers; None when it is to remember nothing.
 
     Raises:
         DeclarationError: it is no state, the path leads nowhere or may lead nowhere, or the
-            function does not take the state, or is no plain `def`.
+            function does not take the state, or is no plain `def`, or its moves cannot be made.
     """
-    spec = spec_of(state_type)
+    if wanted.state is None:
+        read_moves(None, wanted.moves, wanted.otherwise, event.name, signature)
+        return None
+    spec = spec_of(wanted.state)
     if not isinstance(spec, StateSpec):
         raise _wrong(
             signature,
-            f"remembers {getattr(state_type, '__name__', state_type)}, which is no state",
+            f"remembers {getattr(wanted.state, '__name__', wanted.state)}, which is no state",
             "Declare it with @state(name, key=…).",
         )
     if signature.is_async:
@@ -133,15 +165,18 @@ def read_remembering(
             "Write def, and have a handler of its output do the effect.",
         )
     taken = list(signature.parameters.values())
-    if len(taken) < 2 or not _is_optional(taken[1], spec.type):  # noqa: PLR2004 - event and state
+    always = spec.process is not None and bool(wanted.moves) and None not in (wanted.moves or ())
+    given = taken[1] if len(taken) > 1 else None
+    if not _is_optional(given, spec.type) and not (always and given is spec.type):
         raise _wrong(
             signature,
             f"does not take the {spec.name} that it remembers",
             f"Annotate its second parameter {spec.name} | None.",
         )
-    path = tuple((by or _same_field(event, spec)).split("."))
+    path = tuple((wanted.by or _same_field(event, spec)).split("."))
     _check_path(event, path, signature)
-    return Remembering(spec, path)
+    moves = read_moves(spec.process, wanted.moves, wanted.otherwise, event.name, signature)
+    return Remembering(spec, path, moves)
 
 
 def published_by(signature: Signature, remembers: Remembering | None) -> tuple[EventSpec, ...]:

@@ -27,7 +27,7 @@ from jetmesh.protocol.subjects import SUBJECTS, audit_subject
 from jetmesh.transport.control import ControlPlane
 from jetmesh.transport.stored import PubAck, StoredMessage, if_exists
 
-Act: TypeAlias = Literal["replay", "drop", "heal", "apply"]
+Act: TypeAlias = Literal["replay", "drop", "heal", "apply", "cancel", "mend", "advance"]
 ANONYMOUS: Final = "anonymous"
 """Who acts on a server where nobody logs in."""
 _PATIENCE_SECONDS: Final = 2.0

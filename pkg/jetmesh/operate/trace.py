@@ -7,23 +7,25 @@ carries no key in its subject; it is found as the cause of what it led to, or am
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Final, Literal
+from typing import Literal
 
 import msgspec
 from msgspec import Struct
 
-from jetmesh.declare import EventSpec, Handler, Topology, escape_key, key_of, matches
+from jetmesh.declare import Handler, Topology, escape_key, matches
 from jetmesh.operate.deadletters.letter import Letter, LetterError
+from jetmesh.operate.deadlines.told import alarms_about, came_later, rings, to_come
 from jetmesh.operate.heal import doubt
 from jetmesh.operate.humanize import counted
+from jetmesh.operate.processes.told import Told, told
 from jetmesh.operate.summary import summary
 from jetmesh.operate.taken import taken_in
+from jetmesh.operate.typed import unhandled
 from jetmesh.privacy.mask import masked, printable
 from jetmesh.protocol import headers as header
-from jetmesh.protocol.content import event_json
 from jetmesh.protocol.ids import cause_of, is_number
 from jetmesh.protocol.lanes import Origin, scheduled_at
 from jetmesh.protocol.streams import DEADLETTERS, LANES, REFUSALS, is_stream, lane_stream
@@ -39,11 +41,7 @@ from jetmesh.protocol.subjects import (
 from jetmesh.protocol.times import is_same_time
 from jetmesh.protocol.traces import trace_id_in
 from jetmesh.transport.control import ControlPlane
-from jetmesh.transport.reader import reader_of
 from jetmesh.transport.stored import StoredMessage, if_exists
-
-_NEWEST: Final = 256
-"""How many messages are looked through for one that nobody has handled yet."""
 
 Kind = Literal["event", "removal", "refusal", "dead letter"]
 
@@ -103,12 +101,23 @@ async def trace(control: ControlPlane, topology: Topology, key: str) -> list[Ste
         followers = [step for step in steps.values() if step.place == place]
         if message is not None and any(s.may_follow(message.stored_ns) for s in followers):
             steps[place] = _step(topology, message)
-    for message in await _unhandled(control, topology, key, steps.values()):
+    begun = {step.subject for step in steps.values() if not step.cause}
+    for message in await unhandled(control, topology, key, begun):
         step = _step(topology, message)
         steps[step.id] = step
     linked = [_linked(step, steps) for step in steps.values()]
     ordered = sorted(linked, key=lambda step: step.stored_ns)
-    return await _with_waits(control, topology, ordered, token)
+    alarms = await _in_lane_streams(control, [alarms_about(token)])
+    coming = to_come((each for each in found if header.APPLIED in each.headers), alarms)
+    waiting = await _with_waits(control, topology, ordered, token)
+    said = told(topology, found)
+    for place, text in coming:
+        said[place].waits.append(text)
+    return [_with_more(step, said[step.id]) if step.id in said else step for step in waiting]
+
+
+def _with_more(step: Step, said: Told) -> Step:
+    return replace(step, waits=(*step.waits, *said.waits), notes=(*step.notes, *said.notes))
 
 
 def _linked(step: Step, steps: Mapping[str, Step]) -> Step:
@@ -140,43 +149,6 @@ async def _history(
     return await if_exists(read()) or []
 
 
-async def _unhandled(
-    control: ControlPlane, topology: Topology, key: str, known: Iterable[Step]
-) -> list[StoredMessage]:
-    """Messages typed without a key in the subject that led to nothing yet, of the newest ones."""
-    begun = {step.subject for step in known if not step.cause}
-    found: list[StoredMessage] = []
-    for spec in topology.from_outside:
-        if spec.key and spec.subject not in begun:
-            newest = await _newest(control, spec.stream)
-            found += [m for m in newest if m.subject == spec.subject and has_key(spec, m, key)]
-    return found
-
-
-async def _newest(control: ControlPlane, stream: str) -> list[StoredMessage]:
-    info = await if_exists(control.api(f"STREAM.INFO.{stream}"))
-    if info is None:
-        return []
-    state = info["state"]
-    first = max(state["first_seq"], state["last_seq"] - _NEWEST + 1, 1)
-    numbers = range(first, state["last_seq"] + 1)
-    messages = await asyncio.gather(*(control.message(stream, number) for number in numbers))
-    return [message for message in messages if message is not None]
-
-
-def has_key(spec: EventSpec, message: StoredMessage, key: str) -> bool:
-    """Whether `message`, an event of `spec`, is about `key`."""
-    try:
-        return key_of(spec, reader_of(spec).read_stored(message.payload, message.headers)) == key
-    except Exception:  # noqa: BLE001, S110 - a contract's own check may raise anything: as below
-        pass
-    try:
-        raw = msgspec.json.decode(event_json(message.payload, message.headers))
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
-        return False
-    return isinstance(raw, dict) and raw.get(spec.key_name) == key
-
-
 def _step(topology: Topology, message: StoredMessage) -> Step:
     spec = topology.event(message.subject)
     if message.removal:
@@ -199,7 +171,9 @@ def _step(topology: Topology, message: StoredMessage) -> Step:
         stored_ns=message.stored_ns,
         stored_at=message.stored_at,
         summary=summary(spec, message) if spec else "",
-        notes=(f"forged: {why}; jetmesh heal {place} removes it",) if why else (),
+        notes=(f"forged: {why}; jetmesh heal {place} removes it",)
+        if why
+        else came_later(message.message_id),
         trace=trace_id_in(message.headers),
     )
 
@@ -357,6 +331,8 @@ def _id_of(origin: Origin, known: Mapping[str, Origin]) -> str:
 
 
 def _waits_on_lane(name: str, letter: Letter) -> str:
+    if ringing := rings(letter.message.headers):
+        return f"{name} {ringing}"
     at = printable(scheduled_at(letter.message.headers)[11:19])
     number = letter.attempts + 1
     why = masked(f"{letter.error}: {letter.text}") if letter.header(header.ERROR) else "replayed"

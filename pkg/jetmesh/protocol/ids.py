@@ -14,6 +14,11 @@ _REPLAY: Final = "replay"
 _OTHER: Final = ">"
 """Stands in no subject, and so in no effect."""
 _NOTE: Final = "done"
+LOST: Final = "lost:"
+"""How the effect in the ids of a reaction's outputs begins: the handler may have published the
+like."""
+LATER: Final = "later:"
+"""How that of an event begins that came later; behind it stands the deadline's name (ADR-0035)."""
 
 
 class Cause(NamedTuple):
@@ -100,6 +105,14 @@ def effect_of(message_id: str) -> str:
     """What `Cause.id` was given; empty when it is none of ours."""
     parts = message_id.split(":", _PARTS - 1)
     return parts[-1].partition(_OTHER)[0] if len(parts) == _PARTS else ""
+
+
+def subject_of(message_id: str) -> str:
+    """The subject that an output's id names, whatever led to it; empty when it is none of ours."""
+    effect = effect_of(message_id)
+    if effect.startswith(LATER):
+        return effect.removeprefix(LATER).partition(":")[2]
+    return effect.removeprefix(LOST)
 
 
 def replay_id(letter: int, stored: int, before: int = 0) -> str:

@@ -16,6 +16,8 @@ FULL: Final = 256
 """So many inputs of a key are remembered one by one; one that has more waits for its floor."""
 _LATE: Final = 64
 """So many that came late are, of each key: the newest."""
+_IGNORED: Final = 16
+"""So many that were not expected are told of each key: the newest."""
 
 
 class Full(Exception):  # noqa: N818 - no error: the key waits
@@ -62,6 +64,11 @@ class Applied(Struct, frozen=True, omit_defaults=True):
     """Tokens, with their source, that failed: they come again from the lane, or from a letter."""
     last: dict[str, int] = {}
     """By subject: the sequence of the newest output that followed from this key's steps."""
+    unexpected: tuple[tuple[str, str], ...] = ()
+    """Inputs that changed nothing, for the step of the process did not expect them, with the step:
+    for people alone."""
+    since: int = 0
+    """When the process came to its step, in nanoseconds since 1970; 0: it has none."""
 
     def is_waiting(self, given: Input) -> bool:
         """Whether it failed, and comes again another way."""
@@ -109,6 +116,11 @@ class Applied(Struct, frozen=True, omit_defaults=True):
         if len(self.waiting) >= FULL:
             raise Full
         return msgspec.structs.replace(self, waiting=(*self.waiting, _named(given)))
+
+    def ignored(self, given: Input, step: str) -> Self:
+        """With one more input that the step did not expect."""
+        kept = (*self.unexpected, (_named(given), step))[-_IGNORED:]
+        return msgspec.structs.replace(self, unexpected=kept)
 
     def followed(self, subject: str, sequence: int) -> Self:
         """Knowing where the newest output on a subject is."""

@@ -57,8 +57,11 @@ class Assembly:
         """Make a consumer for each handler; everything that handlers need is there."""
         looks = self._transport.lookups
         evidence = Evidence(looks, Outcomes.of(self._service))
+        kept = {stream.name: stream.tuning.max_age for stream in self._topology.streams}
         for spec in states_of(self._topology.handlers):
-            self.states[spec] = steps_of(spec, self._transport, looks, self._parts.steps)
+            steps = steps_of(spec, self._transport, looks, self._parts.steps)
+            steps.kept_for = kept[spec.stream]
+            self.states[spec] = steps
         for handler in self._topology.handlers:
             supplied = self._injector.with_reaction(handler)
             consumer = Consumer(
@@ -80,7 +83,8 @@ class Assembly:
         if remembers is None:
             return self._parts.runner
         steps = self.states[remembers.state]
-        return partial(self._parts.rememberer, remembering=remembers, steps=steps)
+        kind = self._parts.mover if remembers.moves else self._parts.rememberer
+        return partial(kind, remembering=remembers, steps=steps)
 
     def read(self, control: Control, slots: Callable[[ReadModel, str], Slots]) -> None:
         """Begin to fold history into the read models."""

@@ -41,6 +41,7 @@ _COUNTERS: Final = {
     "forged": "Inputs kept because something forged stands where their output belongs",
     "squatted": "Outputs stored under another id, because somebody had taken theirs",
     "markers": "Deliveries that only told that the server removed others, acked without a run",
+    "ignored": "Deliveries that the step of their process did not expect, and that changed nothing",
     "newer": "Deliveries given back because only newer code can read their version",
     "slow": "Calls that kept the event loop for more than 100 ms",
 }

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from jetmesh.declare import Handler, Service, derive, escape_key
+from jetmesh.declare import Cancel, Handler, Later, Service, derive, escape_key
 from jetmesh.errors import UsageError
 from jetmesh.runtime.message.outputs import Outputs
 from jetmesh.runtime.message.wrapped import wrapped
@@ -119,5 +119,6 @@ def _checked(handler: Handler, result: Any) -> list[Any]:
     values = made.ordered(result)
     for value in values:
         made.by_type[type(value)].message(value, b"1-1")
-        _through(value)
+        if not isinstance(value, Cancel):
+            _through(value.event if isinstance(value, Later) else value)
     return values

@@ -18,9 +18,17 @@ _NOON: Final = nanoseconds_of("2026-01-01T12:00:00Z")
 
 
 def delivery(
-    event: Struct, *, attempt: int = 1, sequence: int = 1, handler: str = "service.handler"
+    event: Struct,
+    *,
+    attempt: int = 1,
+    sequence: int = 1,
+    handler: str = "service.handler",
+    now: datetime | None = None,
 ) -> Delivery:
-    """The `Delivery` of `event`, as if stored at noon of the first day of 2026."""
+    """The `Delivery` of `event`, as if stored at noon of the first day of 2026, UTC.
+
+    `now`: the time that it tells; left out, that noon.
+    """
     spec = declared_spec(type(event))
     stored_at = time_at(_NOON)
     key = key_of(spec, event)
@@ -31,6 +39,7 @@ def delivery(
         cause=f"{spec.stream}:{token_of(sequence, _NOON)}",
         correlation=key,
         stored_at=stored_at,
+        now=now or stored_at,
         deadline=stored_at + timedelta(seconds=20),
         log=structlog.get_logger(),
     )
@@ -44,6 +53,7 @@ class _GivenDelivery:
     cause: str
     correlation: str
     stored_at: datetime
+    now: datetime
     deadline: datetime
     log: FilteringBoundLogger
 

@@ -10,13 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from jetmesh.declare import EventSpec, Service, escape_key, matches
-from jetmesh.protocol.ids import cause_of, effect_of
+from jetmesh.protocol.ids import cause_of, subject_of
 from jetmesh.transport.reader import UNREADABLE, NewerVersion, reader_of
 from jetmesh.transport.stored import StoredMessage
-
-LOST = "lost:"
-"""How the effect in the ids of a reaction's outputs begins: the handler may have published the
-like."""
 
 
 class Outcomes:
@@ -48,7 +44,7 @@ class Outcomes:
         made_by = cause_of(stored.message_id)
         if made_by is None or made_by.service != self._service:
             return f"its message id is none of {self._service}'s"
-        if effect_of(stored.message_id).removeprefix(LOST) != stored.subject:
+        if subject_of(stored.message_id) != stored.subject:
             return "its message id is that of another subject"
         return ""
 

@@ -30,6 +30,7 @@ SMALL = (
     "services.order-validation.replicas=1",
     "services.payments.replicas=1",
     "services.notifications.replicas=1",
+    "services.fulfilment.replicas=1",
     "services.loyalty.replicas=1",
     "services.business-dashboard.replicas=1",
     "services.customer-dashboard.replicas=1",

@@ -11,6 +11,7 @@ SERVICES = (
     "order-validation",
     "payments",
     "notifications",
+    "fulfilment",
     "loyalty",
     "business-dashboard",
     "customer-dashboard",

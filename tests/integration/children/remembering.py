@@ -4,21 +4,15 @@ from __future__ import annotations
 
 import os
 import random
-import signal
-from typing import Any
 
+from deadly import run_deadly  # type: ignore[import-not-found] # it stands beside the script that runs
 from msgspec import Struct
 
-from jetmesh import Policy, Service, event, run, state
+from jetmesh import Policy, Service, event, state
 from jetmesh.declare import Duration
-from jetmesh.runtime import running
-from jetmesh.runtime.message.runner import HandlerRunner
-from jetmesh.runtime.tracing.parts import Parts
-from jetmesh.transport.dataplane import DataPlane
 
 DOMAIN = os.environ["CHILD_DOMAIN"]
 FAILS = float(os.environ.get("CHILD_FAILS", "0"))
-DEADLINESS = float(os.environ.get("CHILD_DEADLINESS", "0"))
 EACH = 3
 
 
@@ -87,32 +81,5 @@ def may_fail() -> None:
         raise ValueError("not this time")
 
 
-class Deadly(DataPlane):
-    """Kills its process before or after anything that it sends."""
-
-    def __init__(self, *about: Any, **more: Any) -> None:
-        super().__init__(*about, **more)
-        publish = self.publish
-
-        def deadly(*message: Any) -> None:
-            may_die()
-            publish(*message)
-            may_die()
-
-        self.publish = deadly  # type: ignore[assignment] # it takes whatever publish takes
-
-    def ack(self, reply: bytes) -> None:
-        may_die()
-        super().ack(reply)
-        may_die()
-
-
-def may_die() -> None:
-    if random.random() < DEADLINESS:  # noqa: S311 - no secret
-        os.kill(os.getpid(), signal.SIGKILL)
-
-
 if __name__ == "__main__":
-    if DEADLINESS:
-        running.parts_for = lambda *_: Parts(Deadly, HandlerRunner)  # type: ignore[attr-defined] # for this process alone
-    run(service)
+    run_deadly(service)

@@ -16,15 +16,23 @@ from shop_contracts import (
     Channel,
     Customer,
     DeclineReason,
+    ExpiryTold,
+    Fulfilment,
+    FulfilmentStep,
     Item,
     NotificationSent,
+    OrderExpired,
     OrderRejected,
     OrderValidated,
     Outcome,
     PaymentCaptured,
     PaymentDeclined,
+    PaymentOverdue,
+    PaymentRefunded,
     PurchaseCreated,
     Reason,
+    RefundTold,
+    RefundWanted,
     RejectionCode,
     Tier,
     TierReached,
@@ -101,6 +109,67 @@ def declined(
         message=message,
         retryable=False,
         declined_at=START,
+    )
+
+
+def overdue(key: str = "p-1") -> PaymentOverdue:
+    return PaymentOverdue(purchase_id=key)
+
+
+def fulfilment(key: str = "p-1", step: FulfilmentStep = "awaiting_payment") -> Fulfilment:
+    return Fulfilment(
+        purchase_id=key, step=step, customer=CUSTOMER, total=Decimal("9.00"), currency="EUR"
+    )
+
+
+def expired(key: str = "p-1") -> OrderExpired:
+    return OrderExpired(
+        purchase_id=key,
+        customer=CUSTOMER,
+        total=Decimal("9.00"),
+        currency="EUR",
+        expired_at=START,
+    )
+
+
+def wanted_back(key: str = "p-1") -> RefundWanted:
+    return RefundWanted(
+        purchase_id=key,
+        customer=CUSTOMER,
+        amount=Decimal("9.00"),
+        currency="EUR",
+        reference="ch_1",
+    )
+
+
+def refunded(key: str = "p-1") -> PaymentRefunded:
+    return PaymentRefunded(
+        purchase_id=key,
+        customer=CUSTOMER,
+        amount=Decimal("9.00"),
+        currency="EUR",
+        reference="ch_1",
+        refunded_at=START,
+    )
+
+
+def expiry_told(key: str = "p-1", channel: Channel = Channel.EMAIL) -> ExpiryTold:
+    return ExpiryTold(
+        purchase_id=key,
+        channel=channel,
+        recipient="customer@example.test",
+        subject=f"Your order {key} has expired",
+        sent_at=START,
+    )
+
+
+def refund_told(key: str = "p-1", channel: Channel = Channel.EMAIL) -> RefundTold:
+    return RefundTold(
+        purchase_id=key,
+        channel=channel,
+        recipient="customer@example.test",
+        subject=f"You got your money for the order {key} back",
+        sent_at=START,
     )
 
 

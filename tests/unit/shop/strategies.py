@@ -31,6 +31,10 @@ def _events() -> st.SearchStrategy[Struct]:
         st.builds(lambda key, codes: flow.rejected(key, *codes), _keys, _codes),
         st.builds(flow.captured, _keys, _amounts, _currencies),
         st.builds(flow.declined, _keys, st.sampled_from(DeclineReason)),
+        st.builds(flow.expired, _keys),
+        st.builds(flow.refunded, _keys),
+        st.builds(flow.expiry_told, _keys, st.sampled_from(Channel)),
+        st.builds(flow.refund_told, _keys, st.sampled_from(Channel)),
         st.builds(flow.told, _keys, st.sampled_from(Outcome), st.sampled_from(Channel)),
     )
 

@@ -15,7 +15,19 @@ from jetmesh import Record
 from shop.business_board import Board
 from shop_contracts import DeclineReason, RejectionCode
 from tests.unit.shop import flow
-from tests.unit.shop.flow import captured, created, declined, history, rejected, told, validated
+from tests.unit.shop.flow import (
+    captured,
+    created,
+    declined,
+    expired,
+    expiry_told,
+    history,
+    refund_told,
+    refunded,
+    rejected,
+    told,
+    validated,
+)
 from tests.unit.shop.strategies import retellings
 
 
@@ -44,7 +56,8 @@ def test_any_order_and_any_repetition_show_the_same(
 def test_an_empty_board_shows_nothing_and_divides_by_nothing() -> None:
     snapshot = Board().snapshot()
     assert snapshot["purchases"]["total"] == 0
-    assert snapshot["rates"] == {"captured": 0.0, "declined": 0.0, "rejected": 0.0}
+    rates = dict.fromkeys(("captured", "declined", "rejected", "expired", "refunded"), 0.0)
+    assert snapshot["rates"] == rates
     assert snapshot["newest"] == []
 
 
@@ -67,10 +80,25 @@ def test_each_outcome_is_counted_with_its_rate() -> None:
         "captured": 1,
         "declined": 1,
         "rejected": 1,
+        "expired": 0,
+        "refunded": 0,
         "told": 1,
         "repeated": 0,
     }
-    assert snapshot["rates"] == {"captured": 0.25, "declined": 0.25, "rejected": 0.25}
+    rates = {"captured": 0.25, "declined": 0.25, "rejected": 0.25, "expired": 0, "refunded": 0}
+    assert snapshot["rates"] == rates
+
+
+def test_what_is_not_paid_in_time_has_expired_and_what_goes_back_is_no_revenue() -> None:
+    late = (created("p-2"), validated("p-2"), expired("p-2"), captured("p-2"))
+    unpaid = (created("p-1"), validated("p-1"), expired("p-1"), expiry_told("p-1"))
+    purchases = seen(history(*unpaid, *late))["purchases"]
+    assert (purchases["expired"], purchases["captured"], purchases["in_progress"]) == (1, 1, 0)
+    snapshot = seen(history(*unpaid, *late, refunded("p-2"), refund_told("p-2")))
+    assert (snapshot["purchases"]["expired"], snapshot["purchases"]["refunded"]) == (1, 1)
+    assert (snapshot["purchases"]["captured"], snapshot["purchases"]["told"]) == (0, 2)
+    assert snapshot["revenue"] == []
+    assert [line["status"] for line in snapshot["newest"]] == ["refunded", "expired"]
 
 
 def test_revenue_is_what_was_captured_by_currency() -> None:
@@ -170,8 +198,8 @@ def test_the_chart_counts_each_purchase_when_it_began() -> None:
     ]
     ranges = {r["name"]: r for r in seen(records)["chart"]}
     start = int(flow.START.timestamp())
-    assert ranges["1 hour"]["bars"] == [[start, 0, 1, 0, 0], [start + 600, 1, 0, 0, 0]]
-    assert ranges["all"]["bars"] == [[start, 1, 1, 0, 0]]
+    assert ranges["1 hour"]["bars"] == [[start, 0, 1, 0, 0, 0], [start + 600, 1, 0, 0, 0, 0]]
+    assert ranges["all"]["bars"] == [[start, 1, 1, 0, 0, 0]]
 
 
 def test_the_chart_of_years_has_bars_that_a_page_can_show() -> None:

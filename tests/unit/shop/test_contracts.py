@@ -138,9 +138,16 @@ def test_every_event_is_about_a_purchase_or_an_account_and_outcomes_exclude_one_
         "orders.rejected": "orders.*",
         "payments.captured": "payments.*",
         "payments.declined": "payments.*",
+        "fulfilments.overdue": None,
+        "fulfilments.expired": None,
+        "states.fulfilment.orders": None,
+        "fulfilments.refund_wanted": None,
+        "refunds.made": "refunds.made",
         "notifications.sent": "notifications.*",
         "states.loyalty.accounts": None,
         "tiers.reached": None,
+        "notices.expired": "notices.expired",
+        "notices.refunded": "notices.refunded",
     }
 
 

@@ -15,7 +15,19 @@ from shop.customer_story import fold, mask
 from shop.customer_telling import tell
 from shop_contracts import Channel, Customer, DeclineReason, Item, Outcome, RejectionCode
 from tests.unit.shop import flow
-from tests.unit.shop.flow import captured, created, declined, history, rejected, told, validated
+from tests.unit.shop.flow import (
+    captured,
+    created,
+    declined,
+    expired,
+    expiry_told,
+    history,
+    refund_told,
+    refunded,
+    rejected,
+    told,
+    validated,
+)
 from tests.unit.shop.strategies import retellings
 
 
@@ -53,6 +65,27 @@ def test_a_paid_order_is_told_from_start_to_end() -> None:
         "paid": ("done", "You paid 9.00 EUR"),
         "told": ("done", "We e-mailed you"),
     }
+
+
+def test_an_order_that_expired_says_so_and_asks_for_nothing() -> None:
+    assert steps(created(), validated(), expired(), expiry_told()) == {
+        "placed": ("done", "We received your order"),
+        "checked": ("done", "Everything is in order"),
+        "expired": ("failed", "It was not paid in time, and has expired"),
+        "paid": ("skipped", "Nothing was charged"),
+        "told": ("done", "We e-mailed you"),
+    }
+
+
+def test_what_was_paid_too_late_is_told_to_its_end_with_each_mail() -> None:
+    late = (created(), validated(), expired(), captured(), expiry_told(), told())
+    assert steps(*late)["refunded"] == ("waiting", "You get 9.00 EUR back")
+    assert story(*late)["headline"] == "You get your money back"
+    ended = story(*late, refunded(), refund_told())
+    assert ended["headline"] == "You got your money back"
+    *_, back, mails = ended["steps"]
+    assert (back["state"], back["title"]) == ("done", "You got 9.00 EUR back")
+    assert len(mails["texts"]) == 3
 
 
 def test_what_is_still_to_come_is_waiting() -> None:

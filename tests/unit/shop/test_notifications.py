@@ -28,9 +28,19 @@ from shop.notifications import (
     service,
     tell_captured,
     tell_declined,
+    tell_expired,
+    tell_refunded,
     tell_rejected,
 )
-from shop_contracts import Channel, Customer, NotificationSent, Outcome, RejectionCode
+from shop_contracts import (
+    Channel,
+    Customer,
+    ExpiryTold,
+    NotificationSent,
+    Outcome,
+    RefundTold,
+    RejectionCode,
+)
 from tests.unit.shop import flow
 
 
@@ -49,6 +59,27 @@ OUTCOMES: list[tuple[Callable[..., Awaitable[Any]], Struct, Outcome]] = [
     (tell_captured, flow.captured(), Outcome.CAPTURED),
     (tell_declined, flow.declined(), Outcome.DECLINED),
 ]
+
+
+@pytest.mark.parametrize(
+    ("handler", "event", "kind", "name"),
+    [
+        (tell_expired, flow.expired(), ExpiryTold, "expired"),
+        (tell_refunded, flow.refunded(), RefundTold, "refunded"),
+    ],
+)
+async def test_every_other_fact_is_told_by_a_mail_of_its_own(
+    handler: Callable[..., Awaitable[Any]], event: Struct, kind: type[Struct], name: str
+) -> None:
+    mailer = Recorder()
+    told: Any
+    (told,) = await aoutputs(service, handler, event, mailer=mailer)
+    ((_, recipient, mail),) = mailer.sent
+    assert type(told).__name__ == kind.__name__
+    assert (told.recipient, told.channel) == (recipient, Channel.EMAIL)
+    assert told.message_id == f"<purchase.{name}.p-1@example.test>"
+    assert f"Message-ID: {told.message_id}".encode() in mail
+    assert b"9.00 EUR" in mail
 
 
 @pytest.mark.parametrize(("handler", "event", "about"), OUTCOMES)

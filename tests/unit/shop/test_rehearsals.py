@@ -21,7 +21,13 @@ from shop import notifications, payments
 from shop.gateway import Charged, Refused
 from shop.letters import about_payment
 from shop.mail import message_id
-from shop_contracts import DeclineReason, OrderValidated, PaymentCaptured, PaymentDeclined
+from shop_contracts import (
+    DeclineReason,
+    NotificationSent,
+    OrderValidated,
+    PaymentCaptured,
+    PaymentDeclined,
+)
 from tests.unit.shop.flow import START, validated
 
 STORED_NS = int(START.timestamp()) * 1_000_000_000
@@ -73,9 +79,10 @@ async def test_a_mail_is_sent_to_nobody_and_recorded_as_it_was() -> None:
     settings = notifications.NotificationsSettings(smtp_host="mail.example.test")
     payment = captured(validated())
     letter = about_payment(payment, settings.link(payment.purchase_id))
-    mailed = notifications.mailed(letter, START, message_id("p-1", settings.domain))
+    name = message_id("p-1", settings.domain)
+    mailed = notifications.mailed(NotificationSent, letter, START, name)
     withheld = notifications.untold(
-        letter, START, "This e-mail address had too many mails within an hour."
+        NotificationSent, letter, START, "This e-mail address had too many mails within an hour."
     )
     for then in (mailed, withheld):
         report = await rehearse(notifications.service, settings, payment, then)

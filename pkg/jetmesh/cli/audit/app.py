@@ -11,7 +11,7 @@ from jetmesh.cli.options import AsJson, NatsUrl, System
 audit = typer.Typer(
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
-    help="See what operators did: replay, drop, heal and apply, and who the broker says it was.",
+    help="See what operators did (replay, drop, heal, apply, cancel, mend, advance), and who.",
 )
 
 

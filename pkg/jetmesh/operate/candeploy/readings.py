@@ -8,9 +8,10 @@ from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import Any
 
-from jetmesh.declare import EventSpec, Handler, Topology
+from jetmesh.declare import EventSpec, Handler, StateSpec, Topology
 from jetmesh.operate.candeploy.letters import LetterTally
 from jetmesh.operate.candeploy.past import Past
+from jetmesh.operate.candeploy.processes import ProcessTally
 from jetmesh.operate.candeploy.tally import Meeting, Tally
 from jetmesh.operate.deadletters.letter import LetterError, Selector
 from jetmesh.operate.deadletters.store import settled
@@ -64,7 +65,7 @@ async def _events(
     floors = await _floors(control, stream)
     tallies: dict[bytes, Tally] = {}
     for spec, meetings in _meetings(topology, stream, floors).items():
-        tallies[spec.subject.encode()] = Tally(spec, stream, meetings, past(spec))
+        tallies[spec.subject.encode()] = _tally(spec, stream, meetings, past)
 
     def take(sequence: int, subject: bytes, headers: bytes, payload: bytes) -> None:
         tally = tallies.get(subject) or tallies.get(subject.rpartition(b".")[0])
@@ -123,6 +124,12 @@ async def _letters(control: ControlPlane, topology: Topology, past: Past) -> Rea
             tally.take(sequence, headers, payload)
 
     return replace(_reading(DEADLETTERS, state, take, 1, []), letters=list(tallies.values()))
+
+
+def _tally(spec: EventSpec, stream: str, meetings: list[Meeting], past: Past) -> Tally:
+    if isinstance(spec, StateSpec) and spec.process is not None:
+        return ProcessTally(spec, spec.process, stream, meetings, past(spec))
+    return Tally(spec, stream, meetings, past(spec))
 
 
 def _reading(

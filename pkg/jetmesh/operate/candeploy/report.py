@@ -8,6 +8,7 @@ from typing import Final, Literal, TypeAlias
 from msgspec import Struct
 
 from jetmesh.operate.candeploy.letters import LetterTally
+from jetmesh.operate.candeploy.processes import Processes, ProcessTally
 from jetmesh.operate.candeploy.readings import Reading
 from jetmesh.operate.candeploy.rollout import Unreadable
 from jetmesh.operate.candeploy.tally import Failure, Meeting, Tally
@@ -105,6 +106,8 @@ class Report(Struct):
     rollout: list[Unreadable]
     """What old processes could not read while new ones write it."""
     streams: list[Span]
+    processes: list[Processes]
+    """Where live processes stand."""
     seconds: float = 0.0
     accepted: int = 0
     """So many unreadable messages keep nothing from being deployed."""
@@ -124,10 +127,12 @@ def report_of(
     readings: Iterable[Reading], mixed: list[Unreadable], seconds: float, accepted: int
 ) -> Report:
     """What was counted while everything was read."""
-    report = Report([], [], [], mixed, [], round(seconds, 3), accepted)
+    report = Report([], [], [], mixed, [], [], round(seconds, 3), accepted)
     for reading in readings:
         into = report.lanes if reading.is_lane else report.events
         into += [StoredEvents.of(each, reading.stream) for each in reading.tallies if each.stored]
+        found = [each.processes for each in reading.tallies if isinstance(each, ProcessTally)]
+        report.processes += [each for each in found if each.steps]
         report.letters += [OpenLetters.of(each) for each in reading.letters if each.open]
         report.streams.append(Span(reading.stream, reading.first, reading.last))
     return report
@@ -139,6 +144,8 @@ def sentences(report: Report) -> Iterator[tuple[Tone, str]]:
         yield from _stored(each, f"stored {each.subject}")
     for each in report.lanes:
         yield from _stored(each, f"{each.subject} on the lane of {each.readers[0].reader}")
+    for processes in report.processes:
+        yield from _processes(processes)
     for letters in report.letters:
         yield from _letters(letters)
     for mixed in report.rollout:
@@ -166,6 +173,13 @@ def _stored(found: StoredEvents, what: str) -> Iterator[tuple[Tone, str]]:
             "odd",
             f"    {found.no_events:,} are no JSON objects: never were they events",
         )
+
+
+def _processes(found: Processes) -> Iterator[tuple[Tone, str]]:
+    where = ", ".join(f"{count:,} in {step}" for step, count in found.steps.items())
+    yield "bad" if found.stuck else "good", f"processes {found.process}: {where}"
+    for sentence in found.sentences():
+        yield "bad", f"    {sentence}"
 
 
 def _letters(found: OpenLetters) -> Iterator[tuple[Tone, str]]:
@@ -215,7 +229,9 @@ def _losses(report: Report) -> list[str]:
     subjects = listed(sorted({each.subject for each in report.rollout})) if report.rollout else ""
     waiting = sum(each.waits for each in readers)
     lost = sum(each.lost for each in report.letters)
+    stuck = sum(sum(each.stuck.values()) for each in report.processes)
     losses = [
+        f"{stuck:,} {'process' if stuck == 1 else 'processes'} would be stuck" if stuck else "",
         f"{counted(dead, 'message')} would be dead-lettered" if dead else "",
         f"{counted(skipped, 'event')} skipped by read models" if skipped else "",
         f"{counted(waiting, 'message')} would wait for newer code" if waiting else "",

@@ -14,6 +14,7 @@ from jetmesh.operate.catalog.history import Version, history
 from jetmesh.operate.evolution.readers import readers_of
 from jetmesh.operate.evolution.released import Release, Released
 from jetmesh.operate.example import made_up
+from jetmesh.operate.processes.flow import Flow, flows
 from jetmesh.operate.schemas import component_schemas, description_of
 
 
@@ -48,6 +49,8 @@ class Entry:
     """The newest first."""
     looked_at: Mapping[str, Sequence[str]]
     """By the path of a field the services that read it; whoever declares nothing reads all."""
+    flow: Flow | None = None
+    """How its process goes, of a state with steps."""
 
     @property
     def reading(self) -> Sequence[str]:
@@ -101,6 +104,7 @@ def _entry(
         readers=_readers(spec, topology),
         versions=history(spec, releases),
         looked_at={row.path: _looking(topology, spec, row.path) for row in fields},
+        flow=next((flow for flow in flows(topology) if flow.spec == spec), None),
     )
 
 

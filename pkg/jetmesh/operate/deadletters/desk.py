@@ -19,7 +19,7 @@ from jetmesh.operate.deadletters.letter import Action, Letter, LetterError, Note
 from jetmesh.operate.deadletters.payload import Content, content_of
 from jetmesh.operate.deadletters.store import find, note_at, notes
 from jetmesh.operate.publish import check
-from jetmesh.protocol.headers import EVENT_VERSION, MESSAGE_ID
+from jetmesh.protocol.headers import DEADLINE, EVENT_VERSION, MESSAGE_ID
 from jetmesh.protocol.ids import note_id, other_id, replay_id
 from jetmesh.protocol.streams import DEADLETTERS, is_lane_stream, lane_stream
 from jetmesh.protocol.subjects import NO_KEY, lane_subject, note_subject
@@ -178,6 +178,8 @@ class Desk:
         letter may be older than the contract that it keeps.
         """
         spec, headers = self.input_of(letter), dict(content.headers)
+        if deadline := letter.header(DEADLINE):  # not for the handler: it rings once more
+            return {**headers, DEADLINE: deadline}
         if self.topology is None or spec is None:
             return headers
         if corrected:

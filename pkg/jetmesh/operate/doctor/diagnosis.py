@@ -9,9 +9,11 @@ from typing import Final
 
 from jetmesh.operate.doctor.checks import (
     ceilings,
+    deadlines,
     durables,
     letters,
     pace,
+    processes,
     reading,
     servers,
     services,
@@ -48,6 +50,8 @@ AREAS: Final = (
     _area("What is stored", reading),
     _area("What is remembered", states),
     _area("Dead letters and lanes", letters),
+    _area("Time", deadlines),
+    _area("Processes", processes),
 )
 
 

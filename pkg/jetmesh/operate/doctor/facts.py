@@ -9,7 +9,9 @@ from typing import Final, Literal
 
 from jetmesh.declare import DurableSpec, Handler, Topology
 from jetmesh.operate.deadletters.letter import Group
+from jetmesh.operate.deadlines.waiting import Waiting
 from jetmesh.operate.doctor.responses import Account, DurableInfo, Instance, StreamInfo, Varz
+from jetmesh.operate.processes.standing import Standing
 from jetmesh.operate.undeclared import Undeclared
 from jetmesh.transport.provision import Change
 
@@ -124,6 +126,10 @@ class Snapshot:
     headless: tuple[str, ...] = ()
     """What nobody could be asked about, because JetStream has no leader."""
     lanes: tuple[Lane, ...] = ()
+    overdue: tuple[Waiting, ...] = ()
+    """Deadlines whose time has come, and that lost their alarm."""
+    stuck: tuple[Standing, ...] = ()
+    """Processes that stand where nothing leads on."""
     letters: tuple[Group, ...] = ()
     """Open ones by fault."""
     states: tuple[StateLook, ...] = ()

@@ -19,12 +19,14 @@ import nats.errors
 from jetmesh.declare import Topology
 from jetmesh.errors import BrokerError, BrokerUnreachable
 from jetmesh.operate.apply import plan
+from jetmesh.operate.deadlines.waiting import overdue
 from jetmesh.operate.doctor import own_states, own_streams
 from jetmesh.operate.doctor.facts import EMPTY, BrokerProblem, Facts, FailedQuery, Server, Snapshot
 from jetmesh.operate.doctor.instances import instances
 from jetmesh.operate.doctor.mappings import mapped
 from jetmesh.operate.doctor.monitoring import not_ready, server_statuses
 from jetmesh.operate.doctor.responses import Account, DurableInfo, StreamInfo, stamp
+from jetmesh.operate.processes.standing import stuck
 from jetmesh.operate.undeclared import Declared, Undeclared, undeclared, with_time
 from jetmesh.protocol.streams import DEADLETTERS, REFUSALS
 from jetmesh.settings import NatsSettings, shown
@@ -203,11 +205,13 @@ class _Survey:
     async def _own(self, streams: Mapping[str, StreamInfo]) -> Snapshot:
         """What lies in the streams of the mesh itself."""
         control = self.control
-        letters, lanes, refusals, states = await asyncio.gather(
+        letters, lanes, refusals, states, late, stand = await asyncio.gather(
             self._try("dead letters", own_streams.faults(control, streams.get(DEADLETTERS))),
             self._try("lanes", own_streams.lanes(control)),
             self._try("refusals", own_streams.refusals(control, streams.get(REFUSALS))),
             self._try("states", own_states.states(control, self.target.topology, streams)),
+            self._try("deadlines", overdue(control, self.target.topology)),
+            self._try("processes", stuck(control, self.target.topology)),
         )
         return replace(
             EMPTY,
@@ -215,6 +219,8 @@ class _Survey:
             lanes=lanes or (),
             refusals=refusals or {},
             states=states or (),
+            overdue=late or (),
+            stuck=stand or (),
             undeclared=tuple(await self._undeclared(streams)),
         )
 

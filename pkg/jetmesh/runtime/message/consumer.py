@@ -16,9 +16,10 @@ from jetmesh.declare import Handler, Policy, escape_key
 from jetmesh.protocol.acks import ACK, numbers_of
 from jetmesh.protocol.content import PLUS
 from jetmesh.protocol.streams import lane_stream
+from jetmesh.runtime.message.alarmed import on_lane
 from jetmesh.runtime.message.backlog import QUICK_SECONDS
 from jetmesh.runtime.message.belief import Evidence
-from jetmesh.runtime.message.delivered import Delivered, Durable, LaneDelivered
+from jetmesh.runtime.message.delivered import Delivered, Durable
 from jetmesh.runtime.message.quarantine import Quarantine
 from jetmesh.runtime.message.runner import HandlerRunner
 from jetmesh.runtime.message.verdicts import Verdicts
@@ -181,7 +182,7 @@ class Consumer:
 
     def _start_on_lane(self, subject: bytes, reply: bytes, headers: bytes, payload: bytes) -> None:
         self.lane.check(reply)
-        delivered = LaneDelivered(self._lane_durable, subject, reply, headers, payload)
+        delivered = on_lane(self._lane_durable, subject, reply, headers, payload)
         self._arrive(delivered, numbers_of(reply))
 
     def _arrive(self, delivered: Delivered, numbers: list[bytes]) -> None:
@@ -193,7 +194,7 @@ class Consumer:
                 self._queue.measure(int(numbers[3]), delivered.received)
         else:
             self.verdicts.recall(delivered)
-            if self._quarantine.takes(delivered):
+            if delivered.deadline is None and self._quarantine.takes(delivered):
                 self.runner.isolate(delivered)
                 return
         self.runner.begin(delivered)

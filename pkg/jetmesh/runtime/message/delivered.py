@@ -12,6 +12,7 @@ from jetmesh import wire
 from jetmesh.declare import Handler, Policy, escape_key, key_of, unescape_key
 from jetmesh.errors import ContractViolation
 from jetmesh.protocol.acks import DOMAIN, SHORT, numbers_of
+from jetmesh.protocol.deadlines import Deadline
 from jetmesh.protocol.ids import Cause
 from jetmesh.protocol.lanes import Origin, origin_of
 from jetmesh.protocol.streams import lane_stream
@@ -105,6 +106,8 @@ class Delivered:
     """It comes from the handler's lane, not from its event's stream."""
     brought = 0
     """Failures that are stored with it; what failed in place since then is known in memory only."""
+    deadline: Deadline | None = None
+    """Which one's alarm it is; None: it is a message for the handler."""
     misread: ValueError | None = None
     """Why a message on the lane stands for no other: somebody typed it by hand."""
 

@@ -16,10 +16,11 @@ from jetmesh.runtime.message.delivered import Delivered
 class LiveDelivery:
     """What `jetmesh.Delivery` promises, of a delivery in flight."""
 
-    __slots__ = ("_delivered",)
+    __slots__ = ("_delivered", "_now")
 
     def __init__(self, delivered: Delivered) -> None:
         self._delivered = delivered
+        self._now: datetime | None = None
 
     @property
     def handler(self) -> str:
@@ -46,6 +47,12 @@ class LiveDelivery:
     @property
     def stored_at(self) -> datetime:
         return self._delivered.origin.stored_at
+
+    @property
+    def now(self) -> datetime:
+        if self._now is None:
+            self._now = self._delivered.durable.now()
+        return self._now
 
     @property
     def deadline(self) -> datetime:

@@ -57,6 +57,9 @@ class Outlet:
         self, outputs: tuple[Following, ...], last: dict[str, int], done: Callable[[], None]
     ) -> None:
         """Store outputs, those of one subject one after another; `last` is kept up to date."""
+        if not outputs:
+            done()
+            return
         waiting: dict[str, deque[Following]] = {}
         for each in outputs:
             waiting.setdefault(each.subject, deque()).append(each)

@@ -10,6 +10,7 @@ from typing import Any, Final, Protocol, TypeAlias
 
 from jetmesh import wire
 from jetmesh.protocol import headers as header
+from jetmesh.protocol.deadlines import Pending, pending_of
 from jetmesh.protocol.steps import (
     Applied,
     Floor,
@@ -19,6 +20,7 @@ from jetmesh.protocol.steps import (
     following_of,
 )
 from jetmesh.runtime.message.delivered import Delivered
+from jetmesh.runtime.message.ringing import Effect
 from jetmesh.transport.reader import Reader
 from jetmesh.transport.stored import StoredMessage
 
@@ -40,6 +42,10 @@ class Known:
     applied: Applied
     following: tuple[Following, ...]
     """What is not known to be stored yet of all that follows from it."""
+    pending: tuple[Pending, ...] = ()
+    """The deadlines that it keeps."""
+    unset: tuple[Pending, ...] = ()
+    """Those that are not known to have an alarm."""
 
 
 class Rememberer(Protocol):
@@ -55,12 +61,15 @@ class Rememberer(Protocol):
 
     def handle(
         self, delivered: Delivered, value: Any, token: str
-    ) -> tuple[Any, tuple[Following, ...]]:
+    ) -> tuple[Any, tuple[Effect, ...]]:
         """Call the handler with the state; the next one, `KEPT` or None, and what follows.
 
         Raises:
             BaseException: whatever the handler raises, and what is wrong with all it returns.
         """
+
+    def remarked(self, applied: Applied, delivered: Delivered, before: Any, after: Any) -> Applied:
+        """With what else the state's message is to say of what `handle` returned."""
 
     def handled(self, delivered: Delivered) -> None:
         """Its step and all that follows are stored."""
@@ -143,10 +152,12 @@ def known_of(stored: StoredMessage | None, reader: Reader) -> Known:
         return NOTHING
     applied = applied_of(wire.legible(stored.headers.get(header.APPLIED, "")))
     following = following_of(wire.legible(stored.headers.get(header.FOLLOWING, "")))
+    pending = pending_of(wire.legible(stored.headers.get(header.DEADLINES, "")))
     value, unreadable = None, None
     if stored.payload:
         try:
             value = reader.read_stored(stored.payload, stored.headers)
         except Exception as error:  # noqa: BLE001 - an upcaster may raise anything
             unreadable = error
-    return Known(stored.sequence, stored.payload, value, unreadable, applied, following)
+    about = value, unreadable, applied, following
+    return Known(stored.sequence, stored.payload, *about, pending=pending, unset=pending)

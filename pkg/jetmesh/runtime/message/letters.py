@@ -121,6 +121,8 @@ def _block(delivered: Delivered, ours: dict[str, str]) -> bytes:
     given = header.carried(values)
     if reader_of(delivered.durable.handler.input).leaves_open(values):
         given |= said(WHICHEVER)  # nothing else would tell it from what handlers made
+    if delivered.deadline:
+        given[header.DEADLINE] = delivered.deadline.text
     for name, value in ours.items():
         given[name] = printable(value) if "\n" in value or "\r" in value else value
     return wire.block(given)

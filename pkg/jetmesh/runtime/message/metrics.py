@@ -32,6 +32,7 @@ class HandlerStats:
         "exemplars",
         "failed",
         "forged",
+        "ignored",
         "lag",
         "last_error",
         "lost",
@@ -77,6 +78,8 @@ class HandlerStats:
         """Deliveries with which the server told that others are gone; they are acked."""
         self.newer = 0
         """Deliveries given back because only newer code can read them."""
+        self.ignored = 0
+        """Deliveries that the step of their process did not expect, and that changed nothing."""
         self.slow = 0
         """Calls that kept the event loop for more than 100 ms."""
         self.lag = 0

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import msgspec
 
 from jetmesh import wire
-from jetmesh.declare import EventSpec, Handler, escape_key, matches
+from jetmesh.declare import Cancel, EventSpec, Handler, Later, escape_key, matches
 from jetmesh.protocol import headers as header
 from jetmesh.protocol.ids import Cause
 from jetmesh.protocol.versions import said
+from jetmesh.runtime.message.deadlines import DeadlineOutput
+from jetmesh.runtime.message.returned import ConflictingOutputs, UndeclaredOutput, described
 from jetmesh.transport.outcomes import unreadable_as
 from jetmesh.transport.seam import Message, Waiter
 from jetmesh.transport.stored import StoredMessage
@@ -101,14 +102,6 @@ class Output:
         return f"{self.decision}.{token}"
 
 
-class UndeclaredOutput(TypeError):  # noqa: N818 - it ends in a dead letter under this name
-    """A handler returned something that its annotation does not name."""
-
-
-class ConflictingOutputs(ValueError):  # noqa: N818 - as above
-    """A handler returned two events of which the server would keep only one, without a word."""
-
-
 class Outputs:
     """Every output of one function, by type: of a handler, or of what it does when it loses."""
 
@@ -121,7 +114,13 @@ class Outputs:
         effect: str = "",
     ) -> None:
         self._specs = handler.returns if specs is None else tuple(specs)
-        self.by_type = {spec.type: Output(handler, spec, effect) for spec in self._specs}
+        self.by_type: dict[type, Any] = {
+            spec.type: Output(handler, spec, effect) for spec in self._specs
+        }
+        self.deadlines = DeadlineOutput(handler)
+        """What comes later, or is cancelled."""
+        if specs is None and (handler.deadlines.later or handler.deadlines.cancels):
+            self.by_type |= {Later: self.deadlines, Cancel: self.deadlines}
         decisions = {o.decision: o for o in self.by_type.values() if o.decision}
         self.deciding = tuple(decisions.values())
         """One output of each decision that the handler may make."""
@@ -132,9 +131,10 @@ class Outputs:
     def on(self, subject: bytes) -> Output:
         """The output that is published on `subject`; it is one of ours."""
         text = subject.decode()
-        return next(
+        found: Output = next(
             self.by_type[spec.type] for spec in self._specs if matches(spec.filters[-1], text)
         )
+        return found
 
     def ordered(self, result: Any) -> list[Any]:
         """What a handler returned as a list, decisions first: the rest follows only from them.
@@ -151,7 +151,7 @@ class Outputs:
         for value in values:
             output = self.by_type.get(type(value))
             if output is None:
-                raise UndeclaredOutput(f"{self._handler} returned {_described(value)}")
+                raise UndeclaredOutput(f"{self._handler} returned {described(value)}")
             if output.slot(value) in seen:
                 raise ConflictingOutputs(
                     f"{self._handler} returned {type(value).__name__} with another event that "
@@ -159,13 +159,6 @@ class Outputs:
                 )
             seen.add(output.slot(value))
         return sorted(values, key=lambda value: self.by_type[type(value)].decision is None)
-
-
-def _described(value: Any) -> str:
-    if inspect.iscoroutine(value):
-        value.close()  # else Python warns, much later, that nobody awaited it
-        return "a coroutine; declare it with async def"
-    return f"{type(value).__name__}, which its annotation does not name"
 
 
 def several(result: Any) -> Iterable[Any]:

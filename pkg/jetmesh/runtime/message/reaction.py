@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from jetmesh.declare import Delivery, Handler, Lost, Policy, matches
 from jetmesh.errors import Reject
+from jetmesh.protocol.ids import LOST
 from jetmesh.runtime.message.decisions import Decisions
 from jetmesh.runtime.message.delivered import Delivered
 from jetmesh.runtime.message.delivery import LiveDelivery
@@ -22,7 +23,6 @@ from jetmesh.runtime.message.publisher import Publisher
 from jetmesh.runtime.message.threads import Threads
 from jetmesh.runtime.message.verdicts import Verdicts
 from jetmesh.runtime.message.wrapped import wrapped
-from jetmesh.transport.outcomes import LOST
 from jetmesh.transport.reader import reader_of
 from jetmesh.transport.stored import StoredMessage
 

@@ -11,12 +11,15 @@ from typing import Any
 import msgspec
 from msgspec import Raw, Struct
 
-from jetmesh.declare import Forget, Handler, Remembering, StateSpec, escape_key
+from jetmesh.declare import Cancel, Forget, Handler, Later, Remembering, StateSpec, escape_key
 from jetmesh.errors import ContractViolation
-from jetmesh.protocol.steps import Floor, Following, Input
+from jetmesh.protocol.deadlines import Pending
+from jetmesh.protocol.steps import Applied, Floor, Following, Input
+from jetmesh.runtime.message.deadlines import deadline_named, due_of
 from jetmesh.runtime.message.delivered import Delivered
 from jetmesh.runtime.message.known import KEPT
 from jetmesh.runtime.message.outputs import several
+from jetmesh.runtime.message.ringing import Effect
 from jetmesh.runtime.message.runner import HandlerRunner
 from jetmesh.runtime.message.steps import Steps
 
@@ -42,7 +45,8 @@ class StateRunner(HandlerRunner):
         self._steps = steps
         self.stats = self._verdicts.stats
         self._verdicts.leave = self._note_first
-        steps.follow(handler.outputs, self.outputs)
+        steps.follow(handler.outputs, self.outputs, self._firing.outputs)
+        steps.alarms.handlers[handler.name] = handler
 
     def _run_inline(self, delivered: Delivered) -> None:
         failure = self._read(delivered)
@@ -62,7 +66,7 @@ class StateRunner(HandlerRunner):
 
     def handle(
         self, delivered: Delivered, value: Any, token: str
-    ) -> tuple[Any, tuple[Following, ...]]:
+    ) -> tuple[Any, tuple[Effect, ...]]:
         self._value = value
         try:
             result = self.call(delivered)
@@ -72,7 +76,12 @@ class StateRunner(HandlerRunner):
         if isinstance(state, Struct):
             self._check_key(state, token)
         outputs = self.outputs.ordered(events)
-        return state, tuple(self._following(each, delivered) for each in outputs)
+        return state, tuple(self._effect(each, delivered) for each in outputs)
+
+    def remarked(
+        self, applied: Applied, _delivered: Delivered, _before: Any, _after: Any
+    ) -> Applied:
+        return applied
 
     def failed(self, delivered: Delivered, error: BaseException) -> None:
         self._judge(delivered, error)
@@ -84,6 +93,11 @@ class StateRunner(HandlerRunner):
         self._verdicts.give_back(delivered, seconds)
 
     # how
+
+    def _ring(self, delivered: Delivered) -> None:
+        """The state knows whether its time has come; its alarm says which key's that is."""
+        place = delivered.noted.rpartition(":")[0] or delivered.subject.decode()
+        self._steps.take(self, delivered, place.rpartition(".")[2])
 
     def _parted(self, result: Any) -> tuple[Any, list[Any]]:
         kind = self.remembering.state.type
@@ -105,10 +119,30 @@ class StateRunner(HandlerRunner):
                 f"the handler was given {spec.name} {token!r} and returned that of {found!r}"
             )
 
-    def _following(self, event: Any, delivered: Delivered) -> Following:
-        output = self.outputs.by_type[type(event)]
-        subject, headers, payload = output.message(event, delivered.token)
+    def _effect(self, value: Any, delivered: Delivered) -> Effect:
+        if isinstance(value, Cancel):
+            return deadline_named(self.handler, value)[0]
+        if isinstance(value, Later):
+            return self._pending(value, delivered)
+        output = self.outputs.by_type[type(value)]
+        subject, headers, payload = output.message(value, delivered.token)
         return Following(subject.decode(), output.id_in(headers), Raw(payload), output.version)
+
+    def _pending(self, value: Later[Any], delivered: Delivered) -> Pending:
+        deadline, spec = deadline_named(self.handler, value)
+        now = delivered.durable.now()
+        due = due_of(value, now)
+        self._check_kept(value, (value.due(now) - now).total_seconds())
+        made = delivered.identity.id(deadline.effect)
+        return Pending(*deadline, due, due, made, Raw(_encode(value.event)), spec.version)
+
+    def _check_kept(self, value: Later[Any], seconds: float) -> None:
+        if 0 < self._steps.kept_for < seconds:
+            spec, event = self.remembering.state, type(value.event).__name__
+            raise ContractViolation(
+                f"Later({event}) is due in {seconds:.0f} s, and {spec.name} is kept for "
+                f"{self._steps.kept_for:.0f} s; raise streams.{spec.stream}.max_age"
+            )
 
     def _token(self, delivered: Delivered) -> str:
         """The key of the state that a delivery is about, escaped."""
@@ -119,7 +153,7 @@ class StateRunner(HandlerRunner):
 
         It may be in there already: of a process that died, or of one that was quicker.
         """
-        if delivered.noted or delivered.misread is not None:
+        if delivered.noted or delivered.misread is not None or delivered.deadline:
             leave()
             return
         try:

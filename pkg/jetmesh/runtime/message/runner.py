@@ -23,6 +23,7 @@ from jetmesh.runtime.message.belief import Belief, Evidence
 from jetmesh.runtime.message.decisions import Decisions
 from jetmesh.runtime.message.delivered import Delivered
 from jetmesh.runtime.message.delivery import LiveDelivery
+from jetmesh.runtime.message.firing import Firing
 from jetmesh.runtime.message.guards import Guards
 from jetmesh.runtime.message.letters import unreadable
 from jetmesh.runtime.message.newer import Newer
@@ -89,6 +90,11 @@ class HandlerRunner:
             about = handler, handler.lost, policy, verdicts, self.decisions
             self.decisions.react = reacting = reaction(*about, spawn=self._spawn)
             made += reacting.outputs.by_type.values()
+        outputs.deadlines.now = verdicts.now
+        self._firing = Firing(
+            handler, self.decisions, verdicts, judge=self._judge, spawn=self._spawn
+        )
+        made += self._firing.outputs.by_type.values()
         self.guards = Guards(name, made, evidence.looks, self.asking, on_change)
         self.call = self._call_wrapped if handler.wraps else self._call
         """Call the function with the event and all that it asks for, within what wraps it."""
@@ -121,8 +127,10 @@ class HandlerRunner:
             backlog.add(delivered)
 
     def _begin(self, delivered: Delivered) -> None:
-        """It is its turn."""
-        if self._quarantine.active:
+        """It is its turn; an alarm waits for nothing that a handler needs."""
+        if delivered.deadline is not None:
+            self._ring(delivered)
+        elif self._quarantine.active:
             self._quarantine.park(delivered, self)
         elif self.outage.reason:
             self.outage.wait(delivered)
@@ -207,6 +215,10 @@ class HandlerRunner:
         self.took(perf_counter() - began)
         self.conclude(delivered, result, failure)
 
+    def _ring(self, delivered: Delivered) -> None:
+        """The time of a deadline has come."""
+        self._firing.fire(delivered)
+
     def took(self, seconds: float) -> None:
         """A call kept the event loop for so long; of quick ones nobody needs to tell."""
         self.pace.took(seconds)
@@ -277,7 +289,7 @@ class HandlerRunner:
                 reason = masked(text_of(failure), delivered.event).strip() or name_of(failure)
                 self.outage.report(delivered, reason)
                 return
-            if delivered.event is None:
+            if delivered.event is None and delivered.deadline is None:
                 payload = event_in(delivered.payload, delivered.headers)
                 failure = unreadable(self.handler.input, payload, failure)
                 self._note(delivered, failure)

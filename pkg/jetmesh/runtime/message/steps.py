@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any, Final
 
@@ -21,14 +21,25 @@ from jetmesh.declare import EventSpec, StateSpec
 from jetmesh.errors import ContractViolation, Reject, Retry
 from jetmesh.privacy.mask import text_of
 from jetmesh.protocol import headers as header
-from jetmesh.protocol.steps import FULL, Applied, Following, Full, applied_text, following_text
+from jetmesh.protocol.deadlines import pending_text
+from jetmesh.protocol.steps import FULL, Applied, Full, applied_text, following_text
 from jetmesh.protocol.versions import said
 from jetmesh.runtime.message.asking import Asking
 from jetmesh.runtime.message.belief import Belief
 from jetmesh.runtime.message.delivered import Delivered
 from jetmesh.runtime.message.following import Outlet
-from jetmesh.runtime.message.known import KEPT, Given, Known, Line, Memory, Rememberer, known_of
+from jetmesh.runtime.message.known import (
+    KEPT,
+    Given,
+    Known,
+    Line,
+    Memory,
+    Rememberer,
+    known_of,
+)
 from jetmesh.runtime.message.outputs import Outputs
+from jetmesh.runtime.message.ringing import Alarms, Kept, unset
+from jetmesh.runtime.message.step import Step
 from jetmesh.transport.reader import NewerVersion, reader_of
 from jetmesh.transport.seam import Looks, Message, Transport
 from jetmesh.transport.stored import read
@@ -44,28 +55,6 @@ _INTERRUPTED: Final = "it was noted as one that comes again, and its way there w
 log = structlog.get_logger()
 
 
-@dataclass(slots=True)
-class _Step:
-    """What is to be stored of a key, and what is to be done once it is."""
-
-    line: Line
-    before: Known
-    value: Any
-    payload: bytes
-    applied: Applied
-    following: list[Following] = field(default_factory=list)
-    cause: str = ""
-    taken: list[Given] = field(default_factory=list)
-    """All that it is about, to be tried again if it is not stored."""
-    handled: list[Given] = field(default_factory=list)
-    noted: list[Given] = field(default_factory=list)
-    failed: list[tuple[Given, BaseException]] = field(default_factory=list)
-
-    @property
-    def changes(self) -> bool:
-        return self.applied is not self.before.applied
-
-
 class Steps:
     """Takes the inputs of one state, key by key."""
 
@@ -79,8 +68,11 @@ class Steps:
         self.spec = spec
         self.stop = stop
         """Ask the broker no more: every delivery was settled or given back."""
+        self.kept_for = 0.0
+        """Seconds for which a state is kept without a step, with its deadlines; 0: for ever."""
         self._publish = transport.publish
         self._outlet = outlet
+        self.alarms = Alarms(transport, outlet.held, outlet.spawn)
         self._spawn = outlet.spawn
         self._memory = Memory()
         self._reader = reader_of(spec)
@@ -92,10 +84,10 @@ class Steps:
         """Why a key does not go on, in words; empty when all do."""
         return self._outlet.asking.problem or next(iter(self._outlet.held.values()), "")
 
-    def follow(self, specs: Iterable[EventSpec], outputs: Outputs) -> None:
-        """Know the events that may follow from its steps."""
+    def follow(self, specs: Iterable[EventSpec], *outputs: Outputs) -> None:
+        """Know the events that may follow from its steps, at once or later."""
         for spec in specs:
-            output = outputs.by_type[spec.type]
+            output = next(each.by_type[spec.type] for each in outputs if spec.type in each.by_type)
             self._outlet.doubts[spec.subject] = spec.stream, output.doubt
 
     def take(self, runner: Rememberer, delivered: Delivered, token: str) -> None:
@@ -124,7 +116,7 @@ class Steps:
             if known is None:
                 self._spawn(self._read(line))
                 return
-            if known.following:
+            if known.following or known.unset:
                 self._follow(line, known, ())
                 return
             step = self._fold(line, known)
@@ -137,9 +129,10 @@ class Steps:
         line.busy = False
         self._memory.rest(line)
 
-    def _fold(self, line: Line, known: Known) -> _Step | None:
+    def _fold(self, line: Line, known: Known) -> Step | None:
         """What becomes of the key when all that waits is taken in; None: it has to be read."""
-        step = _Step(line, known, known.value, known.payload, known.applied)
+        kept = Kept(known.pending)
+        step = Step(line, known, known.value, known.payload, known.applied, kept)
         most = 1 if line.alone else _TOGETHER
         line.alone = False
         while line.given and len(step.taken) < most:
@@ -158,8 +151,11 @@ class Steps:
                 self._wait(given)
         return step
 
-    def _take_in(self, step: _Step, given: Given) -> None:
+    def _take_in(self, step: Step, given: Given) -> None:
         runner, delivered = given.runner, given.delivered
+        if delivered.deadline is not None:
+            step.ring(given)
+            return
         it = runner.given(delivered)
         waits = step.applied.is_waiting(it)
         late = delivered.on_lane and not delivered.noted
@@ -186,10 +182,11 @@ class Steps:
             return error  # newer code can read it, and this one waits for that
         return ContractViolation(f"the state {token!r} cannot be read: {text_of(error)}")
 
-    def _handle(self, step: _Step, given: Given, applied: Applied) -> None:
+    def _handle(self, step: Step, given: Given, applied: Applied) -> None:
         runner, delivered = given.runner, given.delivered
         try:
             value, following = runner.handle(delivered, step.value, step.line.token)
+            applied = runner.remarked(applied, delivered, step.value, value)
             if value is KEPT:
                 value, payload = step.value, step.payload
             else:
@@ -198,7 +195,9 @@ class Steps:
             step.failed.append((given, error))
             return
         step.value, step.payload, step.applied = value, payload, applied
-        step.following += following
+        if value is None:
+            step.kept.forget()
+        step.following += step.kept.take(following)
         step.cause = delivered.identity.id(self._prefix + step.line.token)
         step.handled.append(given)
         if sum(map(len, applied.inputs.values())) > FULL // 2:
@@ -209,10 +208,10 @@ class Steps:
         given.runner.wants_floor.set()
         given.runner.wait(given.delivered, _FULL_SECONDS)
 
-    def _store(self, step: _Step) -> None:
+    def _store(self, step: Step) -> None:
         self._publish(*self._message(step), _Waiter(self, step))
 
-    def _message(self, step: _Step) -> Message:
+    def _message(self, step: Step) -> Message:
         headers = {
             **said(self.spec.version),
             header.EXPECTED_SEQUENCE: str(step.before.sequence),
@@ -222,10 +221,12 @@ class Steps:
             headers[header.CAUSE] = step.cause
         if step.following:
             headers[header.FOLLOWING] = following_text(step.following)
+        if step.kept.pending:
+            headers[header.DEADLINES] = pending_text(step.kept.pending)
         subject = self._prefix + step.line.token
         return subject.encode(), wire.block(headers), step.payload
 
-    def on_stored(self, step: _Step, sequence: int) -> None:
+    def on_stored(self, step: Step, sequence: int) -> None:
         """The server took a step."""
         known = Known(
             sequence,
@@ -234,23 +235,26 @@ class Steps:
             step.before.unreadable,
             step.applied,
             tuple(step.following),
+            pending=step.kept.pending,
+            unset=unset(step.kept.pending, step.before.pending),
         )
         step.line.known = known
+        self.alarms.end(step.kept.ended)
         for given in step.noted:
             given.delivered.noted = self._noted(step.line.token, sequence)
-        if known.following:
+        if known.following or known.unset:
             self._follow(step.line, known, (step,))
         else:
             self._conclude(step)
             self._next(step.line)
 
-    def on_refused(self, step: _Step) -> None:
+    def on_refused(self, step: Step) -> None:
         """Somebody else came first, or it was stored before and nobody heard of it: read again."""
         step.line.given.extendleft(reversed(step.taken))
         step.line.known = None
         self._next(step.line)
 
-    def on_impossible(self, step: _Step, reason: str) -> None:
+    def on_impossible(self, step: Step, reason: str) -> None:
         """The server never takes it: the input is at fault, or there are too many at once."""
         line = step.line
         if len(step.taken) > 1:
@@ -263,7 +267,7 @@ class Steps:
             self._conclude(step)
         self._next(line)
 
-    def _conclude(self, step: _Step) -> None:
+    def _conclude(self, step: Step) -> None:
         """A step and all that follows are stored, or there was nothing to store."""
         for given in step.handled:
             given.runner.handled(given.delivered)
@@ -275,7 +279,7 @@ class Steps:
 
     # what follows
 
-    def _follow(self, line: Line, known: Known, steps: tuple[_Step, ...]) -> None:
+    def _follow(self, line: Line, known: Known, steps: tuple[Step, ...]) -> None:
         last = dict(known.applied.last)
 
         def done() -> None:
@@ -284,12 +288,15 @@ class Steps:
             applied = known.applied
             if kept:
                 applied = msgspec.structs.replace(applied, last={**applied.last, **kept})
-            line.known = replace(known, applied=applied, following=())
+            line.known = replace(known, applied=applied, following=(), unset=())
             for step in steps:
                 self._conclude(step)
             self._next(line)
 
-        self._outlet.store(known.following, last, done)
+        def wake() -> None:
+            self.alarms.set(known.unset, self._noted(line.token, known.sequence), done)
+
+        self._outlet.store(known.following, last, wake)
 
     def _is_own(self, line: Line, subject: str) -> bool:
         """Whether a subject is of the same key: there are as many as events, and no more."""
@@ -344,7 +351,7 @@ class _Waiter:
 
     __slots__ = ("_step", "_steps")
 
-    def __init__(self, steps: Steps, step: _Step) -> None:
+    def __init__(self, steps: Steps, step: Step) -> None:
         self._steps = steps
         self._step = step
 

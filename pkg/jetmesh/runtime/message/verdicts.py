@@ -31,7 +31,7 @@ from jetmesh.runtime.message.letters import (
     without_payload,
 )
 from jetmesh.runtime.message.metrics import HandlerStats
-from jetmesh.runtime.message.outputs import ConflictingOutputs, UndeclaredOutput
+from jetmesh.runtime.message.returned import ConflictingOutputs, UndeclaredOutput
 from jetmesh.runtime.message.storing import Letter, Storing, Told, tell
 from jetmesh.runtime.message.unstorable import Unstorable
 from jetmesh.transport.seam import Message, Transport
@@ -77,6 +77,7 @@ class Verdicts:
         self._policy = policy
         self._transport = transport
         self._send_ack = transport.ack
+        self.now = transport.now
         self._in_place: dict[bytes, tuple[float, int, int]] = {}
         """What waits in place: when it is due, how often it failed, and in which delivery last."""
         self._most_in_place = max(1, policy.max_ack_pending // _SHARE_IN_PLACE)
@@ -310,7 +311,7 @@ class Verdicts:
             else:
                 self._retry_in_place(delivered, delay)
 
-        at = self._transport.now() + timedelta(seconds=delay)
+        at = self.now() + timedelta(seconds=delay)
         letter = retry_later(delivered, error, text, at)
         # on a lane, which is ours alone, a repetition is ours; perhaps it is gone already
         self.publish(*letter, Told(postponed, too_large, lambda *_: postponed()))
@@ -345,7 +346,7 @@ class Verdicts:
     def _is_too_old(self, delivered: Delivered, delay: float) -> bool:
         if not self._policy.max_age or delivered.origin.replays:
             return False  # what a person replayed is meant to be handled, however old
-        age = (self._transport.now() - delivered.origin.stored_at).total_seconds()
+        age = (self.now() - delivered.origin.stored_at).total_seconds()
         return age + delay > self._policy.max_age
 
     def _log_failure(

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from jetmesh.runtime.message.moving import ProcessRunner
 from jetmesh.runtime.message.remembering import StateRunner
 from jetmesh.runtime.message.runner import HandlerRunner
 from jetmesh.runtime.message.steps import Steps
@@ -25,6 +26,7 @@ class Parts:
     close: Callable[[], None] | None = None
     """Send what was not sent yet; it blocks, at most for the exporter's time limit."""
     rememberer: Callable[..., StateRunner] = StateRunner
+    mover: Callable[..., StateRunner] = ProcessRunner
     steps: type[Steps] = Steps
 
     async def end(self) -> None:

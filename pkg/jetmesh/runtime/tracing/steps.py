@@ -18,7 +18,9 @@ from jetmesh.errors import Unavailable
 from jetmesh.protocol import headers as header
 from jetmesh.protocol.steps import Following
 from jetmesh.runtime.message.delivered import Delivered
+from jetmesh.runtime.message.moving import ProcessRunner
 from jetmesh.runtime.message.remembering import StateRunner
+from jetmesh.runtime.message.ringing import Effect
 from jetmesh.runtime.message.steps import Steps
 from jetmesh.runtime.tracing import names
 from jetmesh.runtime.tracing.contexts import racing, within
@@ -101,10 +103,11 @@ class TracedStateRunner(TracedRunner, StateRunner):
 
         super()._note_first(delivered, leave_inside)
 
-    def _following(self, event: Any, delivered: Delivered) -> Following:
-        output = super()._following(event, delivered)
-        self._steps.follows(output, delivered)
-        return output
+    def _effect(self, value: Any, delivered: Delivered) -> Effect:
+        effect = super()._effect(value, delivered)
+        if isinstance(effect, Following):
+            self._steps.follows(effect, delivered)
+        return effect
 
     def _begin_attempt(self, delivered: Delivered) -> tuple[Context, Span]:
         context, span = super()._begin_attempt(delivered)
@@ -115,3 +118,7 @@ class TracedStateRunner(TracedRunner, StateRunner):
     def _inside(self, delivered: Delivered) -> within:
         journey = journey_of(delivered)
         return within(journey.attempt or journey.parent)
+
+
+class TracedProcessRunner(TracedStateRunner, ProcessRunner):
+    """`ProcessRunner`, likewise."""

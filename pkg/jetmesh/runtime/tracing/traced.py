@@ -8,7 +8,7 @@ from functools import partial
 from jetmesh.runtime.tracing.parts import Parts
 from jetmesh.runtime.tracing.plane import TracedPlane
 from jetmesh.runtime.tracing.runner import TracedRunner
-from jetmesh.runtime.tracing.steps import TracedStateRunner, TracedSteps
+from jetmesh.runtime.tracing.steps import TracedProcessRunner, TracedStateRunner, TracedSteps
 from jetmesh.runtime.tracing.tracing import Tracing
 
 
@@ -24,5 +24,6 @@ def traced(name: str, version: str, subjects: Iterable[str], environ: Mapping[st
         partial(TracedRunner, tracing),
         tracing.close,
         rememberer=partial(TracedStateRunner, tracing),
+        mover=partial(TracedProcessRunner, tracing),
         steps=TracedSteps,
     )

@@ -10,6 +10,8 @@ const STATUS = {
   captured: "Captured",
   declined: "Declined",
   rejected: "Rejected",
+  expired: "Expired",
+  refunded: "Refunded",
 };
 const orders = byId("board").dataset.orders;
 const chart = new Chart(byId("chart"), byId("readout"));
@@ -58,7 +60,7 @@ function showRevenue({ revenue, uncounted_charges: uncounted }) {
 }
 
 function showOutcomes({ purchases }) {
-  for (const kind of ["captured", "declined", "rejected", "in_progress"]) {
+  for (const kind of ["captured", "declined", "rejected", "expired", "refunded", "in_progress"]) {
     const share = purchases[kind] / purchases.total;
     write(document.querySelector(`[data-count="${kind}"]`), count(purchases[kind]));
     write(document.querySelector(`[data-rate="${kind}"]`), percent(share));

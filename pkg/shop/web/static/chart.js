@@ -3,8 +3,8 @@
 import { now } from "./live.js";
 import { count } from "./page.js";
 
-const KINDS = ["captured", "declined", "rejected", "in_progress"];
-const COLUMN = { in_progress: 1, captured: 2, declined: 3, rejected: 4 };
+const KINDS = ["captured", "declined", "expired", "rejected", "in_progress"];
+const COLUMN = { in_progress: 1, captured: 2, declined: 3, rejected: 4, expired: 5 };
 const LEFT = 44;
 const BOTTOM = 24;
 const TOP = 8;
@@ -45,7 +45,7 @@ export class Chart {
     const first = span ? newest - span + width : Math.min(oldest, fewest);
     const known = new Map(bars.map((bar) => [bar[0], bar]));
     const slots = [];
-    for (let at = first; at <= newest; at += width) slots.push(known.get(at) ?? [at, 0, 0, 0, 0]);
+    for (let at = first; at <= newest; at += width) slots.push(known.get(at) ?? [at, 0, 0, 0, 0, 0]);
     return slots;
   }
 
@@ -108,7 +108,7 @@ export class Chart {
   }
 }
 
-const sum = (slot) => slot[1] + slot[2] + slot[3] + slot[4];
+const sum = (slot) => slot[1] + slot[2] + slot[3] + slot[4] + slot[5];
 
 function totals(slots) {
   const all = (kind) => slots.reduce((total, slot) => total + slot[COLUMN[kind]], 0);

@@ -11,7 +11,8 @@ from msgspec import Struct
 
 from jetmesh import ContractViolation, Service, event, wire
 from jetmesh.declare import unescape_key
-from jetmesh.runtime.message.outputs import ConflictingOutputs, Outputs, UndeclaredOutput
+from jetmesh.runtime.message.outputs import Outputs
+from jetmesh.runtime.message.returned import ConflictingOutputs, UndeclaredOutput
 
 
 @event("outputs-in.placed", key="order_id")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import inf
 from typing import Final
 
 from jetmesh.declare import StateSpec
@@ -29,12 +30,12 @@ CROWDED = warning(
 )
 EXPIRES = warning(
     "state-expires",
-    "The stream {about} forgets what is remembered, and which inputs were taken in, {age} after a "
-    "key's last step.",
-    "max_age of a state's stream is set",
-    "Fine where nothing about a key comes that late; else remove max_age from [streams.{about}] "
-    "and `jetmesh apply`: an input that is replayed later begins a key anew. A handler that "
-    "returns Forget ends a key when it is over.",
+    "{about} forgets what is remembered, and which inputs were taken in, {age} after a key's last "
+    "step; {inputs} keeps these for {longer}.",
+    "max_age of a state's stream is shorter than that of a stream that its handlers read",
+    "Set [streams.{about}] max_age to at least that, or none, and `jetmesh apply`: else an input "
+    "that comes late, or is replayed, begins a key anew. A handler that returns Forget ends a key "
+    "when it is over.",
 )
 
 
@@ -54,11 +55,19 @@ def keys(facts: Facts) -> Iterator[Finding]:
 
 
 def ages(facts: Facts) -> Iterator[Finding]:
-    """Is anything forgotten that nobody told to be?"""
-    remembered = {s.stream for s in facts.topology.events if isinstance(s, StateSpec)}
-    for name in sorted(remembered & facts.now.streams.keys()):
-        if age := facts.now.streams[name].config.max_age:
-            yield EXPIRES.finding(name, age=span(age / 1e9))
+    """Is a key forgotten before the last of its inputs is?"""
+    ages = {name: info.config.max_age / 1e9 for name, info in facts.now.streams.items()}
+    for spec in facts.topology.events:
+        if isinstance(spec, StateSpec) and (age := ages.get(spec.stream)):
+            inputs = {
+                handler.input.stream
+                for handler in facts.topology.handlers
+                if handler.remembers and handler.remembers.state is spec
+            }
+            longest = max(inputs & ages.keys(), key=lambda name: ages[name] or inf, default=None)
+            if longest is not None and (ages[longest] or inf) > age:
+                longer = span(ages[longest]) if ages[longest] else "ever"
+                yield EXPIRES.finding(spec.stream, age=span(age), inputs=longest, longer=longer)
 
 
 CHECKS: Final = (keys, ages)

@@ -1,0 +1,7 @@
+"""Run fulfilment."""
+
+from jetmesh import run
+from shop.fulfilment import service
+
+if __name__ == "__main__":
+    run(service)

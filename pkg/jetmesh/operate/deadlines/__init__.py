@@ -1,0 +1,1 @@
+"""Deadlines that wait: what operators see and end of them."""

@@ -1,0 +1,1 @@
+"""Processes: how they are declared, and where each one stands."""

@@ -1,0 +1,41 @@
+"""One step of a key while it is made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from jetmesh.protocol.steps import Applied, Following
+from jetmesh.runtime.message.known import Given, Known, Line
+from jetmesh.runtime.message.ringing import Kept
+
+
+@dataclass(slots=True)
+class Step:
+    """What is to be stored of a key, and what is to be done once it is."""
+
+    line: Line
+    before: Known
+    value: Any
+    payload: bytes
+    applied: Applied
+    kept: Kept
+    following: list[Following] = field(default_factory=list)
+    cause: str = ""
+    taken: list[Given] = field(default_factory=list)
+    """All that it is about, to be tried again if it is not stored."""
+    handled: list[Given] = field(default_factory=list)
+    noted: list[Given] = field(default_factory=list)
+    failed: list[tuple[Given, BaseException]] = field(default_factory=list)
+
+    @property
+    def changes(self) -> bool:
+        before = self.before
+        return self.applied is not before.applied or self.kept.pending is not before.pending
+
+    def ring(self, given: Given) -> None:
+        """An alarm woke: its deadline is in the state, or is no more."""
+        if event := self.kept.ring(given.delivered):
+            self.following.append(event)
+            self.cause = event.id
+        self.handled.append(given)
