@@ -20,6 +20,7 @@ from harness.effects import WORKLOADS as EFFECTS
 from harness.effects import measure_effects
 from harness.encryption import configure
 from harness.history import measure_history
+from harness.instances import measure_instances
 from harness.isolation import WAYS, measure_isolation
 from harness.machine import describe
 from harness.mesh import measure_mesh, start_to_ready
@@ -27,6 +28,7 @@ from harness.numbers import summary
 from harness.options import WORKLOADS, Options, read_options
 from harness.proof import measure_proof
 from harness.report import show, write
+from harness.scale import measure_scale
 from harness.server import Server
 from harness.throughput import Bench, Sample, measure
 from jetmesh.operate.up.broker import Broker
@@ -103,7 +105,19 @@ async def _measure(options: Options, peers: list[Peer], progress: Progress) -> d
                 options.history,
                 lambda text: progress.update(task, description=f"can-deploy: {text}", advance=1),
             )
+    if "scale" in options.parts:
+        results |= await _scale(options, progress)
     return results
+
+
+async def _scale(options: Options, progress: Progress) -> dict[str, Any]:
+    task = progress.add_task("scale", total=None)
+
+    def say(text: str) -> None:
+        progress.update(task, description=f"scale: {text}")
+
+    grown = await asyncio.to_thread(measure_scale, options.services, options.keys, say)
+    return {"scale": grown, "instances": await measure_instances(options.instances, say)}
 
 
 async def _isolation(options: Options, progress: Progress) -> dict[str, Any]:

@@ -6,10 +6,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
-from typing import Any
+from typing import Any, Final
 
 from harness.options import WORKLOADS
 from harness.throughput import Sample
+
+_MANY_SERVICES: Final = 60
 
 
 def percentile(values: Sequence[float], share: float) -> float:
@@ -73,7 +75,27 @@ def budgets(results: dict[str, Any]) -> list[Budget]:
         found.append(Budget("the whole mesh < 500 MiB RSS", f"{whole:.0f} MiB", whole < 500))
     if up := results.get("up_to_ready_s"):
         found.append(Budget("up to every service ready < 5 s", f"{up:.2f} s", up < 5))
+    for row in results.get("scale", {}).get("services", ()):
+        if row["services"] == _MANY_SERVICES:
+            found += _many_services(row)
     return found
+
+
+def _many_services(row: dict[str, Any]) -> list[Budget]:
+    """The promises for sixty services on two cores."""
+    ready, pss = row["ready_seconds"], row["pss_mib_a_service"]
+    rest = row["rest_percent"] + row["rest_server_percent"]
+    if row["together"]:
+        whole = row["pss_mib"]
+        return [
+            Budget("60 services in one process ready < 3 s", f"{ready:.1f} s", ready < 3),
+            Budget("60 services in one process < 250 MiB", f"{whole:.0f} MiB", whole < 250),
+        ]
+    return [
+        Budget("60 services ready < 6 s", f"{ready:.1f} s", ready < 6),
+        Budget("60 services < 25 MiB PSS each", f"{pss:.1f} MiB", pss < 25),
+        Budget("60 idle services and server < 10 % of a core", f"{rest:.1f} %", rest < 10),
+    ]
 
 
 def _throughput(workload: str, peers: dict[str, Any], times: int) -> list[Budget]:

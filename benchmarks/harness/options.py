@@ -10,7 +10,7 @@ from typing import Final
 
 SHORT: Final = 50_000
 """Below this many messages the parts that need time are shortened."""
-PARTS: Final = ("throughput", "effects", "mesh", "history", "isolation", "proof")
+PARTS: Final = ("throughput", "effects", "mesh", "history", "isolation", "proof", "scale")
 WORKLOADS: Final = ("process", "consume")
 
 
@@ -38,6 +38,21 @@ class Options:
     def history(self) -> tuple[int, ...]:
         """How many keys are stored already."""
         return (10_000,) if self.short else (10_000, 100_000, 1_000_000)
+
+    @property
+    def services(self) -> tuple[int, ...]:
+        """How many services of a generated system."""
+        return (5,) if self.short else (5, 20, 60)
+
+    @property
+    def keys(self) -> tuple[int, ...]:
+        """How many keys its stream holds."""
+        return (100_000,) if self.short else (100_000, 1_000_000, 6_000_000)
+
+    @property
+    def instances(self) -> int:
+        """How many of one service."""
+        return 100 if self.short else 1000
 
     @property
     def latency_seconds(self) -> int:

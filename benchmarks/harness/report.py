@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from harness.effects import WORKLOADS as EFFECTS
 from harness.isolation import WAYS
 from harness.numbers import budgets
 from harness.options import WORKLOADS
+from harness.scale_table import tables
 
 _WORK = {
     "process": "consume, decode, decide, publish guarded, PubAck, ack",
@@ -37,18 +38,19 @@ def show(results: dict[str, Any], titles: Mapping[str, str], console: Console) -
     for workload in WORKLOADS:
         if workload in results:
             console.print(_throughput(workload, results[workload], titles))
-    if "effects" in results:
-        console.print(_effects(results["effects"]))
-    if "isolation" in results:
-        console.print(_isolation(results["isolation"]))
-    if "memory_mib" in results:
-        console.print(_memory(results["memory_mib"]))
-    if "latency" in results:
-        console.print(_latency(results["latency"]))
-    if "history" in results:
-        console.print(_history(results["history"]))
-    if "proof" in results:
-        console.print(_proof(results["proof"]))
+    parts: dict[str, Callable[[Any], Table | str]] = {
+        "effects": _effects,
+        "isolation": _isolation,
+        "memory_mib": _memory,
+        "latency": _latency,
+        "history": _history,
+        "proof": _proof,
+    }
+    for part, table_of in parts.items():
+        if part in results:
+            console.print(table_of(results[part]))
+    for table in tables(results):
+        console.print(table)
     for name, reason in results["missing"].items():
         console.print(f"[yellow]{name} was not measured: {reason}")
     console.print(_budgets(results))

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -113,6 +113,21 @@ class Up:
             input=stdin,
             check=False,
         )
+
+    def said(self, commands: Sequence[Sequence[str]], stdin: str) -> list[str]:
+        """What each of many commands prints beside the mesh: one process imports for all."""
+        done = subprocess.run(
+            [sys.executable, "-m", "tests.shop.many_commands"],
+            cwd=self.root,
+            env={**_environ(), "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])},
+            capture_output=True,
+            text=True,
+            input=json.dumps({"commands": commands, "input": stdin}),
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        found: list[str] = json.loads(done.stdout)
+        return found
 
     def nats(
         self, *arguments: str, stdin: IO[bytes] | None = None

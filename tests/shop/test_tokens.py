@@ -106,10 +106,10 @@ def test_every_command_that_shows_events_is_tried() -> None:
 
 def test_no_command_shows_it(told: Up) -> None:
     shown = [("deadletters", "show", str(n)) for n in range(1, len(LETTERS) + 1)]
-    for words in (*TO_LOOK_WITH, *shown, *((*words, "--json") for words in shown)):
-        done = told.jetmesh(*words, stdin=json.dumps(WRONG))
-        said = done.stdout + done.stderr
+    commands = [*TO_LOOK_WITH, *shown, *((*words, "--json") for words in shown)]
+    for words, said in zip(commands, told.said(commands, stdin=json.dumps(WRONG)), strict=True):
         assert said.strip(), words
+        assert "Traceback" not in said, (words, said)
         assert "Usage:" not in said, (words, said)
         assert "entrusted" not in said, (words, said)
 

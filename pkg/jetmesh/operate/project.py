@@ -16,6 +16,8 @@ from jetmesh.errors import UsageError
 from jetmesh.settings import Loaded, load_settings
 
 _PYPROJECT = "pyproject.toml"
+LAUNCHER = (sys.executable, "-P", "-m", "jetmesh.runtime.program")
+"""What runs a service; a label, the root and a target follow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +54,7 @@ class Project:
 
     def launch(self, label: str, target: str) -> list[str]:
         """What runs a file, or modules that hold a service each."""
-        launcher = (sys.executable, "-P", "-m", "jetmesh.runtime.program")
-        return [*launcher, label, str(self.root), target]
+        return [*LAUNCHER, label, str(self.root), target]
 
     def find(self) -> None:
         """Let the modules of this project be imported: it need not be installed to be tried."""

@@ -6,6 +6,7 @@ import ast
 import inspect
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any, Final
 
@@ -28,6 +29,8 @@ _finite: Final = rf"({_digits}+(\.{_digits}*)?|\.{_digits}+)([eE]_*[+-]?{_digits
 _nan: Final = rf"[sS]?_*[nN]_*[aA]_*[nN]{_digits}*"
 _infinity: Final = r"[iI]_*[nN]_*[fF]_*([iI]_*[nN]_*[iI]_*[tT]_*[yY]_*)?"
 _decimal: Final = rf"^{_blanks}[+-]?_*({_finite}|{_nan}|{_infinity}){_blanks}$"
+_REMEMBERED: Final = 2048
+"""Classes whose docstrings are kept: each is asked for several times, in every document."""
 # Keywords whose values are schemas by name, so that a field called "discriminator" stays.
 _BY_NAME: Final = ("properties", "$defs", "patternProperties")
 # OpenAPI's, which a JSON Schema does not know, and what a decoder does not ask of a set.
@@ -81,16 +84,24 @@ def field_docstrings(cls: type[Struct]) -> dict[str, str]:
     """The strings below the fields of `cls`; msgspec knows only `Meta(description=…)`."""
     found: dict[str, str] = {}
     for base in reversed(cls.__mro__):
-        try:
-            source = textwrap.dedent(inspect.getsource(base))
-        except (OSError, TypeError):  # built in, or without a source file
-            continue
-        (declaration,) = ast.parse(source).body
-        body = declaration.body if isinstance(declaration, ast.ClassDef) else []
-        for field, below in pairwise(body):
-            text = _string(below)
-            if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and text:
-                found[field.target.id] = inspect.cleandoc(text)
+        found |= _own_docstrings(base)
+    return found
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _own_docstrings(cls: type) -> dict[str, str]:
+    """Those of fields that the class itself declares: its source is found and parsed once."""
+    found: dict[str, str] = {}
+    try:
+        source = textwrap.dedent(inspect.getsource(cls))
+    except (OSError, TypeError):  # built in, or without a source file
+        return found
+    (declaration,) = ast.parse(source).body
+    body = declaration.body if isinstance(declaration, ast.ClassDef) else []
+    for field, below in pairwise(body):
+        text = _string(below)
+        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and text:
+            found[field.target.id] = inspect.cleandoc(text)
     return found
 
 

@@ -10,7 +10,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from jetmesh.operate.up.child import leash_prefix
+from jetmesh.operate.up.spawned import leash_prefix
 
 
 class Process:

@@ -19,6 +19,8 @@ _PATIENCE_SECONDS: Final = 1.5
 """A process that handles thousands of messages at once answers between two chunks of them."""
 _SILENCE_SECONDS: Final = 0.3
 """Once everyone who is expected has answered, only a second instance can be missing."""
+_LONGEST_SECONDS: Final = 10.0
+"""For so long answers are taken while they come."""
 
 
 async def instances(session: Session, expected: Collection[str]) -> tuple[Instance, ...]:
@@ -56,12 +58,13 @@ async def _all(session: Session, missing: set[str]) -> tuple[Instance, ...]:
     found: dict[str, Instance] = {}
     inbox, subscription = await session.listen()
     await session.publish(_SUBJECT, b"", inbox)
-    deadline = monotonic() + _PATIENCE_SECONDS
+    began = monotonic()
     try:
-        while (left := deadline - monotonic()) > 0:
-            wait = left if missing else min(left, _SILENCE_SECONDS)
+        while (now := monotonic()) < began + _LONGEST_SECONDS:
+            # a thousand answer in more time than one, and not all before the patience is over
+            silence = _PATIENCE_SECONDS - (now - began) if missing else 0.0
             try:
-                message = await subscription.next_msg(timeout=wait)
+                message = await subscription.next_msg(timeout=max(silence, _SILENCE_SECONDS))
             except (nats.errors.Error, TimeoutError):
                 break
             with contextlib.suppress(*UNREADABLE):  # it speaks another language

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import os
 import signal
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +13,8 @@ from time import monotonic
 from typing import Final
 from urllib.parse import urlsplit
 
-from jetmesh.operate.up import leash
 from jetmesh.operate.up.ports import listens
+from jetmesh.operate.up.spawned import Spawn, Spawned, executed
 
 _CHUNK: Final = 65536
 _LONGEST_LINE: Final = 16384
@@ -24,6 +23,9 @@ _LONGEST_PAUSE: Final = 10.0
 _HEALTHY_SECONDS: Final = 20.0
 """Who lived so long starts again without a longer pause than the first time."""
 _PROBE_SECONDS: Final = 0.05
+_LONGER: Final = 1.1
+_LONGEST_PROBE_SECONDS: Final = 0.25
+"""Sixty that start together would ask 1,200 times a second, and start the later for it."""
 _HOLD_SECONDS: Final = 5.0
 _MOST_HELD: Final = 1000
 _ANSWER_SECONDS: Final = 1.0
@@ -70,6 +72,7 @@ class Child:
         *,
         on_line: Callable[[str, str], None],
         on_change: Callable[[], None],
+        spawn: Spawn = executed,
     ) -> None:
         self.program = program
         self.pid = 0
@@ -80,6 +83,7 @@ class Child:
         self._root = root
         self._on_line = on_line
         self._on_change = on_change
+        self._spawn = spawn
         self._stopping = False
         self._again = False
         self._asked_at = 0.0
@@ -89,9 +93,9 @@ class Child:
         self._last_line = ""
         self._held: list[str] | None = None
         """Lines of this attempt that are not shown yet; None when they are shown at once."""
-        self._next: asyncio.subprocess.Process | None = None
+        self._next: Spawned | None = None
         """It has loaded its modules, and waits until the one before it has ended."""
-        self._process: asyncio.subprocess.Process | None = None
+        self._process: Spawned | None = None
         self._started_at = monotonic()
 
     async def run(self) -> None:
@@ -133,7 +137,7 @@ class Child:
         process = self._process
         if process is None or process.returncode is not None:
             return
-        following = await self._spawn()
+        following = await self._spawned()
         if self._process is not process or self._stopping:
             _kill(following)
             return
@@ -153,17 +157,10 @@ class Child:
         if self._process is not None and self._process.returncode is None:
             _kill(self._process)
 
-    async def _spawn(self) -> asyncio.subprocess.Process:
+    async def _spawned(self) -> Spawned:
         """A process that loads what it needs, and runs once it is told to."""
-        return await asyncio.create_subprocess_exec(
-            *(*leash_prefix(), *self.program.command, "held"),
-            cwd=self._root,
-            env=self.program.environ,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            start_new_session=True,  # Ctrl-C reaches it through us, once
-        )
+        command = (*self.program.command, "held")
+        return await self._spawn(command, self.program.environ, self._root)
 
     def _drop_next(self) -> None:
         following, self._next = self._next, None
@@ -176,7 +173,7 @@ class Child:
         self._last_line = ""
         self._held = [] if self.explained else None
         following, self._next = self._next, None
-        process = following or await self._spawn()
+        process = following or await self._spawned()
         self._process = process
         if self._stopping or self._again:  # asked for while it was being made
             process.terminate()
@@ -193,7 +190,7 @@ class Child:
             probing.cancel()
             self.pid = 0
 
-    async def _listen(self, process: asyncio.subprocess.Process) -> None:
+    async def _listen(self, process: Spawned) -> None:
         if process.stdout is None:
             return
         rest = b""
@@ -255,8 +252,10 @@ class Child:
 
     async def _probe(self) -> None:
         self.problem = "starting"
+        pause = _PROBE_SECONDS
         while self.problem:
-            await asyncio.sleep(_PROBE_SECONDS)
+            await asyncio.sleep(pause)
+            pause = min(pause * _LONGER, _LONGEST_PROBE_SECONDS)
             self.problem = await self._first_problem()
             if monotonic() - self._started_at > _HOLD_SECONDS:
                 self._show_held()
@@ -271,14 +270,9 @@ class Child:
         self._on_change()
 
 
-def _kill(process: asyncio.subprocess.Process) -> None:
+def _kill(process: Spawned) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-
-
-def leash_prefix() -> list[str]:
-    """What becomes the command that follows it, ended by the kernel when this process dies."""
-    return [sys.executable, "-I", "-S", str(Path(leash.__file__)), str(os.getpid())]
 
 
 async def _problem(url: str, path: str) -> str:

@@ -6,8 +6,11 @@ import contextlib
 import itertools
 import random
 import socket
+from collections import defaultdict
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
+from time import monotonic
 from typing import Final
 
 from jetmesh.errors import UsageError
@@ -21,6 +24,8 @@ _APART: Final = 8677
 """From one port that is handed out to the next: whoever gets one may take those above it, too."""
 _turn = itertools.count(random.randrange(len(_FOR_PROGRAMS)), _APART)  # noqa: S311 - no secret
 _LISTENS: Final = "0A"
+_LOOK_SECONDS: Final = 0.1
+"""Who listens where is asked no more often than that."""
 _PROCESSES: Final = Path("/proc")
 _LONGEST: Final = 80
 
@@ -106,14 +111,21 @@ def _held(pid: int) -> Iterator[str]:
 
 def _listeners(port: int) -> set[str]:
     """`socket:[inode]` of every socket that listens on `port`."""
-    found: set[str] = set()
+    return _listening(round(monotonic() / _LOOK_SECONDS)).get(port, set())
+
+
+@lru_cache(maxsize=1)
+def _listening(_: int) -> dict[int, set[str]]:
+    """The same of all ports, looked at once in a while: on a busy machine a look takes long."""
+    found: defaultdict[int, set[str]] = defaultdict(set)
     for table in ("tcp", "tcp6"):
         with contextlib.suppress(OSError):
             for line in (_PROCESSES / "net" / table).read_text().splitlines()[1:]:
                 fields = line.split()
-                if fields[3] == _LISTENS and int(fields[1].rpartition(":")[2], 16) == port:
-                    found.add(f"socket:[{fields[9]}]")
-    return found
+                if fields[3] == _LISTENS:
+                    port = int(fields[1].rpartition(":")[2], 16)
+                    found[port].add(f"socket:[{fields[9]}]")
+    return dict(found)
 
 
 def is_free(port: int, host: str = "127.0.0.1") -> bool:

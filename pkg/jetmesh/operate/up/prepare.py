@@ -2,13 +2,17 @@
 
 The supervisor stays small: it never imports the services, it reads what this prints. First a line
 once the broker's configuration is written; then, once it has started the broker with that and said
-so, what it needs to know.
+so, a line with what it needs to know; at last why the contracts' pages could not be written, if so.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import sys
+from collections.abc import Callable
+from io import FileIO
 from typing import Final
 
 import msgspec
@@ -56,28 +60,57 @@ class Prepared(Struct):
     declared: Declared
     environment: dict[str, str]
     """Variables for everyone, with `{name}` for the address of a service."""
-    pageless: str = ""
-    """Why the contracts' pages are not as declared; empty when they are."""
     links: dict[str, str] = {}
     """By service: what follows its address on the screen."""
     users: dict[str, str] = field(default_factory=dict)
     """Identities by what the server calls them."""
 
 
-def prepare(project: Project, access: Access) -> Prepared:
-    """Load the system, make the broker as declared, and describe it.
+def prepare(project: Project, access: Access) -> None:
+    """Load the system, make the broker as declared, and print a `Prepared` as JSON.
+
+    The pages are written meanwhile; why that cannot be is printed at last.
 
     Raises:
         JetmeshError: something is declared or set wrongly, or the broker differs for good.
     """
     whole = project.load()
     users = write(project.state, whole.topology, access)
-    sys.stdout.buffer.write(CONFIGURED)
-    sys.stdout.buffer.flush()
-    pageless = _write_pages(project, whole)
+    _print(CONFIGURED)
+    why_pageless = _beside(lambda: _write_pages(project, whole))
     sys.stdin.readline()  # the broker runs
     asyncio.run(_provision(access.operator(project.state), whole.topology))
-    return _described(whole, users, pageless)
+    _print(msgspec.json.encode(_described(whole, users)) + b"\n")
+    _print(why_pageless())
+
+
+def _print(line: bytes) -> None:
+    sys.stdout.buffer.write(line)
+    sys.stdout.buffer.flush()
+
+
+def _beside(work: Callable[[], str]) -> Callable[[], bytes]:
+    """Do some work in a process beside this one; what it returns, once that is asked for.
+
+    Pages of a large system take a second, and the broker as long to be as declared.
+    """
+    reading, writing = os.pipe()
+    child = os.fork()
+    if not child:
+        with contextlib.ExitStack() as stack:
+            stack.callback(os._exit, 1)
+            os.closerange(0, 3)  # whoever reads what we say waits for nobody else
+            os.write(writing, work().encode(errors="replace"))
+            os._exit(0)
+    os.close(writing)
+
+    def result() -> bytes:
+        with FileIO(reading) as pipe:
+            said = pipe.read()
+        _, status = os.waitpid(child, 0)
+        return said or (b"writing them failed" if status else b"")
+
+    return result
 
 
 def _write_pages(project: Project, whole: Whole) -> str:
@@ -91,9 +124,8 @@ def _write_pages(project: Project, whole: Whole) -> str:
     return ""
 
 
-def _described(whole: Whole, users: dict[str, str], pageless: str) -> Prepared:
+def _described(whole: Whole, users: dict[str, str]) -> Prepared:
     return Prepared(
-        pageless=pageless,
         name=whole.system.name,
         grace=float(whole.loaded.settings.grace),
         services=_services(whole),
@@ -135,15 +167,14 @@ async def _provision(settings: NatsSettings, topology: Topology) -> None:
 
 
 def main() -> None:
-    """Print a `Prepared` as JSON; one sentence on standard error and exit code 1 otherwise."""
+    """Prepare; one sentence on standard error and exit code 1 if it cannot be."""
     reference, access = sys.argv[1:]
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     try:
-        prepared = prepare(find_project(reference), msgspec.json.decode(access, type=Access))
+        prepare(find_project(reference), msgspec.json.decode(access, type=Access))
     except JetmeshError as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(1)
-    sys.stdout.buffer.write(msgspec.json.encode(prepared))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -13,10 +15,21 @@ import msgspec
 
 from jetmesh.errors import JetmeshError
 from jetmesh.operate.up.access import Access
-from jetmesh.operate.up.child import leash_prefix
 from jetmesh.operate.up.prepare import CONFIGURED, Prepared
+from jetmesh.operate.up.spawned import leash_prefix
 
 _END_SECONDS: Final = 2.0
+_LONGEST_LINE: Final = 64 * 1024 * 1024
+"""Of what `prepare` prints: it grows with the system."""
+
+
+@dataclass(frozen=True, slots=True)
+class Preparation:
+    """What `prepare` said, and what it still does."""
+
+    prepared: Prepared
+    pages: asyncio.Task[str]
+    """It writes the contracts' pages: why they are not as declared; empty when they are."""
 
 
 async def preparing(
@@ -25,7 +38,7 @@ async def preparing(
     access: Access,
     environ: Mapping[str, str],
     on_configured: Callable[[], None],
-) -> Prepared:
+) -> Preparation:
     """Load and provision elsewhere, to keep this process small.
 
     `on_configured` is called once the broker's configuration is written: it starts the broker, or
@@ -44,12 +57,34 @@ async def preparing(
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         start_new_session=True,
+        limit=_LONGEST_LINE,
     )
+    assert process.stdin is not None  # noqa: S101 - it is a pipe
     assert process.stdout is not None  # noqa: S101 - it is a pipe
-    try:
+    async with _ended_if_cut_short(process):
         if await process.stdout.readline() == CONFIGURED:
             on_configured()
-        printed, problem = await process.communicate(b"go\n")
+        with contextlib.suppress(ConnectionError):  # it has failed, and says why
+            process.stdin.write(b"go\n")
+            await process.stdin.drain()
+        printed = await process.stdout.readline()
+        if not printed:
+            _, problem = await process.communicate()
+            raise JetmeshError(_last_words(problem))
+        prepared = msgspec.json.decode(printed, type=Prepared)
+    return Preparation(prepared, asyncio.create_task(_pages(process)))
+
+
+async def _pages(process: asyncio.subprocess.Process) -> str:
+    async with _ended_if_cut_short(process):
+        said, problem = await process.communicate()
+    return _last_words(problem) if process.returncode else said.decode(errors="replace")
+
+
+@asynccontextmanager
+async def _ended_if_cut_short(process: asyncio.subprocess.Process) -> AsyncIterator[None]:
+    try:
+        yield
     except BaseException:
         if process.returncode is None:
             process.kill()
@@ -57,9 +92,6 @@ async def preparing(
                 async with asyncio.timeout(_END_SECONDS):
                     await process.communicate()
         raise
-    if process.returncode:
-        raise JetmeshError(_last_words(problem))
-    return msgspec.json.decode(printed, type=Prepared)
 
 
 def _last_words(problem: bytes) -> str:

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
 from typing import Final, TypeVar
-from urllib.parse import urlsplit
 
 import msgspec
 
@@ -23,8 +22,9 @@ from jetmesh.operate.up.access import Access
 from jetmesh.operate.up.broker import Broker, check_version, find_server
 from jetmesh.operate.up.certificates import authority_of
 from jetmesh.operate.up.changes import Changes
-from jetmesh.operate.up.child import Child, Program, leash_prefix
+from jetmesh.operate.up.child import Child, Program
 from jetmesh.operate.up.configuration import file_of
+from jetmesh.operate.up.forked import ForkServer
 from jetmesh.operate.up.ports import Ports
 from jetmesh.operate.up.prepare import Prepared
 from jetmesh.operate.up.preparing import preparing
@@ -32,14 +32,13 @@ from jetmesh.operate.up.programs import Chosen, programs
 from jetmesh.operate.up.refused import Refused
 from jetmesh.operate.up.reload import Reload
 from jetmesh.operate.up.screen import Address, Screen, examples
+from jetmesh.operate.up.settings_file import BROKER_PORT, local_port, settings_file
+from jetmesh.operate.up.spawned import leash_prefix
 from jetmesh.operate.up.store import move_streams
 from jetmesh.operate.up.subjects import Subjects
 from jetmesh.operate.up.upfile import BrokerAddress, Running, Up
-from jetmesh.settings import load_settings
 
 _T = TypeVar("_T")
-_BROKER_PORT: Final = 4222
-_LOOPBACK: Final = ("127.0.0.1", "localhost")
 _WATCH_SECONDS: Final = 0.25
 _BROKER_PAUSE: Final = 1.0
 _SLOW_SECONDS: Final = 5.0
@@ -89,6 +88,7 @@ class Supervisor:
         self._ports = Ports()
         self._began = monotonic()
         self._ended = asyncio.Event()
+        self._pages: asyncio.Task[None] | None = None
         self._services: list[Child] = []
         self._sandboxes: list[Child] = []
         self._running: dict[Child, asyncio.Task[None]] = {}
@@ -108,12 +108,14 @@ class Supervisor:
         )
         self._subjects = Subjects(self._access.operator(project.state), screen.say)
         self._refused = Refused(self._broker.log, screen.say)
+        self._warm = ForkServer(project.root, self._environ(), screen.say)
 
     async def run(self) -> int:
         """Start, wait for the end, stop; 0 unless a second signal cut the end short."""
         check_version(find_server())
         self._on_signals()
         preparing = asyncio.create_task(self._prepare())
+        await self._warm.begin()  # it imports while the rest is prepared
         try:
             prepared = await self._unless_ended(preparing)
             if prepared is not None:
@@ -143,6 +145,8 @@ class Supervisor:
             tasks.append(asyncio.create_task(self._reload().run()))
         with self._screen.starting(everyone):
             await self._unless_ended(asyncio.create_task(self._all_ready(everyone)))
+            if self._pages is not None:
+                await self._unless_ended(self._pages)  # there is an address for them
         if not self._ended.is_set():
             self._ready = True
             self._note()
@@ -159,9 +163,17 @@ class Supervisor:
             JetmeshError: the system contradicts itself, or the broker cannot be as it declares.
         """
         root, reference = self._project.root, self._options.reference
-        return await preparing(
+        preparation = await preparing(
             root, reference, self._access, self._environ(), self._take_configuration
         )
+        if self._pages is not None:
+            self._pages.cancel()
+        self._pages = asyncio.create_task(self._know_of(preparation.pages))
+        return preparation.prepared
+
+    async def _know_of(self, pages: asyncio.Task[str]) -> None:
+        if why := await pages:
+            self._screen.say(f"the contracts' pages are not new: {why}")
 
     def _take_configuration(self) -> None:
         if not self._broker.pid:
@@ -184,7 +196,7 @@ class Supervisor:
     def _reload(self) -> Reload:
         module = self._project.reference.partition(":")[0]
         return Reload(
-            Changes(self._project.root, module, settings=_settings_file(self._project)),
+            Changes(self._project.root, module, settings=settings_file(self._project)),
             children=lambda: [*self._services, *self._sandboxes],
             renew=self._renew,
             say=self._screen.say,
@@ -221,8 +233,6 @@ class Supervisor:
     # watching
 
     def _know(self, prepared: Prepared) -> None:
-        if prepared.pageless:
-            self._screen.say(f"the contracts' pages are not new: {prepared.pageless}")
         self._subjects.declared = prepared.declared
         self._refused.know(prepared)
 
@@ -303,11 +313,13 @@ class Supervisor:
 
     async def _stop(self, preparing: asyncio.Task[Prepared]) -> None:
         """Services first, then what they use, the broker last: nothing in flight is lost."""
-        preparing.cancel()
-        with contextlib.suppress(asyncio.CancelledError, JetmeshError):
-            await preparing
+        for each in filter(None, (preparing, self._pages)):
+            each.cancel()
+            with contextlib.suppress(asyncio.CancelledError, JetmeshError):
+                await each
         await self._end([child for child in self._running if child not in self._sandboxes])
         await self._end(self._sandboxes)
+        await self._warm.end()
         self._broker.stop()
         if self._running:
             self._screen.say("stopped")
@@ -329,7 +341,13 @@ class Supervisor:
     # up.json
 
     def _child(self, program: Program) -> Child:
-        return Child(program, self._project.root, on_line=self._screen.line, on_change=self._note)
+        return Child(
+            program,
+            self._project.root,
+            on_line=self._screen.line,
+            on_change=self._note,
+            spawn=self._warm.spawn,
+        )
 
     def _note(self) -> None:
         try:
@@ -368,29 +386,11 @@ class Supervisor:
         """
         if self._options.port:
             return self._ports.take_fixed(self._options.port, "the broker", "--port")
-        port = _local_port(self._project)
+        port = local_port(self._project)
         if port:
             return self._ports.take_fixed(port, "the broker", "nats.url in the settings file")
-        return self._ports.take(_BROKER_PORT, "the broker")
+        return self._ports.take(BROKER_PORT, "the broker")
 
 
 def _is_listed(program: Program, prepared: Prepared) -> bool:
     return any(part.service in prepared.services for part in program.parts)
-
-
-def _settings_file(project: Project) -> Path:
-    """Where the services read their settings, whether or not it is there."""
-    given = os.environ.get("JETMESH_SETTINGS")
-    return Path(given).resolve() if given else project.root / "jetmesh.toml"
-
-
-def _local_port(project: Project) -> int:
-    """The port of `nats.url`, where a file sets it to one on this machine; else 0.
-
-    An address in the environment may be that of a mesh that ran before.
-    """
-    file = _settings_file(project)
-    loaded = load_settings([], file=file if file.exists() else Path(os.devnull), environ={})
-    parts = urlsplit(loaded.settings.nats.url)
-    here = loaded.origins["nats.url"] != "default" and parts.hostname in _LOOPBACK
-    return (parts.port or _BROKER_PORT) if here else 0
