@@ -5,7 +5,7 @@ BIN := .venv/bin
 INSTALLED := .venv/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install tools up down clean test test-pythons chaos test-cluster lint format contracts docs lock bench image manifests
+.PHONY: help install tools up down clean test test-pythons chaos kills test-cluster lint format contracts docs lock bench image manifests
 
 help:  ## show this
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' Makefile | while IFS='|' read -r name text; do \
@@ -49,6 +49,10 @@ lint: $(INSTALLED)  ## ruff, mypy, import-linter, contracts that break readers, 
 
 chaos: $(INSTALLED)  ## break a cluster of three under load; SEED=7 MINUTES=10 FAULTS=leader-killed,poison
 	@$(BIN)/python -m tests.cluster.chaos
+
+kills: $(INSTALLED)  ## kill replicas that remember at every point of a step; INPUTS=10000 KEYS=300 DEATHS=60
+	@STATE_KILLS=$(or $(INPUTS),10000)x$(or $(KEYS),300)x$(or $(DEATHS),60) \
+		$(BIN)/python -m pytest tests/integration/test_state_kills.py
 
 format: $(INSTALLED)  ## put the code in its form
 	$(BIN)/ruff check --fix

@@ -27,6 +27,7 @@ from harness.mesh import measure_mesh, start_to_ready
 from harness.numbers import summary
 from harness.options import WORKLOADS, Options, read_options
 from harness.proof import measure_proof
+from harness.remembering import STEPS, measure_remembering
 from harness.report import show, write
 from harness.scale import measure_scale
 from harness.server import Server
@@ -107,6 +108,16 @@ async def _measure(options: Options, peers: list[Peer], progress: Progress) -> d
             )
     if "scale" in options.parts:
         results |= await _scale(options, progress)
+    if "state" in options.parts:
+        task = progress.add_task("state", total=options.rounds * (1 + len(STEPS)) + 1)
+        async with _Benches() as bench:
+            results["state"] = await measure_remembering(
+                bench,
+                options.rounds,
+                min(options.messages, 50_000),
+                options.states,
+                lambda text: progress.update(task, description=f"state: {text}", advance=1),
+            )
     return results
 
 

@@ -73,6 +73,8 @@ def budgets(results: dict[str, Any]) -> list[Budget]:
         )
         whole = memory["mesh"]["rss"]
         found.append(Budget("the whole mesh < 500 MiB RSS", f"{whole:.0f} MiB", whole < 500))
+    if state := results.get("state"):
+        found += _steps(state["steps"])
     if up := results.get("up_to_ready_s"):
         found.append(Budget("up to every service ready < 5 s", f"{up:.2f} s", up < 5))
     for row in results.get("scale", {}).get("services", ()):
@@ -96,6 +98,19 @@ def _many_services(row: dict[str, Any]) -> list[Budget]:
         Budget("60 services < 25 MiB PSS each", f"{pss:.1f} MiB", pss < 25),
         Budget("60 idle services and server < 10 % of a core", f"{rest:.1f} %", rest < 10),
     ]
+
+
+def _steps(steps: dict[str, Any]) -> list[Budget]:
+    found = []
+    for name, least in (("new", 15_000), ("warm", 15_000), ("hot", 5_000), ("shared", 5_000)):
+        rate = steps[name]["rate"]
+        found.append(Budget(f"state, {name}: {least:,} inputs/s", f"{rate:,.0f}", rate >= least))
+    cold = 1e3 / steps["cold"]["rate"]
+    found.append(Budget("state, cold: under 1 ms each", f"{cold:.2f} ms", cold < 1))
+    repeated = steps["shared"]["repeated"]
+    share = repeated / (1 + repeated)
+    found.append(Budget("state, shared: under half of runs repeated", f"{share:.0%}", share < 0.5))
+    return found
 
 
 def _throughput(workload: str, peers: dict[str, Any], times: int) -> list[Budget]:

@@ -10,7 +10,7 @@ from typing import Final
 
 SHORT: Final = 50_000
 """Below this many messages the parts that need time are shortened."""
-PARTS: Final = ("throughput", "effects", "mesh", "history", "isolation", "proof", "scale")
+PARTS: Final = ("throughput", "effects", "mesh", "history", "isolation", "proof", "state", "scale")
 WORKLOADS: Final = ("process", "consume")
 
 
@@ -53,6 +53,11 @@ class Options:
     def instances(self) -> int:
         """How many of one service."""
         return 100 if self.short else 1000
+
+    @property
+    def states(self) -> int:
+        """How many keys of a state are stepped on, one after another."""
+        return 20_000 if self.short else 1_000_000
 
     @property
     def latency_seconds(self) -> int:

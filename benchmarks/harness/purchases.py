@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
 from peers.purchases import Customer, Item, OrderRejected, PurchaseCreated, decide
 
@@ -40,6 +41,16 @@ def purchases(prefix: str, amount: int) -> Iterator[tuple[str, bytes]]:
     """Subject and payload of `amount` purchases, typed as a person's: no key in the subject."""
     for number in range(amount):
         yield "purchases.created", _encode(purchase(f"{prefix}-{number}", number))
+
+
+def purchases_of(
+    customer: Callable[[int], str], prefix: str, amount: int
+) -> Iterator[tuple[str, bytes]]:
+    """Subject and payload of `amount` purchases; `customer` says whose each one is."""
+    for number in range(amount):
+        one = purchase(f"{prefix}-{number}", number)
+        who = replace(one.customer, id=customer(number))
+        yield "purchases.created", _encode(replace(one, customer=who))
 
 
 def outcomes(prefix: str, amount: int, *, start: int = 0) -> Iterator[tuple[str, bytes]]:

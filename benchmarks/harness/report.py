@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from rich.console import Console
 from rich.table import Table
@@ -15,6 +15,7 @@ from harness.effects import WORKLOADS as EFFECTS
 from harness.isolation import WAYS
 from harness.numbers import budgets
 from harness.options import WORKLOADS
+from harness.remembering import STEPS
 from harness.scale_table import tables
 
 _WORK = {
@@ -38,17 +39,12 @@ def show(results: dict[str, Any], titles: Mapping[str, str], console: Console) -
     for workload in WORKLOADS:
         if workload in results:
             console.print(_throughput(workload, results[workload], titles))
-    parts: dict[str, Callable[[Any], Table | str]] = {
-        "effects": _effects,
-        "isolation": _isolation,
-        "memory_mib": _memory,
-        "latency": _latency,
-        "history": _history,
-        "proof": _proof,
-    }
-    for part, table_of in parts.items():
+    for part, table_of in _PARTS.items():
         if part in results:
             console.print(table_of(results[part]))
+    if "state" in results:
+        console.print(_steps(results["state"]["steps"]))
+        console.print(_states(results["state"]["keys"]))
     for table in tables(results):
         console.print(table)
     for name, reason in results["missing"].items():
@@ -156,6 +152,41 @@ def _proof(proof: list[dict[str, Any]]) -> Table:
     return table
 
 
+def _steps(steps: dict[str, Any]) -> Table:
+    table = Table(title="steps of a state", title_justify="left")
+    columns = ("", "inputs/s", "CPU µs", "beside process", "server CPU µs", "repeated", "ms each")
+    for column in columns:
+        table.add_column(column, justify="right" if column else "left")
+    for name, each in steps.items():
+        table.add_row(
+            f"{name}: {STEPS[name]}" if name in STEPS else f"{name}: a handler without state",
+            f"{each['rate']:,.0f}",
+            f"{each['cpu_us']:.1f}",
+            f"{each['cpu_us'] / steps['process']['cpu_us']:.1f}x",
+            f"{each['server_us']:.1f}",
+            f"{each['repeated']:.0%}" if "repeated" in each else "",
+            f"{each['ms']:.2f}" if "ms" in each else "",
+        )
+    return table
+
+
+def _states(keys: list[dict[str, Any]]) -> Table:
+    table = Table(title="steps on ever more keys", title_justify="left")
+    columns = {
+        "keys": "keys",
+        "rate": "steps/s",
+        "cpu_us": "CPU µs",
+        "server_us": "server CPU µs",
+        "rss_mib": "MiB",
+        "server_rss_mib": "server MiB",
+    }
+    for title in columns.values():
+        table.add_column(title, justify="right")
+    for each in keys:
+        table.add_row(*(f"{each[name]:,}" for name in columns))
+    return table
+
+
 def _budgets(results: dict[str, Any]) -> Table:
     table = Table(title="budgets", title_justify="left")
     for column in ("promise", "measured", ""):
@@ -164,3 +195,14 @@ def _budgets(results: dict[str, Any]) -> Table:
         verdict = "[green]met" if budget.met else "[red]missed"
         table.add_row(budget.promise, budget.measured, verdict)
     return table
+
+
+_PARTS: Final[dict[str, Callable[[Any], Table | str]]] = {
+    "effects": _effects,
+    "isolation": _isolation,
+    "memory_mib": _memory,
+    "latency": _latency,
+    "history": _history,
+    "proof": _proof,
+}
+"""What shows a part of the results, in the order of showing."""

@@ -48,12 +48,20 @@ def measure_scale(
     services: Sequence[int], keys: Sequence[int], say: Say = print
 ) -> dict[str, list[dict[str, Any]]]:
     """Both, one after another."""
-    found = [
-        _of_services(count, together=together, say=say)
-        for count in services
-        for together in (False, True)
-    ]
-    return {"services": found, "keys": [*_of_keys(keys, say)]}
+    found: dict[str, list[dict[str, Any]]] = {"services": [], "keys": []}
+    for count in services:
+        for together in (False, True):
+            found["services"].append(_of_services(count, together=together, say=say))
+            _keep(found)
+    for row in _of_keys(keys, say):
+        found["keys"].append(row)
+        _keep(found)
+    return found
+
+
+def _keep(found: Mapping[str, Any]) -> None:
+    """What is measured so far: a run takes long, and may be cut short."""
+    (CACHE / "scale.json").write_text(json.dumps(found, indent=2) + "\n")
 
 
 # services

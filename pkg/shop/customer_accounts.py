@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, TypeVar
 
 from msgspec import Struct
 
 from jetmesh import History, Record
 from shop_contracts import Account, TierReached
 
+_T = TypeVar("_T")
 MOST_ACCOUNTS: Final = 100_000
 """About 60 MB."""
 
@@ -25,15 +26,15 @@ class Accounts:
     """The account of each customer who bought lately; the others are read when somebody looks."""
 
     def __init__(self) -> None:
-        self._known: dict[str, Account] = {}
-        self._reached: dict[str, TierReached] = {}
+        self._known: dict[str, tuple[int, Account]] = {}
+        self._reached: dict[str, tuple[int, TierReached]] = {}
 
-    def apply(self, event: Struct, _: Record) -> None:
+    def apply(self, event: Struct, record: Record) -> None:
         """Take what is newer: a state's message is all that is known of its key."""
         if isinstance(event, Account):
-            self._known[event.account] = event
+            _newest(self._known, event.account, record.sequence, event)
         elif isinstance(event, TierReached):
-            self._reached[event.account] = event
+            _newest(self._reached, event.account, record.sequence, event)
 
     def drop(self, key: str) -> None:
         """Forget an account, for others need the room."""
@@ -51,6 +52,12 @@ class Accounts:
             BrokerError: it is none of the newest accounts, and the stream cannot be read.
         """
         if known := self._known.get(key):
-            return Earned(known, self._reached.get(key))
+            _, reached = self._reached.get(key, (0, None))
+            return Earned(known[1], reached)
         found = await history.first(Account, key)  # the only message of its key
         return Earned(found[0]) if found and isinstance(found[0], Account) else None
+
+
+def _newest(of: dict[str, tuple[int, _T]], key: str, sequence: int, event: _T) -> None:
+    if sequence >= of.get(key, (0, event))[0]:
+        of[key] = sequence, event

@@ -45,6 +45,7 @@ ENDINGS = {
     "declined": ("120.00", "tok_insufficient_funds"),
     "rejected": ("121.00", "tok_ok"),
     "retried": ("120.00", "tok_flaky"),
+    "late": ("120.00", "tok_slow"),
 }
 UNUSED = {
     r"\$JS\.ACK\.\*\.\*\.": "acks of servers with js_ack_fc_v2: test_least_privilege",
@@ -100,6 +101,7 @@ def outside(tmp_path: Path) -> Iterator[dict[str, str]]:
         "JETMESH__SERVICES__PAYMENTS__SETTINGS__GATEWAY_URL": gateway.url,
         "JETMESH__SERVICES__NOTIFICATIONS__SETTINGS__SMTP_PORT": str(mail.smtp),
         "JETMESH__SERVICES__NOTIFICATIONS__SETTINGS__SMTP_SECURITY": "none",
+        "JETMESH__SERVICES__FULFILMENT__SETTINGS__PAY_WITHIN": "1s",
     }
     gateway.stop()
     mail.stop()
@@ -148,11 +150,11 @@ async def lacks_its_streams(one: Running) -> None:
     await eventually(lambda: "missing" in one.health.starting, within=PATIENT, what="a look")
 
 
-async def told(control: ControlPlane, count: int) -> None:
+async def told(control: ControlPlane, count: int, stream: str = "NOTIFICATIONS") -> None:
     """So many customers have their mail."""
 
     async def are() -> bool:
-        state = (await control.api("STREAM.INFO.NOTIFICATIONS"))["state"]
+        state = (await control.api(f"STREAM.INFO.{stream}"))["state"]
         return bool(state["messages"] >= count)
 
     await eventually(are, within=PATIENT, what=f"{count} mails")
@@ -171,6 +173,7 @@ async def test_every_line_that_is_granted_is_used_and_nothing_else_is_tried(
             for key, (total, token) in ENDINGS.items():
                 await client.publish(f"purchases.created.{key}", purchase(key, total, token))
             await told(operator, len(ENDINGS))
+            await told(operator, 2, "NOTICES")  # that it expired, and that the money went back
             await client.publish("purchases.created", purchase("captured", "120.00", "tok_ok"))
             await client.publish("purchases.created.bad", b"garbage")
 

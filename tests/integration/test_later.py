@@ -11,12 +11,14 @@ from typing import Any, cast
 from msgspec import Struct
 
 from jetmesh import Cancel, Delivery, Later, Retry, Service, days, event, seconds
-from jetmesh.declare import declared_spec
+from jetmesh.declare import declared_spec, derive
 from jetmesh.operate.deadletters.desk import Desk as LetterDesk
 from jetmesh.operate.up.broker import Broker
 from jetmesh.protocol.deadlines import alarms_of
 from jetmesh.protocol.headers import DEADLINE, ERROR, MESSAGE, MESSAGE_ID
 from jetmesh.protocol.ids import cause_of
+from jetmesh.runtime.rehearsing.rehearsal import Rehearsal
+from jetmesh.runtime.rehearsing.stored import newest
 from jetmesh.testing import Mesh, eventually, mesh
 
 LATER, CANCEL, LIST = (cast("Any", each) for each in (Later, Cancel, list))
@@ -322,3 +324,32 @@ async def test_it_survives_the_death_of_the_server(tmp_path: Path, unique: str) 
             assert (await m.expect(desk.overdue, "a", within=30)).id == "a"
             await m.settled(within=30)
             assert len(await desk.came(m)) == 1
+
+
+async def test_a_rehearsal_gives_the_time_of_the_message_and_sets_nothing(
+    broker: Broker, unique: str
+) -> None:
+    desk = Desk(unique)
+    seen: list[datetime] = []
+
+    def remind(opened: Any, delivery: Delivery) -> Any:
+        seen.append(delivery.now)
+        assert delivery.now == seen[-1], "the same throughout an attempt"
+        return Later(desk.overdue(opened.id), at=delivery.now + days(1))
+
+    desk.on(desk.opened, LATER[desk.overdue], "remind", remind)
+    async with mesh(desk.service, url=broker.url) as m:
+        asked = await m.publish(desk.opened("a"))
+        await m.settled()
+        stored = await m.control.message(asked.stream, asked.sequence)
+        waiting = await desk.waiting(m)
+        (handler,) = desk.service.handlers
+        several = await newest(m.control, handler, 10)
+        rehearsal = Rehearsal(desk.service, None, derive([desk.service]))
+        report = await rehearsal.compare(handler, several)
+
+        assert stored is not None
+        assert seen[0] > stored.stored_at
+        assert seen[1] == stored.stored_at
+        assert report.same == 1
+        assert await desk.waiting(m) == waiting

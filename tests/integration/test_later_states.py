@@ -222,3 +222,33 @@ async def test_one_that_its_state_would_not_live_to_see_is_a_dead_letter(
 
         assert f"raise streams.{desk.stream}.max_age" in letter.headers[MESSAGE]
         assert len(await desk.alarms(m)) == 1
+
+
+async def test_a_follower_that_is_behind_cancels_nothing(broker: Broker, desk: Desk) -> None:
+    """It answers with what was stored before the deadline was, and for longer than one waits."""
+    async with mesh(desk.service, url=broker.url) as m:
+        await desk.tell(m, "a", "hello")
+        await desk.tell(m, "a", "later 3", 1)
+        await m.settled()
+    async with mesh(desk.service, url=broker.url) as m:
+        lookups = m.running[desk.service.name]._plane.lookups
+        plain, asked = lookups.last, 0
+        subject = f"{declared_spec(desk.ticket).subject}.a"
+        old = await m.control.first(desk.stream, subject)
+
+        async def behind() -> Any:
+            return old
+
+        def last(stream: str, about: str) -> Any:
+            nonlocal asked
+            if about != subject:
+                return plain(stream, about)
+            asked += 1
+            return behind() if asked <= 25 else plain(stream, about)
+
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(lookups, "last", last)
+            assert (await m.expect(desk.overdue, "a", within=30)).number == 1
+        assert asked > 25
+        await m.settled()
+        assert len(await desk.came(m)) == 1

@@ -10,9 +10,13 @@ from typing import Any, Literal
 import pytest
 
 from jetmesh import Service, derive, upcasts
+from jetmesh.declare import spec_of
 from jetmesh.operate.candeploy.proof import prove
 from jetmesh.operate.candeploy.report import Report, sentences
-from jetmesh.operate.evolution.released import Released
+from jetmesh.operate.evolution.check import check
+from jetmesh.operate.evolution.describe import contract_of
+from jetmesh.operate.evolution.released import Name, Release, Released
+from jetmesh.operate.evolution.samples import samples
 from jetmesh.operate.up.broker import Broker
 from jetmesh.settings import NatsSettings
 from jetmesh.testing import mesh
@@ -136,3 +140,21 @@ async def test_a_version_that_moves_them_on_is_deployed(unique: str, broker: Bro
     async with mesh(orders.service, url=broker.url) as m:
         await m.publish(orders.closed("o-1"))
         await orders.stands(m, "o-1", "closed")
+
+
+def test_the_contract_check_names_who_moves_the_process_and_how_to_keep_a_step(
+    unique: str,
+) -> None:
+    old = spec_of(Orders(unique).order)
+    assert old is not None
+    contract = contract_of(old)
+    released = Released([Release(Name(1), contract, samples(contract), {})])
+    service = without_waiting(unique).service
+    (found,) = [
+        each
+        for each in check(derive([service]), released).findings
+        if each.path.endswith("step") and each.who == "new reads old"
+    ]
+    assert found.verdict == "red"
+    assert found.readers == [f"{service.name}.place", f"{service.name}.close"]
+    assert found.remedy.startswith("Keep every step, with former=(…) for one that nothing leads to")

@@ -58,6 +58,14 @@ def test_everyone_gets_ports_the_broker_and_the_sandboxes(up: Up) -> None:
     assert sandbox["JETMESH_SANDBOX_DIR"] == str(up.root / ".jetmesh" / "stand-in")
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are forked on Linux")
+def test_no_process_imports_the_mesh_for_itself(up: Up) -> None:
+    processes = up.state.services | up.state.sandboxes
+    del processes["contract-pages"]  # the same, but it does not say so
+    for each in processes.values():
+        assert "jetmesh.runtime.forkserver" in answer(each.url)["PYTHON"]
+
+
 def test_the_contracts_are_shown_to_this_machine_alone(up: Up) -> None:
     url = up.state.sandboxes["contract-pages"].url
     shown = httpx.get(url)

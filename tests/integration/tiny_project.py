@@ -74,7 +74,7 @@ class Answer(BaseHTTPRequestHandler):
     def log_message(self, *_): pass
 def json_of():
     import json
-    return json.dumps(dict(os.environ)).encode()
+    return json.dumps({**os.environ, "PYTHON": " ".join(sys.orig_argv)}).encode()
 port = os.environ.get("JETMESH_SANDBOX_HTTP_PORT") or os.environ["JETMESH__HTTP__PORT"]
 HTTPServer(("127.0.0.1", int(port)), Answer).serve_forever()
 """

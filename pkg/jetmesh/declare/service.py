@@ -238,7 +238,7 @@ class Service:
         return function
 
     def rehearsal(self, function: _Stands) -> _Stands:
-        """Declare what stands in for a resource while `jetmesh rehearse` runs the handlers.
+        """Declare what stands in for a resource in rehearsals and in stories.
 
             @service.rehearsal
             def remembered(past: Rehearsed) -> Carrier:

@@ -77,6 +77,8 @@ def _handler_data(handler: Handler, topology: Topology) -> dict[str, Any]:
         "kind": handler.runs,
         "input": handler.input.subject,
         "outputs": [spec.subject for spec in handler.outputs],
+        "later": [spec.subject for spec in handler.deadlines.later],
+        "cancels": [spec.subject for spec in handler.deadlines.cancels],
         "stream": handler.input.stream,
         "durable": handler.durable,
         "filters": list(handler.input.filters),
@@ -147,6 +149,10 @@ def _service_text(service: Service, topology: Topology) -> Iterator[str]:
             yield f"      remembers {handler.remembers.state.subject}"
         outputs = " | ".join(spec.subject for spec in handler.outputs)
         yield f"      publishes {outputs or 'nothing'}"
+        if later := " | ".join(spec.subject for spec in handler.deadlines.later):
+            yield f"      later     {later}"
+        if cancels := " | ".join(spec.subject for spec in handler.deadlines.cancels):
+            yield f"      cancels   {cancels}"
         yield f"      durable   {handler.durable} on {handler.input.stream}"
         if handler.decision:
             race = ", a race" if any(spec.race for spec in handler.returns) else ""

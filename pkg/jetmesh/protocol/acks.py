@@ -8,6 +8,7 @@ A server sends one form or the other, never both; which one, its configuration s
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 
 ACK: Final = "$JS.ACK."
@@ -38,13 +39,22 @@ def is_ack(reply: bytes, stream: str, durable: str) -> bool:
     Anybody who may publish on our inbox can write another one: a subject that we may publish on,
     for instance, and our ack would be stored there.
     """
+    start = _start(stream, durable)
+    if reply.startswith(start):
+        numbers = reply[len(start) :].split(b".")
+        if len(numbers) == _NUMBERS:  # of the first form, as most servers write it
+            return all(map(bytes.isdigit, numbers))
     tokens = reply.split(b".")
     if len(tokens) != SHORT:
         del tokens[DOMAIN]
-    start = f"{ACK}{stream}.{durable}".encode().split(b".")
     numbers = tokens[4 : 4 + _NUMBERS]
-    known = tokens[:4] == start and len(numbers) == _NUMBERS
+    known = b".".join(tokens[:4]) + b"." == start and len(numbers) == _NUMBERS
     return known and all(map(bytes.isdigit, numbers))
+
+
+@lru_cache(maxsize=1024)
+def _start(stream: str, durable: str) -> bytes:
+    return f"{ACK}{stream}.{durable}.".encode()
 
 
 def numbers_of(subject: bytes) -> list[bytes]:

@@ -6,6 +6,7 @@ written here changes together with the state, and only whoever read the newest m
 
 from __future__ import annotations
 
+from bisect import bisect
 from collections.abc import Iterable
 from typing import Final, Self
 
@@ -14,14 +15,20 @@ from msgspec import Raw, Struct
 
 FULL: Final = 256
 """So many inputs of a key are remembered one by one; one that has more waits for its floor."""
+LOWEST: Final = 128
+"""So many find room beyond that, when they are the oldest of their source: the floor may wait for
+them, so they cannot wait for the floor."""
 _LATE: Final = 64
 """So many that came late are, of each key: the newest."""
 _IGNORED: Final = 16
 """So many that were not expected are told of each key: the newest."""
 
+_UNTIL_ACKED: Final = f"{FULL} of its inputs lie above the ack floor, which an older one holds"
+_UNTIL_REPLAYED: Final = f"{FULL} of its inputs failed, and wait on the lane or as dead letters"
+
 
 class Full(Exception):  # noqa: N818 - no error: the key waits
-    """The floor stands still, and the key has no room to remember one more input."""
+    """The key has no room to remember one more input; it says until when."""
 
 
 class Floor(Struct, array_like=True, frozen=True):
@@ -36,19 +43,22 @@ class Floor(Struct, array_like=True, frozen=True):
     what `floor_of` adds."""
 
 
-class Input(Struct, frozen=True):
+_GROUND: Final = Floor()
+
+
+class Input:
     """One message that a state is to take in."""
 
-    source: str
-    """The subject of its event: handlers may be renamed."""
-    sequence: int
-    stored: int
-    """Nanoseconds since 1970; with the sequence it names the message for ever."""
+    __slots__ = ("sequence", "source", "stored", "token")
 
-    @property
-    def token(self) -> str:
+    def __init__(self, source: str, sequence: int, stored: int, token: str = "") -> None:
+        self.source = source
+        """The subject of its event: handlers may be renamed."""
+        self.sequence = sequence
+        self.stored = stored
+        """Nanoseconds since 1970; with the sequence it names the message for ever."""
+        self.token = token or f"{sequence}-{stored}"
         """As `Origin.token`."""
-        return f"{self.sequence}-{self.stored}"
 
 
 class Applied(Struct, frozen=True, omit_defaults=True):
@@ -57,7 +67,7 @@ class Applied(Struct, frozen=True, omit_defaults=True):
     floors: dict[str, Floor] = {}
     """By source: everything up to there had its verdict. What is not in `waiting` was applied."""
     inputs: dict[str, tuple[str, ...]] = {}
-    """By source: tokens above the floor that were applied."""
+    """By source: tokens above the floor that were applied, by their sequence."""
     late: tuple[str, ...] = ()
     """Tokens, with their source, that were applied from a lane to which nobody had noted them."""
     waiting: tuple[str, ...] = ()
@@ -72,11 +82,11 @@ class Applied(Struct, frozen=True, omit_defaults=True):
 
     def is_waiting(self, given: Input) -> bool:
         """Whether it failed, and comes again another way."""
-        return _named(given) in self.waiting
+        return bool(self.waiting) and _named(given) in self.waiting
 
     def has(self, given: Input) -> bool:
         """Whether there is nothing left to do for an input, but for what may wait for it."""
-        floor = self.floors.get(given.source, Floor())
+        floor = self.floors.get(given.source, _GROUND)
         if given.sequence <= floor.sequence and given.stored <= floor.at:
             return True
         return given.token in self.inputs.get(given.source, ())
@@ -92,18 +102,27 @@ class Applied(Struct, frozen=True, omit_defaults=True):
             Full: there is no room for it.
         """
         raised = self._raised(given.source, floor)
-        waiting = tuple(each for each in raised.waiting if each != _named(given))
+        waiting = raised.waiting
+        if waiting:
+            waiting = tuple(each for each in waiting if each != _named(given))
         if late:
             kept = (*raised.late, _named(given))[-_LATE:]
             return msgspec.structs.replace(raised, waiting=waiting, late=kept)
         if raised.has(given):
             return msgspec.structs.replace(raised, waiting=waiting)
-        tokens = (*raised.inputs.get(given.source, ()), given.token)
-        if sum(map(len, raised.inputs.values())) >= FULL:
-            raise Full
+        tokens = raised.inputs.get(given.source, ())
+        place = bisect(tokens, given.sequence, key=_sequence_of)
+        if place >= LOWEST and raised.size >= FULL:
+            raise Full(_UNTIL_ACKED)
+        tokens = (*tokens[:place], given.token, *tokens[place:])
         return msgspec.structs.replace(
             raised, waiting=waiting, inputs={**raised.inputs, given.source: tokens}
         )
+
+    @property
+    def size(self) -> int:
+        """How many inputs are remembered one by one."""
+        return sum(map(len, self.inputs.values()))
 
     def failed(self, given: Input) -> Self:
         """With one more input that comes again another way.
@@ -114,7 +133,7 @@ class Applied(Struct, frozen=True, omit_defaults=True):
         if self.is_waiting(given):
             return self
         if len(self.waiting) >= FULL:
-            raise Full
+            raise Full(_UNTIL_REPLAYED)
         return msgspec.structs.replace(self, waiting=(*self.waiting, _named(given)))
 
     def ignored(self, given: Input, step: str) -> Self:
@@ -128,12 +147,15 @@ class Applied(Struct, frozen=True, omit_defaults=True):
 
     def _raised(self, source: str, floor: Floor) -> Self:
         """With a floor that is as high as is known, and without what lies below it."""
-        known, tokens = self.floors.get(source, Floor()), self.inputs.get(source, ())
+        known = self.floors.get(source, _GROUND)
         if floor.at <= known.at:
             return self
+        tokens = self.inputs.get(source, ())
         if floor.sequence < known.sequence and not any(_is_later(t, known) for t in tokens):
             return self  # the durable was made again, and comes to what is applied once more
-        above = tuple(each for each in tokens if not _is_below(each, floor))
+        above = tuple(
+            sorted((each for each in tokens if not _is_below(each, floor)), key=_sequence_of)
+        )
         return msgspec.structs.replace(
             self,
             floors={**self.floors, source: floor},
@@ -186,6 +208,10 @@ def following_of(text: str) -> tuple[Following, ...]:
 
 def _named(given: Input) -> str:
     return f"{given.source} {given.token}"
+
+
+def _sequence_of(token: str) -> int:
+    return int(token.partition("-")[0])
 
 
 def _is_below(token: str, floor: Floor) -> bool:

@@ -14,7 +14,9 @@ from jetmesh.runtime.message.remembering import StateRunner
 from jetmesh.transport.seam import Control
 
 _USUAL_SECONDS: Final = 1.0
-_SOONEST_SECONDS: Final = 0.02
+_SOONEST_SECONDS: Final = 0.005
+_LATEST_SECONDS: Final = 0.5
+"""Between two looks at a floor that stands still, while somebody waits for it."""
 _CLOCKS_NS: Final = 1_000_000_000
 """By less than this the clocks of a cluster's servers differ."""
 
@@ -22,7 +24,7 @@ _CLOCKS_NS: Final = 1_000_000_000
 async def watch_floor(runner: StateRunner, topology: Topology, control: Control) -> None:
     """Keep a runner's floor up to date, for ever; nothing is asked while it handles nothing."""
     spec = topology.durable_of(runner.handler)
-    acked = -1
+    acked, pause = -1, _SOONEST_SECONDS
     while True:
         try:
             async with asyncio.timeout(_USUAL_SECONDS):
@@ -37,9 +39,11 @@ async def watch_floor(runner: StateRunner, topology: Topology, control: Control)
         except BrokerError:
             acked = -1  # whoever watches the durable says so
         else:
-            at = nanoseconds_of(info["ts"]) + _CLOCKS_NS
-            runner.floor = Floor(info["ack_floor"]["stream_seq"], at)
-        await asyncio.sleep(_SOONEST_SECONDS)
+            floor = info["ack_floor"]["stream_seq"]
+            stands = floor == runner.floor.sequence
+            pause = min(2 * pause, _LATEST_SECONDS) if stands else _SOONEST_SECONDS
+            runner.floor_is_known(Floor(floor, nanoseconds_of(info["ts"]) + _CLOCKS_NS))
+        await asyncio.sleep(pause)
 
 
 def watching(

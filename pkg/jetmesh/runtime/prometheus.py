@@ -43,6 +43,8 @@ _COUNTERS: Final = {
     "markers": "Deliveries that only told that the server removed others, acked without a run",
     "ignored": "Deliveries that the step of their process did not expect, and that changed nothing",
     "newer": "Deliveries given back because only newer code can read their version",
+    "state_races": "Inputs handled again, as another replica had changed their key's state first",
+    "state_waits": "Inputs that waited, because their key had no room to remember one more",
     "slow": "Calls that kept the event loop for more than 100 ms",
 }
 

@@ -10,6 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from jetmesh.protocol.steps import (
     FULL,
+    LOWEST,
     Applied,
     Floor,
     Following,
@@ -86,6 +87,21 @@ def test_a_key_whose_floor_stands_still_has_no_room_for_ever() -> None:
     assert applied.applied(message(FULL), Floor()).inputs == applied.inputs
     higher = applied.applied(message(FULL + 1), Floor(200, 1_000 * SECOND))
     assert len(higher.inputs[SOURCE]) == FULL + 1 - 200
+
+
+def test_a_key_without_room_has_it_for_the_oldest_input_whatever_came_before() -> None:
+    """The floor may wait for that one, so it must not wait for the floor."""
+    applied = Applied()
+    for sequence in range(2 * FULL, 3 * FULL):
+        applied = applied.applied(message(sequence), Floor())
+    with pytest.raises(Full):
+        applied.applied(message(3 * FULL), Floor())
+    for sequence in range(1, LOWEST + 1):
+        applied = applied.applied(message(sequence), Floor())
+    with pytest.raises(Full):
+        applied.applied(message(LOWEST + 1), Floor())
+    applied = applied.applied(message(LOWEST + 1), Floor(LOWEST, 1_000 * SECOND))
+    assert applied.size == FULL + 1
 
 
 def test_a_key_waits_when_too_many_of_its_inputs_do() -> None:

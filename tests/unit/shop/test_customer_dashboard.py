@@ -203,3 +203,11 @@ async def test_an_account_that_had_to_make_room_is_read_when_somebody_looks(shop
     shop.accounts.apply(*stored)
     shop.accounts.drop(CUSTOMER.account)
     assert (await told(shop))["loyalty"]["points"] == "1 point"
+
+
+async def test_what_comes_again_in_another_order_changes_no_account(shop: Shop) -> None:
+    shop.happens(created(), captured(amount="560.00"))
+    events = history(account(95), account(560, Tier.GOLD), reached(Tier.GOLD))
+    for event, record in (*events, *reversed(events)):
+        shop.accounts.apply(event, record)
+    assert (await told(shop))["loyalty"]["points"] == "560 points"

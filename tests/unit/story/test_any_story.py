@@ -87,5 +87,5 @@ class AnyStory(RuleBasedStateMachine):
         return [*self.story.events(Paid), *self.story.events(Refused)]
 
 
-AnyStory.TestCase.settings = settings(max_examples=40, stateful_step_count=15, deadline=None)
+AnyStory.TestCase.settings = settings(max_examples=25, stateful_step_count=15, deadline=None)
 TestAnyStory = AnyStory.TestCase

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, Self, cast
 
 import pytest
 from msgspec import Struct
@@ -294,3 +295,48 @@ def test_a_story_needs_services() -> None:
         Story()
     with pytest.raises(UsageError, match="nothing to explore"):
         Story(counting()).explore()
+
+
+# doubles
+
+
+@dataclass
+class Session:
+    """A client that is also a context, as many are."""
+
+    opened: int = 0
+
+    async def __aenter__(self) -> Self:
+        self.opened += 1
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Nothing is open."""
+
+
+def test_a_double_passes_for_what_it_stands_for() -> None:
+    service, seen = Service("story-doubled"), list[bool]()
+
+    @service.resource
+    async def gateway() -> AsyncIterator[Gateway]:
+        yield Gateway()
+
+    @service.resource
+    async def session() -> AsyncIterator[Session]:
+        yield Session()
+
+    @service.on(Placed)
+    async def charge(placed: Placed, gateway: Gateway, session: Session) -> None:
+        fake = cast("FakeGateway", gateway)
+        seen.append(isinstance(gateway, FakeGateway))
+        fake.failures = []
+        async with session:
+            await fake.charge(placed.order_id, len(fake.charged))
+
+    fake, client = FakeGateway([ValueError("no")]), Session()
+    story = Story(service, gateway=fake, session=client)
+    story.given(Placed("o-1"))
+    assert seen == [True]
+    assert (fake.charged, fake.failures) == (["o-1"], [])
+    assert client.opened == 1
+    assert [effect.resource for effect in story.effects()] == [Gateway]

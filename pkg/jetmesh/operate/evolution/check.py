@@ -9,7 +9,7 @@ from typing import Any, Final, Literal
 import msgspec
 from msgspec import Struct
 
-from jetmesh.declare import EventSpec, Topology
+from jetmesh.declare import EventSpec, StateSpec, Topology
 from jetmesh.errors import ContractViolation
 from jetmesh.operate.evolution.compare import Issue, compare
 from jetmesh.operate.evolution.describe import contract_of
@@ -180,6 +180,9 @@ class _Event:
             return f"Write version={self.spec.version + 1}: versions are only counted up."
         field = issue.path.rpartition(".")[2]
         first = _REMEDIES.get(issue.rule, "Keep the type").format(field=field)
+        process = self.spec.process if isinstance(self.spec, StateSpec) else None
+        if process and field == process.wire_field(self.spec.type):
+            first = "Keep every step, with former=(…) for one that nothing leads to any more"
         version = self.spec.version
         other = _VERSION.format(next=version + 1, version=version, event=self.spec.name)
         return f"{first}, {other}." if issue.rule != "key" else f"{first}."

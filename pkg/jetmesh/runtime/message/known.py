@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, TypeAlias
@@ -20,17 +20,20 @@ from jetmesh.protocol.steps import (
     following_of,
 )
 from jetmesh.runtime.message.delivered import Delivered
+from jetmesh.runtime.message.metrics import HandlerStats
 from jetmesh.runtime.message.ringing import Effect
 from jetmesh.transport.reader import Reader
 from jetmesh.transport.stored import StoredMessage
 
 _KEPT: Final = 50_000
-"""Keys whose state is kept in memory while nothing happens to them."""
+"""So many keys are kept in memory while nothing happens to them."""
+_KEPT_BYTES: Final = 32 * 1024 * 1024
+"""So large all of these are at most, as they are stored."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Known:
-    """The newest message of a key, as far as this process knows."""
+    """The newest message of a key, as far as this process knows; it is not changed."""
 
     sequence: int
     payload: bytes
@@ -42,6 +45,8 @@ class Known:
     applied: Applied
     following: tuple[Following, ...]
     """What is not known to be stored yet of all that follows from it."""
+    size: int = 0
+    """Bytes of headers and payload as they are stored."""
     pending: tuple[Pending, ...] = ()
     """The deadlines that it keeps."""
     unset: tuple[Pending, ...] = ()
@@ -53,11 +58,15 @@ class Rememberer(Protocol):
 
     floor: Floor
     """Everything of its durable up to there has its verdict."""
+    stats: HandlerStats
     wants_floor: asyncio.Event
     """Set when a key has much to remember because the floor is not known to be higher."""
 
     def given(self, delivered: Delivered) -> Input:
         """What a delivery is to the state: the message that somebody published."""
+
+    def cause(self, delivered: Delivered, subject: str) -> str:
+        """What names a delivery in the state on `subject` that it changed (`Cause.id`)."""
 
     def handle(
         self, delivered: Delivered, value: Any, token: str
@@ -71,14 +80,17 @@ class Rememberer(Protocol):
     def remarked(self, applied: Applied, delivered: Delivered, before: Any, after: Any) -> Applied:
         """With what else the state's message is to say of what `handle` returned."""
 
+    def waits_for_room(self, delivered: Delivered) -> None:
+        """Know that nothing is done with a delivery until a floor is higher."""
+
+    def postpone(self, delivered: Delivered) -> None:
+        """Return a delivery for a while: too much waits already."""
+
     def handled(self, delivered: Delivered) -> None:
         """Its step and all that follows are stored."""
 
     def failed(self, delivered: Delivered, error: BaseException) -> None:
         """Judge what came of handling a delivery."""
-
-    def wait(self, delivered: Delivered, seconds: float) -> None:
-        """Return a delivery for a while: its key has no room."""
 
 
 KEPT: Final[Any] = object()
@@ -86,30 +98,52 @@ KEPT: Final[Any] = object()
 NOTHING: Final = Known(0, b"", None, None, Applied(), ())
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Given:
     """A delivery that waits for its key; it is to be handled, or noted as one that comes again."""
 
     runner: Rememberer
     delivered: Delivered
+    it: Input
     then: Callable[[], None] | None = None
     """What is to be done once it is noted; None: it is to be handled."""
+    waited: bool = False
+    """Its key had no room for it."""
 
 
 class Line:
     """One key: what is known of it, and who waits for it, in order."""
 
-    __slots__ = ("alone", "busy", "given", "known", "looks", "token")
+    __slots__ = (
+        "alone",
+        "busy",
+        "full",
+        "given",
+        "known",
+        "looks",
+        "lost",
+        "pause",
+        "size",
+        "token",
+    )
 
     def __init__(self, token: str) -> None:
         self.token = token
         self.known: Known | None = None
         """None: the stream has to be asked."""
-        self.given: deque[Given] = deque()
+        self.given: list[Given] = []
+        self.full: list[Given] = []
+        """Who found no room, and waits for it: the oldest first."""
         self.busy = False
         """Something is on its way for it."""
         self.alone = False
         """Of the next step one input only: together they were too large."""
+        self.lost = False
+        """Another replica was quicker than its last step."""
+        self.pause = 0.0
+        """Seconds at most before the next step, as long as replicas race for it."""
+        self.size = 0
+        """What it counts for as one that rests."""
         self.looks = 0
         """How often a message that has to be there was not, one after another."""
 
@@ -122,6 +156,7 @@ class Memory:
 
     def __init__(self) -> None:
         self._lines: Lines = OrderedDict()
+        self._bytes = 0
 
     def line(self, token: str) -> Line:
         """The line of a key, by its escaped form."""
@@ -134,12 +169,16 @@ class Memory:
         """Nothing waits for it now: it is kept as one of the newest."""
         lines = self._lines
         lines.move_to_end(line.token)
-        if len(lines) > _KEPT:
+        size = line.known.size if line.known else 0
+        self._bytes += size - line.size
+        line.size = size
+        while len(lines) > _KEPT or self._bytes > _KEPT_BYTES:
             oldest = next(iter(lines.values()))
-            if oldest.busy or oldest.given:
+            if oldest.busy or oldest.full:
                 lines.move_to_end(oldest.token)
-            else:
-                del lines[oldest.token]
+                return
+            del lines[oldest.token]
+            self._bytes -= oldest.size
 
 
 def known_of(stored: StoredMessage | None, reader: Reader) -> Known:
@@ -159,5 +198,6 @@ def known_of(stored: StoredMessage | None, reader: Reader) -> Known:
             value = reader.read_stored(stored.payload, stored.headers)
         except Exception as error:  # noqa: BLE001 - an upcaster may raise anything
             unreadable = error
-    about = value, unreadable, applied, following
+    size = len(stored.payload) + sum(map(len, stored.headers.values()))
+    about = value, unreadable, applied, following, size
     return Known(stored.sequence, stored.payload, *about, pending=pending, unset=pending)

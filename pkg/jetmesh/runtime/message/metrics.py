@@ -46,6 +46,8 @@ class HandlerStats:
         "seconds",
         "slow",
         "squatted",
+        "state_races",
+        "state_waits",
         "unreadable",
     )
 
@@ -80,6 +82,10 @@ class HandlerStats:
         """Deliveries given back because only newer code can read them."""
         self.ignored = 0
         """Deliveries that the step of their process did not expect, and that changed nothing."""
+        self.state_races = 0
+        """Inputs handled again, as another replica had changed the state of their key first."""
+        self.state_waits = 0
+        """Inputs that waited, because their key had no room to remember one more."""
         self.slow = 0
         """Calls that kept the event loop for more than 100 ms."""
         self.lag = 0

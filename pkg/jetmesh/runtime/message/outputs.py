@@ -33,6 +33,7 @@ class Output:
     __slots__ = (
         "_around_key",
         "_before_token",
+        "_id_around_token",
         "_spec",
         "_subject",
         "decision",
@@ -56,6 +57,7 @@ class Output:
         subject = f"{spec.subject}." if spec.key else spec.subject
         cause = Cause(handler.service, handler.name, handler.input.stream, _TOKEN)
         identity = cause.id(effect + subject + _KEY)
+        self._id_around_token = cause.id(effect).split(_TOKEN)
         headers = {**said(spec.version), header.MESSAGE_ID: identity}
         if spec.decision:
             # one canonical filter per decision: the server compares it literally
@@ -76,9 +78,10 @@ class Output:
         headers = self._before_token + token + key.join(self._around_key)
         return self._subject + key, headers, _encode(value)
 
-    def id_in(self, headers: bytes) -> str:
-        """The message id in what `message` made."""
-        return wire.parse(headers).values[header.MESSAGE_ID]
+    def identity(self, subject: bytes, token: bytes) -> str:
+        """The message id in what `message` made for this token and with this subject."""
+        before, after = self._id_around_token
+        return f"{before}{token.decode()}{after}{subject.decode()}"
 
     def slot(self, value: Any) -> str:
         """What only one output of a delivery may have: its decision's filter, or its subject.

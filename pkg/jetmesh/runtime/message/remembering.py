@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import replace
 from itertools import chain
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from msgspec import Raw, Struct
@@ -14,15 +14,22 @@ from msgspec import Raw, Struct
 from jetmesh.declare import Cancel, Forget, Handler, Later, Remembering, StateSpec, escape_key
 from jetmesh.errors import ContractViolation
 from jetmesh.protocol.deadlines import Pending
+from jetmesh.protocol.ids import Cause
 from jetmesh.protocol.steps import Applied, Floor, Following, Input
+from jetmesh.runtime.message.asking import Asking
+from jetmesh.runtime.message.belief import Belief
 from jetmesh.runtime.message.deadlines import deadline_named, due_of
 from jetmesh.runtime.message.delivered import Delivered
+from jetmesh.runtime.message.following import Outlet
 from jetmesh.runtime.message.known import KEPT
 from jetmesh.runtime.message.outputs import several
 from jetmesh.runtime.message.ringing import Effect
 from jetmesh.runtime.message.runner import HandlerRunner
 from jetmesh.runtime.message.steps import Steps
+from jetmesh.transport.seam import Inflow, Looks, Transport
 
+_PLACE: Final = "{token}"
+_POSTPONED_SECONDS: Final = 1.0
 _encode = msgspec.json.Encoder().encode
 
 
@@ -43,7 +50,13 @@ class StateRunner(HandlerRunner):
         self.floor = Floor()
         self.wants_floor = asyncio.Event()
         self._steps = steps
+        self._alone: Delivered | None = None
+        """What is to be done before anything else of this process is."""
         self.stats = self._verdicts.stats
+        self._type = remembering.state.type
+        self._source = handler.input.subject
+        cause = Cause(handler.service, handler.name, handler.input.stream, _PLACE)
+        self._around_token = cause.id("").split(_PLACE)
         self._verdicts.leave = self._note_first
         steps.follow(handler.outputs, self.outputs, self._firing.outputs)
         steps.alarms.handlers[handler.name] = handler
@@ -61,8 +74,13 @@ class StateRunner(HandlerRunner):
         self._judge(delivered, failure)
 
     def given(self, delivered: Delivered) -> Input:
-        origin = delivered.origin
-        return Input(self.handler.input.subject, int(origin.sequence), origin.stored)
+        token = delivered.token.decode()
+        sequence, _, stored = token.partition("-")
+        return Input(self._source, int(sequence), int(stored), token)
+
+    def cause(self, delivered: Delivered, subject: str) -> str:
+        before, after = self._around_token
+        return f"{before}{delivered.token.decode()}{after}{subject}"
 
     def handle(
         self, delivered: Delivered, value: Any, token: str
@@ -75,6 +93,8 @@ class StateRunner(HandlerRunner):
         state, events = self._parted(result)
         if isinstance(state, Struct):
             self._check_key(state, token)
+        if not events:
+            return state, ()
         outputs = self.outputs.ordered(events)
         return state, tuple(self._effect(each, delivered) for each in outputs)
 
@@ -89,8 +109,34 @@ class StateRunner(HandlerRunner):
     def handled(self, delivered: Delivered) -> None:
         self._verdicts.acknowledge(delivered)
 
-    def wait(self, delivered: Delivered, seconds: float) -> None:
-        self._verdicts.give_back(delivered, seconds)
+    def floor_is_known(self, floor: Floor) -> None:
+        """Everything of its durable up to there has its verdict: keys may have room again."""
+        self.floor = floor
+        if self._quarantine.active:
+            self.wants_floor.set()  # later: now one runs alone
+        else:
+            self._steps.floor_is_known()
+
+    async def run(self, delivered: Delivered) -> None:
+        self._alone = delivered
+        await super().run(delivered)
+
+    def waits_for_room(self, delivered: Delivered) -> None:
+        """It runs once there is room: those that hold the floor may wait until it ran alone.
+
+        They may not be here yet, either: so what waits keeps no others from being pulled.
+        """
+        if delivered is self._alone:
+            self._alone = None
+        durable = delivered.durable
+        durable.inflow.settled()
+        delivered.durable = replace(durable, inflow=_Settled(durable.inflow))
+
+    def postpone(self, delivered: Delivered) -> None:
+        self._verdicts.postpone(delivered, _POSTPONED_SECONDS)
+
+    def _is_at_work(self, delivered: Delivered) -> bool:
+        return delivered is self._alone and super()._is_at_work(delivered)
 
     # how
 
@@ -100,7 +146,9 @@ class StateRunner(HandlerRunner):
         self._steps.take(self, delivered, place.rpartition(".")[2])
 
     def _parted(self, result: Any) -> tuple[Any, list[Any]]:
-        kind = self.remembering.state.type
+        kind = self._type
+        if type(result) is kind:
+            return result, []
         state, events = KEPT, []
         for each in chain.from_iterable(map(several, several(result))):
             if type(each) is kind or isinstance(each, Forget):
@@ -125,8 +173,9 @@ class StateRunner(HandlerRunner):
         if isinstance(value, Later):
             return self._pending(value, delivered)
         output = self.outputs.by_type[type(value)]
-        subject, headers, payload = output.message(value, delivered.token)
-        return Following(subject.decode(), output.id_in(headers), Raw(payload), output.version)
+        subject, _, payload = output.message(value, delivered.token)
+        identity = output.identity(subject, delivered.token)
+        return Following(subject.decode(), identity, Raw(payload), output.version)
 
     def _pending(self, value: Later[Any], delivered: Delivered) -> Pending:
         deadline, spec = deadline_named(self.handler, value)
@@ -166,7 +215,41 @@ class StateRunner(HandlerRunner):
         self._steps.note(self, delivered, token, leave)
 
 
+class _Settled:
+    """The inflow of a delivery for which room was made before its verdict (`seam.Inflow`)."""
+
+    def __init__(self, inflow: Inflow) -> None:
+        self._inflow = inflow
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inflow, name)
+
+    def settled(self) -> None:
+        """It was told before."""
+
+
 def states_of(handlers: Iterable[Handler]) -> list[StateSpec]:
     """Every state that these handlers remember, once."""
     found = (handler.remembers.state for handler in handlers if handler.remembers)
     return [*dict.fromkeys(found)]
+
+
+def steps_of(
+    spec: StateSpec, transport: Transport, looks: Looks, kind: type[Steps] = Steps
+) -> Steps:
+    """The steps of one state in one process."""
+    tasks: set[asyncio.Task[None]] = set()
+
+    def spawn(work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+
+    def stop() -> None:
+        for task in list(tasks):
+            task.cancel()
+
+    asking = Asking(spec.title)
+    belief = Belief(looks, transport.publish, asking)
+    outlet = Outlet(transport, looks, belief, asking, spawn)
+    return kind(spec, transport, outlet, stop)

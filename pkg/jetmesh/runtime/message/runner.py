@@ -148,7 +148,7 @@ class HandlerRunner:
         if self._is_inline:
             self._run_inline(delivered)
             # what it does when it loses, or its step, comes once the server has answered
-            while self._settles_later and delivered.held and not self.outage.reason:  # noqa: ASYNC110 - an event would cost every message
+            while self._is_at_work(delivered):  # noqa: ASYNC110 - an event would cost every message
                 await asyncio.sleep(_LOOK_SECONDS)
             return
         # a task of its own: a handler that cancels itself cancels nobody who waits for it
@@ -158,6 +158,10 @@ class HandlerRunner:
         finally:
             if running.cancel():
                 await asyncio.wait({running}, timeout=_CANCEL_SECONDS)
+
+    def _is_at_work(self, delivered: Delivered) -> bool:
+        """Whether a delivery that runs alone is not done yet."""
+        return self._settles_later and delivered.held and not self.outage.reason
 
     async def probe(self, delivered: Delivered) -> None:
         """Run a delivery to see whether its dependency works, unless another one runs alone."""

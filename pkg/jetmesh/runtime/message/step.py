@@ -22,6 +22,11 @@ class Step:
     kept: Kept
     following: list[Following] = field(default_factory=list)
     cause: str = ""
+    size: int = 0
+    """Bytes of its message."""
+    doubtful: bool = False
+    """What was read may be old, and a deadline is not in it: only the server can tell, which takes
+    the step or refuses it."""
     taken: list[Given] = field(default_factory=list)
     """All that it is about, to be tried again if it is not stored."""
     handled: list[Given] = field(default_factory=list)
@@ -31,11 +36,20 @@ class Step:
     @property
     def changes(self) -> bool:
         before = self.before
-        return self.applied is not before.applied or self.kept.pending is not before.pending
+        if self.doubtful or self.applied is not before.applied:
+            return True
+        return self.kept.pending is not before.pending
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether it says nothing that depends on what is stored of the key, if that is nothing."""
+        return self.changes and not (self.failed or self.noted or self.doubtful)
 
     def ring(self, given: Given) -> None:
         """An alarm woke: its deadline is in the state, or is no more."""
         if event := self.kept.ring(given.delivered):
             self.following.append(event)
             self.cause = event.id
+        elif not given.delivered.noted:
+            self.doubtful = True
         self.handled.append(given)

@@ -8,10 +8,10 @@ failure. Only once a step is stored follow its outputs, and then the acks (ADR-0
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 import structlog
@@ -24,29 +24,22 @@ from jetmesh.protocol import headers as header
 from jetmesh.protocol.deadlines import pending_text
 from jetmesh.protocol.steps import FULL, Applied, Full, applied_text, following_text
 from jetmesh.protocol.versions import said
-from jetmesh.runtime.message.asking import Asking
-from jetmesh.runtime.message.belief import Belief
+from jetmesh.runtime.message import contention
 from jetmesh.runtime.message.delivered import Delivered
 from jetmesh.runtime.message.following import Outlet
-from jetmesh.runtime.message.known import (
-    KEPT,
-    Given,
-    Known,
-    Line,
-    Memory,
-    Rememberer,
-    known_of,
-)
+from jetmesh.runtime.message.known import KEPT, Given, Known, Line, Memory, Rememberer, known_of
+from jetmesh.runtime.message.novelty import GUESSED, Novelty
 from jetmesh.runtime.message.outputs import Outputs
 from jetmesh.runtime.message.ringing import Alarms, Kept, unset
+from jetmesh.runtime.message.room import Room
 from jetmesh.runtime.message.step import Step
 from jetmesh.transport.reader import NewerVersion, reader_of
-from jetmesh.transport.seam import Looks, Message, Transport
+from jetmesh.transport.seam import Message, Transport
 from jetmesh.transport.stored import read
 
 _TOGETHER: Final = 64
 """So many inputs of a key are taken in by one step at most."""
-_FULL_SECONDS: Final = 0.2
+_REFUSED_SECONDS: Final = 2.0
 _BEHIND_SECONDS: Final = 0.1
 _LOOKS: Final = 20
 """After so many looks the state's stream is another one than that which noted an input."""
@@ -75,6 +68,8 @@ class Steps:
         self.alarms = Alarms(transport, outlet.held, outlet.spawn)
         self._spawn = outlet.spawn
         self._memory = Memory()
+        self._room = Room(spec.title)
+        self._novelty = Novelty()
         self._reader = reader_of(spec)
         self._encode = msgspec.json.Encoder().encode
         self._prefix = f"{spec.subject}."
@@ -82,7 +77,8 @@ class Steps:
     @property
     def problem(self) -> str:
         """Why a key does not go on, in words; empty when all do."""
-        return self._outlet.asking.problem or next(iter(self._outlet.held.values()), "")
+        held = next(iter(self._outlet.held.values()), "")
+        return self._outlet.asking.problem or held or self._room.problem
 
     def follow(self, specs: Iterable[EventSpec], *outputs: Outputs) -> None:
         """Know the events that may follow from its steps, at once or later."""
@@ -93,7 +89,7 @@ class Steps:
     def take(self, runner: Rememberer, delivered: Delivered, token: str) -> None:
         """Handle a delivery when its key's turn comes."""
         line = self._memory.line(token)
-        line.given.append(Given(runner, delivered))
+        line.given.append(Given(runner, delivered, runner.given(delivered)))
         if not line.busy:
             self._next(line)
 
@@ -102,18 +98,24 @@ class Steps:
     ) -> None:
         """Have the key know that a delivery comes again, and do `then`."""
         line = self._memory.line(token)
-        line.given.appendleft(Given(runner, delivered, then))
+        line.given.insert(0, Given(runner, delivered, runner.given(delivered), then))
         if not line.busy:
             self._next(line)
 
+    def floor_is_known(self) -> None:
+        """A floor was looked at, and may be higher: what had no room tries again."""
+        for line in self._room.again():
+            if not line.busy:
+                self._next(line)
+
     # a step
 
-    def _next(self, line: Line) -> None:
+    def _next(self, line: Line, *, has_looked: bool = False) -> None:
         """Begin the next step of a key, until one is on its way or nothing waits."""
         line.busy = True
         while line.given:
-            known = line.known
-            if known is None:
+            known = line.known or self._novelty.guess(line)
+            if known is None or (line.pause and not has_looked):
                 self._spawn(self._read(line))
                 return
             if known.following or known.unset:
@@ -121,6 +123,10 @@ class Steps:
                 return
             step = self._fold(line, known)
             if step is None:
+                return
+            if known is GUESSED and not step.is_sure:
+                self._put_back(step)  # it says nothing, unless the guess was right
+                self._spawn(self._read(line))
                 return
             if step.changes:
                 self._store(step)
@@ -136,27 +142,30 @@ class Steps:
         most = 1 if line.alone else _TOGETHER
         line.alone = False
         while line.given and len(step.taken) < most:
-            given = line.given.popleft()
+            given = line.given.pop(0)
             if not given.delivered.held:
                 continue
+            if self._room.keeps(given, line):
+                continue
             if self._is_behind(line, given.delivered, known):
-                line.given.extendleft(reversed([*step.taken, given]))
+                line.given[:0] = [*step.taken, given]
                 line.known = None
                 self._spawn(self._look_again(line))
                 return None
-            step.taken.append(given)
             try:
                 self._take_in(step, given)
-            except Full:
-                self._wait(given)
+            except Full as full:
+                self._room.wait(given, line, str(full))
+            else:
+                step.taken.append(given)
+        self._room.tried(line)
         return step
 
     def _take_in(self, step: Step, given: Given) -> None:
-        runner, delivered = given.runner, given.delivered
+        runner, delivered, it = given.runner, given.delivered, given.it
         if delivered.deadline is not None:
             step.ring(given)
             return
-        it = runner.given(delivered)
         waits = step.applied.is_waiting(it)
         late = delivered.on_lane and not delivered.noted
         has = step.applied.came_late(it) if late else delivered.noted or step.applied.has(it)
@@ -198,15 +207,10 @@ class Steps:
         if value is None:
             step.kept.forget()
         step.following += step.kept.take(following)
-        step.cause = delivered.identity.id(self._prefix + step.line.token)
+        step.cause = runner.cause(delivered, self._prefix + step.line.token)
         step.handled.append(given)
-        if sum(map(len, applied.inputs.values())) > FULL // 2:
+        if applied.size > FULL // 2:
             runner.wants_floor.set()
-
-    def _wait(self, given: Given) -> None:
-        """The key has no room for one more: it comes again when the floor is higher."""
-        given.runner.wants_floor.set()
-        given.runner.wait(given.delivered, _FULL_SECONDS)
 
     def _store(self, step: Step) -> None:
         self._publish(*self._message(step), _Waiter(self, step))
@@ -223,11 +227,14 @@ class Steps:
             headers[header.FOLLOWING] = following_text(step.following)
         if step.kept.pending:
             headers[header.DEADLINES] = pending_text(step.kept.pending)
-        subject = self._prefix + step.line.token
-        return subject.encode(), wire.block(headers), step.payload
+        subject, block = self._prefix + step.line.token, wire.block(headers)
+        step.size = len(block) + len(step.payload)
+        return subject.encode(), block, step.payload
 
     def on_stored(self, step: Step, sequence: int) -> None:
         """The server took a step."""
+        if step.before is GUESSED:
+            self._novelty.told(is_new=True)
         known = Known(
             sequence,
             step.payload,
@@ -235,10 +242,12 @@ class Steps:
             step.before.unreadable,
             step.applied,
             tuple(step.following),
+            size=step.size,
             pending=step.kept.pending,
             unset=unset(step.kept.pending, step.before.pending),
         )
         step.line.known = known
+        contention.won(step.line)
         self.alarms.end(step.kept.ended)
         for given in step.noted:
             given.delivered.noted = self._noted(step.line.token, sequence)
@@ -250,15 +259,25 @@ class Steps:
 
     def on_refused(self, step: Step) -> None:
         """Somebody else came first, or it was stored before and nobody heard of it: read again."""
-        step.line.given.extendleft(reversed(step.taken))
-        step.line.known = None
+        if step.before is GUESSED:
+            self._novelty.told(is_new=False)
+        else:
+            for given in step.taken:
+                given.runner.stats.state_races += 1
+        self._put_back(step)
         self._next(step.line)
+
+    def _put_back(self, step: Step) -> None:
+        """All of it is to be tried again, with what is stored of its key."""
+        step.line.given[:0] = step.taken
+        step.line.known = None
+        contention.lost(step.line)
 
     def on_impossible(self, step: Step, reason: str) -> None:
         """The server never takes it: the input is at fault, or there are too many at once."""
         line = step.line
         if len(step.taken) > 1:
-            line.given.extendleft(reversed(step.taken))
+            line.given[:0] = step.taken
             line.alone = True
         else:
             error = Reject(f"the state cannot be stored: {reason}")
@@ -291,7 +310,7 @@ class Steps:
             line.known = replace(known, applied=applied, following=(), unset=())
             for step in steps:
                 self._conclude(step)
-            self._next(line)
+            self._next(line, has_looked=not steps)
 
         def wake() -> None:
             self.alarms.set(known.unset, self._noted(line.token, known.sequence), done)
@@ -305,20 +324,28 @@ class Steps:
     # reading
 
     async def _read(self, line: Line) -> None:
+        if line.pause:
+            await asyncio.sleep(contention.pause(line))
         subject = self._prefix + line.token
         look = partial(self._outlet.looks.last, self.spec.stream, subject)
         stored = await self._outlet.asking.until_answered(look, subject)
+        if line.known is None:
+            self._novelty.told(is_new=stored is None)
+        elif stored is not None and stored.sequence <= line.known.sequence:
+            self._next(line, has_looked=True)  # and all that follows from it is stored
+            return
         try:
             line.known = known_of(stored, self._reader)
         except (msgspec.DecodeError, ValueError) as error:
+            line.known = None
             await self._refuse(line, f"{subject} is none of a step's: {error}")
-        self._next(line)
+        self._next(line, has_looked=line.known is not None)
 
     async def _refuse(self, line: Line, why: str) -> None:
         """Somebody else wrote there: the key waits, and says so."""
         log.error("a state's message is forged", state=self.spec.title, why=why)
         self._outlet.held[self._prefix + line.token] = why
-        await asyncio.sleep(_FULL_SECONDS * 10)
+        await asyncio.sleep(_REFUSED_SECONDS)
         self._outlet.held.pop(self._prefix + line.token, None)
 
     async def _look_again(self, line: Line) -> None:
@@ -366,24 +393,3 @@ class _Waiter:
 
     def on_impossible(self, reason: str) -> None:
         self._steps.on_impossible(self._step, reason)
-
-
-def steps_of(
-    spec: StateSpec, transport: Transport, looks: Looks, kind: type[Steps] = Steps
-) -> Steps:
-    """The steps of one state in one process."""
-    tasks: set[asyncio.Task[None]] = set()
-
-    def spawn(work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
-        tasks.add(task)
-        task.add_done_callback(tasks.discard)
-
-    def stop() -> None:
-        for task in list(tasks):
-            task.cancel()
-
-    asking = Asking(spec.title)
-    belief = Belief(looks, transport.publish, asking)
-    outlet = Outlet(transport, looks, belief, asking, spawn)
-    return kind(spec, transport, outlet, stop)

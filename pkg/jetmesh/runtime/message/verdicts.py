@@ -95,12 +95,13 @@ class Verdicts:
         if running is delivered:
             delivered.held = True
             return True
-        running.durable.inflow.settled()
         if running.stored_ns != delivered.stored_ns:
+            running.durable.inflow.settled()
             running.held = False
             delivered.held = True
             self.in_flight[delivered.slot] = delivered
             return True
+        delivered.durable.inflow.settled()
         running.reply = delivered.reply
         return False
 
@@ -223,6 +224,11 @@ class Verdicts:
         if delivered.held:
             self._transport.retry(delivered.reply, delay)
             self._settle(delivered)
+
+    def postpone(self, delivered: Delivered, delay: float) -> None:
+        """Return a delivery for a while; this process knows that it was not lost."""
+        self._remember(delivered, delay, delivered.deliveries)
+        self.give_back(delivered, delay)
 
     # how
 

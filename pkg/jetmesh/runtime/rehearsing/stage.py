@@ -135,8 +135,8 @@ class Stage:
         result = self.results[cause.token]
         if header.ERROR in values:
             result.failure = values
-        else:
-            result.outputs.append((subject.decode(), payload))
+        elif not values.keys() & {header.SCHEDULE, header.SCHEDULER}:
+            result.outputs.append((subject.decode(), payload))  # what comes later is none yet
         waiter.on_stored(b"")
 
     def ack(self, reply: bytes) -> None:
@@ -160,6 +160,13 @@ class _Runner(HandlerRunner):
     def __init__(self, *parts: Any, on_wait: Callable[[Delivered], None], **more: Any) -> None:
         super().__init__(*parts, **more)
         self._on_wait = on_wait
+        self._plain_call, self.call = self.call, self._at_its_time
+
+    def _at_its_time(self, delivered: Delivered) -> Any:
+        """The time is the one at which the message was stored, as near as is known."""
+        stored_at = delivered.origin.stored_at
+        delivered.durable = replace(delivered.durable, now=lambda: stored_at)
+        return self._plain_call(delivered)
 
     def _judge(self, delivered: Delivered, failure: BaseException) -> None:
         if isinstance(failure, Unavailable | NewerVersion):

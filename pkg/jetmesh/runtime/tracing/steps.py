@@ -20,7 +20,6 @@ from jetmesh.protocol.steps import Following
 from jetmesh.runtime.message.delivered import Delivered
 from jetmesh.runtime.message.moving import ProcessRunner
 from jetmesh.runtime.message.remembering import StateRunner
-from jetmesh.runtime.message.ringing import Effect
 from jetmesh.runtime.message.steps import Steps
 from jetmesh.runtime.tracing import names
 from jetmesh.runtime.tracing.contexts import racing, within
@@ -82,9 +81,9 @@ class TracedStateRunner(TracedRunner, StateRunner):
         with self._inside(delivered):
             super().handled(delivered)
 
-    def wait(self, delivered: Delivered, seconds: float) -> None:
+    def postpone(self, delivered: Delivered) -> None:
         with self._inside(delivered):
-            super().wait(delivered, seconds)
+            super().postpone(delivered)
 
     def _judge(self, delivered: Delivered, failure: BaseException) -> None:
         if journey_of(delivered).attempt is None and not isinstance(
@@ -103,11 +102,12 @@ class TracedStateRunner(TracedRunner, StateRunner):
 
         super()._note_first(delivered, leave_inside)
 
-    def _effect(self, value: Any, delivered: Delivered) -> Effect:
-        effect = super()._effect(value, delivered)
-        if isinstance(effect, Following):
-            self._steps.follows(effect, delivered)
-        return effect
+    def handle(self, delivered: Delivered, value: Any, token: str) -> Any:
+        found, effects = super().handle(delivered, value, token)
+        for each in effects:
+            if isinstance(each, Following):
+                self._steps.follows(each, delivered)
+        return found, effects
 
     def _begin_attempt(self, delivered: Delivered) -> tuple[Context, Span]:
         context, span = super()._begin_attempt(delivered)

@@ -18,7 +18,7 @@ from itertools import count
 from typing import Any, Final
 
 from jetmesh.errors import UsageError
-from jetmesh.testing.simulation.clock import SECOND, Clock
+from jetmesh.testing.simulation import SECOND, Server
 
 _STUBBORN: Final = 10
 """So often a coroutine of a dead process may wait for something more at its end."""
@@ -27,12 +27,13 @@ _STUBBORN: Final = 10
 class Loop:
     """Runs the tasks of one simulated process (`agenda.Channel`, `clock.Timed`)."""
 
-    def __init__(self, name: str, clock: Clock) -> None:
+    def __init__(self, name: str, server: Server) -> None:
         self.name = f"{name}: runs"
         self.is_idle: Callable[[], bool] = lambda: False
         """Whether all that it waits for is housekeeping: no time has to pass for that."""
-        self._clock = clock
-        self._start = clock.now
+        self._agenda = server.agenda
+        self._clock = server.clock
+        self._start = self._clock.now
         self._due: deque[Handle] = deque()
         self._timers: list[tuple[int, int, TimerHandle]] = []
         self._count = count()
@@ -41,6 +42,8 @@ class Loop:
         self._as_loop: Any = self
         self._failures: list[BaseException] = []
         """What nobody waits for: it ends the test, where a service would only log it."""
+        self._agenda.open(self, wakes=True)
+        self._clock.watch(self)
 
     @contextlib.contextmanager
     def current(self) -> Iterator[None]:
@@ -87,10 +90,13 @@ class Loop:
         """What was to happen by now is due."""
         while self._timers and self._timers[0][0] <= self._clock.now:
             self._due.append(heapq.heappop(self._timers)[2])
+            self._agenda.wake(self)
 
     def kill(self) -> None:
         """Run nothing more, as after kill -9: what ends by that has no effect on anybody."""
         self._dead = True
+        self._agenda.close(self)
+        self._clock.forget(self)
         self._due.clear()
         self._timers.clear()
         with self.current(), warnings.catch_warnings():
@@ -111,6 +117,7 @@ class Loop:
         handle = Handle(callback, args, self._as_loop, context)
         if not self._dead:
             self._due.append(handle)
+            self._agenda.wake(self)
         return handle
 
     call_soon_threadsafe = call_soon

@@ -34,17 +34,14 @@ class Process:
     ) -> None:
         self.service = service
         self.name = f"{service.name}#{number}"
-        self.loop = Loop(self.name, server.clock)
+        self.loop = Loop(self.name, server)
         self.connection = Connection(server, self.name)
-        self._server = server
         self._record = record
         self._control = Control(server, self.name)
         self._topology = script.topologies[service.name]
         with self.loop.current():
             self._begin(Cast(service, script.settings[service.name], doubles, record))
         self.loop.is_idle = lambda: not self.has_work
-        server.agenda.open(self.loop)
-        server.clock.watch(self.loop)
 
     def _begin(self, cast: Cast) -> None:
         cast.history.on(self._control)
@@ -85,6 +82,4 @@ class Process:
     def kill(self) -> None:
         """As with kill -9: what it had is as if it had never been said."""
         self.connection.crash()
-        self._server.agenda.close(self.loop)
-        self._server.clock.forget(self.loop)
         self.loop.kill()

@@ -55,9 +55,7 @@ class World:
             for s in script.services
         }
         self.outside = Connection(self.server, "outside")
-        self.outside_loop = Loop("outside", self.server.clock)
-        self.server.agenda.open(self.outside_loop)
-        self.server.clock.watch(self.outside_loop)
+        self.outside_loop = Loop("outside", self.server)
         self.is_awaited: Callable[[], bool] = lambda: False
         """Whether somebody outside waits for an answer."""
         self._loops = {"outside": self.outside_loop}
