@@ -74,6 +74,9 @@ class StateRunner(HandlerRunner):
         self._judge(delivered, failure)
 
     def given(self, delivered: Delivered) -> Input:
+        if delivered.on_lane:
+            origin = delivered.origin
+            return Input(self._source, int(origin.sequence), origin.stored)
         token = delivered.token.decode()
         sequence, _, stored = token.partition("-")
         return Input(self._source, int(sequence), int(stored), token)
