@@ -250,12 +250,12 @@ class Board:
     def _line(self, key: str) -> dict[str, Any]:
         row = self._rows.read(self._numbers[key])
         status = self._status(row)
-        reasons = row.verdict if status is Status.REJECTED else row.result
+        reasons = {Status.REJECTED: row.verdict, Status.DECLINED: row.result}.get(status)
         currency = self._names.value(row.currency)[0]
         return {
             "purchase_id": key,
             "status": status.name.lower(),
-            "reasons": list(self._names.value(reasons)[1:]) if status in OUTCOMES else [],
+            "reasons": [] if reasons is None else list(self._names.value(reasons)[1:]),
             "amount": None if row.amount == ABSURD else amount_of(row.amount, currency),
             "currency": currency,
             "since": datetime.fromtimestamp(row.since, UTC).isoformat(),

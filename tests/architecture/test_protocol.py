@@ -60,7 +60,10 @@ def test_the_protocol_knows_nothing_else_of_the_mesh(root: Path) -> None:
     }
     assert {name for name in imports if name.startswith("jetmesh")} <= {
         "jetmesh.protocol",
-        *(f"jetmesh.protocol.{name}" for name in ("ids", "lanes", "streams", "subjects", "times")),
+        *(
+            f"jetmesh.protocol.{name}"
+            for name in ("ids", "lanes", "steps", "streams", "subjects", "times")
+        ),
     }
 
 

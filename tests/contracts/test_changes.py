@@ -16,7 +16,12 @@ import pytest
 
 _ROOT = Path(__file__).parents[2]
 _COMMAND = Path(sys.executable).with_name("jetmesh")
-_READERS = {"payments.charge", "business-dashboard.Board", "customer-dashboard.Orders"}
+_READERS = {
+    "payments.charge",
+    "fulfilment.begin",
+    "business-dashboard.Board",
+    "customer-dashboard.Orders",
+}
 
 
 @dataclass
@@ -232,14 +237,15 @@ def test_a_default_that_changes_where_defaults_are_not_written_is_yellow(shop: E
     file = "contracts/shop_contracts/notifications.py"
     shop.edit(
         file,
-        "class NotificationSent(Struct, ",
-        "class NotificationSent(Struct, omit_defaults=True, ",
+        "class Notice(Struct, ",
+        "class Notice(Struct, omit_defaults=True, ",
     )
-    assert "notifications.sent 1.1" in shop.run("release").stdout
+    assert "notifications.sent 1.2" in shop.run("release").stdout
     shop.edit(file, _REASON, _REASON.replace('= ""', '= "unknown"'))
     _, found = shop.check()
-    (one,) = [each for each in found if each["who"] == "new reads old"]
-    assert (one["verdict"], one["path"], one["release"]) == ("yellow", "reason", "1.1")
+    new = [each for each in found if each["who"] == "new reads old"]
+    (one,) = [each for each in new if each["event"] == "notifications.sent"]
+    assert (one["verdict"], one["path"], one["release"]) == ("yellow", "reason", "1.2")
     assert (one["writer_sees"], one["reader_sees"]) == ('""', '"unknown"')
 
 

@@ -90,7 +90,8 @@ def test_every_value_of_a_handler_reaches_its_pods(
     assert given.keys() == values["services"]["payments"]["handlers"]["charge"].keys()
     rendered = render(*(f"{path}.{name}={value}" for name, value in given.items()))
     loaded = of_service(rendered, whole, "payments", tmp_path)
-    [policy] = loaded.policies([s for s in whole.services if s.name == "payments"]).values()
+    payments = [s for s in whole.services if s.name == "payments"]
+    policy = loaded.policies(payments)["payments", "charge"]
     assert [str(getattr(policy, name)) for name in policy.__struct_fields__] == [
         "3",
         "1s",

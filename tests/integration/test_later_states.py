@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any, cast
 
 import pytest
 from msgspec import Struct
 
 from jetmesh import Cancel, Forget, Later, Service, event, seconds, state
-from jetmesh.declare import declared_spec
+from jetmesh.declare import declared_spec, derive
+from jetmesh.operate.deadlines import acts
+from jetmesh.operate.deadlines.waiting import found
 from jetmesh.operate.up.broker import Broker
 from jetmesh.protocol.deadlines import alarms_of, pending_of
 from jetmesh.protocol.headers import DEADLINES, MESSAGE, MESSAGE_ID
@@ -228,13 +231,17 @@ async def test_a_follower_that_is_behind_cancels_nothing(broker: Broker, desk: D
     """It answers with what was stored before the deadline was, and for longer than one waits."""
     async with mesh(desk.service, url=broker.url) as m:
         await desk.tell(m, "a", "hello")
-        await desk.tell(m, "a", "later 3", 1)
+        await m.settled()  # or one step takes in both
+        await desk.tell(m, "a", "later 8", 1)
         await m.settled()
+        await m.control.api(f"STREAM.PURGE.{desk.lanes}", {})
     async with mesh(desk.service, url=broker.url) as m:
         lookups = m.running[desk.service.name]._plane.lookups
         plain, asked = lookups.last, 0
         subject = f"{declared_spec(desk.ticket).subject}.a"
         old = await m.control.first(desk.stream, subject)
+        (kept,) = [each async for each in found(m.control, derive([desk.service]))]
+        await eventually(lambda: datetime.now(UTC) > kept.waiting.due, within=60)
 
         async def behind() -> Any:
             return old
@@ -248,7 +255,22 @@ async def test_a_follower_that_is_behind_cancels_nothing(broker: Broker, desk: D
 
         with pytest.MonkeyPatch.context() as patched:
             patched.setattr(lookups, "last", last)
-            assert (await m.expect(desk.overdue, "a", within=30)).number == 1
+            await acts.wake(m.control, kept)
+            assert (await m.expect(desk.overdue, "a", within=60)).number == 1
         assert asked > 25
         await m.settled()
         assert len(await desk.came(m)) == 1
+
+
+async def test_a_process_that_reads_the_key_sets_no_alarm_that_has_just_rung(
+    broker: Broker, desk: Desk
+) -> None:
+    async with mesh(desk.service, url=broker.url) as m:
+        await desk.tell(m, "a", "later 3", 1)
+        await m.settled()
+    async with mesh(desk.service, url=broker.url) as m:
+        await m.expect(desk.overdue, "a", within=60)
+        await m.settled()
+        info = await m.control.api(f"STREAM.INFO.{desk.lanes}")
+
+        assert info["state"]["last_seq"] == 2, "the alarm, and what came of it on the lane"

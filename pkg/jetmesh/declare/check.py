@@ -22,7 +22,7 @@ from jetmesh.declare.supplied import Resource, Web
 from jetmesh.declare.topology import StreamTuning, Topology
 from jetmesh.declare.versions import missing_versions
 from jetmesh.errors import TopologyError
-from jetmesh.protocol.streams import LANES, OWN_STREAMS, is_lane_stream
+from jetmesh.protocol.streams import LANES, OWN_STREAMS, is_cursor_stream, is_lane_stream
 
 _SHORTEST_WINDOW: Final = Duration(0.1)
 """Of duplicates; the server reads 0 as its own default."""
@@ -30,8 +30,8 @@ _User: TypeAlias = Handler | Lost | Resource | Web
 """Has parameters that are supplied by their type."""
 
 
-def check(topology: Topology, tunings: Mapping[str, StreamTuning]) -> None:
-    """Refuse a topology that cannot work.
+def check(topology: Topology, tunings: Mapping[str, StreamTuning], *, alone: bool = False) -> None:
+    """Refuse a topology that cannot work; `alone`, a service knows nothing of the others.
 
     Raises:
         TopologyError: with every problem found.
@@ -50,6 +50,7 @@ def check(topology: Topology, tunings: Mapping[str, StreamTuning]) -> None:
         *check_processes.problems(topology),
         *check_undoing.problems(topology),
         *check_deadlines.problems(topology),
+        *_ordered(topology, alone=alone),
         *_cycles(topology),
         *_needs(topology),
         *_doubles(topology),
@@ -89,7 +90,8 @@ def _names(topology: Topology) -> Iterator[str]:
 
 def _subjects(topology: Topology) -> Iterator[str]:
     for spec in topology.events:
-        if spec.stream in OWN_STREAMS or is_lane_stream(spec.stream):
+        is_own = is_lane_stream(spec.stream) or is_cursor_stream(spec.stream)
+        if spec.stream in OWN_STREAMS or is_own:
             yield f"{spec.where}: the domain of {spec.subject!r} belongs to the mesh; use another."
         for other in topology.events:
             if spec is not other and spec.subject == other.subject:
@@ -222,6 +224,18 @@ def _lost(topology: Topology) -> Iterator[str]:
                     f"may be what decided {spec.decision!r}; add it to the annotation of the "
                     "second parameter."
                 )
+
+
+def _ordered(topology: Topology, *, alone: bool) -> Iterator[str]:
+    """In which order others publish from outside is nobody's word, so there is none to keep."""
+    for handler in topology.handlers:
+        let_in = any(handler.input in service.published for service in topology.services)
+        if handler.ordered and (let_in or (not alone and handler.input not in topology.owners)):
+            yield (
+                f"{handler.where}: {handler.name} is ordered, and {handler.input.subject!r} comes "
+                "from outside, where nobody says in which order; handle what a handler here makes "
+                "of it, or leave out ordered=True."
+            )
 
 
 def _cycles(topology: Topology) -> Iterator[str]:

@@ -11,8 +11,15 @@ from jetmesh.declare.policy import Policy
 from jetmesh.declare.service import Service
 from jetmesh.declare.state import StateSpec
 from jetmesh.declare.topology import DurableSpec, SlotSpec, StreamSpec, StreamTuning, Topology
-from jetmesh.protocol.streams import AUDIT, DEADLETTERS, LANES, REFUSALS, lane_stream
-from jetmesh.protocol.subjects import SUBJECTS, lane_subject, lanes_of
+from jetmesh.protocol.streams import (
+    AUDIT,
+    DEADLETTERS,
+    LANES,
+    REFUSALS,
+    cursor_stream,
+    lane_stream,
+)
+from jetmesh.protocol.subjects import SUBJECTS, cursors_of, lane_subject, lanes_of
 
 
 def derive(
@@ -47,6 +54,7 @@ def derive(
             *_streams(events, tunings),
             *(_audit_stream(tunings) if audited else ()),
             *_lane_streams(services, tunings),
+            *_cursor_streams(services, tunings),
         ),
         durables=tuple(
             durable
@@ -57,7 +65,7 @@ def derive(
         owners=owners,
         slots=tuple(slot for service in services for slot in _slots(service)),
     )
-    check(topology, tunings)
+    check(topology, tunings, alone=not audited)
     return topology
 
 
@@ -126,6 +134,21 @@ def _lane_streams(
                 f"Slow retries and replayed dead letters of {service.name}",
                 tunings.get(LANES, StreamTuning()),
                 schedules=True,
+            )
+
+
+def _cursor_streams(
+    services: tuple[Service, ...], tunings: Mapping[str, StreamTuning]
+) -> Iterator[StreamSpec]:
+    """One for each service with an ordered handler; what is kept of a key belongs to its lane."""
+    for service in services:
+        if any(handler.ordered for handler in service.handlers):
+            yield StreamSpec(
+                cursor_stream(service.name),
+                (cursors_of(service.name),),
+                f"How far the ordered handlers of {service.name} are with each key",
+                tunings.get(LANES, StreamTuning()),
+                history=1,
             )
 
 

@@ -18,6 +18,7 @@ from jetmesh.declare.signature import Signature, read_signature
 from jetmesh.declare.state import Remembering, Wanted, published_by, read_remembering
 from jetmesh.declare.supplied import Needs
 from jetmesh.declare.wrapping import AsyncWrap, Wrap, wraps_for
+from jetmesh.errors import DeclarationError
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,8 @@ class Handler:
     """What it does when it loses a decision."""
     remembers: Remembering | None = None
     """Which state it reads and replaces (ADR-0033)."""
+    ordered: bool = False
+    """Messages of one key are handled one after another, as they were stored (ADR-0036)."""
     reads: tuple[str, ...] = ()
     """The fields of its input that it looks at; empty: all."""
     deadlines: Deadlines = Deadlines()  # noqa: RUF009 - frozen, so it can be shared
@@ -109,3 +112,18 @@ def read_handler(
         remembers=remembers,
         deadlines=read_deadlines(signature, remembers),
     )
+
+
+def checked_order(handler: Handler) -> Handler:
+    """The same handler, unless it is to keep an order that cannot be.
+
+    Raises:
+        DeclarationError: it is ordered, and its event has no key.
+    """
+    if handler.ordered and handler.input.key is None:
+        raise DeclarationError(
+            f"{handler.where}: {handler.name} is ordered, and {handler.input.name} has no key "
+            "within which there could be an order.",
+            remedy="Declare the event with key=…, or leave out ordered=True.",
+        )
+    return handler

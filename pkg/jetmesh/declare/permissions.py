@@ -12,8 +12,9 @@ from jetmesh.declare.recalling import History
 from jetmesh.declare.service import Service
 from jetmesh.declare.supplied import ReadModel
 from jetmesh.protocol.acks import ack_subjects, covering
-from jetmesh.protocol.streams import DEADLETTERS, JS_API, REFUSALS, lane_stream
+from jetmesh.protocol.streams import DEADLETTERS, JS_API, REFUSALS, cursor_stream, lane_stream
 from jetmesh.protocol.subjects import (
+    cursors_of,
     deadletter_subject,
     own_subjects,
     refusal_subject,
@@ -47,6 +48,7 @@ def permissions_of(service: Service, *, inbox_prefix: str, js_api: str = JS_API)
     """
     publish = ["$JS.API.INFO", "$JS.API.STREAM.NAMES"]
     lanes = [lane_stream(service.name)] if service.handlers else []
+    lanes += [cursor_stream(service.name)] if any(h.ordered for h in service.handlers) else []
     streams = sorted({*(spec.stream for spec in service.events), DEADLETTERS, REFUSALS, *lanes})
     publish += [f"$JS.API.STREAM.INFO.{stream}" for stream in streams]
     for handler in service.handlers:
@@ -65,6 +67,7 @@ def permissions_of(service: Service, *, inbox_prefix: str, js_api: str = JS_API)
             f"$JS.API.DIRECT.GET.{DEADLETTERS}.{deadletter_subject(service.name, '*', '*')}",
             f"$JS.API.DIRECT.GET.{REFUSALS}.{refusal_subject(service.name, '*', '*')}",
         ]
+    publish += _ordering(service)
     for model in service.read_models:
         publish += _reading(model, model.slots(service.name))
         needs = [each.needs for each in service.pages] + [r.needs for r in service.resources]
@@ -113,6 +116,14 @@ def _consuming(handler: Handler) -> Iterator[str]:
         yield f"$JS.API.CONSUMER.INFO.{stream}.{handler.durable}"
         yield f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{handler.durable}"
         yield from ack_subjects(stream, handler.durable)
+
+
+def _ordering(service: Service) -> Iterator[str]:
+    """Keep cursors; which message of a key is the next one, only all of its stream tells."""
+    for handler in (each for each in service.handlers if each.ordered):
+        yield f"$JS.API.DIRECT.GET.{handler.input.stream}"
+        yield f"$JS.API.STREAM.MSG.GET.{cursor_stream(service.name)}"
+        yield cursors_of(service.name)
 
 
 def _reading(model: ReadModel, slots: Sequence[str]) -> Iterator[str]:

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from jetmesh.declare.annotated import known
 from jetmesh.declare.event import EventSpec
-from jetmesh.declare.handler import Handler, read_handler
+from jetmesh.declare.handler import Handler, checked_order, read_handler
 from jetmesh.declare.line import calling_line
 from jetmesh.declare.losing import read_lost
 from jetmesh.declare.policy import Policy, problems_of
@@ -120,6 +120,7 @@ class Service:
         by: str = "",
         moves: Mapping[Any, Any] | None = None,
         otherwise: Literal["ignore", "reject"] | None = None,
+        ordered: bool = False,
         reads: Sequence[str] = (),
     ) -> Callable[[_Function[_E, _P, _R]], _Function[_E, _P, _R]]:
         """Handle every event of `event_type`; the function itself stays as it is.
@@ -152,6 +153,8 @@ class Service:
         Of a state with steps, `moves`: where its event is expected and leads to, as {"waiting":
         "paid"}; `otherwise`: what it is in any other step, "ignore"d and counted, or "reject"ed.
 
+        `ordered`: messages of a key are handled one after another, as stored, in all replicas.
+
         `reads`: the fields, such as "customer.email", that concern it (`jetmesh contracts check`).
 
         Raises:
@@ -162,8 +165,8 @@ class Service:
             wanted = Wanted(state, by, moves, otherwise)
             found = read_handler(self.name, function, event_type, self.wrap, wanted=wanted)
             found = replace(found, name=name or found.name, policy=policy or found.policy)
-            found = replace(found, start=start, cycle=cycle, threads=threads)
-            self._add(replace(found, reads=tuple(reads)))
+            found = replace(found, start=start, cycle=cycle, threads=threads, ordered=ordered)
+            self._add(checked_order(replace(found, reads=tuple(reads))))
             return function
 
         return declare

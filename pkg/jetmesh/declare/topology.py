@@ -14,7 +14,7 @@ from jetmesh.declare.handler import Handler
 from jetmesh.declare.policy import Policy
 from jetmesh.declare.service import Service
 from jetmesh.declare.supplied import ReadModel
-from jetmesh.protocol.streams import LANES, lane_stream
+from jetmesh.protocol.streams import LANES, is_cursor_stream, lane_stream
 
 STALL_SECONDS: Final = 60.0
 OUTSIDE: Final = "outside"
@@ -52,8 +52,8 @@ class StreamSpec:
 
     @property
     def section(self) -> str:
-        """The name under which settings tune it: all lane streams have one."""
-        return LANES if self.schedules else self.name
+        """The name under which settings tune it: all lane streams have one, with their cursors."""
+        return LANES if self.schedules or is_cursor_stream(self.name) else self.name
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,6 +86,7 @@ def _handler_data(handler: Handler, topology: Topology) -> dict[str, Any]:
         "lost": handler.lost.name if handler.lost else None,
         "start": handler.start,
         "cycle": handler.cycle,
+        "ordered": handler.ordered,
         "policy": {name: _plain(getattr(policy, name)) for name in policy.__struct_fields__},
     }
 
@@ -160,7 +161,8 @@ def _service_text(service: Service, topology: Topology) -> Iterator[str]:
         if handler.lost:
             yield f"      when lost {handler.lost.name}"
         policy = topology.durable_of(handler).policy  # settings may have changed the declared one
-        yield f"      tries     {_tries(policy, is_async=handler.is_async)}"
+        order = ", in order within each key" if handler.ordered else ""
+        yield f"      tries     {_tries(policy, is_async=handler.is_async)}{order}"
         tuning = {n: v for n, v in _changed(policy).items() if n not in _IN_SENTENCE}
         if tuning:
             yield f"      tuning    {', '.join(f'{n}={v}' for n, v in tuning.items())}"

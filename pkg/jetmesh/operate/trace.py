@@ -20,6 +20,7 @@ from jetmesh.operate.deadletters.letter import Letter, LetterError
 from jetmesh.operate.deadlines.told import alarms_about, came_later, rings, to_come
 from jetmesh.operate.heal import doubt
 from jetmesh.operate.humanize import counted
+from jetmesh.operate.order import place_in_line
 from jetmesh.operate.processes.told import Told, told
 from jetmesh.operate.summary import summary
 from jetmesh.operate.taken import taken_in
@@ -264,7 +265,7 @@ async def _with_waits(
             if taken := await taken_in(control, handler, step.id):
                 notes.append(taken)
                 continue
-            waiting = [] if about in handled else await _wait(control, handler, step)
+            waiting = [] if about in handled else await _waits(control, handler, step, token)
             waits += waiting
             if not waiting:
                 notes += _lost(handler, step, steps)
@@ -349,6 +350,12 @@ async def _has_lane(control: ControlPlane, letter: Letter) -> bool:
 def _origin(step: Step) -> Origin:
     stream, _, sequence = step.id.partition(":")
     return Origin(step.subject, stream, sequence, step.stored_ns)
+
+
+async def _waits(control: ControlPlane, handler: Handler, step: Step, token: str) -> list[str]:
+    sequence = int(step.id.partition(":")[2])
+    line = await place_in_line(control, handler, token, sequence) if handler.ordered else None
+    return [line] if line else await _wait(control, handler, step)
 
 
 async def _wait(control: ControlPlane, handler: Handler, step: Step) -> list[str]:

@@ -49,7 +49,12 @@ class Deadline(NamedTuple):
     @property
     def effect(self) -> str:
         """What the message id of its event says: of one cause several may have one subject."""
-        return f"{LATER}{self.name}:{self.subject}"
+        return f"{self.mark}:{self.subject}"
+
+    @property
+    def mark(self) -> str:
+        """What stands in that id before the subject."""
+        return f"{LATER}{self.name}"
 
     def alarm(self, service: str, at: int = 0) -> str:
         """Where its alarm waits; one place each time (`at`) where a state tells which one counts.

@@ -32,6 +32,8 @@ class Origin(NamedTuple):
     replays: int = 0
     noted: str = ""
     """Where a state knows that it comes again: `<subject>:<sequence>`; empty where none does."""
+    line: str = ""
+    """What it is to its key, where a handler keeps order; empty where none does."""
 
     @property
     def token(self) -> str:
@@ -60,6 +62,8 @@ class Origin(NamedTuple):
             written[header.REPLAYS] = str(self.replays)
         if self.noted:
             written[header.NOTED] = self.noted
+        if self.line:
+            written[header.LINE] = self.line
         return written
 
 
@@ -79,6 +83,7 @@ def origin_of(headers: Mapping[str, str]) -> Origin:
             _number(header.ATTEMPTS, headers.get(header.ATTEMPTS, "0")),
             _number(header.REPLAYS, headers.get(header.REPLAYS, "0")),
             headers.get(header.NOTED, ""),
+            headers.get(header.LINE, ""),
         )
     except KeyError as error:
         raise ValueError(f"the header {error} is missing") from error

@@ -12,6 +12,8 @@ AUDIT: Final = "AUDIT"
 """What operators did; no service has anything to do with it (ADR-0025)."""
 LANES: Final = "LANES"
 """What settings call all lane streams; before 0.3 the one stream that held every lane."""
+CURSORS: Final = "CURSORS"
+"""How the streams begin that hold how far ordered handlers have come on each key (ADR-0036)."""
 STATES: Final = "states"
 """How the subjects of all states begin; each has a stream of its own (ADR-0033)."""
 OWN_STREAMS: Final = (DEADLETTERS, REFUSALS, AUDIT, LANES)
@@ -27,6 +29,16 @@ def lane_stream(service: str) -> str:
 def is_lane_stream(name: str) -> bool:
     """Whether lanes are in a stream of this name; the one of before counts, too."""
     return name == LANES or name.startswith(lane_stream(""))
+
+
+def cursor_stream(service: str) -> str:
+    """The stream of a service's cursors, which no other service may touch."""
+    return f"{CURSORS}_{service}"
+
+
+def is_cursor_stream(name: str) -> bool:
+    """Whether cursors are in a stream of this name."""
+    return name == CURSORS or name.startswith(cursor_stream(""))
 
 
 def is_stream(text: str) -> bool:

@@ -12,6 +12,8 @@ NO_KEY: Final = "_"
 """The token of a message without a key."""
 RETRY: Final = "later"
 QUARANTINE: Final = "suspect"
+WAITS: Final = "waits"
+_CURSORS: Final = "cursors"
 _PREFIXES: Final = {LANES: "lanes", DEADLETTERS: "deadletters", REFUSALS: "refusals"}
 _AUDIT: Final = "audit"
 SUBJECTS: Final[Mapping[str, str]] = {
@@ -28,7 +30,7 @@ class Address(NamedTuple):
     key_token: str = ""
     """Empty where an origin stands instead."""
     suffix: str = ""
-    """`RETRY` or `QUARANTINE` behind an origin."""
+    """`RETRY` or `QUARANTINE` behind an origin, `WAITS` behind a key."""
 
 
 def address_of(subject: str) -> Address | None:
@@ -74,6 +76,21 @@ def lanes_of(service: str) -> str:
 def retry_subject(service: str, handler: str, origin: Origin) -> str:
     """Where a retry waits for its time: one place for each origin."""
     return lane_subject(service, handler, f"{origin.stream}.{origin.token}.{RETRY}")
+
+
+def waits_subject(service: str, handler: str, key_token: str) -> str:
+    """Where it is kept that messages of a key wait: one place for each key."""
+    return lane_subject(service, handler, f"{key_token}.{NO_KEY}.{WAITS}")
+
+
+def cursor_subject(service: str, handler: str, key_token: str) -> str:
+    """Where it is kept how far an ordered handler has come with a key."""
+    return f"{_CURSORS}.{service}.{handler}.{key_token}"
+
+
+def cursors_of(service: str) -> str:
+    """All cursors of a service."""
+    return f"{_CURSORS}.{service}.>"
 
 
 def quarantine_subject(service: str, handler: str, origin: Origin) -> str:

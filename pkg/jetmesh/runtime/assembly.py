@@ -105,7 +105,7 @@ class Assembly:
         self.doubt()
         for consumer in self.consumers:
             consumer.start()
-        runners = [consumer.runner for consumer in self.consumers]
+        runners = [each for it in self.consumers for each in (it.runner, it.order)]
         tasks = watching(runners, self._topology, control)
         return [*tasks, asyncio.create_task(self._keep_alive())]
 
@@ -149,3 +149,5 @@ def _sources(consumer: Consumer) -> Iterator[Source]:
     yield from (consumer.inflow, consumer.lane)
     yield from (runner.outage, runner.newer, runner.asking, runner.guards)
     yield consumer.verdicts.unstorable
+    if consumer.order is not None:
+        yield consumer.order

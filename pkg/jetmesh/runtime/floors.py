@@ -1,15 +1,17 @@
-"""The ack floors below which states need not remember inputs one by one."""
+"""The ack floors: below one, states need not remember inputs one by one, and orders no key."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, Protocol
 
-from jetmesh.declare import Topology
+from jetmesh.declare import Handler, Topology
 from jetmesh.errors import BrokerError
 from jetmesh.protocol.steps import Floor
 from jetmesh.protocol.times import nanoseconds_of
+from jetmesh.runtime.message.metrics import HandlerStats
+from jetmesh.runtime.message.order import Order
 from jetmesh.runtime.message.remembering import StateRunner
 from jetmesh.transport.seam import Control
 
@@ -21,7 +23,25 @@ _CLOCKS_NS: Final = 1_000_000_000
 """By less than this the clocks of a cluster's servers differ."""
 
 
-async def watch_floor(runner: StateRunner, topology: Topology, control: Control) -> None:
+class Floored(Protocol):
+    """A handler that has to know what is settled."""
+
+    handler: Handler
+    stats: HandlerStats
+
+    @property
+    def floor(self) -> Floor:
+        """What is known to be settled."""
+
+    @property
+    def wants_floor(self) -> asyncio.Event:
+        """Set when it may be higher than is known, and that matters."""
+
+    def floor_is_known(self, floor: Floor) -> None:
+        """Everything of its durable up to there has its verdict."""
+
+
+async def watch_floor(runner: Floored, topology: Topology, control: Control) -> None:
     """Keep a runner's floor up to date, for ever; nothing is asked while it handles nothing."""
     spec = topology.durable_of(runner.handler)
     acked, pause = -1, _SOONEST_SECONDS
@@ -49,9 +69,9 @@ async def watch_floor(runner: StateRunner, topology: Topology, control: Control)
 def watching(
     runners: Sequence[object], topology: Topology, control: Control
 ) -> list[asyncio.Task[None]]:
-    """A task for each runner that remembers."""
+    """A task for each runner that remembers, and for each order."""
     return [
         asyncio.create_task(watch_floor(runner, topology, control))
         for runner in runners
-        if isinstance(runner, StateRunner)
+        if isinstance(runner, StateRunner | Order)
     ]

@@ -15,6 +15,14 @@ class Source(Protocol):
         """What is wrong, in words; empty when all is well."""
 
 
+class Noting(Protocol):
+    """Something of which people should know, though the service works."""
+
+    @property
+    def note(self) -> str:
+        """What that is, in words; empty when there is nothing."""
+
+
 class Health:
     """What keeps a service from working, in words."""
 
@@ -22,11 +30,16 @@ class Health:
         self.starting = "starting"
         """The step of the start that is not done; empty once it runs."""
         self.sources: list[Source] = []
+        self.noting: list[Noting] = []
 
     def problems(self) -> list[str]:
         """Everything that is wrong now; ready when there is nothing."""
         found = [self.starting] if self.starting else []
         return found + [problem for source in self.sources if (problem := _problem_of(source))]
+
+    def notes(self) -> list[str]:
+        """What people should know, though it works: it stays ready."""
+        return [each.note for each in self.noting if each.note]
 
 
 def _problem_of(source: Source) -> str:

@@ -131,7 +131,7 @@ class HttpServer:
 
     async def _readyz(self, _: Request) -> Response:
         problems = self._health.problems()
-        text = "\n".join(problems) or "ready"
+        text = "\n".join([*(problems or ["ready"]), *self._health.notes()])
         return PlainTextResponse(f"{text}\n", status_code=503 if problems else 200)
 
     async def _serve_metrics(self, request: Request) -> Response:

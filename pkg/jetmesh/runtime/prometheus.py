@@ -58,6 +58,14 @@ _GAUGES: Final[dict[str, tuple[str, Callable[[Consumer], float]]]] = {
     "in_flight": ("Deliveries without a verdict", lambda c: len(c.in_flight)),
     "oldest_seconds": ("Age of the oldest message without a verdict, from its storing", _oldest),
     "lag": ("Messages not handled yet, in flight included", lambda c: c.stats.lag),
+    "parked_keys": (
+        "Keys of an ordered handler that wait behind a message that failed",
+        lambda c: c.order.parked.keys if c.order else 0,
+    ),
+    "parked": (
+        "Messages that wait with them; of the first 20 keys",
+        lambda c: c.order.parked.messages if c.order else 0,
+    ),
     "unavailable": (
         "1 while the handler waits for a dependency",
         lambda c: bool(c.runner.outage.reason),

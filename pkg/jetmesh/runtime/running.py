@@ -23,6 +23,7 @@ from jetmesh.runtime.health import Health
 from jetmesh.runtime.http import HttpServer
 from jetmesh.runtime.injection import Injector
 from jetmesh.runtime.message.consumer import Consumer
+from jetmesh.runtime.parking import watch_parked
 from jetmesh.runtime.prometheus import ServiceCollector, WithTheirs, negotiated
 from jetmesh.runtime.provisioning import provision, wait_for_jetstream
 from jetmesh.runtime.publishing import Publisher
@@ -181,6 +182,10 @@ class Running:
         self._limit(projection.unread for projection in work.projections)
         self.health.sources += [*work.sources, *watches]
         self._tasks.append(asyncio.create_task(watch(watches)))
+        if orders := [consumer.order for consumer in work.consumers if consumer.order]:
+            self.health.noting += [order.parked for order in orders]
+            watching_parked = watch_parked(orders, control, self._plane.lookups)
+            self._tasks.append(asyncio.create_task(watching_parked))
 
     def _durables_of(self, consumer: Consumer) -> tuple[DurableSpec, DurableSpec]:
         handler = consumer.handler

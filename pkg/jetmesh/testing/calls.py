@@ -50,7 +50,7 @@ async def aoutputs(
 
 
 def _handler(service: Service, function: Callable[..., Any]) -> Handler:
-    derive([service])
+    derive([service], audited=False)
     for handler in service.handlers:
         if handler.function is function:
             return handler

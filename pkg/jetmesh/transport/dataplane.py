@@ -324,7 +324,7 @@ class DataPlane:
             if self._link is not None:
                 self._link.abort(lacking)
             return
-        if subject.startswith(self.lookups.asks_on):
+        if subject.startswith((self.lookups.asks_on, self.lookups.asks_leader_on)):
             self.lookups.denied(lacking)
             return
         for pull in self._pulls:

@@ -150,6 +150,9 @@ class Looks(Protocol):
     def since(self, stream: str, subject: str, sequence: int) -> Awaitable[StoredMessage | None]:
         """The first message on a subject from a sequence on; raises as `last`."""
 
+    def newest(self, stream: str, subject: str) -> Awaitable[StoredMessage | None]:
+        """The newest message on a subject, as the leader knows it; raises as `last`."""
+
 
 class Control(Protocol):
     """What a running service asks and says beside its messages."""

@@ -24,6 +24,7 @@ from jetmesh.operate.deadletters.payload import PayloadView, content_of, hidden_
 from jetmesh.operate.deadletters.payload import render as render_payload
 from jetmesh.operate.deadletters.store import HistoryEntry, find, history, lane_status, letters
 from jetmesh.operate.humanize import counted
+from jetmesh.operate.order import behind
 from jetmesh.transport.control import ControlPlane
 
 
@@ -118,8 +119,11 @@ async def _load(
         payload = await _rendered(control, letter, context, as_hex=as_hex)
         async with progress_bar(control) as on_read:
             entries = await history(control, letter, on_read=on_read)
-        replayed = render.state_of(entries[-1].notes) == "replayed"
-        return letter, entries, payload, await lane_status(control, letter) if replayed else ""
+        state = render.state_of(entries[-1].notes)
+        wait = await lane_status(control, letter) if state == "replayed" else ""
+        if state == "open" and (waiting := await behind(control, entries[-1].letter)):
+            wait = f"nothing was done about it yet: {waiting}"
+        return letter, entries, payload, wait
 
 
 async def _rendered(

@@ -18,8 +18,11 @@ from jetmesh.errors import BrokerError, JetmeshError
 from jetmesh.operate.deadletters.letter import Action, Letter, LetterError, Note
 from jetmesh.operate.deadletters.payload import Content, content_of
 from jetmesh.operate.deadletters.store import find, note_at, notes
+from jetmesh.operate.humanize import counted
+from jetmesh.operate.order import waits_for
 from jetmesh.operate.publish import check
-from jetmesh.protocol.headers import DEADLINE, EVENT_VERSION, MESSAGE_ID
+from jetmesh.protocol.cursors import DROP
+from jetmesh.protocol.headers import DEADLINE, EVENT_VERSION, LINE, MESSAGE_ID
 from jetmesh.protocol.ids import note_id, other_id, replay_id
 from jetmesh.protocol.streams import DEADLETTERS, is_lane_stream, lane_stream
 from jetmesh.protocol.subjects import NO_KEY, lane_subject, note_subject
@@ -134,13 +137,26 @@ class Desk:
         Raises:
             BrokerError: the broker refused the note or did not answer.
         """
+        waited = await waits_for(self.control, letter)
+        if letter.header(LINE):
+            await self._let_go(letter)
         ack = await self._note(letter, "drop")
         if not ack.duplicate:
-            return Outcome(letter.id, "dropped", f"{letter.id} was dropped.")
+            more = f" {counted(waited, 'message')} behind it can go on." if waited else ""
+            return Outcome(letter.id, "dropped", f"{letter.id} was dropped.{more}")
         text = f"{letter.id} was dropped{await self._others(ack)} at this same moment."
         return Outcome(letter.id, "others", text)
 
     # steps
+
+    async def _let_go(self, letter: Letter) -> None:
+        """Tell an ordered handler that what waits behind a letter need not wait any more."""
+        if await _missing(self.control, letter) is not None:
+            return  # nobody waits
+        identity = note_id(letter.sequence, letter.message.stored_ns, "drop")
+        headers = {**letter.origin._replace(line=DROP).headers(), MESSAGE_ID: identity}
+        subject = lane_subject(letter.service, letter.handler, letter.key_token)
+        await self.control.publish(subject, b"", headers)
 
     async def _check_lane(self, letter: Letter) -> None:
         """Nobody would ever take what lies on the lane of a handler that is gone."""

@@ -76,6 +76,17 @@ class Lane:
 
 
 @dataclass(frozen=True, slots=True)
+class ParkedHandler:
+    """Keys of one ordered handler that wait behind messages that failed."""
+
+    about: str
+    """`payments.charge`."""
+    keys: int
+    messages: Mapping[str, int]
+    """How many wait behind which message, `PURCHASES:7`; of the first keys."""
+
+
+@dataclass(frozen=True, slots=True)
 class ServerStatus:
     """What the monitoring port of one server says."""
 
@@ -130,6 +141,7 @@ class Snapshot:
     """Deadlines whose time has come, and that lost their alarm."""
     stuck: tuple[Standing, ...] = ()
     """Processes that stand where nothing leads on."""
+    parked: tuple[ParkedHandler, ...] = ()
     letters: tuple[Group, ...] = ()
     """Open ones by fault."""
     states: tuple[StateLook, ...] = ()

@@ -10,14 +10,16 @@ from typing import Final
 
 import msgspec
 
+from jetmesh.declare import Topology
 from jetmesh.operate.deadletters.letter import Group, LetterError, Selector
 from jetmesh.operate.deadletters.store import select
-from jetmesh.operate.doctor.facts import Lane, QuarantineMark
+from jetmesh.operate.doctor.facts import Lane, ParkedHandler, QuarantineMark
 from jetmesh.operate.doctor.responses import StreamInfo
 from jetmesh.protocol.headers import DEATHS
 from jetmesh.protocol.streams import LANES, REFUSALS
-from jetmesh.protocol.subjects import QUARANTINE, RETRY, SUBJECTS, address_of, lane_subject
+from jetmesh.protocol.subjects import QUARANTINE, RETRY, SUBJECTS, WAITS, address_of, lane_subject
 from jetmesh.transport.control import ControlPlane
+from jetmesh.transport.parked import how_many, waiting_keys
 from jetmesh.transport.stored import if_exists, time_of
 
 _PAGES: Final = 5
@@ -48,6 +50,19 @@ async def lanes(control: ControlPlane) -> tuple[Lane, ...]:
     return tuple(lanes)
 
 
+async def parked(control: ControlPlane, topology: Topology) -> tuple[ParkedHandler, ...]:
+    """What waits in each ordered handler behind messages that failed."""
+    found = []
+    for handler in (each for each in topology.handlers if each.ordered):
+        keys, waiting = await waiting_keys(control, handler)
+        failed = [each for each in waiting if each.failed]
+        messages = {each.behind: await how_many(control, each) for each in failed}
+        keys -= len(waiting) - len(failed)
+        if keys:
+            found.append(ParkedHandler(f"{handler.service}.{handler.name}", keys, messages))
+    return tuple(found)
+
+
 async def refusals(control: ControlPlane, info: StreamInfo | None) -> Mapping[str, int]:
     """Marks of refused outcomes by `service.handler`."""
     if info is None or not info.state.messages:
@@ -70,6 +85,8 @@ def by_lane(subjects: Mapping[str, int]) -> dict[tuple[str, str], tuple[Lane, li
         lane, marks = found.setdefault(key, (Lane(*key), []))
         if address.suffix == QUARANTINE:
             marks.append(subject)
+        elif address.suffix == WAITS:
+            continue  # it stands for a key; what waits lies in its stream
         elif address.suffix == RETRY:
             found[key] = replace(lane, scheduled=lane.scheduled + count), marks
         else:

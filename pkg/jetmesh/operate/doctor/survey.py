@@ -205,18 +205,23 @@ class _Survey:
     async def _own(self, streams: Mapping[str, StreamInfo]) -> Snapshot:
         """What lies in the streams of the mesh itself."""
         control = self.control
-        letters, lanes, refusals, states, late, stand = await asyncio.gather(
+        topology = self.target.topology
+        letters, lanes, parked, refusals = await asyncio.gather(
             self._try("dead letters", own_streams.faults(control, streams.get(DEADLETTERS))),
             self._try("lanes", own_streams.lanes(control)),
+            self._try("parked keys", own_streams.parked(control, topology)),
             self._try("refusals", own_streams.refusals(control, streams.get(REFUSALS))),
-            self._try("states", own_states.states(control, self.target.topology, streams)),
-            self._try("deadlines", overdue(control, self.target.topology)),
-            self._try("processes", stuck(control, self.target.topology)),
+        )
+        states, late, stand = await asyncio.gather(
+            self._try("states", own_states.states(control, topology, streams)),
+            self._try("deadlines", overdue(control, topology)),
+            self._try("processes", stuck(control, topology)),
         )
         return replace(
             EMPTY,
             letters=letters or (),
             lanes=lanes or (),
+            parked=parked or (),
             refusals=refusals or {},
             states=states or (),
             overdue=late or (),

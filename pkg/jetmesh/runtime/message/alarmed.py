@@ -31,7 +31,6 @@ class Alarmed(LaneDelivered):
         super().__init__(durable, subject, reply, headers, payload)
         self.deadline = deadline
         self.misread = None  # a handler may take over what another one asked for
-        self.token += f":{deadline.effect.removesuffix(f':{deadline.subject}')}".encode()
 
     @property
     def key(self) -> str:

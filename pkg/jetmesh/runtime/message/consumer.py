@@ -20,6 +20,8 @@ from jetmesh.runtime.message.alarmed import on_lane
 from jetmesh.runtime.message.backlog import QUICK_SECONDS
 from jetmesh.runtime.message.belief import Evidence
 from jetmesh.runtime.message.delivered import Delivered, Durable
+from jetmesh.runtime.message.order import Order
+from jetmesh.runtime.message.ordering import OrderedVerdicts
 from jetmesh.runtime.message.quarantine import Quarantine
 from jetmesh.runtime.message.runner import HandlerRunner
 from jetmesh.runtime.message.verdicts import Verdicts
@@ -47,7 +49,8 @@ class Consumer:
     ) -> None:
         self.handler = handler
         self.policy = policy
-        self.verdicts = Verdicts(handler, policy, transport)
+        ordered = OrderedVerdicts(handler, policy, transport) if handler.ordered else None
+        self.verdicts = ordered or Verdicts(handler, policy, transport)
         self.stats = self.verdicts.stats
         self.in_flight = self.verdicts.in_flight
         self.runner = runner(
@@ -60,6 +63,19 @@ class Consumer:
             turns=transport.turns,
             on_change=self.adjust,
         )
+        self.order: Order | None = None
+        """Says which delivery is the next of its key, where that matters."""
+        if ordered is not None:
+            self.order = Order(
+                handler,
+                policy,
+                ordered,
+                publish=transport.publish,
+                looks=evidence.looks,
+                asking=self.runner.asking,
+                begin=self._begin,
+            )
+        self._take = self.order.take if self.order else self._begin
         self._quarantine = quarantine
         self._is_disturbed = False
         """Not every delivery runs at once: each is checked before it does."""
@@ -74,7 +90,8 @@ class Consumer:
         self._conclude = self.runner.conclude
         self._key = handler.input.key
         self._is_plain = not injected and handler.delivery is None and not handler.wraps
-        self._is_inline = handler.runs == "inline" and runner is HandlerRunner
+        at_once = handler.runs == "inline" and not handler.ordered
+        self._is_inline = at_once and runner is HandlerRunner
         self._pull(version)
         self._on_settled = self.inflow.settled
 
@@ -194,10 +211,14 @@ class Consumer:
                 self._queue.measure(int(numbers[3]), delivered.received)
         else:
             self.verdicts.recall(delivered)
-            if delivered.deadline is None and self._quarantine.takes(delivered):
-                self.runner.isolate(delivered)
-                return
-        self.runner.begin(delivered)
+        self._take(delivered)
+
+    def _begin(self, delivered: Delivered) -> None:
+        """It may run: alone, if processes may have died of it."""
+        if delivered.deadline is None and self._quarantine.takes(delivered):
+            self.runner.isolate(delivered)
+        else:
+            self.runner.begin(delivered)
 
     # lifecycle
 
@@ -210,6 +231,8 @@ class Consumer:
         """Pull no more, and give back what waits for a dependency."""
         self.inflow.stop()
         self.lane.stop()
+        if self.order is not None:
+            self.order.stop()
         await self.runner.stop()
 
     def adjust(self) -> None:
@@ -250,6 +273,8 @@ class Consumer:
 
     async def give_back(self) -> int:
         """Cancel what still runs and return it to the server; how many there were."""
+        if self.order is not None:
+            self.order.cancel()
         await self.runner.cancel()
         left = list(self.in_flight.values())
         for delivered in left:

@@ -13,9 +13,9 @@ from typing import Final
 
 from jetmesh.runtime.message.known import Line
 
-_FIRST_SECONDS: Final = 0.002
+_FIRST_SECONDS: Final = 0.004
 _LONGEST_SECONDS: Final = 0.064
-_CALMER: Final = 0.8
+_CALMER: Final = 0.9
 """What is left of a pause with each step that is stored."""
 
 

@@ -87,6 +87,7 @@ class Delivered:
         "failures",
         "headers",
         "held",
+        "line",
         "noted",
         "payload",
         "pending",
@@ -142,6 +143,8 @@ class Delivered:
         """Attempts that failed before this one."""
         self.noted = ""
         """As `Origin.noted`."""
+        self.line = ""
+        """As `Origin.line`."""
         self.returned = 0
         """The newest delivery before that failed in this process; up to it none counts as lost."""
         self.excuses = 0
@@ -183,6 +186,7 @@ class Delivered:
             stored=self.stored_ns,
             attempts=self.failures,
             noted=self.noted,
+            line=self.line,
         )
 
     @property
@@ -260,10 +264,12 @@ class LaneDelivered(Delivered):
         self.token = self._origin.token.encode()
         self.failures = self.brought = self._origin.attempts
         self.noted = self._origin.noted
+        self.line = self._origin.line
 
     @property
     def origin(self) -> Origin:
-        return self._origin._replace(attempts=self.failures, noted=self.noted)
+        now = self.failures, self.noted, self.line
+        return self._origin._replace(attempts=now[0], noted=now[1], line=now[2])
 
     @property
     def cause(self) -> str:

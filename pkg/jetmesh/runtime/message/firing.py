@@ -46,6 +46,8 @@ class Firing:
         """Publish the event of an alarm, and acknowledge it."""
         # from here on its fate is that of the event
         delivered.durable = replace(delivered.durable, outcome=self._publisher)
+        if delivered.deadline is not None:  # of one cause several may have one subject
+            delivered.token = f"{delivered.origin.token}:{delivered.deadline.mark}".encode()
         try:
             delivered.event = self._event(delivered)
         except Exception as error:  # noqa: BLE001 - a contract's own code may raise anything

@@ -26,6 +26,7 @@ from jetmesh.protocol.subjects import (
     lane_subject,
     refusal_subject,
     retry_subject,
+    waits_subject,
 )
 from jetmesh.protocol.versions import WHICHEVER, said
 from jetmesh.runtime.message.delivered import Delivered
@@ -88,6 +89,21 @@ def retry_later(delivered: Delivered, error: BaseException, text: str, at: datet
         **schedule(lane_subject(handler.service, handler.name, delivered.key_token), at),
     }
     subject = retry_subject(handler.service, handler.name, origin)
+    return subject.encode(), _block(delivered, headers), delivered.payload
+
+
+def waiting(delivered: Delivered, at: datetime) -> Message:
+    """The original bytes for the lane, to look at a time whether its key goes on (ADR-0036).
+
+    One for each key: none is stored where one is. `delivered.line` says how far the key was.
+    """
+    handler, token = delivered.durable.handler, delivered.origin.subject.rpartition(".")[2]
+    headers = {
+        **delivered.origin.headers(),
+        header.EXPECTED_SEQUENCE: "0",
+        **schedule(lane_subject(handler.service, handler.name, token), at),
+    }
+    subject = waits_subject(handler.service, handler.name, token)
     return subject.encode(), _block(delivered, headers), delivered.payload
 
 

@@ -50,8 +50,6 @@ class StateRunner(HandlerRunner):
         self.floor = Floor()
         self.wants_floor = asyncio.Event()
         self._steps = steps
-        self._alone: Delivered | None = None
-        """What is to be done before anything else of this process is."""
         self.stats = self._verdicts.stats
         self._type = remembering.state.type
         self._source = handler.input.subject
@@ -120,17 +118,11 @@ class StateRunner(HandlerRunner):
         else:
             self._steps.floor_is_known()
 
-    async def run(self, delivered: Delivered) -> None:
-        self._alone = delivered
-        await super().run(delivered)
-
     def waits_for_room(self, delivered: Delivered) -> None:
         """It runs once there is room: those that hold the floor may wait until it ran alone.
 
         They may not be here yet, either: so what waits keeps no others from being pulled.
         """
-        if delivered is self._alone:
-            self._alone = None
         durable = delivered.durable
         durable.inflow.settled()
         delivered.durable = replace(durable, inflow=_Settled(durable.inflow))
@@ -139,7 +131,8 @@ class StateRunner(HandlerRunner):
         self._verdicts.postpone(delivered, _POSTPONED_SECONDS)
 
     def _is_at_work(self, delivered: Delivered) -> bool:
-        return delivered is self._alone and super()._is_at_work(delivered)
+        waits = isinstance(delivered.durable.inflow, _Settled)
+        return not waits and super()._is_at_work(delivered)
 
     # how
 

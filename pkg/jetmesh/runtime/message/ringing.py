@@ -95,6 +95,12 @@ def unset(pending: tuple[Pending, ...], before: tuple[Pending, ...]) -> tuple[Pe
     return tuple(each for each in pending if (each.deadline, each.rings) not in known)
 
 
+def silent(pending: tuple[Pending, ...], waiting: Iterable[Delivered]) -> tuple[Pending, ...]:
+    """Those whose alarm is none of what waits for the key: it has not just rung."""
+    rung = {each.deadline: each.stored_ns for each in waiting if each.deadline}
+    return tuple(each for each in pending if rung.get(each.deadline, 0) < each.rings)
+
+
 class Alarms:
     """Sets the alarms of one state's deadlines, on the lanes of those who asked for them."""
 

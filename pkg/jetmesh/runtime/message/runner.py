@@ -106,7 +106,7 @@ class HandlerRunner:
         self._injected = dict(injected)
         self._slots = asyncio.Semaphore(handler.threads or policy.concurrency)
         self._timeout = policy.timeout
-        self._settles_later = bool(handler.lost or handler.remembers)
+        self._settles_later = bool(handler.lost or handler.remembers or handler.ordered)
 
     def threads_of(self, handler: Handler) -> Threads | None:
         """Where its calls run that would keep the event loop."""

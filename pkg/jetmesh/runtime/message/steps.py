@@ -30,7 +30,7 @@ from jetmesh.runtime.message.following import Outlet
 from jetmesh.runtime.message.known import KEPT, Given, Known, Line, Memory, Rememberer, known_of
 from jetmesh.runtime.message.novelty import GUESSED, Novelty
 from jetmesh.runtime.message.outputs import Outputs
-from jetmesh.runtime.message.ringing import Alarms, Kept, unset
+from jetmesh.runtime.message.ringing import Alarms, Kept, silent, unset
 from jetmesh.runtime.message.room import Room
 from jetmesh.runtime.message.step import Step
 from jetmesh.transport.reader import NewerVersion, reader_of
@@ -335,7 +335,9 @@ class Steps:
             self._next(line, has_looked=True)  # and all that follows from it is stored
             return
         try:
-            line.known = known_of(stored, self._reader)
+            known = known_of(stored, self._reader)
+            waiting = (given.delivered for given in line.given)
+            line.known = replace(known, unset=silent(known.unset, waiting))
         except (msgspec.DecodeError, ValueError) as error:
             line.known = None
             await self._refuse(line, f"{subject} is none of a step's: {error}")

@@ -74,6 +74,8 @@ class Verdicts:
         """It has no effects, so an input may run once more for nothing."""
         self.leave: Callable[[Delivered, Callable[[], None]], None] = _at_once
         """Does something before an input goes to the lane or becomes a letter."""
+        self.part: Callable[[Delivered, Callable[[], None]], None] = _at_once
+        """Does something once it is there, before it is settled."""
         self._policy = policy
         self._transport = transport
         self._send_ack = transport.ack
@@ -230,6 +232,13 @@ class Verdicts:
         self._remember(delivered, delay, delivered.deliveries)
         self.give_back(delivered, delay)
 
+    def hand_on(self, delivered: Delivered) -> None:
+        """Ack what comes again another way."""
+        if delivered.held:
+            self._send_ack(delivered.reply)
+            self.stats.retried += 1
+            self._settle(delivered)
+
     # how
 
     def _tell_forged(self, delivered: Delivered, forged: Forged) -> float:
@@ -262,6 +271,9 @@ class Verdicts:
         Where not even that can be stored, the input stays, and comes again.
         """
 
+        def terminated() -> None:
+            self.part(delivered, terminate)
+
         def terminate() -> None:
             if delivered.held:
                 self._transport.terminate(delivered.reply, "dead-lettered")
@@ -277,7 +289,7 @@ class Verdicts:
 
         forged = partial(self.keep, delivered)
         about = DEADLETTERS, letter, delivered.cause, other_letter
-        self.storing.store(Letter(*about, terminate, keep, forged))
+        self.storing.store(Letter(*about, terminated, keep, forged))
 
     def _keep(self, delivered: Delivered, reason: str) -> None:
         """Leave a message in its stream, of which no letter can be stored, and say so."""
@@ -303,10 +315,7 @@ class Verdicts:
 
     def _on_lane(self, delivered: Delivered, error: BaseException, text: str, delay: float) -> None:
         def postponed() -> None:
-            if delivered.held:
-                self._send_ack(delivered.reply)
-                self.stats.retried += 1
-                self._settle(delivered)
+            self.part(delivered, partial(self.hand_on, delivered))
 
         def too_large(_: str) -> None:  # for the lane; it was not for its stream
             counts = not isinstance(error, Retry) or error.counts

@@ -68,7 +68,7 @@ class Stage:
         self._deliver: OnDelivery
         self._handler = handler
         self._consumer = Consumer(
-            replace(handler, lost=None),
+            replace(handler, lost=None, ordered=False),  # what is rehearsed comes in order
             version=service.version,
             policy=replace_fields(policy, attempts=1, max_age=Duration(0)),
             transport=self,
@@ -204,6 +204,8 @@ class _Nothing:
     async def last(self, stream: str, subject: str) -> None: ...
 
     async def since(self, stream: str, subject: str, sequence: int) -> None: ...
+
+    async def newest(self, stream: str, subject: str) -> None: ...
 
 
 def _no_marks() -> Any:

@@ -33,6 +33,10 @@ class SimulatedLooks:
         """The first message on `subject` from `sequence` on."""
         return self._ask(stream, lambda log, known: log.next_on(subject, sequence, until=known))
 
+    def newest(self, stream: str, subject: str) -> Awaitable[StoredMessage | None]:
+        """The newest message on `subject`, as the leader knows it."""
+        return self._ask(stream, lambda log, _: log.last_on(subject, until=log.last), leader=True)
+
     def fail_all(self, reason: str) -> None:
         """The connection is lost: whoever asked has to ask again."""
         for future in self._open:
@@ -40,14 +44,16 @@ class SimulatedLooks:
                 future.set_exception(BrokerError(f"a stream cannot be asked: {reason}."))
         self._open.clear()
 
-    def _ask(self, stream: str, find: _Find) -> asyncio.Future[StoredMessage | None]:
+    def _ask(
+        self, stream: str, find: _Find, *, leader: bool = False
+    ) -> asyncio.Future[StoredMessage | None]:
         future: asyncio.Future[StoredMessage | None] = asyncio.get_running_loop().create_future()
         if not self._link.is_up:
             future.set_exception(BrokerError(f"{stream}: not connected."))
             return future
         self.asked += 1
         self._open.append(future)
-        self._link.sent.send(lambda: self._read(stream, find, future))
+        self._link.sent.send(lambda: self._read(stream, find, future, leader=leader))
         return future
 
     def _read(
@@ -55,10 +61,12 @@ class SimulatedLooks:
         stream: str,
         find: _Find,
         future: asyncio.Future[StoredMessage | None],
+        *,
+        leader: bool,
     ) -> None:
         """The server reads the question; what it holds now is the answer, whenever that arrives."""
         held = self._link.server.streams.get(stream)
-        if held and not held.config.get("allow_direct"):
+        if held and not leader and not held.config.get("allow_direct"):
             held = None  # then nobody listens where look-ups ask
         found = find(held.log, held.log.last - self.behind) if held else None
         answer = found.of(stream) if found else None

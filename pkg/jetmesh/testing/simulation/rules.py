@@ -82,6 +82,8 @@ class Rules:
         target = offered.values.get(header.SCHEDULE_TARGET, "")
         if target == offered.subject or not is_plain(target) or not self.takes(target):
             raise Refused(400, 10190, "message schedules target is invalid")
+        if offered.values.get(header.ROLLUP, header.ROLLUP_SUBJECT) != header.ROLLUP_SUBJECT:
+            raise Refused(400, 10192, "message schedules invalid rollup")
         return due
 
     def cancelled(self, offered: Offered) -> str:
@@ -89,16 +91,13 @@ class Rules:
         schedule, word = (
             offered.values.get(name, "") for name in (header.SCHEDULER, header.SCHEDULE_NEXT)
         )
-        if not self.has_schedules or not (schedule or word):
+        if not (schedule or word):
             return ""
-        there = self.log.last_on(schedule) if is_plain(schedule) else None
-        is_other = there is not None and header.SCHEDULE not in there.values
-        if (
-            word != header.PURGE
-            or schedule == offered.subject
-            or not is_plain(schedule)
-            or is_other
-        ):
+        is_named = word == header.PURGE and is_plain(schedule) and schedule != offered.subject
+        if is_named and not self.has_schedules:
+            raise Refused(400, 10188, "message schedules is disabled")
+        there = self.log.last_on(schedule) if is_named else None
+        if not is_named or (there is not None and header.SCHEDULE not in there.values):
             raise Refused(400, 10212, "message schedules invalid scheduler")
         return schedule
 
@@ -108,9 +107,9 @@ class Rules:
         if word is None:
             return ""
         if not self.config.get("allow_rollup_hdrs") and not self.has_schedules:
-            raise Refused(400, 10111, "rollup not permitted")
+            raise Refused(500, 10111, "rollup not permitted")
         if word not in (header.ROLLUP_SUBJECT, _ALL):
-            raise Refused(400, 10111, f'rollup value invalid: "{word}"')
+            raise Refused(500, 10111, f'rollup value invalid: "{word}"')
         return ">" if word == _ALL else offered.subject
 
     def check_guard(self, offered: Offered) -> None:
@@ -124,7 +123,7 @@ class Rules:
             return
         last = self.log.last_on(filtered or offered.subject)
         found = last.sequence if last else 0
-        if expected != str(found):
+        if not expected.isdecimal() or int(expected) != found:
             raise Refused(400, 10071, f"wrong last sequence: {found}")
 
     def check_room(self, offered: Offered) -> None:

@@ -56,17 +56,14 @@ class Stream:
         """
         offered, rules = Offered(subject, headers, payload), self._rules
         rules.check_size(offered)
-        due, cancelled, replaced = (
-            rules.due(offered),
-            rules.cancelled(offered),
-            rules.replaced(offered),
-        )
         # several servers agree on a message before they look at its guard, one does not
         if self.config.get("num_replicas", 1) > 1 and (first := self._taken_by(offered)):
             return first, True
         rules.check_guard(offered)
+        due, cancelled = rules.due(offered), rules.cancelled(offered)
         if first := self._taken_by(offered):
             return first, True
+        replaced = rules.replaced(offered)
         rules.check_room(offered)
         kept = self._store(subject, headers if due is None else with_rollup(headers), payload)
         if offered.message_id:

@@ -47,7 +47,7 @@ class Play:
         self, script: Script, given: Sequence[Given], replicas: int, seed: int, check: Check
     ) -> None:
         self.error: Exception | None = None
-        """What the check raised."""
+        """What was raised meanwhile, or by the check."""
         self.told: list[str] = []
         """What happened, step by step."""
         self._draw = draw = Random(seed)  # noqa: S311 - it is no secret
@@ -76,6 +76,9 @@ class Play:
                 self._act()
             found = self._record.broken or list(broken(world, self._record))
             return found or self._checked()
+        except Exception as error:  # noqa: BLE001 - whatever it is, its seed has to be known
+            self.error = error
+            return [f"it ended in {error!r}"]
         finally:
             world.end()
 
@@ -99,7 +102,7 @@ class Play:
                 self.told.append(told)
         elif self._left and draw.random() < _PUBLISHED:
             self._publish()
-        elif self._waits and draw.random() < _DELAYED:
+        elif self._waits > 0 and draw.random() < _DELAYED:
             self._waits -= 1
             self._pass(draw.choice(_DELAYS))
         elif not world.turn() and not (self._is_awaited and self._pass_time()):
@@ -134,8 +137,8 @@ class Play:
             self._pass_time()
 
     def _pass(self, seconds: float) -> None:
-        """Let time pass, whatever is on its way meanwhile."""
-        self._world.pass_time(self._world.server.clock.now + round(seconds * SECOND))
+        """Let time pass while nothing else happens, whatever is on its way."""
+        self._world.leap(round(seconds * SECOND))
         self.told.append(f"{seconds} s pass")
 
     def _pass_time(self) -> bool:

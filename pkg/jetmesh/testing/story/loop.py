@@ -101,10 +101,10 @@ class Loop:
         self._timers.clear()
         with self.current(), warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)  # of coroutines that never began
-            for task in self._tasks:
+            while self._tasks:  # some begin others at their end
+                task = self._tasks.pop()
                 task._log_destroy_pending = False  # type: ignore[attr-defined] # noqa: SLF001 - it is meant
                 _close(task.get_coro())
-        self._tasks.clear()
 
     # asyncio.AbstractEventLoop, as far as handlers without I/O need it
 

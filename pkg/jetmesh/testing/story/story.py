@@ -209,7 +209,7 @@ class Story:
     def _at(self, world: World) -> Story:
         """The same story, as it went in another world."""
         found = object.__new__(Story)
-        found.__dict__.update(self.__dict__, _world=world)
+        found.__dict__.update(self.__dict__, _world=world, _outside=Outside(world))
         return found
 
     def _of(self, service: Service) -> Service:

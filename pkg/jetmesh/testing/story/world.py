@@ -92,16 +92,15 @@ class World:
 
     def replace(self, process: Process) -> Process:
         """Kill a process, and start another one in its place."""
-        process.kill()
         del self.processes[process.name], self._loops[process.name]
+        process.kill()
         return self.start(process.service)
 
     def end(self) -> None:
         """Nothing happens any more."""
-        for process in self.processes.values():
-            process.kill()
+        while self.processes:
+            self.processes.popitem()[1].kill()
         self.outside_loop.kill()
-        self.processes.clear()
 
     def crash(self, service: Service, after: int) -> None:
         """Replace a process of a service so many steps from now."""
@@ -109,13 +108,8 @@ class World:
 
     # what happens
 
-    def run(self) -> None:
-        """Let happen what happens by itself, without time passing."""
-        with self.randomness():
-            self._run()
-
     def settle(self) -> None:
-        """The same, and time passes for what is being done just now."""
+        """Let happen what happens by itself; time passes for what is being done just now."""
         end = self.server.clock.now + _PATIENCE
         with self.randomness():
             self._run()
@@ -151,10 +145,16 @@ class World:
         with self._loops[name].current():
             channel.step()
 
-    def pass_time(self, until: int | None = None) -> bool:
-        """Move to the next time at which something happens; False: there is none, until then."""
-        due = self.server.clock.next_due() if until is None else until
+    def pass_time(self) -> bool:
+        """Move to the next time at which something happens; False: there is none."""
+        due = self.server.clock.next_due()
         return due is not None and self._ring(due)
+
+    def leap(self, nanoseconds: int) -> None:
+        """Be so much later at once, as after a pause of everybody: all that was due is due now."""
+        clock = self.server.clock
+        clock.now += nanoseconds
+        self._ring(clock.now)
 
     @property
     def _is_busy(self) -> bool:

@@ -13,6 +13,7 @@ from msgspec.structs import replace as changed
 from jetmesh import Service, event
 from jetmesh.declare import Topology, derive
 from jetmesh.operate.deadletters.letter import Group
+from jetmesh.operate.deadlines.waiting import Waiting
 from jetmesh.operate.doctor.facts import CrowdedKey, Facts, Server, Snapshot, StateLook
 from jetmesh.operate.doctor.responses import (
     Account,
@@ -219,3 +220,19 @@ REMEMBERED: Mapping[str, Callable[[], Facts]] = {
     "state-expires": lambda: remembering(max_age=86_400_000_000_000),
 }
 """What is wrong with states, by the finding that says so."""
+
+
+def too_late() -> Facts:
+    """A deadline whose alarm was lost."""
+    waiting = Waiting(
+        "desk",
+        "desk.late",
+        "k",
+        "",
+        NOON,
+        overdue=True,
+        handler="take",
+        cause="DESK:1",
+        kept="STATES_DESK:2",
+    )
+    return facts({"overdue": (waiting,)})

@@ -61,7 +61,7 @@ from tests.unit.operate.doctor.doctored import (
     topology,
     unable,
 )
-from tests.unit.operate.doctor.late import STANDING, WAITING
+from tests.unit.operate.doctor.standing import LATE
 
 MINUTE_NS = 60_000_000_000
 LONG_AGO = Position(consumer_seq=5, stream_seq=5, last_active=said(-600))
@@ -193,8 +193,7 @@ CASES: dict[str, Callable[[], Facts]] = {
     "quarantine": lambda: on_lane(quarantined=(QuarantineMark("lanes.desk.take.S.1.suspect", 2),)),
     "refusals": lambda: facts({"refusals": {"desk.take": 3}}),
     **REMEMBERED,
-    "overdue": lambda: facts({"overdue": (WAITING,)}),
-    "stuck-process": lambda: facts({"stuck": (STANDING,)}),
+    **LATE,
 }
 KINDS = [kind for area in AREAS for kind in area.kinds]
 

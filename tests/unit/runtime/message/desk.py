@@ -88,6 +88,9 @@ class Streams:
         self.asked.append((stream, f"{subject} since {sequence}"))
         return found
 
+    async def newest(self, stream: str, subject: str) -> StoredMessage | None:
+        return await self.last(stream, subject)
+
     async def last(self, stream: str, subject: str) -> StoredMessage | None:
         self.asked.append((stream, subject))
         if self.error is not None:

@@ -14,6 +14,8 @@ from jetmesh.operate.humanize import counted, listed, messages_wait, span
 from jetmesh.protocol.streams import DEADLETTERS
 
 _GROUPS: Final = 10
+_MUCH: Final = 1000
+"""So many messages may wait behind failed ones before that is a problem."""
 
 GROWING = problem(
     "dead-letters-grow",
@@ -61,6 +63,20 @@ QUARANTINED = warning(
     "{about} runs {messages} in quarantine: processes may have died of such a message.",
     "there are quarantine marks in a lane stream; ADR 8 says what that is",
     "Find out why processes of {service} die; a message that kills them becomes a dead letter.",
+)
+PARKED = warning(
+    "parked",
+    "{keys} of {about} {wait} behind a message that failed, with {messages} more.",
+    "an ordered handler has keys whose next message is on the lane or a dead letter",
+    "`jetmesh deadletters ls` names what failed; fix the cause and replay it, or drop it: those "
+    "behind it go on in order. What waits is in its stream, and goes with it at its max_age.",
+)
+PARKED_MUCH = problem(
+    "parked-much",
+    "{messages} of {about} wait behind a message that failed; other keys go on.",
+    "more than 1,000 messages of an ordered handler wait behind messages that failed",
+    "Fix the cause and `jetmesh deadletters replay` what failed, or drop it with --why, before "
+    "the stream's max_age takes away what waits.",
 )
 REFUSALS = note(
     "refusals",
@@ -117,6 +133,21 @@ def lanes(facts: Facts) -> Iterator[Finding]:
     )
 
 
+def parked(facts: Facts) -> Iterator[Finding]:
+    """Do messages wait, because the one before them failed?"""
+    for handler in facts.now.parked:
+        waiting = sum(handler.messages.values())
+        kind = PARKED_MUCH if waiting > _MUCH else PARKED
+        seen = [f"{count:,} behind {place}" for place, count in handler.messages.items()]
+        yield kind.finding(
+            handler.about,
+            listed(seen) if seen else "",
+            keys=counted(handler.keys, "key"),
+            wait="waits" if handler.keys == 1 else "wait",
+            messages=counted(waiting, "message"),
+        )
+
+
 def quarantine(facts: Facts) -> Iterator[Finding]:
     """Is a message suspected of killing processes?"""
     for lane in facts.now.lanes:
@@ -136,7 +167,7 @@ def refusals(facts: Facts) -> Iterator[Finding]:
         yield REFUSALS.finding("refusals", seen, count=counted(sum(by.values()), "second outcome"))
 
 
-CHECKS: Final = (dead_letters, lanes, quarantine, refusals)
+CHECKS: Final = (dead_letters, lanes, parked, quarantine, refusals)
 
 
 def _is_of_a_handler(facts: Facts, letter: Letter) -> bool:
