@@ -115,7 +115,7 @@ async def test_trace_tells_what_caused_what(broker: Broker) -> None:
     assert (first["subject"], first["cause"]) == ("purchases.created", "")
     assert (validated["subject"], validated["cause"]) == ("orders.validated", first["id"])
     assert validated["by"] == "order-validation.decide"
-    assert validated["waits"] == ["waiting for payments.charge"]
+    assert validated["waits"] == ["waiting for payments.charge", "waiting for fulfilment.begin"]
     assert (refusal["kind"], refusal["cause"]) == ("refusal", again["id"])
     assert validated["id"] in refusal["summary"]
     shown = jetmesh("trace", key, url=broker.url, FORCE_COLOR="1").stdout

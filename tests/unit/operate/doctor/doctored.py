@@ -14,7 +14,13 @@ from jetmesh import Service, event
 from jetmesh.declare import Topology, derive
 from jetmesh.operate.deadletters.letter import Group
 from jetmesh.operate.deadlines.waiting import Waiting
-from jetmesh.operate.doctor.facts import CrowdedKey, Facts, Server, Snapshot, StateLook
+from jetmesh.operate.doctor.facts import (
+    CrowdedKey,
+    Facts,
+    Server,
+    Snapshot,
+    StateLook,
+)
 from jetmesh.operate.doctor.responses import (
     Account,
     Cluster,
@@ -30,6 +36,7 @@ from jetmesh.operate.doctor.responses import (
     StreamState,
     Unread,
 )
+from jetmesh.operate.processes.standing import Standing
 from shop.loyalty import service as loyalty
 from tests.unit.operate.deadletters.test_letter import letter
 
@@ -236,3 +243,28 @@ def too_late() -> Facts:
         kept="STATES_DESK:2",
     )
     return facts({"overdue": (waiting,)})
+
+
+def stands_still() -> Facts:
+    """A process that no deadline wakes."""
+    standing = Standing(
+        process="desk.orders",
+        key="k",
+        step="waiting",
+        since=NOON,
+        waits_for=("desk.paid",),
+        until=None,
+        remaining=("paid",),
+        place="STATES_DESK_ORDERS:2",
+        problem="no deadline leads on from here",
+    )
+    return facts({"stuck": (standing,)})
+
+
+LATE: Mapping[str, Callable[[], Facts]] = {
+    "overdue": too_late,
+    "stuck-process": stands_still,
+    "parked": lambda: facts({"parked": (ParkedHandler("desk.take", 2, {"ORDERS:7": 3}),)}),
+    "parked-much": lambda: facts({"parked": (ParkedHandler("desk.take", 1, {"ORDERS:7": 1001}),)}),
+}
+"""What does not go on, by the finding that tells of it."""

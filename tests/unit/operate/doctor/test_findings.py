@@ -45,6 +45,7 @@ from tests.unit.operate.deadletters.test_letter import letter
 from tests.unit.operate.doctor.doctored import (
     DURABLE,
     ID,
+    LATE,
     NOON,
     REMEMBERED,
     STREAM,
@@ -61,7 +62,6 @@ from tests.unit.operate.doctor.doctored import (
     topology,
     unable,
 )
-from tests.unit.operate.doctor.standing import LATE
 
 MINUTE_NS = 60_000_000_000
 LONG_AGO = Position(consumer_seq=5, stream_seq=5, last_active=said(-600))
@@ -97,6 +97,10 @@ def followed(**replica: Any) -> dict[str, Any]:
     return {"streams": {STREAM: stream(STREAM, cluster=Cluster("C3", "a", (follower,)))}}
 
 
+def unanswered(why: str, **more: bool) -> Facts:
+    return facts({"failed_queries": (FailedQuery("services", why, **more),)})
+
+
 def missing(kind: Any, *names: str) -> tuple[Change, ...]:
     return tuple(Change("create", kind, name) for name in names)
 
@@ -119,10 +123,8 @@ CASES: dict[str, Callable[[], Facts]] = {
     "broker-old": silent("old"),
     "jetstream-off": silent("no JetStream"),
     "no-quorum": lambda: facts({"account": None}),
-    "not-permitted": lambda: facts(
-        {"failed_queries": (FailedQuery("services", "no", denied=True),)}
-    ),
-    "unseen": lambda: facts({"failed_queries": (FailedQuery("services", "no answer"),)}),
+    "not-permitted": lambda: unanswered("no", denied=True),
+    "unseen": lambda: unanswered("no answer"),
     "server-unhealthy": lambda: server_statuses(JetStreamConfig(sync_always=True), 0, "no leader"),
     "sync-late": lambda: server_statuses(JetStreamConfig(sync_interval=2 * MINUTE_NS)),
     "sync-short": lambda: server_statuses(JetStreamConfig(sync_interval=1_000_000_000)),
