@@ -140,20 +140,17 @@ class Service:
         "new" only those stored from then on. Changing it later is drift, which `jetmesh apply`
         refuses until the durable is deleted or the handler renamed.
 
-        `cycle`: its outputs may lead back to its input, until it returns None.
+        `cycle`: its outputs may lead back to its input, until it returns None. `ordered`: messages
+        of a key are handled one after another, as stored, in all replicas.
 
         `threads`: a `def` handler that has to wait runs in so many threads of each process; no
         `policy.timeout` ends a call, and what outlasts a stop's grace runs again. 0: no threads.
 
-        `name`: of the function; or what else its durable, settings and logs are called by.
-
+        `name`: what its durable, settings and logs are called by, unless as the function.
         `state`, `by`: what a `def` handler remembers of the key to which the path `by` leads in its
         event. Its second parameter is the state or None; what it returns of this type replaces it.
-
         Of a state with steps, `moves`: where its event is expected and leads to, as {"waiting":
         "paid"}; `otherwise`: what it is in any other step, "ignore"d and counted, or "reject"ed.
-
-        `ordered`: messages of a key are handled one after another, as stored, in all replicas.
 
         `reads`: the fields, such as "customer.email", that concern it (`jetmesh contracts check`).
 

@@ -141,6 +141,7 @@ def is_free(port: int, host: str = "127.0.0.1") -> bool:
 
 def by(port: int) -> str:
     """` by process 12 (python3 -m http.server)`; how to find out where that cannot be seen."""
+    _listening.cache_clear()  # whoever has it may have come since
     inodes = _listeners(port)
     for process in _PROCESSES.glob("[0-9]*"):
         with contextlib.suppress(OSError):  # another user's, or it has ended

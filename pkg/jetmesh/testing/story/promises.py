@@ -125,12 +125,13 @@ def _missing(world: World, record: Record, handler: Handler) -> Iterator[str]:
         decides = [v for v in values if outputs.by_type[type(v)].decision]
         for value in decides or values:
             output = outputs.by_type[type(value)]
-            subject, headers, _ = output.message(value, cause.partition(":")[2].encode())
+            origin = cause.partition(":")[2].encode()
+            subject, _, _ = output.message(value, origin)
             token = subject.decode().rpartition(".")[2]
             if output.decision:
                 count = len(stored(world.server, output.stream, output.decision_filter(token)))
             else:
-                count = _count(world, subject.decode(), output.id_in(headers))
+                count = _count(world, subject.decode(), output.identity(subject, origin))
             if not count:
                 yield f"{name} returned {type(value).__name__} for {cause}, which is not stored"
 

@@ -17,6 +17,8 @@ from jetmesh.operate.deadlines.waiting import Waiting
 from jetmesh.operate.doctor.facts import (
     CrowdedKey,
     Facts,
+    FailedQuery,
+    ParkedHandler,
     Server,
     Snapshot,
     StateLook,
@@ -227,6 +229,14 @@ REMEMBERED: Mapping[str, Callable[[], Facts]] = {
     "state-expires": lambda: remembering(max_age=86_400_000_000_000),
 }
 """What is wrong with states, by the finding that says so."""
+
+
+def slow_read_model() -> Facts:
+    return facts({"instances": (instance(read_models=[Folds("FACTS", folded=100, slow=1)]),)})
+
+
+def unanswered(why: str, **more: bool) -> Facts:
+    return facts({"failed_queries": (FailedQuery("services", why, **more),)})
 
 
 def too_late() -> Facts:

@@ -15,7 +15,6 @@ from jetmesh.operate.doctor.diagnosis import AREAS, findings
 from jetmesh.operate.doctor.facts import (
     BrokerProblem,
     Facts,
-    FailedQuery,
     Lane,
     QuarantineMark,
     Server,
@@ -26,7 +25,6 @@ from jetmesh.operate.doctor.finding import SEVERITIES, Finding
 from jetmesh.operate.doctor.responses import (
     Account,
     Cluster,
-    Folds,
     JetStream,
     JetStreamConfig,
     JetStreamStats,
@@ -58,9 +56,11 @@ from tests.unit.operate.doctor.doctored import (
     said,
     skipping,
     slow,
+    slow_read_model,
     stream,
     topology,
     unable,
+    unanswered,
 )
 
 MINUTE_NS = 60_000_000_000
@@ -95,10 +95,6 @@ def kept(name: str = STREAM, messages: int = 5, size: int = 0, **config: Any) ->
 def followed(**replica: Any) -> dict[str, Any]:
     follower = Replica("b", **replica)
     return {"streams": {STREAM: stream(STREAM, cluster=Cluster("C3", "a", (follower,)))}}
-
-
-def unanswered(why: str, **more: bool) -> Facts:
-    return facts({"failed_queries": (FailedQuery("services", why, **more),)})
 
 
 def missing(kind: Any, *names: str) -> tuple[Change, ...]:
@@ -180,9 +176,7 @@ CASES: dict[str, Callable[[], Facts]] = {
     "keeps-loop": lambda: facts({"instances": (slow(1, of=100),)}),
     "forged": lambda: facts({"instances": (robbed(forged=("DESK:17",)),)}),
     "message-ids-taken": lambda: facts({"instances": (robbed(squatted=2),)}),
-    "slow-read-model": lambda: facts(
-        {"instances": (instance(read_models=[Folds("FACTS", folded=100, slow=1)]),)}
-    ),
+    "slow-read-model": slow_read_model,
     "read-model-skips": skipping,
     "cannot-read": unable,
     "dead-letters-unreadable": giving_up,
