@@ -57,7 +57,7 @@ def test_without_a_version_the_check_names_who_would_be_hurt(tmp_path: Path) -> 
     told = said(shop, "contracts", "check")
     assert told.returncode == 1, told.stderr
     assert "RED orders.validated decided_at: it is missing" in told.stdout
-    assert "payments.charge, business-dashboard.Board, customer-dashboard.Orders" in told.stdout
+    assert "payments.charge, fulfilment.begin, business-dashboard.Board" in told.stdout
     assert "@upcasts(1, OrderValidated)" in told.stdout
 
 

@@ -128,4 +128,4 @@ def test_the_broker_is_found_where_it_is_installed(built: Path, tmp_path: Path) 
 def test_the_shop_brings_the_mesh(built: Path, tmp_path: Path) -> None:
     shop = Environment(tmp_path / "shop", built, "shop")
     loaded = shop.run("python", "-c", "from shop.system import system; print(len(system.load()))")
-    assert loaded.stdout == "7\n", loaded.stderr
+    assert loaded.stdout == "8\n", loaded.stderr

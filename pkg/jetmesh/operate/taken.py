@@ -29,7 +29,11 @@ async def taken_in(control: ControlPlane, handler: Handler, place: str) -> str:
     state = remembers.state
     applied = _applied(await control.last(state.stream, f"{state.subject}.{token}"))
     given = Input(handler.input.subject, message.sequence, message.stored_ns)
-    if applied.is_waiting(given) or not (applied.has(given) or applied.came_late(given)):
+    if (
+        applied.is_waiting(given)
+        or applied.is_ignored(given)
+        or not (applied.has(given) or applied.came_late(given))
+    ):
         return ""
     name, key = f"{handler.service}.{handler.name}", printable(unescape_key(token))
     return f"{name} took it into {state.title} of {key}"

@@ -136,6 +136,10 @@ class Applied(Struct, frozen=True, omit_defaults=True):
             raise Full(_UNTIL_REPLAYED)
         return msgspec.structs.replace(self, waiting=(*self.waiting, _named(given)))
 
+    def is_ignored(self, given: Input) -> bool:
+        """Whether it changed nothing, of those that are remembered of that."""
+        return any(each == _named(given) for each, _ in self.unexpected)
+
     def ignored(self, given: Input, step: str) -> Self:
         """With one more input that the step did not expect."""
         kept = (*self.unexpected, (_named(given), step))[-_IGNORED:]

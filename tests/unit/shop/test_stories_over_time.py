@@ -26,7 +26,7 @@ MINUTES: Final = 60
 
 def step(story: Story, key: str = "p-1") -> str:
     found = story.state(Fulfilment, key)
-    assert found is not None
+    assert isinstance(found, Fulfilment)
     return found.step
 
 

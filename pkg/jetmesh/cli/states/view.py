@@ -39,7 +39,11 @@ def ls(name: str, reference: str, nats_url: str, *, as_json: bool) -> None:
     by_state = asyncio.run(found())
     if name:
         keys = by_state[name]
-        print_json(keys) if as_json else print_lines(Text(printable(key)) for key in keys)
+        if as_json:
+            print_json(keys)
+        else:
+            lines = [Text(printable(key)) for key in keys]
+            print_lines(lines or [Text(f"Nothing is remembered in {name} yet.")])
     elif as_json:
         print_json({title: len(keys) for title, keys in by_state.items()})
     elif not by_state:
@@ -73,7 +77,11 @@ def history(name: str, key: str, reference: str, nats_url: str, *, as_json: bool
         return [each async for each in states.versions(control, spec, key)]
 
     found = _asked(name, reference, nats_url, kept)
-    print_json(found) if as_json else print_lines(map(_line, found))
+    if as_json:
+        print_json(found)
+    else:
+        nothing = Text(printable(f"Nothing is remembered of {key} in {name}."))
+        print_lines([*map(_line, found)] or [nothing])
 
 
 def _asked(

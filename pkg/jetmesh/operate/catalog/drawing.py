@@ -9,7 +9,7 @@ from typing import Final
 from jetmesh.declare.topology import OUTSIDE, Topology
 from jetmesh.operate.catalog.layout import place
 
-_CHARACTER: Final = 7.6
+_CHARACTER: Final = 8.2
 """The width of one in the drawing's units, of a wide font."""
 _PADDING: Final = 30.0
 _HEIGHT: Final = 34.0
