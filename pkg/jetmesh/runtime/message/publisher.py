@@ -87,11 +87,13 @@ class Publisher:
 
     def on_duplicate(self, delivered: Delivered, message: Message, sequence: int) -> None:
         """An output was sent before, or somebody else took its id: look which."""
-        self._spawn(self._judged(delivered, self._confirm(delivered, message, sequence)))
+        confirm = partial(self._confirm, delivered, message, sequence)
+        self._spawn(self._judged(delivered, confirm))
 
     def on_decided(self, delivered: Delivered) -> None:
         """The server refused a second outcome: look whose the first one is."""
-        self._spawn(self._judged(delivered, self._decisions.settle_refused(delivered)))
+        settle = partial(self._decisions.settle_refused, delivered)
+        self._spawn(self._judged(delivered, settle))
 
     def on_impossible(self, delivered: Delivered, reason: str) -> None:
         """An output can never be stored, so the delivery failed, whatever becomes of the others."""
@@ -132,9 +134,11 @@ class Publisher:
         if delivered.held:
             self.on_duplicate(delivered, message, sequence)
 
-    async def _judged(self, delivered: Delivered, settling: Coroutine[Any, Any, None]) -> None:
+    async def _judged(
+        self, delivered: Delivered, settle: Callable[[], Coroutine[Any, Any, None]]
+    ) -> None:
         try:
-            await settling
+            await settle()
         except BaseException as error:  # noqa: BLE001 - whatever a reaction raises ends in a verdict
             if is_cancelled():
                 return  # what a stop cuts short is given back
