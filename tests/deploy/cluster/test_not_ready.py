@@ -45,7 +45,7 @@ def test_a_pod_without_a_permission_names_it(small: Namespace) -> None:
 def configured(space: Namespace, text: str) -> None:
     """Start the node of NATS with another configuration."""
     patch = json.dumps({"data": {"nats.conf": text}})
-    space.kubectl("patch", "configmap/nats", "--type=merge", f"--patch={patch}")
+    space.kubectl("patch", "configmap/nats", "--type=merge", "--patch-file=/dev/stdin", stdin=patch)
     space.kubectl("delete", "pod/nats-0", "--wait=true")
     eventually(lambda: space.ready("nats") == 1, lambda: str(space.pods("nats")))
 
