@@ -52,13 +52,17 @@ class Up:
         self.log = root / "up.log"
         # several shops start side by side: none takes a port that another is about to listen on
         self.port = free_port()
+        self.broker_port = free_port()
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Start it and wait until every service was ready."""
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [str(Path(sys.executable).parent / "jetmesh"), "up", *self.options],
+                [
+                    *(str(Path(sys.executable).parent / "jetmesh"), "up"),
+                    *(f"--port={self.broker_port}", *self.options),
+                ],
                 cwd=self.root,
                 stdout=log,
                 stderr=log,

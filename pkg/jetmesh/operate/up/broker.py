@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Self
 
 from jetmesh.errors import BrokerError, UsageError
-from jetmesh.operate.up.ports import free_port
+from jetmesh.operate.up.ports import free_port, listens
 
 _START_SECONDS = 180.0
 """It reads what it stored first: two seconds for a million keys, more on a busy machine. One that
@@ -154,7 +154,8 @@ class Broker:
         while time.monotonic() < deadline:
             if self.poll() is not None:
                 break
-            if _is_ready(self.host, self.port):
+            # another server may have come to the port since it was chosen: then ours will end
+            if _is_ready(self.host, self.port) and listens(self.pid, self.port):
                 return
             time.sleep(0.01)
         self.kill()

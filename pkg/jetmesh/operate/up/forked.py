@@ -36,6 +36,7 @@ _READ_AT_THE_BEGINNING: Final = (
     *("PROMETHEUS_", "OPENSSL_"),  # by what is imported
 )
 _PR_SET_CHILD_SUBREAPER: Final = 36
+_LAST_WORDS_SECONDS: Final = 1.0
 _PATIENCE_SECONDS: Final = 60.0
 """It has to import the mesh before it answers."""
 
@@ -171,7 +172,11 @@ class ForkServer:
     async def _last_words(self) -> str:
         process = self._process
         assert process is not None  # noqa: S101 - it is started
-        _, said = await process.communicate()
+        try:
+            async with asyncio.timeout(_LAST_WORDS_SECONDS):
+                _, said = await process.communicate()
+        except TimeoutError:  # it runs, and what it forked has ended
+            return "the new process ended before it began"
         return said.decode(errors="replace").strip().rpartition("\n")[2] or "it says nothing"
 
 
