@@ -8,9 +8,10 @@ from __future__ import annotations
 import asyncio
 import sys
 import tempfile
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
@@ -40,6 +41,9 @@ _WIDTH = 104
 """The tables need it, also where the output is no terminal."""
 
 
+Results = dict[str, Any]
+
+
 def main() -> None:
     """Measure, print, write; ends with 0 whatever the budgets say."""
     options = read_options(sys.argv[1:])
@@ -49,11 +53,12 @@ def main() -> None:
         peers, missing = _peers(options, progress, setup)
         progress.remove_task(setup)
         results = asyncio.run(_measure(options, peers, progress))
-    results["missing"] = missing
+    results["missing"] = missing | results.pop("failed")
     titles = {peer.name: peer.title for peer in peers}
     show(results, titles, console)
     # a run of some parts must not replace the committed results of all of them
-    for file in write(results, titles, HERE if options.whole else CACHE):
+    whole = options.whole and not results["missing"].keys() & set(options.parts)
+    for file in write(results, titles, HERE if whole else CACHE):
         console.print(f"written: {file.parent.name}/{file.name}")
 
 
@@ -69,59 +74,66 @@ def _peers(options: Options, progress: Progress, task: Any) -> tuple[list[Peer],
     return prepare(options.peers, lambda text: progress.update(task, description=text))
 
 
-async def _measure(options: Options, peers: list[Peer], progress: Progress) -> dict[str, Any]:
-    results: dict[str, Any] = {"machine": describe()}
-    if "throughput" in options.parts:
-        async with _Benches() as bench:
-            samples = await _throughput(bench, options, peers, progress)
-        results |= summary(samples)
-        results["rounds"] = [{**asdict(s), "rate": round(s.rate)} for s in samples]
-    if "effects" in options.parts:
-        task = progress.add_task("effects", total=options.rounds * len(EFFECTS))
-        async with _Benches() as bench:
-            results["effects"] = await measure_effects(
-                bench,
-                options.rounds,
-                min(options.messages, 50_000),
-                lambda text: progress.update(task, description=f"effects: {text}", advance=1),
-            )
-    if "mesh" in options.parts:
-        results |= await _mesh(options, progress)
-    if "history" in options.parts:
-        task = progress.add_task("history", total=len(options.history))
-        async with _Benches() as bench:
-            results["history"] = await measure_history(
-                bench,
-                options.history,
-                min(options.messages, 100_000),
-                lambda text: progress.update(task, description=f"history: {text}", advance=1),
-            )
-    if "isolation" in options.parts:
-        results["isolation"] = await _isolation(options, progress)
-    if "proof" in options.parts:
-        task = progress.add_task("can-deploy", total=len(options.history))
-        async with _Benches() as bench:
-            results["proof"] = await measure_proof(
-                bench,
-                options.history,
-                lambda text: progress.update(task, description=f"can-deploy: {text}", advance=1),
-            )
-    if "scale" in options.parts:
-        results |= await _scale(options, progress)
-    if "state" in options.parts:
-        task = progress.add_task("state", total=options.rounds * (1 + len(STEPS)) + 1)
-        async with _Benches() as bench:
-            results["state"] = await measure_remembering(
-                bench,
-                options.rounds,
-                min(options.messages, 50_000),
-                options.states,
-                lambda text: progress.update(task, description=f"state: {text}", advance=1),
-            )
+async def _measure(options: Options, peers: list[Peer], progress: Progress) -> Results:
+    """Every part; one that fails is left out with its reason, and the others are kept."""
+    results: dict[str, Any] = {"machine": describe(), "failed": {}}
+    for part in options.parts:
+        try:
+            results |= await _PARTS[part](options, peers, progress)
+        except Exception as error:  # noqa: BLE001 - whatever it is: the parts before took minutes
+            results["failed"][part] = f"{type(error).__name__}: {error}"
     return results
 
 
-async def _scale(options: Options, progress: Progress) -> dict[str, Any]:
+async def _effects(options: Options, _: list[Peer], progress: Progress) -> Results:
+    task = progress.add_task("effects", total=options.rounds * len(EFFECTS))
+    async with _Benches() as bench:
+        found = await measure_effects(
+            bench,
+            options.rounds,
+            min(options.messages, 50_000),
+            lambda text: progress.update(task, description=f"effects: {text}", advance=1),
+        )
+    return {"effects": found}
+
+
+async def _history(options: Options, _: list[Peer], progress: Progress) -> Results:
+    task = progress.add_task("history", total=len(options.history))
+    async with _Benches() as bench:
+        found = await measure_history(
+            bench,
+            options.history,
+            min(options.messages, 100_000),
+            lambda text: progress.update(task, description=f"history: {text}", advance=1),
+        )
+    return {"history": found}
+
+
+async def _proof(options: Options, _: list[Peer], progress: Progress) -> Results:
+    task = progress.add_task("can-deploy", total=len(options.history))
+    async with _Benches() as bench:
+        found = await measure_proof(
+            bench,
+            options.history,
+            lambda text: progress.update(task, description=f"can-deploy: {text}", advance=1),
+        )
+    return {"proof": found}
+
+
+async def _state(options: Options, _: list[Peer], progress: Progress) -> Results:
+    task = progress.add_task("state", total=options.rounds * (1 + len(STEPS)) + 1)
+    async with _Benches() as bench:
+        found = await measure_remembering(
+            bench,
+            options.rounds,
+            min(options.messages, 50_000),
+            options.states,
+            lambda text: progress.update(task, description=f"state: {text}", advance=1),
+        )
+    return {"state": found}
+
+
+async def _scale(options: Options, _: list[Peer], progress: Progress) -> Results:
     task = progress.add_task("scale", total=None)
 
     def say(text: str) -> None:
@@ -131,7 +143,7 @@ async def _scale(options: Options, progress: Progress) -> dict[str, Any]:
     return {"scale": grown, "instances": await measure_instances(options.instances, say)}
 
 
-async def _isolation(options: Options, progress: Progress) -> dict[str, Any]:
+async def _isolation(options: Options, _: list[Peer], progress: Progress) -> Results:
     task = progress.add_task("isolation", total=options.rounds * len(WAYS))
     ready, missing = prepare(["jetmesh"], lambda _: None)
     if not ready:
@@ -163,7 +175,14 @@ class _Benches:
         self._folder.cleanup()
 
 
-async def _throughput(
+async def _throughput(options: Options, peers: list[Peer], progress: Progress) -> Results:
+    async with _Benches() as bench:
+        samples = await _rounds(bench, options, peers, progress)
+    rounds = [{**asdict(sample), "rate": round(sample.rate)} for sample in samples]
+    return {**summary(samples), "rounds": rounds}
+
+
+async def _rounds(
     bench: Bench, options: Options, peers: list[Peer], progress: Progress
 ) -> list[Sample]:
     """Interleaved: every round measures every peer, each round beginning with another one."""
@@ -190,12 +209,12 @@ async def _throughput(
     return samples
 
 
-async def _mesh(options: Options, progress: Progress) -> dict[str, Any]:
+async def _mesh(options: Options, _: list[Peer], progress: Progress) -> Results:
     task = progress.add_task("start to ready", total=options.starts)
     starts = []
     main = HERE.parent / "cmd" / "order-validation" / "main.py"
     async with _Benches() as bench:
-        for _ in range(options.starts):
+        for _start in range(options.starts):
             log = Path(bench.broker.store) / "service.log"
             starts.append(start_to_ready(bench.broker, [sys.executable, str(main)], log=log))
             progress.advance(task)
@@ -209,6 +228,18 @@ async def _mesh(options: Options, progress: Progress) -> dict[str, Any]:
         "start_to_ready_spread_s": [round(ordered[0], 3), round(ordered[-1], 3)],
         **results,
     }
+
+
+_PARTS: Final[Mapping[str, Callable[[Options, list[Peer], Progress], Awaitable[Results]]]] = {
+    "throughput": _throughput,
+    "effects": _effects,
+    "mesh": _mesh,
+    "history": _history,
+    "isolation": _isolation,
+    "proof": _proof,
+    "scale": _scale,
+    "state": _state,
+}
 
 
 if __name__ == "__main__":

@@ -8,9 +8,11 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import statistics
 import sys
 import tempfile
+import urllib.request
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -19,9 +21,11 @@ from typing import Any, Final
 
 from harness.child import Child, cpu_seconds, memory_mib
 from harness.contenders import CACHE, HERE
+from harness.scale import timed
 from jetmesh import derive
 from jetmesh.operate.doctor.instances import running
 from jetmesh.operate.up.broker import Broker
+from jetmesh.operate.up.ports import free_port
 from jetmesh.settings import NatsSettings
 from jetmesh.transport.control import ControlPlane
 from jetmesh.transport.provision import apply, plan
@@ -52,7 +56,7 @@ async def measure_instances(count: int, say: Callable[[str], None]) -> dict[str,
         say("they work")
         found |= await crowd.work(count)
         say("they are asked for")
-        found |= await crowd.ask()
+        found |= await crowd.ask(folder)
         say("all but one stop")
         return {"instances": count, **found, **await crowd.leave(count)}
 
@@ -62,6 +66,8 @@ class _Crowd:
         self._control = control
         self._broker = broker
         self._children: list[Child] = []
+        self._port = free_port()
+        """Of the pages of the instance that stays."""
 
     async def start(self, count: int, folder: Path, stack: AsyncExitStack) -> dict[str, Any]:
         asked, began = await self._asked(), monotonic()
@@ -76,6 +82,8 @@ class _Crowd:
         for number, size in enumerate(sizes):
             command = [sys.executable, "-m", "peers.crowd", str(size)]
             log = folder / f"{number}.log"
+            if number == len(sizes) - 1:
+                environ |= {"JETMESH__HTTP__PORT": str(self._port)}
             child = Child(command, log=log, environ=environ, cwd=HERE)
             self._children.append(stack.enter_context(child))
         for child in self._children:
@@ -113,19 +121,38 @@ class _Crowd:
             "delivered": sum(shares),
         }
 
-    async def ask(self) -> dict[str, Any]:
+    async def ask(self, folder: Path) -> dict[str, Any]:
+        _write_system(folder)
         began = monotonic()
         found = await running(NatsSettings(url=self._broker.url), {"crowd"})
         stats = monotonic() - began
+        return {
+            "answer_to_the_doctor": len(found),
+            "doctor_seconds": round(stats, 2),
+            "doctor_command": await asyncio.to_thread(
+                timed, folder, "doctor", "--once", "--nats-url", self._broker.url
+            ),
+            "metrics_seconds": await asyncio.to_thread(self._metrics),
+            **await self._micro_ls(),
+        }
+
+    def _metrics(self) -> float:
+        began = monotonic()
+        with urllib.request.urlopen(f"http://127.0.0.1:{self._port}/metrics") as answer:
+            answer.read()
+        return round(monotonic() - began, 3)
+
+    async def _micro_ls(self) -> dict[str, Any]:
+        """Nothing where NATS's own command line is not installed."""
+        if (nats := shutil.which("nats")) is None:
+            return {}
         began = monotonic()
         listing = await asyncio.create_subprocess_exec(
-            *("nats", "--server", self._broker.url, "micro", "ls", "--json"),
+            *(nats, "--server", self._broker.url, "micro", "ls", "--json"),
             stdout=asyncio.subprocess.PIPE,
         )
         said, _ = await listing.communicate()
         return {
-            "answer_to_the_doctor": len(found),
-            "doctor_seconds": round(stats, 2),
             "nats_micro_ls": said.count(b'"name"'),
             "nats_micro_ls_seconds": round(monotonic() - began, 2),
         }
@@ -170,6 +197,15 @@ class _Crowd:
 def _is_ready(child: Child) -> bool:
     child.check()
     return "ready\n" in child.log.read_text(errors="replace")
+
+
+def _write_system(folder: Path) -> None:
+    """One that knows the service that runs, for the command line."""
+    system = 'from jetmesh import System\n\nsystem = System("crowd", services=["crowd_of_one"])\n'
+    (folder / "crowd_system.py").write_text(system)
+    (folder / "pyproject.toml").write_text('[tool.jetmesh]\nsystem = "crowd_system:system"\n')
+    code = "from peers.crowd import crowded\n\nservice = crowded()\n"
+    (folder / "crowd_of_one.py").write_text(code)
 
 
 async def _until(condition: Callable[[], bool]) -> None:
