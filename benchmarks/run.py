@@ -29,7 +29,7 @@ from harness.numbers import summary
 from harness.options import WORKLOADS, Options, read_options
 from harness.proof import measure_proof
 from harness.remembering import STEPS, measure_remembering
-from harness.report import show, write
+from harness.report import show, write, write_pages
 from harness.scale import measure_scale
 from harness.server import Server
 from harness.throughput import Bench, Sample, measure
@@ -39,7 +39,6 @@ from jetmesh.transport.control import ControlPlane
 
 _WIDTH = 104
 """The tables need it, also where the output is no terminal."""
-
 
 Results = dict[str, Any]
 
@@ -54,11 +53,12 @@ def main() -> None:
         progress.remove_task(setup)
         results = asyncio.run(_measure(options, peers, progress))
     results["missing"] = missing | results.pop("failed")
-    titles = {peer.name: peer.title for peer in peers}
-    show(results, titles, console)
+    results["titles"] = {peer.name: peer.title for peer in peers}
+    show(results, console)
     # a run of some parts must not replace the committed results of all of them
     whole = options.whole and not results["missing"].keys() & set(options.parts)
-    for file in write(results, titles, HERE if whole else CACHE):
+    pages = write_pages(results, HERE.parent / "docs") if whole else []
+    for file in write(results, HERE if whole else CACHE) + pages:
         console.print(f"written: {file.parent.name}/{file.name}")
 
 

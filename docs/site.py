@@ -20,7 +20,6 @@ BESIDE: Final = {
     "benchmarks/README.md": "benchmarks.md",
     "benchmarks/results.json": "results.json",
     "benchmarks/results.svg": "results.svg",
-    "benchmarks/scale.json": "scale.json",
     "benchmarks/scale.svg": "scale.svg",
     "deploy/k8s/chart/README.md": "chart.md",
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Any, Final
@@ -54,7 +54,7 @@ class Budget:
     met: bool
 
 
-def budgets(results: dict[str, Any]) -> list[Budget]:
+def budgets(results: Mapping[str, Any]) -> list[Budget]:
     """Every budget that this run measured, in the order of the design."""
     found = []
     for workload, times in (("process", 12), ("consume", 15)):
@@ -71,8 +71,8 @@ def budgets(results: dict[str, Any]) -> list[Budget]:
         found.append(
             Budget("an idle service process < 60 MiB RSS", f"{idle:.1f} MiB ({name})", idle < 60)
         )
-        whole = memory["mesh"]["rss"]
-        found.append(Budget("the whole mesh < 500 MiB RSS", f"{whole:.0f} MiB", whole < 500))
+        whole = memory["mesh"]["pss"]  # forked processes share pages: RSS counts them many times
+        found.append(Budget("the whole mesh < 500 MiB PSS", f"{whole:.0f} MiB", whole < 500))
     if state := results.get("state"):
         found += _steps(state["steps"])
     if up := results.get("up_to_ready_s"):

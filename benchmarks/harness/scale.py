@@ -1,7 +1,7 @@
 """How a mesh grows: with services (5, 20, 60), and with keys (100,000 to 6,000,000).
 
-`python -m harness.scale` measures both, and writes `scale.json` and `scale.svg`; with numbers
-behind it, such as `services 60` or `keys 100000`, only that, and writes nothing.
+`python -m harness.scale` measures both; with numbers behind it, such as `services 60` or
+`keys 100000`, only that. It prints what it found.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import resource
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from random import Random
@@ -28,7 +28,6 @@ from harness.filler import Filler
 from harness.machine import describe
 from harness.numbers import percentile
 from harness.options import read_options
-from harness.scale_chart import draw
 from jetmesh.operate.up import upfile
 from jetmesh.operate.up.broker import Broker
 from jetmesh.operate.up.ports import free_port
@@ -53,16 +52,9 @@ def measure_scale(
     for count in services:
         for together in (False, True):
             found["services"].append(_of_services(count, together=together, say=say))
-            _keep(found)
     for row in _of_keys(keys, say):
         found["keys"].append(row)
-        _keep(found)
     return found
-
-
-def _keep(found: Mapping[str, Any]) -> None:
-    """What is measured so far: a run takes long, and may be cut short."""
-    (CACHE / "scale.json").write_text(json.dumps(found, indent=2) + "\n")
 
 
 # services
@@ -223,14 +215,6 @@ def _mib_of(folder: Path) -> int:
     return round(sum(f.stat().st_size for f in folder.rglob("*") if f.is_file()) / 2**20)
 
 
-def written(results: Mapping[str, Any], folder: Path = HERE) -> list[Path]:
-    """The files with figures and picture."""
-    figures, picture = folder / "scale.json", folder / "scale.svg"
-    figures.write_text(json.dumps(results, indent=2) + "\n")
-    picture.write_text(draw(results))
-    return [figures, picture]
-
-
 def main() -> None:
     """All of it, or only what is named."""
     what, numbers = (sys.argv[1:2] or [""])[0], tuple(map(int, sys.argv[2:]))
@@ -239,8 +223,6 @@ def main() -> None:
     keys = numbers if what == "keys" else whole.keys if not what else ()
     results = {"machine": describe(), **measure_scale(services, keys)}
     print(json.dumps(results, indent=2))
-    if not what:
-        print(*written(results))
 
 
 if __name__ == "__main__":
