@@ -123,6 +123,9 @@ def _throughput(workload: str, peers: dict[str, Any], times: int) -> list[Budget
         found.append(
             Budget(f"{workload}: CPU below Go, encoding/json", f"1/{cheaper:.2f}", cheaper > 1)
         )
+    if ours and workload == "process" and (go := peers.get("go_fast_json")):
+        cheaper = go["cpu_us"] / ours["cpu_us"]
+        found.append(Budget("process: CPU below Go, go-json", f"1/{cheaper:.2f}", cheaper > 1))
     if ours and (fast := peers.get("faststream")):
         faster = ours["rate"] / fast["rate"]
         promise = f"{workload}: rate {times} times FastStream"

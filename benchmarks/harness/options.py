@@ -26,8 +26,8 @@ class Options:
 
     @property
     def whole(self) -> bool:
-        """Whether every part and every peer is measured."""
-        return set(self.parts) == set(PARTS) and not self.peers
+        """Whether every part and every peer is measured, for as long as figures need."""
+        return set(self.parts) == set(PARTS) and not self.peers and not self.short
 
     @property
     def short(self) -> bool:

@@ -66,7 +66,11 @@ def _rich(table: Table) -> rich.Table:
 
 
 def _markdown(table: Table) -> str:
-    lines = (table.heads, ("---", *("---:" for _ in table.heads[1:])), *table.rows)
+    rows = [
+        tuple(cell and f"**{cell}**" for cell in row) if row[0] == "jetmesh" else row
+        for row in table.rows
+    ]
+    lines = (table.heads, ("---", *("---:" for _ in table.heads[1:])), *rows)
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 

@@ -172,10 +172,13 @@ def _grown(title: str, columns: Sequence[Results]) -> Table:
     """A row for each measure, a column for each size."""
     measures = list(columns[0])
     shown = [
-        (measure.replace("_", " "), *(_shown(column[measure]) for column in columns))
-        for measure in measures
+        (_words(measure), *(_shown(column[measure]) for column in columns)) for measure in measures
     ]
     return Table(title, shown[0], shown[1:])
+
+
+def _words(measure: str) -> str:
+    return measure.replace("_", " ").replace("cpu", "CPU").replace("mib", "MiB")
 
 
 def _shown(value: Any) -> str:
