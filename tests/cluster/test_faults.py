@@ -1,4 +1,4 @@
-"""Each fault of `make chaos` once, for as long as it needs to show, at 200 purchases a second.
+"""Each fault of `make chaos` once, for as long as it needs to show, at 120 purchases a second.
 
 The tests share one cluster, one after another: what a fault leaves behind meets the next one.
 """
@@ -52,6 +52,17 @@ async def test_nor_when_two_faults_meet(
 @on_one_loop
 async def test_what_was_stored_before_the_faults_is_still_stored(scene: Scene) -> None:
     assert await scene.read_again() == []
+
+
+@on_one_loop
+async def test_orders_were_paid_in_time_and_too_late_and_never(scene: Scene) -> None:
+    ends = scene.fulfilments.ends()
+    assert min(ends[step] for step in ("paid", "declined", "expired", "refunded")) > 0, ends
+
+
+@on_one_loop
+async def test_parked_parcels_were_replayed_and_dropped(scene: Scene) -> None:
+    assert {*scene.parcels.tracks.released.values()} == {"replayed", "dropped"}
 
 
 @on_one_loop

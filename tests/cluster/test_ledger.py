@@ -43,9 +43,13 @@ def letter(sequence: int, handler: str, origin: int, stream: str = "PURCHASES") 
     )
 
 
-def complete(without: Iterable[str] = (), poisons: frozenset[str] = frozenset()) -> Ledger:
+def complete(
+    without: Iterable[str] = (),
+    poisons: frozenset[str] = frozenset(),
+    pending: frozenset[str] = frozenset(),
+) -> Ledger:
     """The account of one purchase that went well, but for what is left out."""
-    ledger = Ledger(poisons)
+    ledger = Ledger(poisons, pending)
     streams = {
         "PURCHASES": press(1),
         "ORDERS": outcome(2, "orders.validated", DECIDE, "PURCHASES:1"),
@@ -95,6 +99,22 @@ def test_a_mail_sent_again_is_none_but_an_unknown_mail_is() -> None:
     assert ledger.violations == []
     ledger.post(["<something@example.test>"])
     assert ledger.violations == ["a mail has the Message-ID <something@example.test>"]
+
+
+def test_mails_of_other_facts_are_of_the_orders_account() -> None:
+    ledger = complete(without=["mail"])
+    ledger.post(["<purchase.expired.p-1@example.test>"])
+    assert "its customer was not told" in ledger.unfinished("p-1")
+    assert ledger.violations == []
+
+
+def test_a_payment_that_is_never_decided_is_given_up_and_tells_nobody_of_an_outcome() -> None:
+    lost = ["PAYMENTS", "NOTIFICATIONS", "mail"]
+    ledger = complete(without=lost, pending=frozenset({"p-1"}))
+    assert "has no outcome of payments" in ledger.unfinished("p-1")
+    ledger.fold("DEADLETTERS", [letter(1, CHARGE, 2, "ORDERS")])
+    assert ledger.unfinished("p-1") == ""
+    assert ledger.violations == []
 
 
 def test_a_purchase_that_was_rejected_and_paid_is_a_contradiction() -> None:

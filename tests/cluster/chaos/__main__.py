@@ -22,6 +22,7 @@ from rich.console import Console
 from jetmesh.errors import JetmeshError
 from tests.cluster.chaos import report
 from tests.cluster.chaos.faults import FAULTS
+from tests.cluster.chaos.load import RATE
 from tests.cluster.chaos.running import Wanted, run
 
 _REPORTS: Final = Path(".jetmesh/chaos")
@@ -47,6 +48,7 @@ def main() -> None:
         sys.exit(1)
     written = report.write(result, arguments.report)
     console.print(report.table(result.episodes))
+    console.print(f"Checked after each fault: {'; '.join(report.CHECKED)}.", style="dim")
     for problem in result.problems:
         console.print(problem, style="bold red", markup=False)
     console.print(f"Written: {', '.join(map(str, written))}")
@@ -68,7 +70,7 @@ async def _cancellable(wanted: Wanted, scratch: Path, console: Console) -> repor
 def _arguments(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="make chaos",
-        description="Three nats-servers, the whole shop, 200 purchases a second, and faults.",
+        description=f"Three nats-servers, the whole shop, {RATE} purchases a second, and faults.",
         epilog=f"Faults: {', '.join(FAULTS)}.",
     )
     environ = {name: os.environ.get(name, "") for name in ("SEED", "MINUTES", "FAULTS")}

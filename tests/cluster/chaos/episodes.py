@@ -21,7 +21,7 @@ from tests.cluster.chaos.timeline import (
     stops,
 )
 
-_SETTLE_SECONDS: Final = 120.0
+_SETTLE_SECONDS: Final = 180.0
 """What a fault left behind must have come to its end by then."""
 
 
@@ -48,7 +48,7 @@ class Episode:
     duplicates: int
     """Mails sent a second time: after the server took one and before that was stored."""
     dead: int
-    """Dead letters, of which only those of garbage and poison are allowed."""
+    """Dead letters, of which only those of garbage, poison and pending payments are allowed."""
     problems: list[str]
     """What should not be, a sentence each."""
 
@@ -70,6 +70,7 @@ async def live_through(
     timeline = scene.timeline
     begun, dead, deaths = timeline.now(), timeline.dead, scene.shop.deaths
     scene.load.start()
+    scene.moves.start()
     await asyncio.sleep(before)
     injected = timeline.now()
     victim, problems = await _inject(scene, fault, chance, hold)
@@ -112,6 +113,7 @@ async def _inject(scene: Scene, fault: Fault, chance: Random, hold: float) -> tu
 async def _account(scene: Scene) -> list[str]:
     """Stop the load, wait for the end of all of it, and for a mesh that is whole again."""
     try:
+        scene.moves.stop()
         await scene.load.stop()
         problems = await scene.settled(within=_SETTLE_SECONDS)
         await asyncio.gather(scene.cluster.healthy(), scene.shop.ready())

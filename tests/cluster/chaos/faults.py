@@ -13,7 +13,9 @@ from typing import Final
 from tests.cluster.chaos.nodes import Node
 from tests.cluster.chaos.scene import SERVICES, Scene
 
-_LED: Final = ("PURCHASES", "ORDERS")
+_LED: Final = ("PURCHASES", "ORDERS", "LANES_fulfilment", "CURSORS_tracking")
+"""What somebody leads: events, deadlines that wait, and how far an ordered handler has come."""
+_LEADER: Final = "the leader of purchases, orders, fulfilment's deadlines or tracking's cursors"
 _POISONS: Final = 2
 _GARBAGE: Final = 20
 _ROUNDS: Final = 2
@@ -95,50 +97,53 @@ def together(first: Fault, second: Fault) -> Fault:
     )
 
 
-async def _leader(scene: Scene, chance: Random) -> Node:
-    return await scene.cluster.leader_of(chance.choice(_LED))
+async def _leader(scene: Scene, chance: Random) -> tuple[Node, str]:
+    """A server, and what it is."""
+    stream = chance.choice(_LED)
+    node = await scene.cluster.leader_of(stream)
+    return node, f"{node.name}, {stream}"
 
 
 # the broker
 
 
-@_fault("leader-killed", "kill -9 of the leader of PURCHASES or ORDERS", (5, 15), of_broker=True)
+@_fault("leader-killed", f"kill -9 of {_LEADER}", (5, 15), of_broker=True)
 async def leader_killed(scene: Scene, chance: Random) -> AsyncIterator[str]:
-    node = await _leader(scene, chance)
+    node, name = await _leader(scene, chance)
     node.kill()
     try:
-        yield node.name
+        yield name
     finally:
         node.start()
 
 
 @_fault(
     "leader-frozen",
-    "SIGSTOP of the leader of PURCHASES or ORDERS: its connections stay open, silent",
+    f"SIGSTOP of {_LEADER}: its connections stay open, silent",
     (7, 15),
     of_broker=True,
 )
 async def leader_frozen(scene: Scene, chance: Random) -> AsyncIterator[str]:
-    node = await _leader(scene, chance)
+    node, name = await _leader(scene, chance)
     node.freeze()
     try:
-        yield node.name
+        yield name
     finally:
         node.thaw()
 
 
 @_fault(
     "leader-isolated",
-    "the cable of the leader of PURCHASES or ORDERS is pulled: nobody reaches it",
+    f"the cable of {_LEADER} is pulled: nobody reaches it",
     (7, 20),
     needs_network=True,
     of_broker=True,
 )
 async def leader_isolated(scene: Scene, chance: Random) -> AsyncIterator[str]:
-    node = await _leader(scene, chance)
+    node, name = await _leader(scene, chance)
     node.isolate()
     try:
-        yield node.name
+        yield name
     finally:
         node.join()
 
@@ -156,15 +161,15 @@ async def all_killed(scene: Scene, _: Random) -> AsyncIterator[str]:
 
 @_fault(
     "disk-full",
-    "the disk of the leader of PURCHASES or ORDERS is full; then room is made and it restarts",
+    f"the disk of {_LEADER} is full; then room is made and it restarts",
     (6, 15),
     needs_network=True,
     of_broker=True,
 )
 async def disk_full(scene: Scene, chance: Random) -> AsyncIterator[str]:
-    node = await _leader(scene, chance)
+    node, name = await _leader(scene, chance)
     async with _filled(node):
-        yield node.name
+        yield name
 
 
 @_fault(

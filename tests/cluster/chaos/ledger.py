@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from tests.cluster.chaos.reader import Stored
+from tests.cluster.chaos.tracks import FOLLOWER, NOTE
 
 STREAMS: Final = (
     "PURCHASES",
@@ -24,9 +25,18 @@ STREAMS: Final = (
     "DEADLETTERS",
 )
 """The order in which they are read: causes first."""
-_MAIL: Final = re.compile(r"<purchase\.([A-Za-z0-9_-]+)@example\.test>")
+_MAIL: Final = re.compile(
+    r"<purchase\.(?:(?P<fact>expired|refunded)\.)?(?P<key>[A-Za-z0-9_-]+)@example\.test>"
+)
+_CHARGER: Final = "payments:charge"
 _DECIDER: Final = "order-validation:decide"
 _PACKER: Final = "packing:pack"
+
+
+def fact_of(message_id: str) -> tuple[str, str] | None:
+    """Purchase and fact that a mail tells; no fact: how the purchase ended."""
+    found = _MAIL.fullmatch(message_id)
+    return (found["key"], found["fact"] or "") if found else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +70,15 @@ class Story:
 class Ledger:
     """Folds what was read; `unfinished` says what is missing, `violations` what can never heal."""
 
-    def __init__(self, poisons: AbstractSet[str] = frozenset()) -> None:
+    def __init__(
+        self,
+        poisons: AbstractSet[str] = frozenset(),
+        pending: AbstractSet[str] = frozenset(),
+    ) -> None:
         self._poisons = poisons
         """Keys of purchases that kill whoever packs them; it grows while they are published."""
+        self._pending = pending
+        """Keys of purchases whose payment the gateway never decides; it grows, too."""
         self.stories: dict[str, Story] = {}
         self.garbage: dict[str, int] = {}
         """Sequences in PURCHASES, by their key."""
@@ -90,13 +106,13 @@ class Ledger:
                 self._outcome(stream, message)
 
     def post(self, message_ids: Iterable[str]) -> None:
-        """Take over the mails."""
+        """Take over the mails; those of other facts than a purchase's outcome are not ours."""
         for message_id in message_ids:
-            found = _MAIL.fullmatch(message_id)
+            found = fact_of(message_id)
             if found is None:
                 self.violations.append(f"a mail has the Message-ID {message_id}")
-            else:
-                self._story(found[1]).mails += 1
+            elif not found[1]:
+                self._story(found[0]).mails += 1
 
     def _purchase(self, message: Stored) -> None:
         key, _, number = message.message_id.rpartition(":")
@@ -123,6 +139,8 @@ class Ledger:
     def _letter(self, message: Stored) -> None:
         headers = message.headers
         handler = f"{headers.get('Jetmesh-Service')}:{headers.get('Jetmesh-Handler')}"
+        if handler == FOLLOWER or message.subject.endswith(NOTE):
+            return  # of the parcels, which have an account of their own
         stream, sequence = headers.get("Jetmesh-Stream", ""), headers.get("Jetmesh-Sequence", "0")
         letter = (handler, stream, int(sequence))
         self.letters[letter] += 1
@@ -131,7 +149,7 @@ class Ledger:
         if self.letters[letter] > 1:
             self.violations.append(f"{handler}: {stream}:{sequence} is dead-lettered twice")
         self._fate(f"{handler}:{stream}:{sequence}", "dead")
-        self._judge_letter(letter)
+        self._judge_letter(letter, message.subject.rpartition(".")[2])
 
     def _fate(self, cause: str, fate: str) -> None:
         if cause.startswith(f"{_DECIDER}:PURCHASES:"):
@@ -140,13 +158,15 @@ class Ledger:
     def _story(self, key: str) -> Story:
         return self.stories.setdefault(key, Story())
 
-    def _judge_letter(self, letter: tuple[str, str, int]) -> None:
-        """Only garbage, and what packing dies of, may end as a dead letter."""
+    def _judge_letter(self, letter: tuple[str, str, int], token: str) -> None:
+        """Only garbage, what packing dies of, and what the bank never decides may be given up."""
         handler, stream, sequence = letter
         key = self.keys.get(sequence, "") if stream == "PURCHASES" else ""
         if key.startswith("garbage") and handler in (_DECIDER, _PACKER):
             return
         if handler == _PACKER and key in self._poisons:
+            return
+        if (handler, stream) == (_CHARGER, "ORDERS") and token in self._pending:
             return
         what = key or f"{stream}:{sequence}"
         self.violations.append(f"{what} was dead-lettered by {handler}: {self.reasons[letter]}")
@@ -165,9 +185,9 @@ class Ledger:
         order, paid = story.only("ORDERS"), story.only("PAYMENTS")
         if order is None:
             yield "has no outcome of order validation"
-        elif order.kind == "orders.validated" and paid is None:
+        elif order.kind == "orders.validated" and paid is None and not self._never_paid(order):
             yield "was validated and has no outcome of payments"
-        if story.only("NOTIFICATIONS") is None or not story.mails:
+        if not self._never_paid(order) and (story.only("NOTIFICATIONS") is None or not story.mails):
             yield "has its outcome, and its customer was not told"
         if story.only("PARCELS") is None and not self._killed_packing(story):
             yield "was neither packed nor dead-lettered"
@@ -189,6 +209,10 @@ class Ledger:
             for sequence, fates in self.fates.items()
             if len(fates) > 1
         ]
+
+    def _never_paid(self, order: Mark | None) -> bool:
+        """Whether the gateway was asked in vain, as often as it is asked."""
+        return order is not None and bool(self.letters[_CHARGER, "ORDERS", order.sequence])
 
     def _killed_packing(self, story: Story) -> bool:
         return any(

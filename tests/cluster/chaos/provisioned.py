@@ -13,7 +13,8 @@ from jetmesh.settings import NatsSettings, load_settings
 from jetmesh.transport.control import ControlPlane
 from jetmesh.transport.provision import apply, plan
 from shop.system import system
-from tests.cluster.chaos import packing
+from tests.cluster.chaos import packing, tracking
+from tests.cluster.chaos.fulfilments import PAY_WITHIN
 from tests.cluster.chaos.shop import Shop
 
 _PATIENCE_SECONDS: Final = 30.0
@@ -32,14 +33,22 @@ gateway_url = "http://127.0.0.1:{gateway}"
 smtp_port = {smtp}
 smtp_security = "none"
 hourly = 0
+
+[services.fulfilment.settings]
+pay_within = "{pay_within}s"
+
+[services.tracking.settings]
+folder = "{folder}"
 """
 # What a killed process had in flight comes back after ack_wait: seconds instead of half a minute,
 # so that a run meets many faults.
+# What the bank does not decide is given up before the account of a fault is made.
 _POLICY: Final = """
 [services.{service}.handlers.{handler}]
 timeout = "{timeout}"
 ack_wait = "{ack_wait}"
-"""
+{more}"""
+_SOONER: Final = {("payments", "charge"): 'backoff_cap = "1s"\n'}
 _STREAM: Final = """
 [streams.{name}]
 replicas = 3
@@ -48,9 +57,17 @@ replicas = 3
 
 def write_settings(file: Path, url: str, shop: Shop) -> Topology:
     """Write the file that every service reads; the topology that follows from it."""
-    services = (*system.load(), packing.service)
+    services = (*system.load(), packing.service, tracking.service)
     declared = derive(services)
-    parts = [_SETTINGS.format(url=url, gateway=shop.gateway_port, smtp=shop.smtp_port)]
+    parts = [
+        _SETTINGS.format(
+            url=url,
+            gateway=shop.gateway_port,
+            smtp=shop.smtp_port,
+            pay_within=PAY_WITHIN,
+            folder=file.parent,
+        )
+    ]
     parts += [_policy(each.service, each.name) for each in declared.handlers]
     names = dict.fromkeys(stream.section for stream in declared.streams)
     parts += [_STREAM.format(name=name) for name in names]
@@ -79,6 +96,13 @@ async def provision(url: str, topology: Topology) -> None:
 
 
 def _policy(service: str, handler: str) -> str:
-    # packing dies several times of each poison
-    timeout, ack_wait = ("1s", "2s") if service == packing.service.name else ("4s", "5s")
-    return _POLICY.format(service=service, handler=handler, timeout=timeout, ack_wait=ack_wait)
+    # packing dies several times of each poison; a parked key of tracking is looked after so often
+    quick = service in (packing.service.name, tracking.service.name)
+    timeout, ack_wait = ("1s", "2s") if quick else ("4s", "5s")
+    return _POLICY.format(
+        service=service,
+        handler=handler,
+        timeout=timeout,
+        ack_wait=ack_wait,
+        more=_SOONER.get((service, handler), ""),
+    )

@@ -71,6 +71,11 @@ class Reader:
         state: dict[str, Any] = answer["state"]
         return state
 
+    async def subjects(self, stream: str) -> list[str]:
+        """The subjects of what the stream holds."""
+        answer = await self._ask(f"STREAM.INFO.{stream}", {"subjects_filter": ">"})
+        return list(answer["state"].get("subjects") or ())
+
     async def _consume(self, stream: str, inbox: str, *, whole: bool) -> int:
         """A consumer that pushes everything new; how much that is."""
         answer = await self._ask(
@@ -101,25 +106,37 @@ class Reader:
         return answer
 
 
-class Post:
-    """Reads the journal of the mail sandbox, each line once."""
+class Lines:
+    """Reads a file to which others append, each whole line once."""
 
-    def __init__(self, journal: Path) -> None:
-        self._journal = journal
+    def __init__(self, file: Path) -> None:
+        self._file = file
         self._place = 0
 
     def new(self) -> Iterator[str]:
-        """The Message-ID of each mail that was taken since the last time."""
-        if not self._journal.exists():
+        """What was appended since the last time, without empty lines."""
+        if not self._file.exists():
             return
-        with self._journal.open("rb") as file:
+        with self._file.open("rb") as file:
             file.seek(self._place)
             for line in file:
                 if not line.endswith(b"\n"):
                     return  # it is being written
                 self._place += len(line)
                 if line.strip():
-                    yield str(json.loads(line)["message_id"])
+                    yield line.decode().strip()
+
+
+class Post:
+    """Reads the journal of the mail sandbox, each mail once."""
+
+    def __init__(self, journal: Path) -> None:
+        self._lines = Lines(journal)
+
+    def new(self) -> Iterator[str]:
+        """The Message-ID of each mail that was taken since the last time."""
+        for line in self._lines.new():
+            yield str(json.loads(line)["message_id"])
 
 
 class _Client(Client):

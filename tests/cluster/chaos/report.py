@@ -35,6 +35,20 @@ _COLUMNS: Final = (
 )
 
 
+CHECKED: Final = (
+    "each acknowledged purchase has one outcome of each service, or its dead letter",
+    "each order stands in one end: paid, declined, expired, or refunded since it was paid late",
+    "no deadline was lost, came too early, or came twice",
+    "streams and gateway agree to the cent on what each customer paid and got back",
+    "there is one mail for each fact of each purchase",
+    "points are what was paid, and each tier was told once",
+    "two replicas of an ordered handler followed each parcel as it was stored, none left out",
+    "only damaged parcels waited, and went on in order behind replayed and dropped letters",
+    "no stream has a gap, no lane holds anything",
+)
+"""What is true after each fault, or a sentence says what is not."""
+
+
 @dataclass(frozen=True, slots=True)
 class Result:
     """Everything that a run found."""
@@ -68,11 +82,30 @@ def totals(scene: Scene) -> dict[str, int]:
         "purchases acknowledged": load.purchases,
         **{kind: kinds[kind] for kind in sorted(kinds)},
         "second presses refused": fates["refused"],
-        "customers notified": last.told,
+        "mails, each fact once": last.told,
+        **_ends(scene),
+        **_order(scene),
         "points of all accounts": sum(points for points, _ in scene.accounts.points.values()),
         "tiers told": sum(map(len, scene.accounts.told.values())),
         "mails sent again": last.mails - last.told,
         "dead letters": sum(ledger.letters.values()),
+    }
+
+
+def _ends(scene: Scene) -> dict[str, int]:
+    """Where the orders stand."""
+    return {f"orders {step}": count for step, count in sorted(scene.fulfilments.ends().items())}
+
+
+def _order(scene: Scene) -> dict[str, int]:
+    """What the ordered handler had to do."""
+    tracks = scene.parcels.tracks
+    how = Counter(tracks.released.values())
+    return {
+        "moves asked": sum(scene.moves.acknowledged.values()),
+        "moves followed in order": sum(len(each.followed) for each in tracks.tracks.values()),
+        "parked parcels replayed": how["replayed"],
+        "parked parcels dropped": how["dropped"],
     }
 
 
@@ -131,6 +164,11 @@ def _markdown(result: Result, facts_in_words: str) -> str:
         "| | |",
         "|---|---|",
         *(f"| {name} | {value:,} |" for name, value in result.totals.items()),
+        "",
+        "Checked after each fault:",
+        "",
+        *(f"- {each};" for each in CHECKED[:-1]),
+        f"- {CHECKED[-1]}.",
         "",
         f"| | {' | '.join(_COLUMNS)} |",
         f"|---|{'---|' * len(_COLUMNS)}",

@@ -15,19 +15,29 @@ from typing import Final, Self
 import nats.errors
 from nats.aio.client import Client
 
+from jetmesh.errors import JetmeshError
 from jetmesh.protocol.streams import lane_stream
 from jetmesh.settings import NatsSettings
 from jetmesh.transport.dataplane import DataPlane
+from tests.cluster.chaos import fulfilments, tracks
 from tests.cluster.chaos.accounts import TIERS, Accounts
-from tests.cluster.chaos.ledger import STREAMS, Ledger
+from tests.cluster.chaos.fulfilments import Fulfilments
+from tests.cluster.chaos.ledger import STREAMS, Ledger, fact_of
 from tests.cluster.chaos.load import RATE, Load
+from tests.cluster.chaos.moves import Moves
 from tests.cluster.chaos.nodes import Cluster
+from tests.cluster.chaos.parcels import Parcels
 from tests.cluster.chaos.provisioned import provision, write_settings
-from tests.cluster.chaos.reader import Post, Reader, connect
+from tests.cluster.chaos.reader import Lines, Post, Reader, connect
 from tests.cluster.chaos.shop import Shop
 from tests.cluster.chaos.timeline import Timeline
 
-SERVICES: Final = ("order-validation", "payments", "notifications", "loyalty", "packing")
+SERVICES: Final = (
+    *("order-validation", "payments", "fulfilment", "notifications", "loyalty"),
+    *("packing", "tracking"),
+)
+_WHOLE: Final = (*STREAMS, TIERS, *fulfilments.STREAMS, *tracks.STREAMS)
+"""Streams that must hold whatever they ever stored."""
 DASHBOARDS: Final = ("business-dashboard", "customer-dashboard")
 _ANSWER_SECONDS: Final = 30.0
 _AGAIN_SECONDS: Final = 0.5
@@ -97,23 +107,32 @@ class Scene:
         problems = ["nothing was read"]
         while problems and time.monotonic() < deadline:
             try:
-                await self.read()
-                self.ledger.post(self._post.new())
-                problems = self._unfinished(wanted)
-                if not problems:  # nothing is on its way but what follows from a payment
-                    await self.accounts.read()
-                    problems = self.accounts.problems()
-            except (nats.errors.Error, TimeoutError, OSError) as error:
+                problems = await self._lacking(wanted)
+            except (JetmeshError, nats.errors.Error, TimeoutError, OSError) as error:
                 problems = [f"the cluster does not answer: {error!r}"]
             if problems:
                 await asyncio.sleep(_AGAIN_SECONDS)
         self._forget(wanted)
         return [*_shortened(problems), *self._wrong()]
 
+    async def _lacking(self, wanted: set[str]) -> list[str]:
+        """What is not at its end yet, at this look."""
+        await self.read()
+        mails = list(self._post.new())
+        self.ledger.post(mails)
+        self.fulfilments.post(filter(None, map(fact_of, mails)))
+        problems = [*self._unfinished(wanted), *await self.parcels.problems()]
+        if problems:
+            return problems
+        # nothing is on its way but what follows from a payment, or from its absence
+        await self.accounts.read()
+        await self.fulfilments.read()
+        return [*self.accounts.problems(), *self.fulfilments.problems()]
+
     async def holes(self) -> list[str]:
         """Streams that do not hold every message that they ever stored."""
         found = []
-        for stream in (*STREAMS, TIERS):
+        for stream in _WHOLE:
             state = await self._reader.state(stream)
             if state["messages"] and state["first_seq"] != 1:
                 found.append(f"{stream} begins at {state['first_seq']}")
@@ -123,28 +142,39 @@ class Scene:
 
     async def read_again(self) -> list[str]:
         """Read every stream from its first message: is what was seen before still there?"""
-        ledger = Ledger(self.load.poisons)
+        ledger = Ledger(self.load.poisons, self.load.pending)
         await self.read(ledger, Reader(self._client))
-        ledger.post(Post(self.shop.mails).new())
+        mails = list(Post(self.shop.mails).new())
+        ledger.post(mails)
         keys = [key for key, _ in self.load.acknowledged if not key.startswith("garbage")]
         problems = [problem for key in set(keys) if (problem := ledger.unfinished(key))]
         accounts = Accounts(Reader(self._client))
         await accounts.read()
         problems += accounts.problems()
+        orders = Fulfilments(Reader(self._client), Lines(self.shop.charges))
+        orders.post(filter(None, map(fact_of, mails)))
+        await orders.read()
+        problems += orders.problems()
+        problems += await self.parcels.read_again(Reader(self._client))
         return [*_shortened(problems), *_shortened(ledger.violations)]
 
     async def lanes_left(self) -> list[str]:
-        """What the lanes still hold: a retry, a mark of a suspect; nothing once all has its end."""
+        """What still waits on lanes: retries, deadlines, marks of suspects; at the end nothing."""
         deadline = time.monotonic() + _ANSWER_SECONDS
         while left := await self._on_lanes():
             if time.monotonic() > deadline:
-                return [f"lanes hold {left} messages, though everything has come to its end"]
+                told = [f"{subject} is left on its lane" for subject in left]
+                return _shortened(told)
             await asyncio.sleep(_AGAIN_SECONDS)
         return []
 
-    async def _on_lanes(self) -> int:
-        states = [await self._reader.state(lane_stream(each)) for each in SERVICES]
-        return sum(state["messages"] for state in states)
+    async def _on_lanes(self) -> list[str]:
+        found = []
+        for each in SERVICES:
+            # the newest cancellation stays, until the next one takes its place
+            idle = f"lanes.{each}.cancelled"
+            found += [s for s in await self._reader.subjects(lane_stream(each)) if s != idle]
+        return found
 
     def _unfinished(self, wanted: set[str]) -> list[str]:
         problems = []
@@ -161,6 +191,8 @@ class Scene:
         """What has no end by now is told once: the next fault is not to blame for it."""
         self.load.open -= wanted
         self.load.garbage_stored.clear()
+        self.fulfilments.forget()
+        self.parcels.forget()
 
     def _wrong(self) -> list[str]:
         """What can never heal and was not told before."""
@@ -169,7 +201,9 @@ class Scene:
         found = [
             *ledger.violations,
             *ledger.contradictions(),
+            *self.parcels.tracks.violations,
             *self.load.refused,
+            *self.moves.refused,
             *(f"{key} was never published" for key in invented),
         ]
         new = [problem for problem in dict.fromkeys(found) if problem not in self._told]
@@ -197,11 +231,14 @@ class Scene:
         plane = DataPlane(NatsSettings(url=self.cluster.url), name="chaos load")
         await self._stack.enter_async_context(plane)
         self.load = Load(plane, Random(self.options.seed), rate=self.options.rate)  # noqa: S311 - repeatable, not secret
-        self.ledger = Ledger(self.load.poisons)
+        self.moves = Moves(plane, Random(self.options.seed))  # noqa: S311 - as above
+        self.ledger = Ledger(self.load.poisons, self.load.pending)
         self._client: Client = await connect(self.cluster.url)
         self._stack.push_async_callback(self._client.close)
         self._reader = Reader(self._client)
         self.accounts = Accounts(Reader(self._client))
+        self.fulfilments = Fulfilments(Reader(self._client), Lines(self.shop.charges))
+        self.parcels = Parcels(Reader(self._client), self.folder, self.moves, self.cluster.url)
         self._post = Post(self.shop.mails)
 
 

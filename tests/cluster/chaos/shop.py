@@ -39,7 +39,7 @@ class Replica:
 
 
 class Deployable:
-    """A service or a sandbox: one replica, two while it is replaced, none while it is down."""
+    """A service or a sandbox: its replicas, one more while they are replaced, none when down."""
 
     def __init__(
         self,
@@ -51,8 +51,10 @@ class Deployable:
         port_variable: str,
         probe: str,
         fixed_port: int = 0,
+        count: int = 1,
     ) -> None:
         self.name = name
+        self.count = count
         self.replicas: list[Replica] = []
         self.deaths = 0
         """How often a replica ended that should not."""
@@ -87,19 +89,19 @@ class Deployable:
         self.replicas.clear()
 
     def kill(self) -> None:
-        """SIGKILL; whoever supervises starts it again."""
-        for replica in self.replicas:
+        """SIGKILL to one that runs; whoever supervises starts it again."""
+        running = (replica for replica in self.replicas if replica.process.runs)
+        if replica := next(running, None):
             replica.process.kill()
 
     async def replace(self) -> None:
-        """Start the new one, wait until it is ready, SIGTERM the old one.
+        """For each: start the new one, wait until it is ready, SIGTERM the old one.
 
         Raises:
             AssertionError: the new one does not become ready, or the old one does not end with 0.
         """
-        old = list(self.replicas)
-        await self.ready(self.start())
-        for replica in old:
+        for replica in list(self.replicas):
+            await self.ready(self.start())
             self.replicas.remove(replica)
             await self._end(replica)
 
@@ -165,6 +167,11 @@ class Shop:
         return self._folder / "sandbox-mail" / "mails.jsonl"
 
     @property
+    def charges(self) -> Path:
+        """The journal of the gateway's sandbox: what it answered is in it."""
+        return self._folder / "sandbox-gateway" / "charges.jsonl"
+
+    @property
     def deaths(self) -> Counter[str]:
         return Counter({each.name: each.deaths for each in self.services})
 
@@ -178,7 +185,7 @@ class Shop:
             AssertionError: something is not ready within a minute.
         """
         everyone = [self.gateway, self.mail, *self.services]
-        started = [(each, each.start()) for each in everyone]
+        started = [(each, each.start()) for each in everyone for _ in range(each.count)]
         for each, replica in started:
             await each.ready(replica)
         self._reviving = asyncio.create_task(self._revive())
@@ -233,6 +240,7 @@ class Shop:
             environ=self._environ | {"JETMESH__HTTP__PORT": "0", "JETMESH__MAY_SKIP": "-1"},
             port_variable="JETMESH__HTTP__HEALTH_PORT" if pages else "JETMESH__HTTP__PORT",
             probe="/readyz",
+            count=2 if name == "tracking" else 1,  # order is to be kept across replicas
         )
 
     def _sandbox(self, name: str, port: int, environ: dict[str, str]) -> Deployable:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Final
 
-from tests.cluster.chaos.asking import ask
+from tests.cluster.chaos.ledger import fact_of
 from tests.cluster.chaos.load import Load
+from tests.cluster.chaos.reader import Post
 from tests.cluster.chaos.shop import Shop
 
 SAMPLE_SECONDS: Final = 0.25
@@ -30,10 +30,10 @@ class Sample:
     acknowledged: int
     """Messages with a PubAck."""
     told: int
-    """Customers who have their mail, each counted once."""
+    """Mails, each fact of a purchase counted once."""
     mails: int
     open: int
-    """Acknowledged purchases whose customer has no mail yet."""
+    """Acknowledged purchases whose customer has no mail at all yet."""
     dead: int
     """Dead letters known so far."""
     red: dict[str, str]
@@ -76,19 +76,22 @@ class Timeline:
 
     async def watch(self) -> None:
         """Sample until the end."""
-        told = mails = 0
+        mails, post = 0, Post(self.shop.mails)
+        facts: set[str] = set()
+        customers: set[str] = set()
         while not self._ended:
             due = time.monotonic() + SAMPLE_SECONDS
-            status, body = await ask("127.0.0.1", self.shop.mail_port, "/mails.json?count_only=1")
-            if status == 200:
-                counted = json.loads(body)
-                told, mails = counted["distinct"], counted["mails"]
+            for message_id in post.new():
+                mails += 1
+                facts.add(message_id)
+                customers.add((fact_of(message_id) or (message_id, ""))[0])
             problems = await asyncio.gather(*(each.problem() for each in self.shop.services))
             names = [each.name for each in self.shop.services]
             red = {name: why for name, why in zip(names, problems, strict=True) if why}
             stored = len(self.load.acknowledged)
+            waiting = self.load.purchases - len(customers)
             self.samples.append(
-                Sample(self.now(), stored, told, mails, self.load.purchases - told, self.dead, red)
+                Sample(self.now(), stored, len(facts), mails, waiting, self.dead, red)
             )
             await asyncio.sleep(max(0.0, due - time.monotonic()))
 
