@@ -16,6 +16,7 @@ import pytest_asyncio
 
 from jetmesh.declare import Topology
 from jetmesh.operate.identities import Isolation
+from jetmesh.protocol.streams import lane_stream
 from jetmesh.testing import eventually
 from jetmesh.transport.control import ControlPlane
 from jetmesh.transport.provision import apply, plan
@@ -121,9 +122,18 @@ async def test_why_nobody_may_make_a_consumer(operator: ControlPlane) -> None:
     await eventually(is_reset, what="messages that are skipped")
 
 
-def test_no_identity_but_the_operator_may_make_or_change_a_consumer(guarded: Isolated) -> None:
+def test_no_identity_but_the_operator_may_make_or_change_a_consumer(
+    guarded: Isolated, topology: Topology
+) -> None:
+    """And each uses only its own ones: slots by name, durables by both, on its lane stream all."""
+    slots = {(slot.reader.partition(".")[0], slot.name) for slot in topology.slots}
+    durables = {(each.service, each.input.stream, each.durable) for each in topology.handlers}
     for identity in guarded.config.identities:
         for subject in identity.permissions.publish if identity.permissions else ():
             assert not subject.startswith((f"{API}.CREATE", f"{API}.DURABLE", f"{API}.DELETE"))
-            names = subject.removeprefix(f"{API}.MSG.NEXT.").removeprefix(f"{API}.RESET.")
-            assert names == subject or "*" not in names, "only what is its own, by name"
+            if subject.startswith((f"{API}.MSG.NEXT.", f"{API}.RESET.")):
+                *_, stream, name = subject.split(".")
+                by_name = stream == "*" and (identity.name, name) in slots
+                by_stream = name == "*" and stream == lane_stream(identity.name)
+                by_both = (identity.name, stream, name) in durables
+                assert by_name or by_stream or by_both, subject

@@ -14,7 +14,9 @@ from pathlib import Path
 import pytest
 
 from jetmesh.declare import Topology
+from jetmesh.declare.permissions import covers
 from jetmesh.operate.identities import CLIENT, Isolation
+from jetmesh.protocol.deadlines import Deadline
 from jetmesh.testing import eventually
 from jetmesh.transport.control import ControlPlane
 from jetmesh.transport.provision import apply, plan
@@ -25,22 +27,47 @@ FORGED = "payments.captured.p-1"
 RESET = "$JS.API.CONSUMER.RESET.ORDERS.payments-charge"
 STEAL = "$JS.API.CONSUMER.MSG.NEXT.ORDERS.payments-charge"
 PURGE = "$JS.API.STREAM.PURGE.ORDERS"
-TARGETS = (FORGED, "orders.validated.p-1", RESET, STEAL, PURGE, "lanes.payments.charge.p-1")
+TARGETS = (
+    FORGED,
+    "orders.validated.p-1",
+    RESET,
+    STEAL,
+    PURGE,
+    "lanes.payments.charge.p-1",
+    Deadline("fulfilments.overdue", "p-1").alarm("fulfilment"),
+    "states.fulfilment.orders.p-1",
+    "states.loyalty.accounts.c-1",
+)
+STREAMS = (
+    "ORDERS",
+    "PAYMENTS",
+    "LANES_payments",
+    "LANES_fulfilment",
+    "STATES_FULFILMENT_ORDERS",
+    "STATES_LOYALTY_ACCOUNTS",
+)
+"""Which take them."""
+ABOUT_CONSUMERS = tuple(f"$JS.API.CONSUMER.{verb}." for verb in ("INFO", "RESET", "MSG.NEXT"))
 STORED = ("purchases.created.p-1", b'{"seq":2,"batch":1}')
 """What whoever lets purchases in may store, to have it sent on."""
 
 
-def questions(who: str, guarded: Isolated) -> dict[str, bytes]:
-    """Everything that it may ask for which there is an answer."""
+def questions(who: str, guarded: Isolated, topology: Topology) -> dict[str, bytes]:
+    """Everything that it may ask for which there is an answer, about each consumer that exists."""
+    consumers = [f"{durable.stream}.{durable.name}" for durable in topology.durables]
+    consumers += [f"{slot.stream}.{slot.name}" for slot in topology.slots]
     permissions = guarded.config.identity(who).permissions
     assert permissions is not None
     asked: dict[str, bytes] = {}
     for subject in permissions.publish:
         if subject.startswith("$JS.ACK"):
             continue
-        filled = subject.replace(".*.*", ".PURCHASES.order-validation-decide")
         body = STORED[1] if subject.startswith(("purchases", "$JS.API.CONSUMER")) else b""
-        asked[filled.replace("INFO.*", "INFO.ORDERS").replace("*", "p-1")] = body
+        if verb := next((each for each in ABOUT_CONSUMERS if subject.startswith(each)), ""):
+            found = (f"{verb}{each}" for each in consumers)
+            asked |= dict.fromkeys((each for each in found if covers(subject, each)), body)
+            continue
+        asked[subject.replace("INFO.*", "INFO.ORDERS").replace("*", "p-1")] = body
     return asked
 
 
@@ -62,7 +89,7 @@ async def scene(
 async def kept(operator: ControlPlane) -> Mapping[str, object]:
     """What of others could have been changed."""
     found: dict[str, object] = {}
-    for stream in ("ORDERS", "PAYMENTS", "LANES_payments"):
+    for stream in STREAMS:
         state = (await operator.api(f"STREAM.INFO.{stream}"))["state"]
         found[stream] = state["messages"], state["last_seq"], state["first_seq"]
     info = await operator.api("CONSUMER.INFO.ORDERS.payments-charge")
@@ -93,7 +120,7 @@ async def test_in_an_account_of_its_own_no_answer_reaches_the_subjects_of_others
 ) -> None:
     async with scene(topology, isolation, tmp_path) as (guarded, operator):
         before = dict(await kept(operator))
-        asked = questions(who, guarded)
+        asked = questions(who, guarded, topology)
         if who == "order-validation":  # its own subject, to which it may publish anyway
             asked = {each: body for each, body in asked.items() if not each.startswith("orders.")}
             before.pop("ORDERS")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from jetmesh.operate.deploy.sources import image_parts
+from jetmesh.operate.deploy.sources import BASE, image_parts
 from jetmesh.operate.project import Whole
 from tests.deploy.conftest import ROOT
 
@@ -55,9 +55,12 @@ def test_a_name_that_is_none_is_answered_with_those_that_are(whole: Whole) -> No
         assert "Traceback" not in refused.stderr
 
 
-def test_the_image_runs_as_nobody_from_hashed_wheels_on_a_base_of_choice() -> None:
+def test_the_image_runs_as_nobody_from_hashed_wheels_on_a_base_that_stays_the_same() -> None:
     text = (IMAGE / "Dockerfile").read_text()
-    assert "ARG BASE=" in text
+    base = re.search(r"^ARG BASE=(\S+)$", text, re.MULTILINE)
+    assert base is not None
+    assert base[1] == BASE
+    assert re.fullmatch(r"\S+:\S+@sha256:[0-9a-f]{64}", base[1])
     assert set(re.findall(r"^FROM (\S+)", text, re.MULTILINE)) == {"${BASE}"}
     assert "--require-hashes" in text
     assert "\nUSER 65532:65532\n" in text

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from typing import Final, TypeAlias
 
@@ -38,6 +38,7 @@ def check(topology: Topology, tunings: Mapping[str, StreamTuning], *, alone: boo
     """
     problems = [
         *_names(topology),
+        *_slots(topology),
         *_subjects(topology),
         *_domains(topology),
         *_owners(topology),
@@ -80,12 +81,27 @@ def _names(topology: Topology) -> Iterator[str]:
                 f"{handler.where}: another handler's durable, or a read model's slot, on "
                 f"{handler.input.stream} is also named {handler.durable!r}; rename this one."
             )
+
+
+def _slots(topology: Topology) -> Iterator[str]:
+    """A name for two on the same stream, or, as slots are granted by name, for two services."""
+    names = Counter((each.stream, each.name) for each in topology.durables)
+    names.update((slot.stream, slot.name) for slot in topology.slots)
+    owners: dict[str, set[str]] = defaultdict(set)
+    for handler in topology.handlers:
+        owners[handler.durable].add(handler.service)
     for slot in topology.slots:
-        if durables[slot.stream, slot.name] > 1 and slot.name.endswith("-1"):
-            yield (
-                f"{slot.reader} on {slot.stream}: another read model or handler has the name of "
-                f"its slot {slot.name!r}; rename one."
-            )
+        owners[slot.name].add(slot.reader.partition(".")[0])
+    shared = {
+        slot.reader: slot.name
+        for slot in reversed(topology.slots)
+        if names[slot.stream, slot.name] > 1 or len(owners[slot.name]) > 1
+    }
+    for reader, name in shared.items():
+        yield (
+            f"{reader}: another read model or handler has the name of its slot {name!r}; "
+            "rename one."
+        )
 
 
 def _subjects(topology: Topology) -> Iterator[str]:

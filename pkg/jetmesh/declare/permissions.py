@@ -10,7 +10,6 @@ from jetmesh.declare.event import EventSpec
 from jetmesh.declare.handler import Handler
 from jetmesh.declare.recalling import History
 from jetmesh.declare.service import Service
-from jetmesh.declare.supplied import ReadModel
 from jetmesh.protocol.acks import ack_subjects, covering
 from jetmesh.protocol.streams import DEADLETTERS, JS_API, REFUSALS, cursor_stream, lane_stream
 from jetmesh.protocol.subjects import (
@@ -61,15 +60,14 @@ def permissions_of(service: Service, *, inbox_prefix: str, js_api: str = JS_API)
     publish += [f"$JS.API.DIRECT.GET.{s.stream}" for s in made if not s.decision]
     if service.handlers:
         publish += [
-            f"$JS.API.STREAM.MSG.GET.{lane_stream(service.name)}",
-            f"$JS.API.STREAM.PURGE.{lane_stream(service.name)}",
+            *_lanes(lane_stream(service.name)),
             *own_subjects(service.name),
             f"$JS.API.DIRECT.GET.{DEADLETTERS}.{deadletter_subject(service.name, '*', '*')}",
             f"$JS.API.DIRECT.GET.{REFUSALS}.{refusal_subject(service.name, '*', '*')}",
         ]
     publish += _ordering(service)
     for model in service.read_models:
-        publish += _reading(model, model.slots(service.name))
+        publish += _reading(model.slots(service.name))
         needs = [each.needs for each in service.pages] + [r.needs for r in service.resources]
         if any(History in each.values() for each in needs):
             publish += [f"$JS.API.STREAM.MSG.GET.{spec.stream}" for spec in model.events]
@@ -111,11 +109,20 @@ def asked_on(js_api: str, subject: str) -> str:
 
 
 def _consuming(handler: Handler) -> Iterator[str]:
-    """Pull from both durables, settle what they deliver, and look at them."""
-    for stream in (handler.input.stream, lane_stream(handler.service)):
-        yield f"$JS.API.CONSUMER.INFO.{stream}.{handler.durable}"
-        yield f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{handler.durable}"
-        yield from ack_subjects(stream, handler.durable)
+    """Pull from its durable, settle what that delivers, and look at it."""
+    stream, durable = handler.input.stream, handler.durable
+    yield f"$JS.API.CONSUMER.INFO.{stream}.{durable}"
+    yield f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{durable}"
+    yield from ack_subjects(stream, durable)
+
+
+def _lanes(stream: str) -> Iterator[str]:
+    """The same on a stream where every durable is its own; find there, and remove, what waits."""
+    yield f"$JS.API.CONSUMER.INFO.{stream}.*"
+    yield f"$JS.API.CONSUMER.MSG.NEXT.{stream}.*"
+    yield from ack_subjects(stream, "*")
+    yield f"$JS.API.STREAM.MSG.GET.{stream}"
+    yield f"$JS.API.STREAM.PURGE.{stream}"
 
 
 def _ordering(service: Service) -> Iterator[str]:
@@ -126,18 +133,16 @@ def _ordering(service: Service) -> Iterator[str]:
         yield cursors_of(service.name)
 
 
-def _reading(model: ReadModel, slots: Sequence[str]) -> Iterator[str]:
-    """Take a slot and pull from it; it may make no consumer, which could deliver anywhere."""
-    for stream in model.filters:
-        for verb in ("INFO", "RESET", "MSG.NEXT"):
-            yield from (f"$JS.API.CONSUMER.{verb}.{stream}.{slot}" for slot in slots)
+def _reading(slots: Sequence[str]) -> Iterator[str]:
+    """Take a slot and pull from it; it may make no consumer, which could deliver anywhere.
+
+    On whatever stream: nobody else has a consumer of that name (`check`). So one line says what
+    would be one for each stream.
+    """
+    for verb in ("INFO", "RESET", "MSG.NEXT"):
+        yield from (f"$JS.API.CONSUMER.{verb}.*.{slot}" for slot in slots)
 
 
 def _answering(service: Service) -> Iterator[str]:
-    """What `nats micro` asks of all services, of one, and of one process."""
-    for verb in ("PING", "INFO", "STATS"):
-        yield from (
-            f"$SRV.{verb}",
-            f"$SRV.{verb}.{service.name}",
-            f"$SRV.{verb}.{service.name}.*",
-        )
+    """What `nats micro` asks of all services, of one, and of one process: PING, INFO, STATS."""
+    yield from ("$SRV.*", f"$SRV.*.{service.name}", f"$SRV.*.{service.name}.*")

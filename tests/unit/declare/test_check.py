@@ -107,6 +107,22 @@ def test_two_durables_of_one_name_on_two_streams_are_two() -> None:
     derive([handling("x-y", A, name="z"), handling("x", B, name="y-z")])
 
 
+def test_a_slot_shares_its_name_with_no_other_service_on_whatever_stream() -> None:
+    """It is granted by its name alone."""
+
+    class board:  # noqa: N801 - as a handler can be called
+        def apply(self, event: object, record: object) -> None: ...
+
+    reader = Service("x-y")
+    reader.read_model(board, events=[A])
+    (problem,) = problems(reader, handling("x", B, name="y-board-1"))
+    assert problem == (
+        "x-y.board: another read model or handler has the name of its slot 'x-y-board-1'; "
+        "rename one."
+    )
+    derive([reader, handling("x", B, name="y-board")])
+
+
 def test_two_event_types_of_one_subject() -> None:
     @event("a.happened", key="id")
     class Copy(Struct, frozen=True):
