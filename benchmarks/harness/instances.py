@@ -23,7 +23,7 @@ from harness.child import Child, cpu_seconds, memory_mib
 from harness.contenders import CACHE, HERE
 from harness.scale import timed
 from jetmesh import derive
-from jetmesh.operate.doctor.instances import running
+from jetmesh.operate.asking.instances import running
 from jetmesh.operate.up.broker import Broker
 from jetmesh.operate.up.ports import free_port
 from jetmesh.settings import NatsSettings

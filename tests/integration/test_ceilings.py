@@ -10,9 +10,9 @@ import pytest
 
 from jetmesh.cli.ceilings import near_ceilings
 from jetmesh.errors import BrokerError
+from jetmesh.operate.asking.answers import StreamConfig, StreamInfo, StreamState
 from jetmesh.operate.ceilings.load import Load
 from jetmesh.operate.ceilings.seen import Seen, on_top_of, seen
-from jetmesh.operate.doctor.responses import StreamConfig, StreamInfo, StreamState
 from jetmesh.operate.up.broker import Broker
 from jetmesh.operate.up.ports import free_port
 from jetmesh.testing import mesh

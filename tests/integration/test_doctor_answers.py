@@ -7,8 +7,8 @@ from threading import Thread
 
 import pytest
 
+from jetmesh.operate.asking.instances import instances
 from jetmesh.operate.doctor.facts import FailedQuery
-from jetmesh.operate.doctor.instances import instances
 from jetmesh.operate.doctor.monitoring import server_statuses
 from jetmesh.operate.up.broker import Broker
 from jetmesh.settings import NatsSettings

@@ -12,8 +12,8 @@ from jetmesh.declare import EventSpec, Topology, declared_spec
 from jetmesh.errors import UsageError
 from jetmesh.operate.evolution.describe import contract_of
 from jetmesh.operate.evolution.dropping import drop, droppable, held
+from jetmesh.operate.evolution.generate import samples
 from jetmesh.operate.evolution.released import Name, Release, Released
-from jetmesh.operate.evolution.samples import samples
 from jetmesh.operate.up.broker import Broker
 from jetmesh.protocol.streams import lane_stream
 from jetmesh.settings import NatsSettings

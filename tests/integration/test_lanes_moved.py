@@ -15,8 +15,7 @@ import pytest_asyncio
 
 from jetmesh.cli.provision import describe
 from jetmesh.errors import BrokerError, DriftError
-from jetmesh.operate import moving
-from jetmesh.operate.apply import carry_out, plan
+from jetmesh.operate.apply import carry_out, moving, plan
 from jetmesh.operate.doctor.diagnosis import findings
 from jetmesh.operate.doctor.survey import Target, survey
 from jetmesh.operate.up.broker import Broker

@@ -20,7 +20,7 @@ from msgspec import Struct
 
 from jetmesh import Service, event
 from jetmesh.declare import derive
-from jetmesh.operate.doctor.instances import running as answering
+from jetmesh.operate.asking.instances import running as answering
 from jetmesh.operate.up.broker import Broker
 from jetmesh.runtime.running import Running
 from jetmesh.settings import load_settings

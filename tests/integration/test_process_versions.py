@@ -15,8 +15,8 @@ from jetmesh.operate.candeploy.proof import prove
 from jetmesh.operate.candeploy.report import Report, sentences
 from jetmesh.operate.evolution.check import check
 from jetmesh.operate.evolution.describe import contract_of
+from jetmesh.operate.evolution.generate import samples
 from jetmesh.operate.evolution.released import Name, Release, Released
-from jetmesh.operate.evolution.samples import samples
 from jetmesh.operate.up.broker import Broker
 from jetmesh.settings import NatsSettings
 from jetmesh.testing import mesh

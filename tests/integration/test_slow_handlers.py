@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from time import monotonic
 
-from jetmesh.operate.doctor.instances import instances
+from jetmesh.operate.asking.instances import instances
 from jetmesh.operate.up.broker import Broker
 from jetmesh.testing import eventually
 from jetmesh.transport.control import ControlPlane

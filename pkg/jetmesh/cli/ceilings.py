@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -22,7 +22,7 @@ from jetmesh.operate.ceilings.checks import ceilings
 from jetmesh.operate.ceilings.expect import expected, load_of
 from jetmesh.operate.ceilings.load import Load, Place
 from jetmesh.operate.ceilings.seen import Seen, as_there, on_top_of, seen, spread
-from jetmesh.operate.ceilings.sizes import CHART, Sizes, sizes, tuned
+from jetmesh.operate.ceilings.sizes import place_of_chart, tuned
 from jetmesh.operate.humanize import counted
 from jetmesh.operate.project import find_project
 from jetmesh.settings import NatsSettings
@@ -59,18 +59,18 @@ def plan(reference: str, nats_url: str, asked: Asked) -> int:
         whole = project.load()
         said = expected(whole.topology, asked.expect, asked.pods)
         servers = quantity.count(asked.servers, "--servers") if asked.servers else 0
-        within, given = _within(asked.within), sizes(project.root, asked.values)
+        within, given = _within(asked.within), place_of_chart(project.root, asked.values)
         topology = tuned(whole.topology, asked.values)
         there = _seen(broker_of(project, whole.loaded, nats_url), topology)
     load = load_of(topology, said)
-    wanted = servers or given.nodes
+    wanted = servers or given.servers
     if there is not None and there.streams:
         load = on_top_of(there, load)
         wanted = servers or there.servers
         topology = as_there(topology, there.streams)
     if servers or not (there and there.streams):
         topology = spread(topology, wanted)
-    place = _place(given, wanted or 1, within)
+    place = replace(given, servers=wanted or 1, within=within)
     found = ceilings(topology, load, place)
     passed = sum(each.state == "passed" for each in found)
     if asked.as_json:
@@ -112,18 +112,6 @@ def _seen(settings: NatsSettings, topology: Topology) -> Seen | None:
     except BrokerError as error:
         complain(f"What a broker holds already is not counted: {error.message}")
         return None
-
-
-def _place(given: Sizes, servers: int, within: float) -> Place:
-    return Place(
-        servers,
-        memory=given.memory,
-        memory_from=f"nats.resources.limits.memory in {CHART}",
-        volume=given.volume,
-        volume_from=f"nats.storage.size in {CHART}",
-        syncs_always=given.syncs_always,
-        within=within,
-    )
 
 
 def _within(text: str) -> float:

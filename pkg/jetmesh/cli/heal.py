@@ -14,10 +14,10 @@ from jetmesh.cli.console import confirm, print_lines
 from jetmesh.cli.output import echo, finishing
 from jetmesh.declare import Topology
 from jetmesh.operate import heal
+from jetmesh.operate.asking.answers import Instance
+from jetmesh.operate.asking.instances import running
 from jetmesh.operate.audit import AuditRecord, recorded
 from jetmesh.operate.deadletters.payload import hidden_in, render
-from jetmesh.operate.doctor.instances import running
-from jetmesh.operate.doctor.responses import Instance
 from jetmesh.operate.heal import Suspect
 from jetmesh.operate.humanize import counted, listed
 from jetmesh.privacy.mask import masked, printable

@@ -64,6 +64,11 @@ class Handler:
         return tuple(dict.fromkeys((*self.returns, *reacting, *self.deadlines.later)))
 
     @property
+    def title(self) -> str:
+        """`payments.charge`, as people and records call it."""
+        return f"{self.service}.{self.name}"
+
+    @property
     def durable(self) -> str:
         """The durable's name; renaming service or handler leaves an orphan on the server."""
         return f"{self.service}-{self.name}"

@@ -69,7 +69,7 @@ class Entry(Struct, frozen=True):
 async def recorded(
     control: ControlPlane, begins: AuditRecord, say: Callable[[str], None]
 ) -> AsyncIterator[Counter[str]]:
-    """For the block, which does what `begins` says, and counts in the counter what it did.
+    """Record the block, which does what `begins` says and counts in the counter what it did.
 
     Where no stream of records was made yet, nothing is recorded, and `say` hears it.
 

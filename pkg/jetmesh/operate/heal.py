@@ -13,8 +13,8 @@ from msgspec import Struct
 
 from jetmesh.declare import StateSpec, Topology, matches
 from jetmesh.errors import JetmeshError
+from jetmesh.operate.asking.answers import Instance
 from jetmesh.operate.doctor.own_states import forgery
-from jetmesh.operate.doctor.responses import Instance
 from jetmesh.protocol.ids import is_number
 from jetmesh.protocol.streams import is_stream
 from jetmesh.transport.control import ControlPlane
@@ -33,7 +33,7 @@ class Suspect:
 
     @property
     def place(self) -> str:
-        return f"{self.message.stream}:{self.message.sequence}"
+        return self.message.place
 
 
 class Gone(JetmeshError):  # noqa: N818 - a state of the world, not of the code

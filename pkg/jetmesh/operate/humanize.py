@@ -13,8 +13,9 @@ _MOST_NAMES: Final = 6
 
 
 def counted(number: int, noun: str) -> str:
-    """`1 message`, `12,034 messages`."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+    """`1 message`, `12,034 messages`; `2 processes`."""
+    plural = "es" if noun.endswith("s") else "s"
+    return f"{number:,} {noun}{'' if number == 1 else plural}"
 
 
 def messages_wait(number: int) -> str:

@@ -19,6 +19,7 @@ import msgspec
 
 from jetmesh.errors import JetmeshError, UsageError
 from jetmesh.operate.up.logfiles import OLDER, SUFFIX
+from jetmesh.protocol.content import UNDECODED
 
 _LOOK_SECONDS: Final = 0.3
 """What comes in between is put in the order of time."""
@@ -194,7 +195,7 @@ def line_of(service: str, text: str) -> Line:
     if rest.startswith("{"):
         try:
             fields = msgspec.json.decode(rest, type=dict[str, Any])
-        except (msgspec.DecodeError, UnicodeError, RecursionError):
+        except UNDECODED:
             return Line(came, service, rest)
         at = _time(str(fields.get("timestamp", ""))) or came
         return Line(at, str(fields.get("service", "")) or service, rest, fields, is_json=True)

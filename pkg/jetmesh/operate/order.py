@@ -49,7 +49,7 @@ async def place_in_line(
         return None
     if known.away is not None and sequence > known.away.sequence:
         failed = f"{handler.input.stream}:{known.away.sequence}"
-        return f"{handler.service}.{handler.name} handles it behind {failed}, which failed"
+        return f"{handler.title} handles it behind {failed}, which failed"
     if known.away is None and sequence <= known.last:
-        return f"{handler.service}.{handler.name} handles it behind others of its key"
+        return f"{handler.title} handles it behind others of its key"
     return None

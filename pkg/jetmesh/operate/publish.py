@@ -12,14 +12,13 @@ import msgspec
 from jetmesh.declare import EventSpec, Topology, escape_key, key_of
 from jetmesh.errors import BrokerError, ContractViolation, UsageError
 from jetmesh.privacy.mask import masked_violation
-from jetmesh.protocol.content import LINES, as_utf8, remedy_for, seems
+from jetmesh.protocol.content import LINES, UNDECODED, as_utf8, remedy_for, seems
 from jetmesh.protocol.versions import said
 from jetmesh.transport.control import ControlPlane
 from jetmesh.transport.publishes import too_large
 from jetmesh.transport.stored import PubAck
 
 _AT_ONCE: Final = 256
-_UNREADABLE: Final = (msgspec.DecodeError, UnicodeError, RecursionError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +38,12 @@ def spec_for(topology: Topology, subject: str) -> EventSpec:
     Raises:
         UsageError: there is none.
     """
-    for spec in topology.events:
-        if spec.subject == subject:
-            return spec
-    known = ", ".join(spec.subject for spec in topology.events)
+    known = {spec.subject: spec for spec in topology.events}
+    if subject in known:
+        return known[subject]
     raise UsageError(
-        f"No event is published on {subject!r}.", remedy=f"The subjects of this system: {known}."
+        f"No event is published on {subject!r}.",
+        remedy=f"The subjects of this system: {', '.join(known)}.",
     )
 
 
@@ -56,7 +55,7 @@ def split(text: bytes) -> list[bytes]:
     text = as_utf8(text).strip()
     try:
         msgspec.json.decode(text)
-    except _UNREADABLE:
+    except UNDECODED:
         if seems(text) in ("", LINES):
             return [line for line in text.splitlines() if line.strip()]
     return [text] if text else []
@@ -113,7 +112,7 @@ def _check_sizes(events: Sequence[Checked], limit: int | None) -> None:
 def _check(spec: EventSpec, payload: bytes, what: str) -> Checked:
     try:
         event = msgspec.json.decode(payload, type=spec.type)
-    except _UNREADABLE as error:
+    except UNDECODED as error:
         if content := seems(payload):
             raise ContractViolation(
                 f"{what} breaks the contract of {spec.subject} at $: it seems to be {content}; "

@@ -109,7 +109,7 @@ def _types_in(types: Iterable[type]) -> tuple[dict[type[Struct], StructType], li
     structs: dict[type[Struct], StructType] = {}
     enums: dict[type, None] = {}
     for cls in types:
-        for node in _walk(type_info(cls)):
+        for node in inside(type_info(cls)):
             if isinstance(node, StructType):
                 structs[node.cls] = node
             elif isinstance(node, EnumType):
@@ -117,7 +117,7 @@ def _types_in(types: Iterable[type]) -> tuple[dict[type[Struct], StructType], li
     return structs, list(enums)
 
 
-def _walk(start: Type | Field, *, into_structs: bool = True) -> Iterator[Type | Field]:
+def inside(start: Type | Field, *, into_structs: bool = True) -> Iterator[Type | Field]:
     """`start` and every type inside it, each once: types may contain themselves."""
     waiting, seen = [start], {id(start)}
     while waiting:
@@ -181,7 +181,7 @@ def _fields(schema: dict[str, Any], info: StructType) -> Iterator[tuple[Field, d
 def _is_sensitive(field: Field) -> bool:
     return any(
         isinstance(node, Metadata) and bool((node.extra or {}).get("sensitive"))
-        for node in _walk(field, into_structs=False)
+        for node in inside(field, into_structs=False)
     )
 
 

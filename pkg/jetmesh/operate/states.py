@@ -11,15 +11,12 @@ from msgspec import Struct
 from jetmesh import wire
 from jetmesh.declare import StateSpec, Topology, escape_key, unescape_key
 from jetmesh.errors import JetmeshError, UsageError
-from jetmesh.privacy.mask import masked
+from jetmesh.operate.summary import as_json
 from jetmesh.protocol import headers as header
 from jetmesh.protocol.ids import cause_of
-from jetmesh.protocol.steps import applied_of, following_of
+from jetmesh.protocol.steps import Applied, applied_of, following_of
 from jetmesh.transport.control import ControlPlane
-from jetmesh.transport.reader import Reader, reader_of
 from jetmesh.transport.stored import StoredMessage
-
-_LONGEST = 4000
 
 
 class Version(Struct, frozen=True):
@@ -81,7 +78,7 @@ async def newest(control: ControlPlane, spec: StateSpec, key: str) -> Version:
             f"Nothing is stored of {spec.title} {key!r}.",
             remedy=f"jetmesh state ls {spec.title} lists the keys.",
         )
-    return _version(reader_of(spec), found)
+    return _version(spec, found)
 
 
 async def versions(control: ControlPlane, spec: StateSpec, key: str) -> AsyncIterator[Version]:
@@ -90,35 +87,29 @@ async def versions(control: ControlPlane, spec: StateSpec, key: str) -> AsyncIte
     Raises:
         ApiError, BrokerError: as `keys`.
     """
-    reader = reader_of(spec)
-    subject = f"{spec.subject}.{escape_key(key)}"
-    async for message in control.history(spec.stream, [subject]):
-        yield _version(reader, message)
+    async for message in control.history(spec.stream, [f"{spec.subject}.{escape_key(key)}"]):
+        yield _version(spec, message)
 
 
-def _version(reader: Reader, message: StoredMessage) -> Version:
-    headers = {name: wire.legible(value) for name, value in message.headers.items()}
+def applied_in(message: StoredMessage) -> Applied:
+    """The inputs that a step says were taken in; none where somebody typed it."""
+    try:
+        return applied_of(wire.legible(message.headers.get(header.APPLIED, "")))
+    except msgspec.DecodeError:
+        return Applied()
+
+
+def _version(spec: StateSpec, message: StoredMessage) -> Version:
     cause = cause_of(message.cause_id)
     try:
-        waiting = len(applied_of(headers.get(header.APPLIED, "")).waiting)
-        following = len(following_of(headers.get(header.FOLLOWING, "")))
+        following = len(following_of(wire.legible(message.headers.get(header.FOLLOWING, ""))))
     except msgspec.DecodeError:
-        waiting = following = 0
+        following = 0
     return Version(
-        id=f"{message.stream}:{message.sequence}",
+        id=message.place,
         stored_at=message.stored_at,
-        state=_readable(reader, message),
-        cause=f"{cause.stream}:{cause.sequence}" if cause else "",
-        waiting=waiting,
+        state=as_json(spec, message.payload, message.headers) if message.payload else "",
+        cause=cause.place if cause else "",
+        waiting=len(applied_in(message).waiting),
         following=following,
     )
-
-
-def _readable(reader: Reader, message: StoredMessage) -> str:
-    if not message.payload:
-        return ""
-    try:
-        state = reader.read_stored(message.payload, message.headers)
-    except Exception as error:  # noqa: BLE001 - a contract's own check may raise anything
-        return f"cannot be read: {masked(str(error))}"
-    return masked(msgspec.json.encode(state).decode(), state, longest=_LONGEST)

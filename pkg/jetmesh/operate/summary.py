@@ -1,12 +1,13 @@
-"""What an event says, in one line: short, printable, without anything sensitive."""
+"""What a stored event says, without anything sensitive: in one line, or as JSON."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from enum import Enum
 from typing import Any, Final
 
+import msgspec
 from msgspec import Struct
 
 from jetmesh.declare import EventSpec
@@ -17,6 +18,7 @@ from jetmesh.transport.reader import UNREADABLE, NewerVersion, reader_of
 from jetmesh.transport.stored import StoredMessage
 
 _LONGEST: Final = 160
+_LONGEST_JSON: Final = 4000
 _LONGEST_VALUE: Final = 60
 _MEMBERS: Final = 3
 
@@ -38,6 +40,15 @@ def summary(spec: EventSpec, message: StoredMessage) -> str:
         if name != spec.key and text:
             parts.append(f"{name} {text}")
     return masked(", ".join(parts), event, longest=_LONGEST)
+
+
+def as_json(spec: EventSpec, payload: bytes, headers: Mapping[str, str]) -> str:
+    """The whole event, or why it cannot be read."""
+    try:
+        event = reader_of(spec).read_stored(payload, headers)
+    except Exception as error:  # noqa: BLE001 - a contract's own check may raise anything
+        return f"cannot be read: {masked(str(error))}"
+    return masked(msgspec.json.encode(event).decode(), event, longest=_LONGEST_JSON)
 
 
 def _brief(value: Any, hidden: set[str]) -> str:

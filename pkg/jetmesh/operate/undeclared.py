@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from jetmesh.declare import Topology
 from jetmesh.errors import BrokerError
+from jetmesh.operate.asking.answers import StreamInfo, StreamState
 from jetmesh.protocol.streams import OWN_STREAMS, is_lane_stream
 from jetmesh.transport.control import ControlPlane
 
@@ -73,15 +74,6 @@ class Undeclared:
     """When the newest was stored; None when that was not asked, or may not be."""
 
 
-class _State(Struct, frozen=True):
-    num_subjects: int = 0
-    subjects: dict[str, int] | None = None
-
-
-class _Info(Struct, frozen=True):
-    state: _State
-
-
 async def undeclared(
     control: ControlPlane, declared: Declared, stream: str, *, most: int
 ) -> list[Undeclared]:
@@ -95,9 +87,9 @@ async def undeclared(
     """
     domain = declared.streams[stream]
     state = await _state(control, stream, f"{domain}.*")
-    if len(state.subjects or ()) < state.num_subjects <= most:
+    if len(state.subjects) < state.num_subjects <= most:
         state = await _state(control, stream, f"{domain}.>")
-    return grouped(declared, stream, state.subjects or {})
+    return grouped(declared, stream, state.subjects)
 
 
 async def with_time(control: ControlPlane, found: Undeclared) -> Undeclared:
@@ -121,6 +113,6 @@ def grouped(declared: Declared, stream: str, subjects: Mapping[str, int]) -> lis
     return [Undeclared(stream, each, counts[each], declared.nearest(each)) for each in often]
 
 
-async def _state(control: ControlPlane, stream: str, pattern: str) -> _State:
+async def _state(control: ControlPlane, stream: str, pattern: str) -> StreamState:
     answer = await control.api(f"STREAM.INFO.{stream}", {"subjects_filter": pattern})
-    return msgspec.convert(answer, _Info).state
+    return msgspec.convert(answer, StreamInfo).state

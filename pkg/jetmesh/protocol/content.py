@@ -40,7 +40,8 @@ _MAGIC: Final = (
     (b"PK\x03\x04", "a zip file"),
 )
 _form = re.compile(r"[\w.~%+\[\]-]+=[^&=\s]*(?:&[\w.~%+\[\]-]+=[^&=\s]*)*", re.ASCII)
-_NO_JSON: Final = (msgspec.DecodeError, UnicodeError, RecursionError)
+UNDECODED: Final = (msgspec.DecodeError, UnicodeError, RecursionError)
+"""What decoding raises where there is no JSON, or none of the type."""
 
 ENVELOPE: Final = "a CloudEvents envelope"
 _BATCH: Final = "a batch of CloudEvents"
@@ -71,7 +72,7 @@ def event_json(payload: bytes, headers: Mapping[str, str]) -> bytes:
         return payload
     try:
         envelope = msgspec.json.decode(payload, type=_Envelope)
-    except _NO_JSON:  # as a payload that somebody corrected and whose headers stayed
+    except UNDECODED:  # as a payload that somebody corrected and whose headers stayed
         return payload
     return bytes(envelope.data) or envelope.data_base64
 
@@ -96,7 +97,7 @@ def may_be_event(payload: bytes) -> bool:
     """Whether it is a JSON object, as an event of any version is."""
     try:
         return isinstance(msgspec.json.decode(payload.removeprefix(codecs.BOM_UTF8)), dict)
-    except _NO_JSON:
+    except UNDECODED:
         return False
 
 
@@ -116,7 +117,7 @@ def is_msgpack(payload: bytes) -> bool:
     """Whether all of it reads as one map or array of msgpack."""
     try:
         return isinstance(msgspec.msgpack.decode(payload), dict | list)
-    except (*_NO_JSON, ValueError, TypeError):
+    except (*UNDECODED, ValueError, TypeError):
         return False
 
 
@@ -152,7 +153,7 @@ def _seems_text(text: str) -> str:
         return "form data"
     try:
         return _seems_json(msgspec.json.decode(text))
-    except _NO_JSON:
+    except UNDECODED:
         pass
     lines = [line for line in text.splitlines() if line.strip()]
     if len(lines) > 1 and all(map(_is_object, lines)):
@@ -177,5 +178,5 @@ def _is_envelope(value: Any) -> bool:
 def _is_object(text: str) -> bool:
     try:
         return isinstance(msgspec.json.decode(text), dict)
-    except _NO_JSON:
+    except UNDECODED:
         return False

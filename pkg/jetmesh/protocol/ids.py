@@ -36,6 +36,11 @@ class Cause(NamedTuple):
     """When the server stored that one, in nanoseconds since 1970; 0 when the id does not say."""
 
     @property
+    def place(self) -> str:
+        """`ORDERS:5`, where that message stood."""
+        return f"{self.stream}:{self.sequence}"
+
+    @property
     def token(self) -> str:
         """`<sequence>-<nanoseconds>`, or the sequence alone."""
         return token_of(self.sequence, self.stored)

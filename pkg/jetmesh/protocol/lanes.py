@@ -36,6 +36,11 @@ class Origin(NamedTuple):
     """What it is to its key, where a handler keeps order; empty where none does."""
 
     @property
+    def place(self) -> str:
+        """`ORDERS:5`, where it stood."""
+        return f"{self.stream}:{self.sequence}"
+
+    @property
     def token(self) -> str:
         """`<sequence>-<nanoseconds>`: no other message of the stream ever had it."""
         return token_of(self.sequence, self.stored)

@@ -15,7 +15,7 @@ from jetmesh.declare import EventSpec
 from jetmesh.errors import ContractViolation
 from jetmesh.privacy.mask import masked_violation, name_of, text_of
 from jetmesh.protocol import headers as header
-from jetmesh.protocol.content import CLOUDEVENTS, PLUS, event_json
+from jetmesh.protocol.content import CLOUDEVENTS, PLUS, UNDECODED, event_json
 from jetmesh.protocol.ids import cause_of
 from jetmesh.protocol.versions import MARK, WHICHEVER, said, version_in
 
@@ -41,8 +41,7 @@ class NewerVersion(Exception):  # noqa: N818 - no error: newer code is to read i
         )
 
 
-_UNDECODED: Final = (msgspec.DecodeError, UnicodeError, RecursionError)
-UNREADABLE: Final = (*_UNDECODED, ContractViolation, NewerVersion)
+UNREADABLE: Final = (*UNDECODED, ContractViolation, NewerVersion)
 """What reading raises where there is no event; a contract's own check may raise anything else."""
 
 
@@ -78,7 +77,7 @@ class Reader:
         if is_plain:
             try:
                 return self.decode(payload)
-            except _UNDECODED:
+            except UNDECODED:
                 pass
         values = wire.parse(headers).values if headers else {}
         if not payload and (_REMOVAL in headers or _STEP in headers):
@@ -162,7 +161,7 @@ class Reader:
             raise self._violation(spec.version - 1, f"returned no JSON: {name_of(error)}") from None
         try:
             return self.decode(made)
-        except _UNDECODED as error:
+        except UNDECODED as error:
             text = text_of(error)
             what = f"returned what does not fit: {masked_violation(text, made, spec.type)}"
             raise self._violation(spec.version - 1, what, field_at_fault(text)) from None

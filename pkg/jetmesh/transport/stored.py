@@ -97,6 +97,11 @@ class StoredMessage:
     """When, in nanoseconds since 1970."""
 
     @property
+    def place(self) -> str:
+        """`ORDERS:17`."""
+        return f"{self.stream}:{self.sequence}"
+
+    @property
     def stored_at(self) -> datetime:
         return time_at(self.stored_ns)
 

@@ -14,7 +14,7 @@ from jetmesh.errors import ContractViolation
 from jetmesh.operate.graph import render
 from jetmesh.operate.publish import check
 from jetmesh.operate.schemas import json_schema
-from jetmesh.operate.typed import has_key
+from jetmesh.operate.trace.reading import has_key
 from jetmesh.operate.up.prepare import external
 from jetmesh.operate.up.screen import examples
 from jetmesh.transport.stored import StoredMessage

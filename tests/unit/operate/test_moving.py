@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from jetmesh import wire
-from jetmesh.operate.moving import headers_of, identity_of
+from jetmesh.operate.apply.moving import headers_of, identity_of
 from jetmesh.protocol.ids import Cause
 from jetmesh.protocol.lanes import Origin, schedule
 from jetmesh.transport.stored import StoredMessage

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from jetmesh.declare import derive
-from jetmesh.operate.trace import _step
+from jetmesh.operate.trace.step import step_of
 from jetmesh.protocol.times import nanoseconds_of
 from jetmesh.transport.stored import StoredMessage
 
@@ -24,19 +24,19 @@ def test_a_dead_letter_names_its_message_and_its_error() -> None:
         "Jetmesh-Message": "no luck",
         "Jetmesh-Attempts": "1",
     }
-    step = _step(derive([]), letter(headers))
+    step = step_of(derive([]), letter(headers))
     assert (step.id, step.cause, step.by) == ("DEADLETTERS:9", "ORDERS:5", "pay.charge")
     assert step.summary == "ValueError: no luck (1 attempt)"
 
 
 def test_a_letter_that_somebody_typed_has_no_cause() -> None:
-    step = _step(derive([]), letter({}))
+    step = step_of(derive([]), letter({}))
     assert (step.cause, step.by) == ("", "pay.charge")
 
 
 def test_a_letter_that_names_no_stream_has_no_cause() -> None:
     typed = letter({"Jetmesh-Stream": "A B", "Jetmesh-Sequence": "5"})
-    assert _step(derive([]), typed).cause == ""
+    assert step_of(derive([]), typed).cause == ""
 
 
 def test_a_step_follows_only_what_was_stored_when_its_cause_was() -> None:
@@ -46,7 +46,7 @@ def test_a_step_follows_only_what_was_stored_when_its_cause_was() -> None:
         "Jetmesh-Sequence": "5",
         "Jetmesh-Stored-At": "2026-01-01T12:00:00.000000001Z",
     }
-    step = _step(derive([]), letter(headers))
+    step = step_of(derive([]), letter(headers))
     assert (step.cause, step.place) == (f"ORDERS:5-{NOON + 1}", "ORDERS:5")
     assert step.may_follow(NOON + 1)
     assert not step.may_follow(NOON + 1_000_000)

@@ -90,9 +90,6 @@ def show(
     payload: Annotated[
         bool, typer.Option("--payload", help="Write only the payload, byte for byte, unmasked.")
     ] = False,
-    as_hex: Annotated[
-        bool, typer.Option("--hex", help="Show bytes that are no text, in hexadecimal, unmasked.")
-    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Tell everything about a letter: error, headers, payload, and what was done so far.
@@ -106,7 +103,7 @@ def show(
     if payload:
         view.write_payload(select.context_of(system, nats_url), letter)
     else:
-        view.show(select.context_of(system, nats_url), letter, as_json=as_json, as_hex=as_hex)
+        view.show(select.context_of(system, nats_url), letter, as_json=as_json)
 
 
 @deadletters.command()

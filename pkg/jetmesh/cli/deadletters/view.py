@@ -42,14 +42,14 @@ def ls_letters(context: Context, selector: Selector, *, every: bool, as_json: bo
     asyncio.run(_ls_letters(context, selector, every=every, as_json=as_json))
 
 
-def show(context: Context, text: str, *, as_json: bool, as_hex: bool = False) -> None:
+def show(context: Context, text: str, *, as_json: bool) -> None:
     """Print everything about one letter.
 
     Raises:
         JetmeshError: there is no such letter.
     """
     number = number_of(text)
-    letter, entries, payload, wait = asyncio.run(_load(context, number, as_hex=as_hex))
+    letter, entries, payload, wait = asyncio.run(_load(context, number))
     contracts = context.contracts_for(letter)
     if as_json:
         print_json(render.details_as_data(entries, letter, payload, wait, contracts))
@@ -112,11 +112,11 @@ async def _ls_letters(context: Context, selector: Selector, *, every: bool, as_j
 
 
 async def _load(
-    context: Context, number: int, *, as_hex: bool
+    context: Context, number: int
 ) -> tuple[Letter, list[HistoryEntry], PayloadView, str]:
     async with connected(context.nats) as control:
         letter = await find(control, number)
-        payload = await _rendered(control, letter, context, as_hex=as_hex)
+        payload = await _rendered(control, letter, context)
         async with progress_bar(control) as on_read:
             entries = await history(control, letter, on_read=on_read)
         state = render.state_of(entries[-1].notes)
@@ -126,15 +126,13 @@ async def _load(
         return letter, entries, payload, wait
 
 
-async def _rendered(
-    control: ControlPlane, letter: Letter, context: Context, *, as_hex: bool
-) -> PayloadView:
+async def _rendered(control: ControlPlane, letter: Letter, context: Context) -> PayloadView:
     try:
         content = await content_of(control, letter)
         contracts, spec = context.contracts_for(letter), context.event_of(letter)
         about = {**letter.message.headers, **content.headers}
         hidden = hidden_in(spec, content.payload, about) if spec else ()
-        return render_payload(content.payload, contracts, hidden=hidden, as_hex=as_hex)
+        return render_payload(content.payload, contracts, hidden=hidden)
     except LetterError as error:
         return PayloadView("lost", error.message)
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from jetmesh.declare.event import EventSpec
-from jetmesh.declare.handler import Handler
 from jetmesh.declare.service import Service
-from jetmesh.declare.supplied import ReadModel
 from jetmesh.operate.asyncapi.channels import without_empty
 from jetmesh.operate.schemas import description_of
 
@@ -17,46 +15,32 @@ _Node = dict[str, Any]
 def operations(service: Service) -> dict[str, _Node]:
     """Everything that a service sends and receives, by names unique in the system."""
     found: dict[str, _Node] = {}
+
+    def add(who: str, action: str, spec: EventSpec, declared: object, more: _Node) -> None:
+        operation = _operation(action, spec, service.name, declared)
+        found[f"{who}.{action}.{spec.subject}"] = operation | without_empty(more)
+
     for handler in service.handlers:
-        name = f"{service.name}.{handler.name}"
-        found[f"{name}.receive.{handler.input.subject}"] = _receive(handler)
+        taken = {
+            # whoever shares the durable shares its messages, as members of a queue group do
+            "bindings": {"nats": {"queue": handler.durable, "bindingVersion": "0.1.0"}},
+            "x-handler": handler.name,
+            "x-stream": handler.input.stream,
+            "x-durable": handler.durable,
+        }
+        add(handler.title, "receive", handler.input, handler.function, taken)
         for spec in handler.outputs:
-            found[f"{name}.send.{spec.subject}"] = _send(handler, spec)
+            made = {"x-handler": handler.name, "x-stream": spec.stream, "x-decision": spec.decision}
+            add(handler.title, "send", spec, handler.function, made)
     for spec in service.published:
-        found[f"{service.name}.send.{spec.subject}"] = _let_in(service, spec)
+        let_in = {"x-stream": spec.stream, "x-decision": spec.decision}
+        add(service.name, "send", spec, spec.type, let_in)
     for model in service.read_models:
+        name = model.type.__name__
         for spec in model.events:
-            name = f"{service.name}.{model.type.__name__}.receive.{spec.subject}"
-            found[name] = _fold(service, model, spec)
+            folded = {"x-read-model": name, "x-stream": spec.stream}
+            add(f"{service.name}.{name}", "receive", spec, model.type, folded)
     return dict(sorted(found.items()))
-
-
-def _receive(handler: Handler) -> _Node:
-    operation = _operation("receive", handler.input, handler.service, handler.function)
-    return operation | {
-        # Whoever shares the durable shares its messages, as members of a queue group do
-        "bindings": {"nats": {"queue": handler.durable, "bindingVersion": "0.1.0"}},
-        "x-handler": handler.name,
-        "x-stream": handler.input.stream,
-        "x-durable": handler.durable,
-    }
-
-
-def _send(handler: Handler, spec: EventSpec) -> _Node:
-    operation = _operation("send", spec, handler.service, handler.function)
-    return operation | without_empty(
-        {"x-handler": handler.name, "x-stream": spec.stream, "x-decision": spec.decision}
-    )
-
-
-def _let_in(service: Service, spec: EventSpec) -> _Node:
-    operation = _operation("send", spec, service.name, spec.type)
-    return operation | without_empty({"x-stream": spec.stream, "x-decision": spec.decision})
-
-
-def _fold(service: Service, model: ReadModel, spec: EventSpec) -> _Node:
-    operation = _operation("receive", spec, service.name, model.type)
-    return operation | {"x-read-model": model.type.__name__, "x-stream": spec.stream}
 
 
 def _operation(action: str, spec: EventSpec, service: str, declared: object) -> _Node:

@@ -11,7 +11,9 @@ from msgspec import Struct
 from jetmesh import wire
 from jetmesh.declare import StateSpec
 from jetmesh.declare.process import Process
-from jetmesh.operate.candeploy.tally import Knew, Meeting, Tally
+from jetmesh.operate.candeploy.tally import Meeting, Tally
+from jetmesh.operate.evolution.released import Release
+from jetmesh.operate.humanize import counted
 from jetmesh.operate.processes.standing import raw_step
 from jetmesh.protocol.headers import APPLIED
 from jetmesh.transport.reader import Removed
@@ -29,11 +31,11 @@ class Processes(Struct):
     def sentences(self) -> Iterator[str]:
         """What is wrong with them, each with its remedy."""
         for step, count in self.stuck.items():
-            stand = "process stands" if count == 1 else "processes stand"
+            stand = "stands" if count == 1 else "stand"
             yield (
-                f"{count:,} {stand} in the step {step!r}, which this version lacks: keep it, with "
-                f"former=({step!r},) once nothing leads there, until they have left it; or raise "
-                "the version, and say with @upcasts in which step they go on"
+                f"{counted(count, 'process')} {stand} in the step {step!r}, which this version "
+                f"lacks: keep it, with former=({step!r},) once nothing leads there, until they "
+                "have left it; or raise the version, and say with @upcasts in which step they go on"
             )
 
 
@@ -46,18 +48,17 @@ class ProcessTally(Tally):
         process: Process,
         stream: str,
         meetings: Sequence[Meeting],
-        knew: Knew | None = None,
+        releases: Sequence[Release],
     ) -> None:
-        super().__init__(spec, stream, meetings, knew)
+        super().__init__(spec, stream, meetings, releases)
         self._process = process
         self._title = spec.title
         self._steps = Counter[str]()
         self._stuck = Counter[str]()
         self._plainly, self._read = self._read, self._read_step
 
-    @property
     def processes(self) -> Processes:
-        """What was counted."""
+        """What was counted of them."""
         return Processes(self._title, dict(self._steps), dict(self._stuck))
 
     def _read_step(self, payload: bytes, headers: bytes) -> Any:

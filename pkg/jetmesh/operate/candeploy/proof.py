@@ -7,7 +7,6 @@ from time import perf_counter
 
 from jetmesh.declare import Topology
 from jetmesh.errors import BrokerError
-from jetmesh.operate.candeploy.past import past_of
 from jetmesh.operate.candeploy.readings import Reading, readings
 from jetmesh.operate.candeploy.report import Report, report_of
 from jetmesh.operate.candeploy.rollout import rollout
@@ -40,7 +39,7 @@ async def prove(
         BrokerError: the broker does not answer, refuses, or went away in the middle.
     """
     began = perf_counter()
-    wanted = await readings(control, topology, past_of(released))
+    wanted = await readings(control, topology, released)
     on_begin(sum(each.span for each in wanted))
     try:
         async with BulkReader(nats, control, name="jetmesh-cli can-deploy") as bulk:

@@ -10,11 +10,11 @@ from typing import Any
 
 from jetmesh.declare import EventSpec, Handler, StateSpec, Topology
 from jetmesh.operate.candeploy.letters import LetterTally
-from jetmesh.operate.candeploy.past import Past
 from jetmesh.operate.candeploy.processes import ProcessTally
 from jetmesh.operate.candeploy.tally import Meeting, Tally
 from jetmesh.operate.deadletters.letter import LetterError, Selector
 from jetmesh.operate.deadletters.store import settled
+from jetmesh.operate.evolution.released import Released
 from jetmesh.protocol.streams import DEADLETTERS, lane_stream
 from jetmesh.protocol.subjects import QUARANTINE, RETRY, address_of
 from jetmesh.transport.bulk import Take
@@ -40,24 +40,24 @@ class Reading:
         return max(0, self.last - self.first + 1)
 
 
-async def readings(control: ControlPlane, topology: Topology, past: Past) -> list[Reading]:
+async def readings(control: ControlPlane, topology: Topology, released: Released) -> list[Reading]:
     """Everything that somebody declared will meet; streams that are not there hold nothing.
 
     Raises:
         BrokerError: the broker does not answer, or refuses.
     """
     found = [
-        await _events(control, topology, stream, past)
+        await _events(control, topology, stream, released)
         for stream in sorted({spec.stream for spec in topology.events})
     ]
     for handlers in [each.handlers for each in topology.services if each.handlers]:
-        found += [await _lanes(control, topology, handlers, past)]
-    found.append(await _letters(control, topology, past))
+        found += [await _lanes(control, topology, handlers, released)]
+    found.append(await _letters(control, topology, released))
     return [each for each in found if each is not None]
 
 
 async def _events(
-    control: ControlPlane, topology: Topology, stream: str, past: Past
+    control: ControlPlane, topology: Topology, stream: str, released: Released
 ) -> Reading | None:
     state = await _state(control, stream)
     if state is None:
@@ -65,7 +65,7 @@ async def _events(
     floors = await _floors(control, stream)
     tallies: dict[bytes, Tally] = {}
     for spec, meetings in _meetings(topology, stream, floors).items():
-        tallies[spec.subject.encode()] = _tally(spec, stream, meetings, past)
+        tallies[spec.subject.encode()] = _tally(spec, stream, meetings, released)
 
     def take(sequence: int, subject: bytes, headers: bytes, payload: bytes) -> None:
         tally = tallies.get(subject) or tallies.get(subject.rpartition(b".")[0])
@@ -77,7 +77,7 @@ async def _events(
 
 
 async def _lanes(
-    control: ControlPlane, topology: Topology, handlers: list[Handler], past: Past
+    control: ControlPlane, topology: Topology, handlers: list[Handler], released: Released
 ) -> Reading | None:
     """What one service's handlers have on their lanes, due or waiting for its time."""
     stream = lane_stream(handlers[0].service)
@@ -87,8 +87,9 @@ async def _lanes(
     floors = await _floors(control, stream)
     tallies: dict[str, Tally] = {}
     for handler in handlers:
-        meeting = Meeting(f"{handler.service}.{handler.name}", 1, is_handler=True)
-        tallies[handler.name] = Tally(handler.input, stream, [meeting], past(handler.input))
+        meeting = Meeting(handler.title, 1, is_handler=True)
+        releases = released.of_event(handler.input.subject)
+        tallies[handler.name] = Tally(handler.input, stream, [meeting], releases)
     done = {each.name: floors.get(topology.lane_of(each).name, 0) for each in handlers}
 
     def take(sequence: int, subject: bytes, headers: bytes, payload: bytes) -> None:
@@ -102,7 +103,7 @@ async def _lanes(
     return replace(_reading(stream, state, take, 1, list(tallies.values())), is_lane=True)
 
 
-async def _letters(control: ControlPlane, topology: Topology, past: Past) -> Reading | None:
+async def _letters(control: ControlPlane, topology: Topology, released: Released) -> Reading | None:
     """The open dead letters of every declared handler."""
     state = await _state(control, DEADLETTERS)
     if state is None:
@@ -112,7 +113,8 @@ async def _letters(control: ControlPlane, topology: Topology, past: Past) -> Rea
     except LetterError:  # it was deleted between two requests
         return None
     tallies = {
-        (each.service, each.name): LetterTally(each, past(each.input)) for each in topology.handlers
+        (each.service, each.name): LetterTally(each, released.of_event(each.input.subject))
+        for each in topology.handlers
     }
 
     def take(sequence: int, subject: bytes, headers: bytes, payload: bytes) -> None:
@@ -126,10 +128,11 @@ async def _letters(control: ControlPlane, topology: Topology, past: Past) -> Rea
     return replace(_reading(DEADLETTERS, state, take, 1, []), letters=list(tallies.values()))
 
 
-def _tally(spec: EventSpec, stream: str, meetings: list[Meeting], past: Past) -> Tally:
+def _tally(spec: EventSpec, stream: str, meetings: list[Meeting], released: Released) -> Tally:
+    releases = released.of_event(spec.subject)
     if isinstance(spec, StateSpec) and spec.process is not None:
-        return ProcessTally(spec, spec.process, stream, meetings, past(spec))
-    return Tally(spec, stream, meetings, past(spec))
+        return ProcessTally(spec, spec.process, stream, meetings, releases)
+    return Tally(spec, stream, meetings, releases)
 
 
 def _reading(
@@ -158,7 +161,7 @@ def _handlers(
             continue
         floor = floors.get(each.durable, 0 if each.start == "all" else None)
         if floor is not None:  # else it is new, and begins behind everything
-            yield each.input, Meeting(f"{each.service}.{each.name}", floor + 1, is_handler=True)
+            yield each.input, Meeting(each.title, floor + 1, is_handler=True)
 
 
 def _models(topology: Topology, stream: str) -> Iterator[tuple[EventSpec, Meeting]]:
@@ -173,8 +176,7 @@ def _states(topology: Topology, stream: str) -> Iterator[tuple[EventSpec, Meetin
     """Whoever remembers something reads the newest of each key."""
     for each in topology.handlers:
         if each.remembers and each.remembers.state.stream == stream:
-            name = f"{each.service}.{each.name}"
-            yield each.remembers.state, Meeting(name, 1, is_handler=True)
+            yield each.remembers.state, Meeting(each.title, 1, is_handler=True)
 
 
 async def _state(control: ControlPlane, stream: str) -> dict[str, Any] | None:

@@ -7,11 +7,11 @@ from typing import Final, Literal, TypeAlias
 
 from msgspec import Struct
 
-from jetmesh.operate.candeploy.letters import LetterTally
+from jetmesh.operate.candeploy.letters import OpenLetters
 from jetmesh.operate.candeploy.processes import Processes, ProcessTally
 from jetmesh.operate.candeploy.readings import Reading
 from jetmesh.operate.candeploy.rollout import Unreadable
-from jetmesh.operate.candeploy.tally import Failure, Meeting, Tally
+from jetmesh.operate.candeploy.tally import Failure, StoredEvents
 from jetmesh.operate.humanize import counted, listed
 
 Tone: TypeAlias = Literal["good", "odd", "bad", "detail"]
@@ -21,72 +21,6 @@ _REMEDY: Final = (
     "Keep the old field, or declare a version and what makes it of the old one "
     "(@event(…, version=…), @upcasts); `jetmesh contracts check` says what else changed."
 )
-
-
-class StoredEvents(Struct):
-    """The messages of one event in one stream, and who will meet them."""
-
-    subject: str
-    version: int
-    """The one that the new code writes."""
-    stream: str
-    stored: int
-    decode: int
-    no_events: int
-    """No JSON objects, so events in no version: they were passed over before, too."""
-    strange: int
-    """JSON that no released version could read, either."""
-    unreadable: int
-    versions: dict[str, int]
-    """How many are of which version; `unsaid` where that is open."""
-    readers: list[Meeting]
-    failures: list[Failure]
-
-    @classmethod
-    def of(cls, tally: Tally, stream: str) -> StoredEvents:
-        """What was counted."""
-        return cls(
-            subject=tally.spec.subject,
-            version=tally.spec.version,
-            stream=stream,
-            stored=tally.stored,
-            decode=tally.decode,
-            no_events=tally.no_events,
-            strange=tally.strange,
-            unreadable=tally.unreadable,
-            versions=tally.versions,
-            readers=tally.meetings,
-            failures=sorted(tally.failures.values(), key=lambda each: -each.count),
-        )
-
-
-class OpenLetters(Struct):
-    """The open dead letters of one handler."""
-
-    handler: str
-    subject: str
-    open: int
-    fail: int
-    """They could not be replayed with the new code."""
-    lost: int
-    """Of these: letters of another fault, which could be replayed until now."""
-    left: int
-    """Too large to carry their payload, and not looked at."""
-    failures: list[Failure]
-
-    @classmethod
-    def of(cls, tally: LetterTally) -> OpenLetters:
-        """What was counted."""
-        failures = [*tally.others.failures.values(), *tally.broken.failures.values()]
-        return cls(
-            handler=tally.handler,
-            subject=tally.broken.spec.subject,
-            open=tally.open,
-            fail=tally.would_fail,
-            lost=tally.others.unreadable,
-            left=tally.left,
-            failures=sorted(failures, key=lambda each: -each.count),
-        )
 
 
 class Span(Struct):
@@ -130,10 +64,10 @@ def report_of(
     report = Report([], [], [], mixed, [], [], round(seconds, 3), accepted)
     for reading in readings:
         into = report.lanes if reading.is_lane else report.events
-        into += [StoredEvents.of(each, reading.stream) for each in reading.tallies if each.stored]
-        found = [each.processes for each in reading.tallies if isinstance(each, ProcessTally)]
-        report.processes += [each for each in found if each.steps]
-        report.letters += [OpenLetters.of(each) for each in reading.letters if each.open]
+        into += [stored for each in reading.tallies if (stored := each.result()).stored]
+        standing = [each.processes() for each in reading.tallies if isinstance(each, ProcessTally)]
+        report.processes += [each for each in standing if each.steps]
+        report.letters += [found for each in reading.letters if (found := each.result()).open]
         report.streams.append(Span(reading.stream, reading.first, reading.last))
     return report
 
@@ -169,10 +103,7 @@ def _stored(found: StoredEvents, what: str) -> Iterator[tuple[Tone, str]]:
     if found.strange:
         yield "odd", f"    {found.strange:,} fit no released version, either"
     if found.no_events:
-        yield (
-            "odd",
-            f"    {found.no_events:,} are no JSON objects: never were they events",
-        )
+        yield "odd", f"    {found.no_events:,} are no JSON objects: never were they events"
 
 
 def _processes(found: Processes) -> Iterator[tuple[Tone, str]]:
@@ -231,7 +162,7 @@ def _losses(report: Report) -> list[str]:
     lost = sum(each.lost for each in report.letters)
     stuck = sum(sum(each.stuck.values()) for each in report.processes)
     losses = [
-        f"{stuck:,} {'process' if stuck == 1 else 'processes'} would be stuck" if stuck else "",
+        f"{counted(stuck, 'process')} would be stuck" if stuck else "",
         f"{counted(dead, 'message')} would be dead-lettered" if dead else "",
         f"{counted(skipped, 'event')} skipped by read models" if skipped else "",
         f"{counted(waiting, 'message')} would wait for newer code" if waiting else "",

@@ -8,16 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import msgspec
 from msgspec import Struct
 
 from jetmesh.declare import EventSpec, Topology
 from jetmesh.errors import JetmeshError
-from jetmesh.operate.candeploy.past import decoder_of
 from jetmesh.operate.evolution.describe import contract_of
-from jetmesh.operate.evolution.released import Release, Released
-from jetmesh.operate.evolution.samples import samples
-from jetmesh.privacy.mask import name_of, text_of
+from jetmesh.operate.evolution.generate import samples
+from jetmesh.operate.evolution.released import Released
 
 
 class Unreadable(Struct):
@@ -51,25 +48,9 @@ def _of_event(topology: Topology, spec: EventSpec, released: Released) -> Iterat
         written = samples(contract_of(spec))
     except JetmeshError:
         return  # `contracts check` says that there are none
+    readers = sorted(set(topology.readers(spec)))
     for release in releases:
-        if failures := _failures(release, written):
-            readers = sorted(set(topology.readers(spec)))
-            yield Unreadable(
-                spec.subject,
-                str(release.name),
-                readers,
-                len(failures),
-                len(written),
-                failures[0],
-            )
-
-
-def _failures(release: Release, written: tuple[bytes, ...]) -> list[str]:
-    """Why an old reader refuses each sample that it refuses."""
-    decode, found = decoder_of(release), []
-    for each in written:
-        try:
-            decode(each)
-        except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-            found.append(text_of(error) or name_of(error))  # a sample is about nobody
-    return found
+        if failures := [why for each in written if (why := release.refuses(each))]:
+            failed, first = len(failures), failures[0]  # which may be quoted: it is about nobody
+            name = str(release.name)
+            yield Unreadable(spec.subject, name, readers, failed, len(written), first)

@@ -49,9 +49,8 @@ def place(widths: Mapping[str, float], edges: Iterable[Edge], gap: float) -> Pla
     chains, wide = _chains(edges, layers, widths)
     rows, above, below = _ordered(chains, layers, wide)
     centres = _centres(rows, above, below, wide, gap)
-    left = min((centres[n] - wide[n] / 2 for n in widths), default=0.0)
+    left = min((centres[n] - wide[n] / 2 for n in wide), default=0.0)
     right = max((centres[n] + wide[n] / 2 for n in wide), default=0.0)
-    left = min([left, *(centres[n] - wide[n] / 2 for n in wide)])
     centres = {node: round(centre - left, 1) for node, centre in centres.items()}
     return Placed(
         centres={node: centres[node] for node in widths},

@@ -11,13 +11,22 @@ from jetmesh.declare.handler import Handler
 from jetmesh.declare.policy import Policy
 from jetmesh.declare.topology import StreamSpec
 from jetmesh.operate.ceilings import figures
-from jetmesh.operate.ceilings.ceiling import REACHED, Ceiling, per, reached_in, state_in, state_of
-from jetmesh.operate.ceilings.growth import Growth, total, until
+from jetmesh.operate.ceilings.ceiling import (
+    NEAR,
+    REACHED,
+    Ceiling,
+    Growth,
+    State,
+    at_once,
+    in_time,
+    per,
+    state_of,
+    total,
+)
+from jetmesh.operate.ceilings.figures import Figure
 from jetmesh.operate.ceilings.load import DAY, Load, Place, StreamLoad
 from jetmesh.operate.humanize import counted, size, span
 from jetmesh.transport.provision import MAX_WAITING
-
-_PLACED: Final = "more servers, and streams placed on them by tags"
 
 
 def copies(spec: StreamSpec, place: Place) -> int:
@@ -47,21 +56,21 @@ def assets(topology: Topology, _: Load, place: Place) -> Iterator[Ceiling]:
         )
         return
     cores, memory = there * figures.ASSET_CORES, there * figures.ASSET_BYTES
-    warned = there > figures.ASSETS_WARNED.value
-    limit = figures.ASSETS_WARNED if there <= figures.ASSETS_WARNED.value else figures.ASSETS
-    state = "near" if warned else state_of(there, figures.ASSETS_WARNED.value)
-    left = (figures.ASSETS.value - there) / (groups / max(1, len(topology.handlers)))
+    warned, most = figures.ASSETS_WARNED, figures.ASSETS
+    state: State = "near" if there > NEAR * warned.value else "far"
+    limit = most if there > warned.value else warned
+    left = (most.value - there) / (groups / max(1, len(topology.handlers)))
     yield Ceiling(
         "assets",
         "servers",
-        "passed" if there > figures.ASSETS.value else state,
+        "passed" if there > most.value else state,
         f"{about}: {there:,} with copies on each of {place.servers} servers, which take "
         f"{cores:.0%} of a core and {size(memory)} there while nothing happens; "
         f"{limit.value:,.0f} are the limit.",
         limit.source,
         REACHED if left <= 0 else f"with about {left:,.0f} more such handlers",
-        f"{_PLACED[0].upper()}{_PLACED[1:]}; fewer handlers with a durable of their own; or a mesh "
-        "of its own for what has little to do with the rest.",
+        "More servers, and streams placed on them by tags; fewer handlers with a durable of their "
+        "own; or a mesh of its own for what has little to do with the rest.",
     )
 
 
@@ -72,31 +81,26 @@ def rates(topology: Topology, load: Load, place: Place) -> Iterator[Ceiling]:
         stores = figures.STORES[several, place.syncs_always]
         synced = " with `sync_interval: always`" if place.syncs_always else ""
         who = f"its leader stores about {stores.value:,.0f}{synced}"
-        yield Ceiling(
+        yield at_once(
             "rate",
             spec.name,
-            state_of(carried.rate, stores.value),
+            carried.rate,
+            stores,
             f"{spec.name} gets {per(carried.rate)} {load.said}, and {who}.",
-            stores.source,
-            _now(carried.rate, stores.value),
             _faster(several=several, synced=place.syncs_always),
         )
         names = {d.name for d in topology.durables if d.stream == spec.name}
-        sent = sum(
-            load.handlers.get(f"{h.service}.{h.name}", 0.0)
-            for h in topology.handlers
-            if h.durable in names and h.input.stream == spec.name
-        )
+        readers = [h for h in topology.handlers if h.input.stream == spec.name]
+        sent = sum(load.handlers.get(h.title, 0.0) for h in readers)
         delivers = figures.DELIVERS[several]
         if state_of(sent, delivers.value) != "far":
-            yield Ceiling(
+            yield at_once(
                 "deliveries",
                 spec.name,
-                state_of(sent, delivers.value),
+                sent,
+                delivers,
                 f"{spec.name} delivers {per(sent)} to {counted(len(names), 'durable')}, and about "
                 f"{delivers.value:,.0f} are the most of one stream.",
-                delivers.source,
-                _now(sent, delivers.value),
                 "Let fewer handlers read that stream, or let one publish what several need into a "
                 "stream of its own.",
             )
@@ -109,18 +113,17 @@ def keys(topology: Topology, load: Load, place: Place) -> Iterator[Ceiling]:
             continue
         limit = figures.KEYS
         kept = Growth(carried.keys, carried.keys_rate, spec.tuning.max_age)
-        seconds = until(limit.value, [kept])
         after = kept.at(place.within)
-        yield Ceiling(
+        yield in_time(
             "keys",
             spec.name,
-            state_in(seconds, place.within, after / limit.value),
+            [kept],
+            limit,
+            (load, place),
             f"{spec.name} gets {counted(round(carried.keys_rate * DAY), 'new key')} a day and "
             f"holds {after:,.0f} after {_ahead(place)}{_kept(spec)}: a server that was killed "
             f"needs about {span(after * figures.START_SECONDS)} to read them again, and "
             f"{limit.value:,.0f} are the most that were tried.",
-            limit.source,
-            reached_in(seconds, load.said),
             f"Set max_age in [streams.{spec.section}] to no more than its outcomes have to stand. "
             "Above 1,000,000 keys a server no longer writes its index now and then (nats-server "
             "#6561, read and not run).",
@@ -141,16 +144,16 @@ def memory(topology: Topology, load: Load, place: Place) -> Iterator[Ceiling]:
     after = total(parts, place.within)
     if after <= figures.BASE_BYTES:
         return
-    seconds = until(place.memory, parts) if place.memory else math.inf
+    limit = Figure(place.memory, place.memory_from) if place.memory else Figure(math.inf)
     may = f"it may use {size(place.memory)}" if place.memory else "how much it has nobody says"
-    yield Ceiling(
+    yield in_time(
         "memory",
         "servers",
-        state_in(seconds, place.within, after / place.memory if place.memory else 0.0),
+        parts,
+        limit,
+        (load, place),
         f"For keys, and for message ids as long as duplicate_window, each server needs about "
         f"{size(round(after))} of memory after {_ahead(place)}; {may}.",
-        place.memory_from if place.memory else figures.MEASURED,
-        reached_in(seconds, load.said),
         f"Give the servers {size(round(1.25 * after))}, or shorten max_age in [streams.NAME]: "
         f"{figures.KEY_BYTES} bytes a key, {figures.ID_BYTES} an id.",
     )
@@ -160,38 +163,32 @@ def room(topology: Topology, load: Load, place: Place) -> Iterator[Ceiling]:
     """Bytes a day, against what a stream may hold and what a disk has."""
     parts: list[Growth] = []
     for spec, carried in _carrying(topology, load):
-        share, rate, max_age = (
-            copies(spec, place) / place.servers,
-            carried.bytes_rate,
-            spec.tuning.max_age,
-        )
+        share, rate = copies(spec, place) / place.servers, carried.bytes_rate
+        max_age = spec.tuning.max_age
         parts.append(Growth(share * carried.bytes, share * rate, max_age))
         if (most := spec.tuning.max_bytes) > 0:
-            held = Growth(carried.bytes, rate, max_age)
-            seconds = until(most, [held])
-            yield Ceiling(
+            yield in_time(
                 "max-bytes",
                 spec.name,
-                state_in(seconds, place.within, held.at(place.within) / most),
+                [Growth(carried.bytes, rate, max_age)],
+                Figure(most, f"max_bytes in [streams.{spec.section}]"),
+                (load, place),
                 f"{spec.name} gets {size(round(rate * DAY))} a day{_kept(spec)} and may hold "
                 f"{size(most)}: what is more it refuses.",
-                f"max_bytes in [streams.{spec.section}]",
-                reached_in(seconds, load.said),
                 f"Raise max_bytes in [streams.{spec.section}], or shorten its max_age.",
             )
     after = total(parts, place.within)
     if not (place.volume and after):
         return
-    seconds = until(place.volume, parts)
-    yield Ceiling(
+    yield in_time(
         "volume",
         "servers",
-        state_in(seconds, place.within, after / place.volume),
+        parts,
+        Figure(place.volume, place.volume_from),
+        (load, place),
         f"Each server keeps {size(round(after))} after {_ahead(place)}, of "
         f"{size(round(sum(each.rate for each in parts) * DAY))} that come in a day; its disk has "
         f"{size(place.volume)}.",
-        place.volume_from,
-        reached_in(seconds, load.said),
         f"Give it {size(round(1.25 * after))} from the beginning, for Kubernetes lets nobody "
         "change it later; or shorten max_age in [streams.NAME].",
     )
@@ -200,37 +197,35 @@ def room(topology: Topology, load: Load, place: Place) -> Iterator[Ceiling]:
 def pods(topology: Topology, load: Load, _: Place) -> Iterator[Ceiling]:
     """Processes of one durable: how many may ask, and how many get something."""
     for handler, policy, count in _at_work(topology, load):
-        each = figures.REQUESTS[handler.runs]
-        yield Ceiling(
+        name, each = handler.title, figures.REQUESTS[handler.runs]
+        yield at_once(
             "max-waiting",
-            _name(handler),
-            state_of(count * each, MAX_WAITING),
+            name,
+            count * each,
+            Figure(MAX_WAITING, "max_waiting of every durable, which nobody can change later"),
             f"{counted(count, 'pod')} of {handler.service} have up to {count * each:,} requests "
             f"open on {handler.durable}, of which the server keeps {MAX_WAITING:,}: others it "
             "forgets without a word.",
-            "max_waiting of every durable, which nobody can change later",
-            _now(count * each, MAX_WAITING),
             f"Run at most {MAX_WAITING // each:,} pods, each with more concurrency.",
         )
         most, one = policy.max_ack_pending, _at_once(handler, policy)
         if handler.runs != "inline" and count * one > most:
-            yield Ceiling(
+            yield at_once(
                 "max-ack-pending",
-                _name(handler),
-                "passed",
+                name,
+                count * one,
+                Figure(most, f"max_ack_pending of {name}"),
                 f"{counted(count, 'pod')} of {handler.service} could have {count * one:,} "
                 f"deliveries in flight, and all together get {most:,}: {max(1, most // one):,} are "
                 "kept busy.",
-                f"max_ack_pending of {_name(handler)}",
-                _now(count * one, most),
-                f"Raise max_ack_pending of {_name(handler)}, or lower its {_parallel(handler)}.",
+                f"Raise max_ack_pending of {name}, or lower its {_parallel(handler)}.",
             )
 
 
 def in_flight(topology: Topology, load: Load, _: Place) -> Iterator[Ceiling]:
     """As many are in flight as come while one is handled."""
     for handler in topology.handlers:
-        name = _name(handler)
+        name = handler.title
         rate, latency = load.handlers.get(name, 0.0), load.latencies.get(name, 0.0)
         if not (rate and latency):
             continue
@@ -239,14 +234,14 @@ def in_flight(topology: Topology, load: Load, _: Place) -> Iterator[Ceiling]:
         parallel = count * _at_once(handler, policy)
         most = min(parallel, policy.max_ack_pending)
         by_all = most < parallel
-        yield Ceiling(
+        source = f"max_ack_pending of {name}" if by_all else f"{_parallel(handler)} of {name}"
+        yield at_once(
             "in-flight",
             name,
-            state_of(needed, most),
+            needed,
+            Figure(most, source),
             f"{name} gets {per(rate)} and takes {latency * 1000:,.0f} ms for each: "
             f"{needed:,.0f} at once, and {counted(count, 'pod')} may work on {most:,}.",
-            f"max_ack_pending of {name}" if by_all else f"{_parallel(handler)} of {name}",
-            _now(needed, most),
             f"Raise max_ack_pending of {name} above {needed:,.0f}."
             if by_all
             else f"Run {math.ceil(needed / _at_once(handler, policy) / 0.8):,} pods of "
@@ -276,10 +271,6 @@ def _at_work(topology: Topology, load: Load) -> Iterator[tuple[Handler, Policy, 
             yield handler, topology.durable_of(handler).policy, count
 
 
-def _name(handler: Handler) -> str:
-    return f"{handler.service}.{handler.name}"
-
-
 def _at_once(handler: Handler, policy: Policy) -> int:
     """Calls that one process runs at a time."""
     if handler.runs == "async":
@@ -289,10 +280,6 @@ def _at_once(handler: Handler, policy: Policy) -> int:
 
 def _parallel(handler: Handler) -> str:
     return {"async": "concurrency", "threads": "threads", "inline": "the pods"}[handler.runs]
-
-
-def _now(value: float, limit: float) -> str:
-    return REACHED if value > limit else f"{value / limit:.0%} are used"
 
 
 def _kept(spec: StreamSpec) -> str:

@@ -45,7 +45,7 @@ def expected(topology: Topology, expect: Sequence[str], pods: Sequence[str]) -> 
         UsageError: something is not declared, said twice, or no quantity.
     """
     given = dict(_pairs("--expect", expect, "purchases.created=2000/s"))
-    handlers = {f"{h.service}.{h.name}" for h in topology.handlers}
+    handlers = {h.title for h in topology.handlers}
     events = {spec.subject: spec for spec in topology.events}
     states = {spec.title: spec for spec in topology.events if isinstance(spec, StateSpec)}
     rates: dict[EventSpec, float] = {}
@@ -91,7 +91,7 @@ def load_of(topology: Topology, said: Expected) -> Load:
         keyed = [each for each in events if each.key]
         fresh = said.keys * _subjects(keyed) if said.keys else flows.together(keyed)
         streams[spec.name] = StreamLoad(rate=rate, keys_rate=fresh, bytes_rate=rate * said.bytes)
-    handlers = {f"{h.service}.{h.name}": flows.of(h.input) for h in topology.handlers}
+    handlers = {h.title: flows.of(h.input) for h in topology.handlers}
     return Load(streams, handlers, said.latencies, said.pods, "as expected")
 
 

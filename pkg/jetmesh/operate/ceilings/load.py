@@ -20,9 +20,9 @@ class StreamLoad:
     keys_rate: float = 0.0
     """New ones in a second."""
     bytes: int = 0
-    """That it holds now."""
+    """Those that it holds now."""
     bytes_rate: float = 0.0
-    """More of them in a second."""
+    """By so many they grow in a second."""
 
 
 @dataclass(frozen=True, slots=True)

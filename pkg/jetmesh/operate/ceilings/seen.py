@@ -12,8 +12,8 @@ import msgspec
 from jetmesh.declare import Topology
 from jetmesh.declare.topology import StreamSpec
 from jetmesh.errors import BrokerError
+from jetmesh.operate.asking.answers import Cluster, StreamInfo
 from jetmesh.operate.ceilings.load import Load, StreamLoad
-from jetmesh.operate.doctor.responses import Cluster, StreamInfo
 from jetmesh.transport.control import ControlPlane
 from jetmesh.transport.stored import if_exists
 

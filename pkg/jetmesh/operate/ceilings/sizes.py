@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,41 +14,36 @@ import yaml
 from jetmesh.declare import Duration, Topology
 from jetmesh.declare.topology import StreamSpec, StreamTuning
 from jetmesh.errors import SettingsError, UsageError
+from jetmesh.operate.ceilings.load import Place
 from jetmesh.operate.helm.tree import camel
 
-CHART: Final = Path("deploy/k8s/chart/values.yaml")
+_CHART: Final = Path("deploy/k8s/chart/values.yaml")
 _UNITS: Final = {"Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30, "Ti": 1 << 40}
 _amount = re.compile(r"([0-9]+(?:\.[0-9]+)?)(Ki|Mi|Gi|Ti)")
 
 
-@dataclass(frozen=True, slots=True)
-class Sizes:
-    """What the chart gives each node; zero where it says nothing, or bundles none."""
+def place_of_chart(root: Path, overlays: Sequence[Path]) -> Place:
+    """The servers as `deploy/k8s/chart/values.yaml` has them, and the files that are laid over it.
 
-    nodes: int = 0
-    memory: int = 0
-    volume: int = 0
-    syncs_always: bool = False
-
-
-def sizes(root: Path, overlays: Sequence[Path]) -> Sizes:
-    """What `deploy/k8s/chart/values.yaml` says, and the files that are laid over it.
+    Of zero servers where that says nothing, or bundles none.
 
     Raises:
         UsageError: a file cannot be read, or is no YAML.
     """
-    chart = root / CHART
+    chart = root / _CHART
     files = [*([chart] if chart.is_file() else []), *overlays]
     nats: dict[str, Any] = {}
     for each in files:
         found = _read(each).get("nats")
         _merge(nats, found if isinstance(found, Mapping) else {})
-    if not nats or nats.get("url"):
-        return Sizes()
-    return Sizes(
-        nodes=int(nats.get("nodes") or 0),
+    if nats.get("url"):
+        return Place(0)
+    return Place(
+        servers=int(nats.get("nodes") or 0),
         memory=_bytes(_at(nats, "resources", "limits", "memory")),
+        memory_from=f"nats.resources.limits.memory in {_CHART}",
         volume=_bytes(_at(nats, "storage", "size")),
+        volume_from=f"nats.storage.size in {_CHART}",
         syncs_always=nats.get("syncInterval") == "always",
     )
 

@@ -36,7 +36,7 @@ class Batch:
     _settled: dict[int, State] = field(default_factory=dict)
     """What others did meanwhile."""
     _unread: int = 1
-    """The sequence from which on notes of others were not read yet."""
+    """The first sequence behind the notes that were read."""
     _refresh_at: float = 0.0
 
     async def replay(self, sequences: Sequence[int]) -> list[Letter]:

@@ -23,8 +23,6 @@ from jetmesh.transport.reader import reader_of
 _LONGEST: Final = 16_000
 _READ: Final = 18_000
 """More than is shown, so that no address is cut in two and escapes its mask."""
-_MOST_BYTES: Final = 512
-_ROW: Final = 16
 _MOST_VALUES: Final = 1_000
 _SHORT: Final = 4
 """A shorter sensitive value is masked where it stands alone, not inside every other word."""
@@ -59,12 +57,11 @@ async def content_of(control: ControlPlane, letter: Letter) -> Content:
     if not letter.payload_in_stream:
         return Content(letter.message.payload, carried(letter.message.headers))
     origin = letter.origin
-    place = f"{origin.stream}:{origin.sequence}"
     found = await control.message(origin.stream, int(origin.sequence))
     if found is None:
-        raise _gone(letter, f"{place}, which is no longer stored")
+        raise _gone(letter, f"{origin.place}, which is no longer stored")
     if found.subject != origin.subject or not is_same_time(found.stored_ns, origin.stored):
-        raise _gone(letter, f"{place}, where another message stands now")
+        raise _gone(letter, f"{origin.place}, where another message stands now")
     return Content(found.payload, carried(found.headers))
 
 
@@ -88,15 +85,14 @@ def render(
     contracts: Sequence[type[Struct]] = (),
     *,
     hidden: Sequence[str] | None = (),
-    as_hex: bool = False,
 ) -> PayloadView:
     """The payload without what contracts mark as sensitive, and without e-mail addresses.
 
     Nor is anything shown of `hidden`, and no value at all when that is None.
 
-    What is data in any form is laid out. What looks like JSON and is none keeps its names alone,
-    a text that names something sensitive is withheld, and bytes that are no text are shown only
-    `as_hex`, for who they are about nobody can tell.
+    What is data in any form is laid out. What looks like JSON and is none keeps its names alone;
+    a text that names something sensitive is withheld, and so are bytes that are no text, for who
+    they are about nobody can tell.
     """
     if not payload:
         return PayloadView("empty", "")
@@ -110,7 +106,7 @@ def render(
         pass
     text = text_in(payload)
     if text is None or not _is_text(text):
-        return _hex(payload) if as_hex else PayloadView("bytes", "", len(payload))
+        return PayloadView("bytes", "", len(payload))
     return _render_text(text, contracts)
 
 
@@ -186,12 +182,6 @@ def _render_text(text: str, contracts: Sequence[type[Struct]]) -> PayloadView:
         return PayloadView("withheld", "", len(text))
     lines = [masked(line, longest=_READ) for line in cut.splitlines()]
     return _cut("text", "\n".join(lines), more=len(text) - len(text[:_READ]))
-
-
-def _hex(payload: bytes) -> PayloadView:
-    first = payload[:_MOST_BYTES]
-    rows = (first[start : start + _ROW] for start in range(0, len(first), _ROW))
-    return PayloadView("bytes", "\n".join(row.hex(" ") for row in rows), len(payload) - len(first))
 
 
 def _cut(kind: str, text: str, *, more: int = 0) -> PayloadView:

@@ -10,7 +10,7 @@ from typing import Final
 
 from jetmesh.operate.deadletters.bulk import Batch
 from jetmesh.operate.deadletters.letter import Letter
-from jetmesh.protocol.lanes import Origin, origin_of
+from jetmesh.protocol.lanes import origin_of
 from jetmesh.protocol.streams import DEADLETTERS, lane_stream
 from jetmesh.protocol.subjects import RETRY, deadletter_subject, lane_subject
 from jetmesh.transport.control import ControlPlane
@@ -20,7 +20,7 @@ _STEPS: Final = (1, 5, 20, 100, 500, 2_000)
 """Letters in each; the last one is repeated."""
 _LOOK_SECONDS: Final = 0.25
 _LOOKS: Final = 2
-"""So often none may be there: a retry that falls due leaves one place for another."""
+"""In a row that must find none: a retry that falls due is between two places for a moment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Step:
 async def ramp(batch: Batch, sequences: Sequence[int], *, within: float) -> AsyncIterator[Step]:
     """Replay letters in their order; ends with the first step that did not go well.
 
-    `within` seconds each step has its time, for its handlers to come to a verdict.
+    The handlers have `within` seconds for the letters of each step.
 
     Raises:
         BrokerError: the broker refused one or does not answer; those before it are done.
@@ -78,7 +78,7 @@ class _Sent:
         self._control = control
         self._count = len(letters)
         self._handlers = {(letter.service, letter.handler) for letter in letters}
-        self._origins = {_name(letter.origin) for letter in letters}
+        self._origins = {letter.origin.place for letter in letters}
 
     async def fate(self, first: int, within: float) -> Step:
         """Wait until none of them is on a lane any more, or the time is over.
@@ -117,10 +117,6 @@ class _Sent:
     def _of(self, message: StoredMessage) -> set[str]:
         """Which of them it stands for, if any."""
         try:
-            return {_name(origin_of(message.headers))} & self._origins
+            return {origin_of(message.headers).place} & self._origins
         except ValueError:
             return set()
-
-
-def _name(origin: Origin) -> str:
-    return f"{origin.stream}:{origin.sequence}"

@@ -209,12 +209,10 @@ def _note(payload: PayloadView, *, known: bool) -> str:
             return "" if payload.text else payload.kind
         case "text":
             return "no JSON"
-        case "bytes" if payload.text:
-            return "no text, in hexadecimal"
         case "bytes":
             return (
                 f"{payload.left_out:,} bytes that are no text, not shown: whom they are about "
-                "nobody can tell. --hex shows them, --payload writes them"
+                "nobody can tell. --payload writes them"
             )
         case "withheld":
             return "a text that names something sensitive, not shown. --payload writes it"

@@ -170,11 +170,9 @@ async def lane_status(control: ControlPlane, letter: Letter) -> str:
         async for message in control.history(stream, wanted, headers_only=True):
             if not _is_of(letter, message):
                 continue
-            at = scheduled_at(message.headers)
-            where = f"{stream}:{message.sequence}"
-            if at:
-                return f"it will be tried again at {at} ({where})"
-            return f"it is on its handler's lane ({where}), until it has its verdict"
+            if at := scheduled_at(message.headers):
+                return f"it will be tried again at {at} ({message.place})"
+            return f"it is on its handler's lane ({message.place}), until it has its verdict"
     except ApiError as error:
         if error.code != NOT_FOUND:
             raise

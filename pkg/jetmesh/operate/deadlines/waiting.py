@@ -12,20 +12,18 @@ import msgspec
 from msgspec import Struct
 
 from jetmesh import wire
-from jetmesh.declare import EventSpec, Handler, StateSpec, Topology, escape_key, unescape_key
-from jetmesh.privacy.mask import masked
+from jetmesh.declare import Handler, StateSpec, Topology, escape_key, unescape_key
+from jetmesh.operate.summary import as_json
 from jetmesh.protocol import headers as header
 from jetmesh.protocol.deadlines import Deadline, Pending, alarms_of, deadline_at, pending_of
 from jetmesh.protocol.lanes import scheduled_at
 from jetmesh.protocol.streams import lane_stream
 from jetmesh.protocol.times import time_at
 from jetmesh.transport.control import ControlPlane
-from jetmesh.transport.reader import reader_of
 from jetmesh.transport.stored import StoredMessage, if_exists
 
 OVERDUE: Final = timedelta(seconds=30)
 """Whose time has come so long ago, and who still waits, has lost its alarm."""
-_LONGEST: Final = 4000
 _MOST: Final = 50_000
 """Stored steps of a state that are looked through for deadlines without an alarm."""
 
@@ -213,12 +211,4 @@ async def event_of(control: ControlPlane, topology: Topology, each: Found) -> st
             return ""
         payload, headers = message.payload, message.headers
     spec = topology.event(each.deadline.subject)
-    return _readable(spec, payload, headers) if spec else ""
-
-
-def _readable(spec: EventSpec, payload: bytes, headers: dict[str, str]) -> str:
-    try:
-        event = reader_of(spec).read_stored(payload, headers)
-    except Exception as error:  # noqa: BLE001 - a contract's own check may raise anything
-        return f"cannot be read: {masked(str(error))}"
-    return masked(msgspec.json.encode(event).decode(), event, longest=_LONGEST)
+    return as_json(spec, payload, headers) if spec else ""

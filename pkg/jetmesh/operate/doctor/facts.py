@@ -8,9 +8,17 @@ from datetime import UTC, datetime
 from typing import Final, Literal
 
 from jetmesh.declare import DurableSpec, Handler, Topology
+from jetmesh.operate.asking.answers import (
+    Account,
+    DurableInfo,
+    Endpoint,
+    Folds,
+    Instance,
+    StreamInfo,
+    Varz,
+)
 from jetmesh.operate.deadletters.letter import Group
 from jetmesh.operate.deadlines.waiting import Waiting
-from jetmesh.operate.doctor.responses import Account, DurableInfo, Instance, StreamInfo, Varz
 from jetmesh.operate.processes.standing import Standing
 from jetmesh.operate.undeclared import Undeclared
 from jetmesh.transport.provision import Change
@@ -43,7 +51,7 @@ class Server:
 
 @dataclass(frozen=True, slots=True)
 class FailedQuery:
-    """Something that was asked for in vain."""
+    """A question that got no answer."""
 
     what: str
     """`stream ORDERS`, `services`, `/varz of http://…`."""
@@ -212,6 +220,14 @@ class Facts:
                 before = self.before.durables.get(key) if self.before else None
                 yield DurableStatus(spec, handlers[spec.name], info, before)
 
+    def stream_before(self, name: str) -> StreamInfo | None:
+        """A stream as it was in the snapshot before."""
+        return self.before.streams.get(name) if self.before else None
+
+    def age(self, at: datetime) -> float:
+        """Seconds that had gone by since."""
+        return max((self.now.taken_at - at).total_seconds(), 0.0)
+
     def instances_of(self, service: str) -> tuple[Instance, ...]:
         """Processes of a service that answered in either snapshot."""
         snapshots = [each for each in (self.before, self.now) if each is not None]
@@ -222,3 +238,20 @@ class Facts:
             if each.name == service
         }
         return tuple(found[key] for key in sorted(found))
+
+    def instances(self) -> Iterator[Instance]:
+        """Those of all declared services."""
+        for service in self.topology.services:
+            yield from self.instances_of(service.name)
+
+    def endpoints(self) -> Iterator[tuple[str, Instance, Endpoint]]:
+        """What each of them says of a handler, `payments.charge`."""
+        for instance in self.instances():
+            for each in instance.endpoints or ():
+                yield f"{instance.name}.{each.name}", instance, each
+
+    def folds(self) -> Iterator[tuple[Instance, Folds]]:
+        """What each of them says of a read model and one stream."""
+        for instance in self.instances():
+            for each in instance.read_models or ():
+                yield instance, each

@@ -53,7 +53,7 @@ class Kind:
 
 
 def folded(found: Sequence[Finding], about: str, sentence: str, remedy: str) -> Iterator[Finding]:
-    """What belongs to others, in one finding however much it is.
+    """What belongs to others, as one finding however much it is.
 
     `sentence` holds `{count}`. What was found first is named as evidence.
     """

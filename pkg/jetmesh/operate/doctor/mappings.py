@@ -15,7 +15,7 @@ import msgspec
 import nats.errors
 from msgspec import Struct
 
-from jetmesh.operate.doctor.responses import UNREADABLE
+from jetmesh.protocol.content import UNDECODED
 from jetmesh.protocol.headers import TRACE_ONLY, TRACE_TO
 from jetmesh.transport.session import Session
 
@@ -37,7 +37,7 @@ class _Trace(Struct, frozen=True):
 
 
 async def mapped(session: Session, subjects: Collection[str]) -> Mapping[str, str]:
-    """What a server makes of keyed events on `subjects`, where that is something else.
+    """Under which other subject a server stores keyed events of `subjects`, where it does.
 
     Both ends in `.*`. What is not answered in a second, as where we may not publish, is left out.
     """
@@ -49,7 +49,7 @@ async def mapped(session: Session, subjects: Collection[str]) -> Mapping[str, st
     deadline, missing = monotonic() + _PATIENCE_SECONDS, len(subjects)
     try:
         while missing and (left := deadline - monotonic()) > 0:
-            with contextlib.suppress(*UNREADABLE):  # it speaks another language
+            with contextlib.suppress(*UNDECODED):  # it speaks another language
                 message = await subscription.next_msg(timeout=left)
                 events = msgspec.json.decode(message.data, type=_Trace).events
                 missing -= 1

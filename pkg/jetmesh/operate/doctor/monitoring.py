@@ -9,8 +9,9 @@ from typing import Final
 import httpx
 import msgspec
 
+from jetmesh.operate.asking.answers import Varz
 from jetmesh.operate.doctor.facts import FailedQuery, ServerStatus
-from jetmesh.operate.doctor.responses import UNREADABLE, Varz
+from jetmesh.protocol.content import UNDECODED
 from jetmesh.settings import without_userinfo
 
 _ANSWER_SECONDS: Final = 3.0
@@ -30,7 +31,7 @@ async def server_statuses(
 
 
 async def not_ready(processes: Mapping[str, str]) -> dict[str, str]:
-    """Of processes by name and url, those that are not ready, and why."""
+    """The processes that are not ready, and why; `processes` has their urls by name."""
     async with httpx.AsyncClient(timeout=_ANSWER_SECONDS) as client:
         reasons = await asyncio.gather(*(_readyz(client, url) for url in processes.values()))
     return {name: text for name, text in zip(processes, reasons, strict=True) if text}
@@ -45,7 +46,7 @@ async def _server_status(client: httpx.AsyncClient, url: str) -> ServerStatus | 
     except httpx.HTTPStatusError as error:  # its text holds the url
         answered = f"/varz answers {error.response.status_code}"
         return FailedQuery(f"the monitoring port {shown}", answered)
-    except (httpx.HTTPError, httpx.InvalidURL, *UNREADABLE) as error:
+    except (httpx.HTTPError, httpx.InvalidURL, *UNDECODED) as error:
         return FailedQuery(f"the monitoring port {shown}", str(error) or type(error).__name__)
     return ServerStatus(shown, varz, "" if health.is_success else _reason(health))
 
@@ -61,6 +62,6 @@ async def _readyz(client: httpx.AsyncClient, url: str) -> str:
 def _reason(answer: httpx.Response) -> str:
     try:
         health = msgspec.json.decode(answer.content, type=dict[str, object])
-    except UNREADABLE:
+    except UNDECODED:
         return f"/healthz answers {answer.status_code}"
     return f"/healthz: {str(health.get('error', health.get('status', '')))[:_LONGEST_REASON]}"

@@ -9,8 +9,9 @@ import msgspec
 
 from jetmesh import wire
 from jetmesh.declare import StateSpec, Topology, unescape_key
+from jetmesh.operate.asking.answers import StreamInfo
 from jetmesh.operate.doctor.facts import CrowdedKey, StateLook
-from jetmesh.operate.doctor.responses import StreamInfo
+from jetmesh.operate.states import applied_in
 from jetmesh.protocol import headers as header
 from jetmesh.protocol.steps import FULL, applied_of, following_of
 from jetmesh.transport.control import ControlPlane
@@ -41,7 +42,7 @@ async def _look(
     crowded: list[CrowdedKey] = []
     for message in (newest or {}).values():
         if why := forgery(message):
-            forged.append((f"{message.stream}:{message.sequence}", why))
+            forged.append((message.place, why))
         elif (key := _crowded(message)) is not None:
             crowded.append(key)
     return StateLook(spec.title, spec.stream, tuple(crowded), tuple(forged))
@@ -63,7 +64,7 @@ def forgery(message: StoredMessage) -> str:
 
 
 def _crowded(message: StoredMessage) -> CrowdedKey | None:
-    applied = applied_of(wire.legible(message.headers.get(header.APPLIED, "")))
+    applied = applied_in(message)
     above, waiting = sum(map(len, applied.inputs.values())), len(applied.waiting)
     if max(above, waiting) < _CROWDED:
         return None

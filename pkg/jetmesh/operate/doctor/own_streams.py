@@ -5,25 +5,20 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime
 from typing import Final
 
-import msgspec
-
 from jetmesh.declare import Topology
+from jetmesh.operate.asking.answers import StreamInfo
 from jetmesh.operate.deadletters.letter import Group, LetterError, Selector
 from jetmesh.operate.deadletters.store import select
 from jetmesh.operate.doctor.facts import Lane, ParkedHandler, QuarantineMark
-from jetmesh.operate.doctor.responses import StreamInfo
 from jetmesh.protocol.headers import DEATHS
 from jetmesh.protocol.streams import LANES, REFUSALS
 from jetmesh.protocol.subjects import QUARANTINE, RETRY, SUBJECTS, WAITS, address_of, lane_subject
 from jetmesh.transport.control import ControlPlane
 from jetmesh.transport.parked import how_many, waiting_keys
-from jetmesh.transport.stored import if_exists, time_of
+from jetmesh.transport.stored import if_exists
 
-_PAGES: Final = 5
-"""Of 100,000 subjects each: more is not looked through."""
 _MARKS: Final = 10
 
 
@@ -41,12 +36,18 @@ async def lanes(control: ControlPlane) -> tuple[Lane, ...]:
     """What is open on each lane, with the oldest of it; of services that nobody declares, too."""
     lanes: list[Lane] = []
     for stream in await control.holders(SUBJECTS[LANES]):
-        subjects = await _subjects(control, stream, SUBJECTS[LANES])
-        for each, marks in by_lane(subjects).values():
-            lane = replace(each, stream=stream)
+        subjects = await if_exists(control.subjects(stream, SUBJECTS[LANES]))
+        for lane, marks in by_lane(subjects or {}).values():
             quarantined = [await _mark(control, stream, subject) for subject in marks[:_MARKS]]
-            oldest = await _oldest(control, lane)
-            lanes.append(replace(lane, quarantined=tuple(quarantined), oldest=oldest))
+            oldest = await control.first(stream, lane_subject(lane.service, lane.handler, ">"))
+            lanes.append(
+                replace(
+                    lane,
+                    stream=stream,
+                    quarantined=tuple(quarantined),
+                    oldest=oldest.stored_at if oldest else None,
+                )
+            )
     return tuple(lanes)
 
 
@@ -59,7 +60,7 @@ async def parked(control: ControlPlane, topology: Topology) -> tuple[ParkedHandl
         messages = {each.behind: await how_many(control, each) for each in failed}
         keys -= len(waiting) - len(failed)
         if keys:
-            found.append(ParkedHandler(f"{handler.service}.{handler.name}", keys, messages))
+            found.append(ParkedHandler(handler.title, keys, messages))
     return tuple(found)
 
 
@@ -68,7 +69,8 @@ async def refusals(control: ControlPlane, info: StreamInfo | None) -> Mapping[st
     if info is None or not info.state.messages:
         return {}
     counts = Counter[str]()
-    for subject, count in (await _subjects(control, REFUSALS, SUBJECTS[REFUSALS])).items():
+    subjects = await if_exists(control.subjects(REFUSALS, SUBJECTS[REFUSALS]))
+    for subject, count in (subjects or {}).items():
         if address := address_of(subject):
             counts[f"{address.service}.{address.handler}"] += count
     return counts
@@ -92,27 +94,6 @@ def by_lane(subjects: Mapping[str, int]) -> dict[tuple[str, str], tuple[Lane, li
         else:
             found[key] = replace(lane, due=lane.due + count), marks
     return found
-
-
-async def _subjects(control: ControlPlane, stream: str, matching: str) -> dict[str, int]:
-    found: dict[str, int] = {}
-    for _ in range(_PAGES):
-        body = {"subjects_filter": matching, "offset": len(found)}
-        answer = await if_exists(control.api(f"STREAM.INFO.{stream}", body))
-        if answer is None:  # it was deleted meanwhile
-            break
-        page = msgspec.convert(answer, StreamInfo)
-        found |= page.state.subjects
-        if not page.state.subjects or len(found) >= page.total:
-            break
-    return found
-
-
-async def _oldest(control: ControlPlane, lane: Lane) -> datetime | None:
-    """When the oldest message on a lane was stored; None when it has its verdict meanwhile."""
-    body = {"seq": 1, "next_by_subj": lane_subject(lane.service, lane.handler, ">")}
-    answer = await if_exists(control.api(f"STREAM.MSG.GET.{lane.stream}", body))
-    return time_of(answer["message"]["time"]) if answer else None
 
 
 async def _mark(control: ControlPlane, stream: str, subject: str) -> QuarantineMark:

@@ -19,13 +19,13 @@ import nats.errors
 from jetmesh.declare import Topology
 from jetmesh.errors import BrokerError, BrokerUnreachable
 from jetmesh.operate.apply import plan
+from jetmesh.operate.asking.answers import Account, DurableInfo, StreamInfo, stamp
+from jetmesh.operate.asking.instances import instances
 from jetmesh.operate.deadlines.waiting import overdue
 from jetmesh.operate.doctor import own_states, own_streams
 from jetmesh.operate.doctor.facts import EMPTY, BrokerProblem, Facts, FailedQuery, Server, Snapshot
-from jetmesh.operate.doctor.instances import instances
 from jetmesh.operate.doctor.mappings import mapped
 from jetmesh.operate.doctor.monitoring import not_ready, server_statuses
-from jetmesh.operate.doctor.responses import Account, DurableInfo, StreamInfo, stamp
 from jetmesh.operate.processes.standing import stuck
 from jetmesh.operate.undeclared import Declared, Undeclared, undeclared, with_time
 from jetmesh.protocol.streams import DEADLETTERS, REFUSALS

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from random import Random
-from typing import Any, Final, Literal
+from collections.abc import Collection, Iterator
+from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Struct
 
 from jetmesh.declare import EventSpec, StateSpec, Topology
 from jetmesh.errors import ContractViolation
 from jetmesh.operate.evolution.compare import Issue, compare
 from jetmesh.operate.evolution.describe import contract_of
 from jetmesh.operate.evolution.descriptor import Contract
-from jetmesh.operate.evolution.generate import Values
-from jetmesh.operate.evolution.leaves import Impossible
+from jetmesh.operate.evolution.generate import payloads
 from jetmesh.operate.evolution.readers import check_reads, readers_of
 from jetmesh.operate.evolution.released import Release, Released
 from jetmesh.protocol.versions import said
 from jetmesh.transport.reader import NewerVersion, reader_of
 
+Who: TypeAlias = Literal["new reads old", "old reads new"]
+_NEW_READS_OLD: Final = "new reads old"
 _TRIED: Final = 150
-_SEED: Final = 20_261_130
+"""Payloads that are made of a contract."""
 _VERSION: Final = "or write version={next} and say with @upcasts({version}, {event}) how it is made"
 _REMEDIES: Final = {
     "missing": "Give it a default, or keep its name in JSON: field(name=…)",
@@ -49,7 +49,7 @@ class Finding(Struct, frozen=True, kw_only=True):
     event: str
     path: str
     verdict: Literal["red", "yellow"]
-    who: Literal["new reads old", "old reads new"]
+    who: Who
     release: str
     """The release that is stored, or that still runs."""
     what: str
@@ -101,6 +101,17 @@ def _once(findings: list[Finding]) -> list[Finding]:
     return sorted(found.values(), key=lambda each: each.verdict != "red")
 
 
+class _Shown(NamedTuple):
+    """A payload that shows an issue, and what both types make of it."""
+
+    sample: str = ""
+    writer_sees: str = ""
+    reader_sees: str = ""
+
+
+_NOTHING: Final = _Shown()
+
+
 class _Event:
     """One declared event."""
 
@@ -111,7 +122,7 @@ class _Event:
     def against(self, release: Release) -> Iterator[Finding]:
         if release.version > self.spec.version:
             what = f"version {release.version} was released, and {self.spec.version} is declared"
-            yield self._finding(Issue("", "red", what, "version"), release, "new reads old", "")
+            yield self._finding(Issue("", "red", what, "version"), release, _NEW_READS_OLD)
         elif release.version < self.spec.version:
             yield from self._upcast(release)
         else:
@@ -125,13 +136,15 @@ class _Event:
             old, new = getattr(before, name), getattr(now, name)
             if old != new:
                 issue = Issue("", "red", f"its {name} was {old!r} and is {new!r}", "key")
-                yield self._finding(issue, release, "new reads old", "")
-        new_type = self.spec.type
+                yield self._finding(issue, release, _NEW_READS_OLD)
+        old, new = release.type, self.spec.type
+        written = {*release.samples, *payloads(before, tries=_TRIED, loose=self.loose)}
         for issue in compare(before.type, now.type, loose=self.loose):
-            shown = _Shown(before, release.type, new_type, issue, release.samples, self.loose)
-            yield self._finding(issue, release, "new reads old", shown)
+            shown = _shown(issue, written, writer=old, reader=new)
+            yield self._finding(issue, release, _NEW_READS_OLD, shown)
+        written = {*payloads(now, tries=_TRIED, loose=self.loose)}
         for issue in compare(now.type, before.type, loose=self.loose, forward=True):
-            shown = _Shown(now, new_type, release.type, issue, (), self.loose)
+            shown = _shown(issue, written, writer=new, reader=old)
             yield self._finding(issue, release, "old reads new", shown)
 
     def _upcast(self, release: Release) -> Iterator[Finding]:
@@ -139,7 +152,8 @@ class _Event:
         if release.version < self.spec.oldest:
             return
         reader = reader_of(self.spec)
-        for payload in (*release.samples, *_payloads(release.contract, self.loose)):
+        made = payloads(release.contract, tries=_TRIED, loose=self.loose)
+        for payload in (*release.samples, *made):
             try:
                 reader.read_stored(payload, said(release.version))
             except (ContractViolation, NewerVersion, msgspec.DecodeError) as error:
@@ -149,14 +163,12 @@ class _Event:
             else:
                 continue
             issue = Issue("", "red", what.rstrip("."), "upcaster")
-            yield self._finding(issue, release, "new reads old", payload.decode())
+            yield self._finding(issue, release, _NEW_READS_OLD, _Shown(payload.decode()))
             return
 
-    def _finding(self, issue: Issue, release: Release, who: Any, shown: _Shown | str) -> Finding:
-        if isinstance(shown, str):
-            sample, writer, reader = shown, "", ""
-        else:
-            sample, writer, reader = shown.sample, shown.writer, shown.reader
+    def _finding(
+        self, issue: Issue, release: Release, who: Who, shown: _Shown = _NOTHING
+    ) -> Finding:
         return Finding(
             event=self.spec.subject,
             path=issue.path,
@@ -165,9 +177,9 @@ class _Event:
             release=str(release.name),
             what=issue.what,
             rule=issue.rule,
-            sample=sample,
-            writer_sees=writer,
-            reader_sees=reader,
+            sample=shown.sample,
+            writer_sees=shown.writer_sees,
+            reader_sees=shown.reader_sees,
             readers=readers_of(self.topology, self.spec, issue.path),
             stops=readers_of(self.topology, self.spec, "") if issue.verdict == "red" else [],
             remedy=self._remedy(issue),
@@ -188,38 +200,14 @@ class _Event:
         return f"{first}, {other}." if issue.rule != "key" else f"{first}."
 
 
-class _Shown:
-    """A payload that shows an issue, and what both types make of it."""
-
-    def __init__(
-        self,
-        contract: Contract,
-        writer: Any,
-        reader: Any,
-        issue: Issue,
-        samples: tuple[bytes, ...],
-        loose: bool,  # noqa: FBT001 - as `Values` has it
-    ) -> None:
-        self.sample = self.writer = self.reader = ""
-        for payload in sorted({*samples, *_payloads(contract, loose)}, key=_shortest):
-            seen = [_seen(kind, payload, issue.path) for kind in (writer, reader)]
-            breaks = seen[1].startswith("refused: ")
-            if breaks if issue.verdict == "red" else seen[0] != seen[1] and not breaks:
-                self.sample, (self.writer, self.reader) = payload.decode(), seen
-                return
-
-
-def _shortest(payload: bytes) -> tuple[int, bytes]:
-    return len(payload), payload
-
-
-def _payloads(contract: Contract, loose: bool) -> Iterator[bytes]:  # noqa: FBT001 - as `Values` has it
-    values = Values(contract.type, Random(_SEED), loose=loose)  # noqa: S311 - not for secrets
-    for _ in range(_TRIED):
-        try:
-            yield msgspec.json.encode(values.one())
-        except Impossible:
-            return
+def _shown(issue: Issue, written: Collection[bytes], *, writer: Any, reader: Any) -> _Shown:
+    """The shortest payload that shows an issue; an empty one where none does."""
+    for payload in sorted(written, key=lambda each: (len(each), each)):
+        sees, sees_then = (_seen(kind, payload, issue.path) for kind in (writer, reader))
+        breaks = sees_then.startswith("refused: ")
+        if breaks if issue.verdict == "red" else sees != sees_then and not breaks:
+            return _Shown(payload.decode(), sees, sees_then)
+    return _NOTHING
 
 
 def _seen(kind: Any, payload: bytes, path: str) -> str:
@@ -234,6 +222,8 @@ def _seen(kind: Any, payload: bytes, path: str) -> str:
             value = list(value)[place] if place is not None else _member(value, name)
         except (LookupError, AttributeError, TypeError):
             return "nothing"
+    if value is UNSET:
+        return "nothing"
     try:
         return msgspec.json.encode(value, order="deterministic").decode()
     except TypeError:

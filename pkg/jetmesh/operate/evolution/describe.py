@@ -15,22 +15,17 @@ from msgspec import NODEFAULT, UNSET, UnsetType, inspect, structs
 from jetmesh.declare.event import EventSpec
 from jetmesh.errors import DeclarationError
 from jetmesh.operate.evolution.descriptor import (
+    CONSTRAINTS,
     Contract,
-    DataclassShape,
     Default,
     Descriptor,
     EnumShape,
     FieldShape,
-    NamedTupleShape,
     Node,
     Shape,
     StructShape,
-    TypedDictShape,
 )
 
-_CONSTRAINTS: Final = (
-    "gt", "ge", "lt", "le", "multiple_of", "min_length", "max_length", "pattern", "tz",
-)  # fmt: skip
 _NAMED: Final = (
     inspect.StructType,
     inspect.DataclassType,
@@ -46,15 +41,15 @@ _KINDS: Final[dict[type[inspect.Type], Any]] = {
     inspect.FloatType: "float",
     inspect.StrType: "str",
     inspect.BytesType: "bytes",
-    inspect.ByteArrayType: "bytearray",
-    inspect.MemoryViewType: "memoryview",
+    inspect.ByteArrayType: "bytes",
+    inspect.MemoryViewType: "bytes",
     inspect.DateTimeType: "datetime",
     inspect.TimeType: "time",
     inspect.DateType: "date",
     inspect.TimeDeltaType: "timedelta",
     inspect.UUIDType: "uuid",
     inspect.DecimalType: "decimal",
-    inspect.RawType: "raw",
+    inspect.RawType: "any",
     inspect.ListType: "list",
     inspect.SetType: "set",
     inspect.FrozenSetType: "frozenset",
@@ -109,7 +104,7 @@ class _Describing:
                 f"{getattr(kind, 'cls', type(kind).__name__)} cannot be read from JSON.",
                 remedy="Use a type that msgspec decodes.",
             )
-        said: dict[str, Any] = {name: getattr(kind, name, None) for name in _CONSTRAINTS}
+        said: dict[str, Any] = {name: getattr(kind, name, None) for name in CONSTRAINTS}
         values = tuple(getattr(kind, "values", ()))
         of = tuple(self.node(each) for each in _parts(kind))
         return Node(kind=_KINDS[type(kind)], values=values, of=of, **said)
@@ -143,18 +138,25 @@ class _Describing:
                 )
             case inspect.DataclassType():
                 each = ((f, _or_unset(f), _or_unset(f) is UNSET) for f in kind.fields)
-                return DataclassShape(
+                return StructShape(
                     fields=self._fields(each),
                     checks=_digest(getattr(kind.cls, "__post_init__", None)),
-                    hashable=kind.cls.__hash__ is not None,
+                    frozen=kind.cls.__hash__ is not None,
                     eq=any("__eq__" in vars(base) for base in kind.cls.__mro__[:-1]),
                 )
             case inspect.TypedDictType():
-                each = ((field, NODEFAULT, False) for field in kind.fields)
-                return TypedDictShape(fields=self._fields(each))
+                each = (
+                    (f, NODEFAULT if f.required else UNSET, not f.required) for f in kind.fields
+                )
+                return StructShape(fields=self._fields(each))
             case _:
                 each = ((field, field.default, False) for field in kind.fields)
-                return NamedTupleShape(fields=self._fields(each))
+                return StructShape(
+                    fields=self._fields(each),
+                    array_like=True,
+                    forbid_unknown_fields=True,
+                    frozen=True,
+                )
 
     def _fields(self, each: Iterable[tuple[inspect.Field, Any, bool]]) -> tuple[FieldShape, ...]:
         return tuple(

@@ -5,18 +5,25 @@ JSON Schema would lose whether a time has an offset, defaults, `omit_defaults` a
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 from msgspec import Struct
 
 Kind: TypeAlias = Literal[
-    "any", "none", "bool", "int", "float", "str", "bytes", "bytearray", "memoryview", "datetime",
-    "time", "date", "timedelta", "uuid", "decimal", "raw", "list", "set", "frozenset", "vartuple",
-    "tuple", "dict", "literal", "union", "ref",
+    "any", "none", "bool", "int", "float", "str", "bytes", "datetime", "time", "date", "timedelta",
+    "uuid", "decimal", "list", "set", "frozenset", "vartuple", "tuple", "dict", "literal", "union",
+    "ref",
 ]  # fmt: skip
+CONSTRAINTS: Final = (
+    "gt", "ge", "lt", "le", "multiple_of", "min_length", "max_length", "pattern", "tz",
+)  # fmt: skip
 
 
-class Node(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+class _Data(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """As it is written to a file."""
+
+
+class Node(_Data, frozen=True, kw_only=True):
     """A type in place. What is named has its `Shape` in `Descriptor.types`."""
 
     kind: Kind
@@ -39,7 +46,7 @@ class Node(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown
     sensitive: bool = False
 
 
-class Default(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+class Default(_Data, frozen=True, kw_only=True):
     """What a reader sees where nothing is written."""
 
     value: Any = None
@@ -50,7 +57,7 @@ class Default(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unkn
     """What makes it, when that is no constant; `value` is then only an example of it."""
 
 
-class FieldShape(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+class FieldShape(_Data, frozen=True, kw_only=True):
     name: str
     wire: str = ""
     """Its name in JSON, where that differs."""
@@ -65,22 +72,16 @@ class FieldShape(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_u
         return self.wire or self.name
 
 
-class _Fields(
-    Struct,
-    frozen=True,
-    kw_only=True,
-    omit_defaults=True,
-    forbid_unknown_fields=True,
-    tag_field="kind",
-):
+class StructShape(_Data, frozen=True, kw_only=True, tag_field="kind", tag="struct"):
+    """A type with fields. What is no Struct is described as the Struct that reads the same.
+
+    A dataclass is one as it stands, a TypedDict one whose optional fields may be UNSET, a
+    NamedTuple one that is written as an array and refuses further items.
+    """
+
     fields: tuple[FieldShape, ...] = ()
     checks: str = ""
     """A digest of its `__post_init__`, which no descriptor can rebuild; empty without one."""
-
-
-class StructShape(
-    _Fields, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind", tag="struct"
-):
     tag_field: str | None = None
     tag: str | int | None = None
     array_like: bool = False
@@ -90,34 +91,7 @@ class StructShape(
     eq: bool = True
 
 
-class DataclassShape(
-    _Fields, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind", tag="dataclass"
-):
-    hashable: bool = False
-    eq: bool = True
-
-
-class TypedDictShape(
-    _Fields, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind", tag="typeddict"
-):
-    """An object that stays a dict; a field that is not required has no default."""
-
-
-class NamedTupleShape(
-    _Fields, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind", tag="namedtuple"
-):
-    """An array of fields in their order."""
-
-
-class EnumShape(
-    Struct,
-    frozen=True,
-    kw_only=True,
-    omit_defaults=True,
-    forbid_unknown_fields=True,
-    tag_field="kind",
-    tag="enum",
-):
+class EnumShape(_Data, frozen=True, kw_only=True, tag_field="kind", tag="enum"):
     members: dict[str, str | int]
     """Value by name."""
     flag: bool = False
@@ -132,30 +106,17 @@ class EnumShape(
         return bool(self.unknown) or self.code or self.flag
 
 
-Shape: TypeAlias = StructShape | DataclassShape | TypedDictShape | NamedTupleShape | EnumShape
+Shape: TypeAlias = StructShape | EnumShape
 
 
-class Descriptor(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+class Descriptor(_Data, frozen=True, kw_only=True):
     """A type with all that it is made of; comparable, and JSON."""
 
     root: Node
     types: dict[str, Shape] = {}
 
-    @property
-    def unprovable(self) -> list[str]:
-        """What no descriptor holds, one name each: these run only in the code that was released."""
-        found: list[str] = []
-        for name, shape in self.types.items():
-            if isinstance(shape, EnumShape):
-                found += [f"{name}._missing_"] if shape.code else []
-                continue
-            found += [f"{name}.__post_init__"] if shape.checks else []
-            made = [f for f in shape.fields if f.default is not None and f.default.code]
-            found += [f"{name}.{field.name} = {field.default.code}" for field in made]  # type: ignore[union-attr]  # each of `made` has one
-        return found
 
-
-class Contract(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+class Contract(_Data, frozen=True, kw_only=True):
     """An event with its type, as data."""
 
     subject: str

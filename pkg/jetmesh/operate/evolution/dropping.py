@@ -10,7 +10,7 @@ from pathlib import Path
 from jetmesh import wire
 from jetmesh.declare import EventSpec, Topology, matches
 from jetmesh.errors import ContractViolation, UsageError
-from jetmesh.operate.doctor.instances import running
+from jetmesh.operate.asking.instances import running
 from jetmesh.operate.evolution.released import DROPPED, Released, dropped
 from jetmesh.operate.humanize import counted, listed
 from jetmesh.protocol.content import event_json

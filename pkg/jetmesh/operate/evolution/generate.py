@@ -1,30 +1,34 @@
-"""Values of a described type, in the form in which they are written to JSON."""
+"""Values of a described type, as they are written to JSON, and payloads of a contract."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from random import Random
 from typing import Any, Final
 
 import msgspec
 
+from jetmesh.errors import JetmeshError
 from jetmesh.operate.evolution.descriptor import (
+    Contract,
     Descriptor,
     EnumShape,
     FieldShape,
-    NamedTupleShape,
     Node,
     StructShape,
-    TypedDictShape,
 )
 from jetmesh.operate.evolution.leaves import LEAVES, Impossible, within
+from jetmesh.operate.evolution.rebuild import rebuild
 
 ABSENT: Final = object()
 _DEEP: Final = 5
+_MANY: Final = 12
+_SEED: Final = 20_261_130
 
 
 class Values:
-    """Makes values of one descriptor, by chance and with a liking for edges.
+    """Makes random values of one descriptor, edge cases among them.
 
     `loose`: also as others than msgspec's encoder may write them: a decimal as a number, and
     nothing where there is a default.
@@ -124,15 +128,12 @@ class Values:
         if depth > _DEEP * 3:
             raise Impossible(f"{node.name} always contains another one")
         values = [(field, self._field(shape, field, depth)) for field in shape.fields]
-        if isinstance(shape, NamedTupleShape) or (
-            isinstance(shape, StructShape) and shape.array_like
-        ):
+        if shape.array_like:
             return self._array(shape, [value for _, value in values])
-        tag = getattr(shape, "tag_field", None)
-        begin = {tag: getattr(shape, "tag", None)} if tag else {}
+        begin = {shape.tag_field: shape.tag} if shape.tag_field else {}
         return begin | {f.encode_name: value for f, value in values if value is not ABSENT}
 
-    def _field(self, shape: Any, field: FieldShape, depth: int) -> Any:
+    def _field(self, shape: StructShape, field: FieldShape, depth: int) -> Any:
         if self._absent(shape, field, depth):
             return ABSENT
         try:
@@ -142,27 +143,24 @@ class Values:
                 raise
             return ABSENT
 
-    def _absent(self, shape: Any, field: FieldShape, depth: int) -> bool:
-        if isinstance(shape, NamedTupleShape) or getattr(shape, "array_like", False):
+    def _absent(self, shape: StructShape, field: FieldShape, depth: int) -> bool:
+        if shape.array_like:
             return self._loose and not field.required and self._random.random() < 0.3  # noqa: PLR2004 - now and then
         may = may_be_absent(shape, field, loose=self._loose)
         return may and (depth > _DEEP or self._random.random() < 0.5)  # noqa: PLR2004 - now and then
 
-    def _array(self, shape: Any, values: list[Any]) -> list[Any]:
+    def _array(self, shape: StructShape, values: list[Any]) -> list[Any]:
         """Up to the first value that is left out; what must be there follows none of those."""
         end = next((n for n, value in enumerate(values) if value is ABSENT), len(values))
         if any(field.required for field in shape.fields[end:]):
             raise Impossible("an array cannot leave out what stands before a required field")
-        tagged = [] if getattr(shape, "tag", None) is None else [shape.tag]
+        tagged = [] if shape.tag is None else [shape.tag]
         return tagged + values[:end]
 
 
-def may_be_absent(shape: Any, field: FieldShape, *, loose: bool) -> bool:
+def may_be_absent(shape: StructShape, field: FieldShape, *, loose: bool) -> bool:
     """Whether whoever writes the type may leave the field out."""
-    if isinstance(shape, TypedDictShape):
-        return not field.required
-    omits = isinstance(shape, StructShape) and shape.omit_defaults
-    return not field.required and (loose or omits or field.unset)
+    return not field.required and (loose or shape.omit_defaults or field.unset)
 
 
 def key_text(value: Any) -> str:
@@ -170,3 +168,35 @@ def key_text(value: Any) -> str:
     if isinstance(value, (str, int, float)) and not isinstance(value, bool):
         return value if isinstance(value, str) else msgspec.json.encode(value).decode()
     raise Impossible(f"{value!r} cannot be a key")
+
+
+def samples(contract: Contract, *examples: Any) -> tuple[bytes, ...]:
+    """Payloads that the type reads, always the same ones.
+
+    Raises:
+        JetmeshError: none is known, because of a pattern for instance.
+    """
+    decoder = msgspec.json.Decoder(rebuild(contract.type))
+    found = dict.fromkeys(msgspec.json.encode(each) for each in examples)
+    for written in payloads(contract, tries=_MANY * 5):
+        try:
+            decoder.decode(written)
+        except msgspec.ValidationError:
+            continue
+        found[written] = None
+        if len(found) == _MANY:
+            break
+    if not found:
+        raise JetmeshError(
+            f"No sample of {contract.subject} is known.",
+            remedy="Declare examples: Annotated[…, Meta(examples=[…])].",
+        )
+    return tuple(found)
+
+
+def payloads(contract: Contract, *, tries: int, loose: bool = False) -> Iterator[bytes]:
+    """What the type may write, always the same; `loose`: or what others may write for it."""
+    values = Values(contract.type, Random(_SEED), loose=loose)  # noqa: S311 - not for secrets
+    for _ in range(tries):
+        with contextlib.suppress(Impossible):
+            yield msgspec.json.encode(values.one())

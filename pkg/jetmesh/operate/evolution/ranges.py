@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 from jetmesh.operate.evolution.descriptor import EnumShape, Node, Shape
-
-SMALL: Final = 100
-_BINARY: Final = ("bytes", "bytearray", "memoryview")
 
 
 def members(node: Node, types: Mapping[str, Shape]) -> list[Any] | None:
@@ -21,14 +18,6 @@ def members(node: Node, types: Mapping[str, Shape]) -> list[Any] | None:
     return None
 
 
-def is_small(node: Node) -> bool:
-    """Whether an int has so few values that each can be tried."""
-    low = node.ge if node.ge is not None else node.gt
-    high = node.le if node.le is not None else node.lt
-    bounded = node.kind == "int" and low is not None and high is not None
-    return bounded and -SMALL <= (low or 0) <= (high or 0) <= SMALL
-
-
 def fits(writer: Node, reader: Node, sort: str) -> bool:
     """Whether each value that is written is one that is read."""
     if sort in ("int", "float"):
@@ -36,10 +25,10 @@ def fits(writer: Node, reader: Node, sort: str) -> bool:
     if reader.kind == "str":
         limited = (reader.min_length or 0, reader.max_length, reader.pattern) != (0, None, None)
         return not limited or (writer.kind == "str" and _text(writer, reader))
-    if writer.kind in _BINARY and reader.kind in _BINARY:
-        return _text(writer, reader)
     if writer.kind != reader.kind:
         return False
+    if reader.kind == "bytes":
+        return _text(writer, reader)
     return reader.tz is None or writer.tz == reader.tz
 
 

@@ -13,12 +13,9 @@ _places = re.compile(r"\[[0-9]*\]|\{[a-z]*\}")
 
 def readers_of(topology: Topology, spec: EventSpec, path: str) -> list[str]:
     """`service.handler`, or `service.ReadModel`, of everyone who looks at the field at `path`."""
-    found = [(f"{h.service}.{h.name}", h.reads) for h in topology.handlers if h.input == spec]
-    found += [
-        (f"{h.service}.{h.name}", ())
-        for h in topology.handlers
-        if h.remembers and h.remembers.state == spec
-    ]
+    found = [(h.title, h.reads) for h in topology.handlers if h.input == spec]
+    remembering = [h for h in topology.handlers if h.remembers and h.remembers.state == spec]
+    found += [(h.title, ()) for h in remembering]
     for service in topology.services:
         models = [each for each in service.read_models if spec in each.events]
         found += [(f"{service.name}.{model.type.__name__}", model.reads) for model in models]

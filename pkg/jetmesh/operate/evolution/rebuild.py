@@ -2,38 +2,25 @@
 
 from __future__ import annotations
 
-import dataclasses
 import datetime as dt
 import enum
 import re
 from collections.abc import Callable, Mapping
 from decimal import Decimal
-from typing import (
-    Annotated,
-    Any,
-    Final,
-    Literal,
-    NamedTuple,
-    NotRequired,
-    Required,
-    TypedDict,
-    Union,
-)
+from typing import Annotated, Any, Final, Literal, Union
 from uuid import UUID
 
 import msgspec
-from msgspec import UNSET, Meta, Raw, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from jetmesh.operate.evolution.descriptor import (
-    DataclassShape,
+    CONSTRAINTS,
     Descriptor,
     EnumShape,
     FieldShape,
-    NamedTupleShape,
     Node,
     Shape,
     StructShape,
-    TypedDictShape,
 )
 
 _PLAIN: Final[Mapping[str, Any]] = {
@@ -44,15 +31,12 @@ _PLAIN: Final[Mapping[str, Any]] = {
     "float": float,
     "str": str,
     "bytes": bytes,
-    "bytearray": bytearray,
     "datetime": dt.datetime,
     "date": dt.date,
     "time": dt.time,
     "timedelta": dt.timedelta,
-    "memoryview": memoryview,
     "decimal": Decimal,
     "uuid": UUID,
-    "raw": Raw,
 }
 _CONTAINERS: Final[Mapping[str, Callable[[tuple[Any, ...]], Any]]] = {
     "list": lambda of: list[of[0]],  # type: ignore[valid-type]  # made at run time
@@ -63,21 +47,11 @@ _CONTAINERS: Final[Mapping[str, Callable[[tuple[Any, ...]], Any]]] = {
     "dict": lambda of: dict[of[0], of[1]],  # type: ignore[valid-type]  # made at run time
     "union": lambda of: Union[of],  # noqa: UP007 - made at run time
 }
-_CONSTRAINTS: Final = (
-    "gt", "ge", "lt", "le", "multiple_of", "min_length", "max_length", "pattern", "tz",
-)  # fmt: skip
 
 
 def rebuild(descriptor: Descriptor) -> Any:
-    """The type that was described. Its `__post_init__` and the like are not there."""
-    rebuilding = _Rebuilding(descriptor.types)
-    return rebuilding.type(descriptor.root)
-
-
-def rebuild_struct(descriptor: Descriptor) -> type[Struct]:
-    """The Struct that was described, as each event is one."""
-    found: type[Struct] = rebuild(descriptor)
-    return found
+    """A type that reads as the described one. Its `__post_init__` and the like are not there."""
+    return _Rebuilding(descriptor.types).type(descriptor.root)
 
 
 class _Rebuilding:
@@ -86,7 +60,7 @@ class _Rebuilding:
         self._made: dict[str, Any] = {}
 
     def type(self, node: Node) -> Any:
-        said = {name: getattr(node, name) for name in _CONSTRAINTS}
+        said = {name: getattr(node, name) for name in CONSTRAINTS}
         said = {name: value for name, value in said.items() if value is not None}
         plain = self._bare(node)
         extra = {"sensitive": True} if node.sensitive else None
@@ -111,29 +85,28 @@ class _Rebuilding:
             if isinstance(shape, EnumShape):
                 self._made[name] = _enum(name, shape)
                 return self._made[name]
-            defaults = [_Default(field) for field in shape.fields]
-            for field, default in zip(shape.fields, defaults, strict=True):
-                default.type = None if self._nested(field.type) else self.type(field.type)
-            cls = self._made[name] = _make(name, shape, defaults)
-            for field, default in zip(shape.fields, defaults, strict=True):
-                default.type = self.type(field.type)
+            fields = [_Field(each) for each in shape.fields]
+            for each in fields:
+                each.type = None if self._nested(each.shape.type) else self.type(each.shape.type)
+            cls = self._made[name] = _struct(name, shape, fields)
             # Its fields get their types now that it exists, so that it may contain itself.
-            cls.__annotations__ = {
-                field.name: _hint(shape, field, default.type)
-                for field, default in zip(shape.fields, defaults, strict=True)
-            }
-            if isinstance(shape, NamedTupleShape):
-                _give_defaults(cls, defaults)
+            for each in fields:
+                each.type = self.type(each.shape.type)
+            cls.__annotations__ = {each.shape.name: each.hint for each in fields}
         return self._made[name]
 
 
-class _Default:
-    """What a field has where nothing is written: read by its type, once that exists."""
+class _Field:
+    """A field; called, it makes its default, which its type reads once that exists."""
 
-    def __init__(self, field: FieldShape) -> None:
-        self.name = field.name
-        self.default = field.default
+    def __init__(self, shape: FieldShape) -> None:
+        self.shape = shape
+        self.default = shape.default
         self.type: Any = None
+
+    @property
+    def hint(self) -> Any:
+        return Union[self.type, UnsetType] if self.shape.unset else self.type  # noqa: UP007 - made at run time
 
     def __call__(self) -> Any:
         if self.default is None or self.default.unset:
@@ -159,48 +132,23 @@ class _Default:
         return {"default": value}
 
 
-def _hint(shape: Shape, field: FieldShape, kind: Any) -> Any:
-    if isinstance(shape, TypedDictShape):
-        return Required[kind] if field.required else NotRequired[kind]
-    return Union[kind, UnsetType] if field.unset else kind  # noqa: UP007 - made at run time
-
-
-def _make(name: str, shape: Shape, defaults: list[_Default]) -> Any:
+def _struct(name: str, shape: StructShape, fields: list[_Field]) -> type[Struct]:
     """The class, with fields of any type."""
-    name = re.sub(r"\W", "_", name)  # Box[int] is a name, too
-    match shape:
-        case StructShape():
-            return msgspec.defstruct(
-                name,
-                [
-                    (field.name, Any, msgspec.field(name=field.encode_name, **default.declared()))
-                    for field, default in zip(shape.fields, defaults, strict=True)
-                ],
-                kw_only=True,
-                frozen=shape.frozen,
-                eq=shape.eq,
-                tag=shape.tag,
-                tag_field=shape.tag_field,
-                array_like=shape.array_like,
-                omit_defaults=shape.omit_defaults,
-                forbid_unknown_fields=shape.forbid_unknown_fields,
-            )
-        case DataclassShape():
-            fields = [(d.name, Any, dataclasses.field(**d.declared())) for d in defaults]
-            return dataclasses.make_dataclass(
-                name, fields, kw_only=True, frozen=shape.hashable, eq=shape.eq
-            )
-        case TypedDictShape():
-            hints = {field.name: _hint(shape, field, Any) for field in shape.fields}
-            return TypedDict(name, hints)  # type: ignore[operator]  # made at run time
-        case _:
-            return NamedTuple(name, [(d.name, Any) for d in defaults])
-
-
-def _give_defaults(cls: Any, defaults: list[_Default]) -> None:
-    given = {each.name: each() for each in defaults if each.default is not None}
-    cls._field_defaults.update(given)
-    cls.__new__.__defaults__ = tuple(given.values())
+    return msgspec.defstruct(
+        re.sub(r"\W", "_", name),  # Box[int] is a name, too
+        [
+            (each.shape.name, Any, msgspec.field(name=each.shape.encode_name, **each.declared()))
+            for each in fields
+        ],
+        kw_only=True,
+        frozen=shape.frozen,
+        eq=shape.eq,
+        tag=shape.tag,
+        tag_field=shape.tag_field,
+        array_like=shape.array_like,
+        omit_defaults=shape.omit_defaults,
+        forbid_unknown_fields=shape.forbid_unknown_fields,
+    )
 
 
 def _enum(name: str, shape: EnumShape) -> Any:

@@ -8,8 +8,8 @@ from jetmesh.declare import EventSpec, Topology
 from jetmesh.errors import UsageError
 from jetmesh.operate.evolution.check import check
 from jetmesh.operate.evolution.describe import contract_of
+from jetmesh.operate.evolution.generate import samples
 from jetmesh.operate.evolution.released import Name, Release, Released
-from jetmesh.operate.evolution.samples import samples
 from jetmesh.operate.example import example
 from jetmesh.operate.generated import write
 from jetmesh.operate.schemas import json_schema

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,7 +20,9 @@ from msgspec import Struct
 
 from jetmesh.errors import UsageError
 from jetmesh.operate.evolution.descriptor import Contract
-from jetmesh.operate.evolution.rebuild import rebuild_struct
+from jetmesh.operate.evolution.rebuild import rebuild
+from jetmesh.privacy.mask import name_of, text_of
+from jetmesh.protocol.content import UNDECODED
 
 FOLDER: Final = "released"
 DESCRIPTOR: Final = "descriptor.json"
@@ -62,8 +64,21 @@ class Release:
 
     @cached_property
     def type(self) -> type[Struct]:
-        """A type that reads as the released one did."""
-        return rebuild_struct(self.contract.type)
+        """A Struct, as every event is one, that reads as the released one did."""
+        found: type[Struct] = rebuild(self.contract.type)
+        return found
+
+    @cached_property
+    def _decode(self) -> Callable[[bytes], Struct]:
+        return msgspec.json.Decoder(self.type).decode
+
+    def refuses(self, payload: bytes) -> str:
+        """Why code of this release cannot read a payload, in words that may quote it, or empty."""
+        try:
+            self._decode(payload)
+        except UNDECODED as error:
+            return text_of(error) or name_of(error)
+        return ""
 
     def files(self, directory: Path) -> dict[Path, str]:
         """What it is on disk, below `contracts/released`."""

@@ -1,4 +1,4 @@
-"""A type as JSON shows it: of which sorts its values are, and which parts they have."""
+"""A type as JSON shows it: which sorts of value it has, and which parts these have."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from jetmesh.operate.evolution.descriptor import (
     Default,
     EnumShape,
     FieldShape,
-    NamedTupleShape,
     Node,
     Shape,
     StructShape,
@@ -73,8 +72,8 @@ def leaves(node: Node, types: Types) -> Iterator[Node]:
 
 
 def sort_of(leaf: Node, types: Types) -> Sort | None:
-    """Of which sort a member of a union is; None: of any."""
-    if leaf.kind in ("any", "raw"):
+    """The sort of JSON that a type is; None: any."""
+    if leaf.kind == "any":
         return None
     if leaf.kind == "literal":
         value = leaf.values[0]
@@ -83,12 +82,12 @@ def sort_of(leaf: Node, types: Types) -> Sort | None:
         shape = types[leaf.name]
         if isinstance(shape, EnumShape):
             return "text" if isinstance(next(iter(shape.members.values())), str) else "int"
-        return "array" if is_array(shape) else "object"
+        return "array" if shape.array_like else "object"
     return _PLAIN.get(leaf.kind, "text")
 
 
 def written(leaf: Node, types: Types, *, loose: bool) -> tuple[Sort, ...]:
-    """As what a writer may write it."""
+    """The sorts of JSON that a writer may make of it."""
     sort = sort_of(leaf, types)
     if sort is None:
         return SORTS
@@ -99,8 +98,8 @@ def written(leaf: Node, types: Types, *, loose: bool) -> tuple[Sort, ...]:
     return (sort,)
 
 
-def handlers(node: Node, types: Types, sort: Sort) -> list[Node]:
-    """What of a reader takes values of a sort; several only where tags tell them apart."""
+def takers(node: Node, types: Types, sort: Sort) -> list[Node]:
+    """The members of a reader that take a sort; several only where tags tell them apart."""
     found = {leaf: sort_of(leaf, types) for leaf in leaves(node, types)}
     for wanted in (sort, None):
         taken = [leaf for leaf, has in found.items() if has == wanted]
@@ -108,12 +107,6 @@ def handlers(node: Node, types: Types, sort: Sort) -> list[Node]:
             return taken
     numbers = {"int": ("float", "decimal"), "float": ("decimal",)}.get(sort, ())
     return next(([leaf] for kind in numbers for leaf in found if leaf.kind == kind), [])
-
-
-def is_array(shape: Shape) -> bool:
-    return isinstance(shape, NamedTupleShape) or (
-        isinstance(shape, StructShape) and shape.array_like
-    )
 
 
 def tag_of(leaf: Node, types: Types) -> str | int | None:
@@ -127,22 +120,21 @@ def whole(leaf: Node, types: Types, *, loose: bool, chosen: bool = False) -> Who
         return _container(leaf)
     shape = types[leaf.name]
     assert not isinstance(shape, EnumShape)  # noqa: S101 - an enum has no parts
-    closed = isinstance(shape, StructShape) and shape.forbid_unknown_fields
+    closed = shape.forbid_unknown_fields
     parts = [
         Part(f.encode_name, f.type, f.required, may_be_absent(shape, f, loose=loose), f)
         for f in shape.fields
     ]
-    if isinstance(shape, StructShape) and shape.tag is not None:
+    if shape.tag is not None:
         tag = Node(kind="literal", values=(shape.tag,))
         required = chosen or shape.array_like
         parts.insert(0, Part(shape.tag_field or "type", tag, required))
-    if not is_array(shape):
+    if not shape.array_like:
         least = sum(not part.absent for part in parts)
         return Whole(tuple(parts), None, least, len(parts), "struct", closed=closed, shape=shape)
     needed = max((n + 1 for n, part in enumerate(parts) if part.required), default=0)
-    named = isinstance(shape, NamedTupleShape)
-    most = len(parts) if closed or named else None
-    return Whole(tuple(parts), None, needed, most, "array", closed=closed or named, shape=shape)
+    most = len(parts) if closed else None
+    return Whole(tuple(parts), None, needed, most, "array", closed=closed, shape=shape)
 
 
 def _container(leaf: Node) -> Whole:

@@ -16,9 +16,9 @@ from jetmesh.declare.process import Process
 from jetmesh.operate.deadlines.waiting import OVERDUE
 from jetmesh.operate.humanize import span
 from jetmesh.operate.processes.flow import Flow, flows
+from jetmesh.operate.states import applied_in
 from jetmesh.protocol import headers as header
 from jetmesh.protocol.deadlines import pending_of
-from jetmesh.protocol.steps import Applied, applied_of
 from jetmesh.protocol.times import time_at
 from jetmesh.transport.control import ControlPlane
 from jetmesh.transport.reader import reader_of
@@ -78,7 +78,7 @@ def standing(flow: Flow, message: StoredMessage) -> Standing | None:
     step = step_in(flow, message)
     if step is None:
         return None
-    applied, dues = _applied(message), _dues(message)
+    applied, dues = applied_in(message), _dues(message)
     waits_for = flow.expected(step)
     until = min((due for event, due in dues if event in waits_for), default=None)
     stored = message.stored_at
@@ -164,10 +164,3 @@ def _dues(message: StoredMessage) -> list[tuple[str, datetime]]:
     except msgspec.DecodeError:  # somebody typed it
         return []
     return [(each.event, time_at(each.due)) for each in pending]
-
-
-def _applied(message: StoredMessage) -> Applied:
-    try:
-        return applied_of(wire.legible(message.headers.get(header.APPLIED, "")))
-    except msgspec.DecodeError:
-        return Applied()

@@ -13,11 +13,12 @@ from typing import Any
 from jetmesh.declare import Topology, derive
 from jetmesh.errors import JetmeshError, UsageError
 from jetmesh.operate.contracts import contents as contracts_of
+from jetmesh.operate.example import made_up
 from jetmesh.operate.generated import write
 from jetmesh.operate.project import Project
-from jetmesh.operate.scaffold.example import converted, example
 from jetmesh.operate.scaffold.files import filled, placed
 from jetmesh.operate.scaffold.listing import with_service
+from jetmesh.operate.scaffold.literals import converted
 from jetmesh.operate.scaffold.words import (
     checked_name,
     checked_subject,
@@ -200,9 +201,8 @@ def _events(topology: Topology, wanted: NewService, contracts: _Place) -> list[_
         spec = topology.event(checked_subject(subject))
         domain = subject.partition(".")[0]
         if spec is not None and spec.subject == subject:
-            value = example(spec, f"{domain}-1")
             module, external = spec.type.__module__, spec in topology.from_outside
-            event = _Event(subject, spec.name, module, spec.key, value, False, external)
+            event = _Event(subject, spec.name, module, spec.key, made_up(spec), False, external)
         else:
             key = siblings.get(domain) or (found[0].key if found else None) or _KEY
             module = contracts.module(identifier(subject))

@@ -12,12 +12,11 @@ import pytest
 from jetmesh.declare import Duration, derive
 from jetmesh.declare.topology import StreamTuning
 from jetmesh.errors import UsageError
-from jetmesh.operate.ceilings.ceiling import Ceiling
+from jetmesh.operate.ceilings.ceiling import Ceiling, Growth, until
 from jetmesh.operate.ceilings.checks import ceilings
-from jetmesh.operate.ceilings.growth import Growth, until
 from jetmesh.operate.ceilings.load import DAY, YEAR, Load, Place, StreamLoad
 from jetmesh.operate.ceilings.seen import spread
-from jetmesh.operate.ceilings.sizes import Sizes, sizes, tuned
+from jetmesh.operate.ceilings.sizes import place_of_chart, tuned
 from shop.system import system as shop
 from tests.unit.operate.ceilings.yard import yard
 
@@ -206,10 +205,12 @@ def test_sizes_are_those_of_the_chart_and_of_what_is_laid_over_it(tmp_path: Path
     over, other = tmp_path / "more.yaml", tmp_path / "own.yaml"
     over.write_text("nats: {resources: {limits: {memory: 2.5Gi}}}\nstreams: {YARD: {maxAge: 7d}}\n")
     other.write_text("nats: {url: 'nats://elsewhere:4222'}\n")
-    assert sizes(tmp_path, []) == Sizes(3, 1 << 30, 10 << 30, syncs_always=True)
-    assert sizes(tmp_path, [over]).memory == 5 << 29
-    assert sizes(tmp_path, [other]) == Sizes()
-    assert sizes(tmp_path / "nowhere", []) == Sizes()
+    place = place_of_chart(tmp_path, [])
+    assert (place.servers, place.memory, place.volume) == (3, 1 << 30, 10 << 30)
+    assert place.syncs_always
+    assert place_of_chart(tmp_path, [over]).memory == 5 << 29
+    for none in (place_of_chart(tmp_path, [other]), place_of_chart(tmp_path / "nowhere", [])):
+        assert (none.servers, none.memory, none.volume) == (0, 0, 0)
     ages = {s.name: float(s.tuning.max_age) for s in tuned(yard(), [over]).streams}
     assert (ages["YARD"], ages["YARD_IN"]) == (7 * DAY, 0)
 
@@ -229,7 +230,7 @@ def test_a_file_that_is_no_yaml_is_refused(tmp_path: Path, content: bytes) -> No
     file = tmp_path / "values.yaml"
     file.write_bytes(content)
     with pytest.raises(UsageError, match="it is no YAML"):
-        sizes(tmp_path, [file])
+        place_of_chart(tmp_path, [file])
 
 
 def test_steps_have_no_message_ids_that_take_memory() -> None:

@@ -12,18 +12,7 @@ from msgspec.structs import replace as changed
 
 from jetmesh import Service, event
 from jetmesh.declare import Topology, derive
-from jetmesh.operate.deadletters.letter import Group
-from jetmesh.operate.deadlines.waiting import Waiting
-from jetmesh.operate.doctor.facts import (
-    CrowdedKey,
-    Facts,
-    FailedQuery,
-    ParkedHandler,
-    Server,
-    Snapshot,
-    StateLook,
-)
-from jetmesh.operate.doctor.responses import (
+from jetmesh.operate.asking.answers import (
     Account,
     Cluster,
     DurableConfig,
@@ -37,6 +26,17 @@ from jetmesh.operate.doctor.responses import (
     StreamInfo,
     StreamState,
     Unread,
+)
+from jetmesh.operate.deadletters.letter import Group
+from jetmesh.operate.deadlines.waiting import Waiting
+from jetmesh.operate.doctor.facts import (
+    CrowdedKey,
+    Facts,
+    FailedQuery,
+    ParkedHandler,
+    Server,
+    Snapshot,
+    StateLook,
 )
 from jetmesh.operate.processes.standing import Standing
 from shop.loyalty import service as loyalty

@@ -10,9 +10,9 @@ from typing import Any, Final
 import msgspec
 import pytest
 
+from jetmesh.operate.asking.answers import Cluster, StreamInfo
 from jetmesh.operate.doctor.diagnosis import findings
 from jetmesh.operate.doctor.facts import Facts
-from jetmesh.operate.doctor.responses import Cluster, StreamInfo
 from tests.unit.operate.doctor.doctored import ID, STREAM, facts, stream
 
 WELL: Final = """

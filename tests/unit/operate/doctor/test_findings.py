@@ -10,19 +10,7 @@ from typing import Any
 import pytest
 
 from jetmesh.declare import Replacement, Topology
-from jetmesh.operate.deadletters.letter import Group
-from jetmesh.operate.doctor.diagnosis import AREAS, findings
-from jetmesh.operate.doctor.facts import (
-    BrokerProblem,
-    Facts,
-    Lane,
-    QuarantineMark,
-    Server,
-    ServerStatus,
-    Snapshot,
-)
-from jetmesh.operate.doctor.finding import SEVERITIES, Finding
-from jetmesh.operate.doctor.responses import (
+from jetmesh.operate.asking.answers import (
     Account,
     Cluster,
     JetStream,
@@ -36,6 +24,18 @@ from jetmesh.operate.doctor.responses import (
     Tier,
     Varz,
 )
+from jetmesh.operate.deadletters.letter import Group
+from jetmesh.operate.doctor.diagnosis import AREAS, findings
+from jetmesh.operate.doctor.facts import (
+    BrokerProblem,
+    Facts,
+    Lane,
+    QuarantineMark,
+    Server,
+    ServerStatus,
+    Snapshot,
+)
+from jetmesh.operate.doctor.finding import SEVERITIES, Finding
 from jetmesh.operate.undeclared import Undeclared
 from jetmesh.protocol.streams import DEADLETTERS
 from jetmesh.transport.provision import Change, Field

@@ -9,9 +9,9 @@ from msgspec import Struct
 
 from jetmesh import Service, event
 from jetmesh.declare import derive
+from jetmesh.operate.asking.answers import Position
 from jetmesh.operate.doctor.checks.pace import slowest
 from jetmesh.operate.doctor.facts import Facts
-from jetmesh.operate.doctor.responses import Position
 from tests.unit.operate.doctor.doctored import Placed, durable, facts
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from jetmesh.operate.doctor.diagnosis import findings
-from jetmesh.operate.doctor.finding import Finding
-from jetmesh.operate.doctor.responses import (
+from jetmesh.operate.asking.answers import (
     DurableConfig,
     Endpoint,
     Position,
 )
+from jetmesh.operate.doctor.diagnosis import findings
+from jetmesh.operate.doctor.finding import Finding
 from tests.unit.operate.doctor.doctored import (
     DURABLE,
     ID,

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
+from jetmesh.operate.asking.answers import Folds, Unread
 from jetmesh.operate.deadletters.letter import Group
 from jetmesh.operate.doctor.diagnosis import findings
-from jetmesh.operate.doctor.responses import Folds, Unread
 from tests.unit.operate.deadletters.test_letter import letter
 from tests.unit.operate.doctor.doctored import LACKS, both, facts, instance, unreadable
 

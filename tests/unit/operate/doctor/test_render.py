@@ -14,13 +14,13 @@ from rich.console import Console
 
 from jetmesh.cli.doctor import BROKER_PROBLEM, OK, PROBLEM_FOUND, Options, Runner, exit_code
 from jetmesh.declare import Policy
+from jetmesh.operate.asking.answers import DurableInfo, Instance
 from jetmesh.operate.doctor import render as renderer
 from jetmesh.operate.doctor.checks.streams import longest_retry
 from jetmesh.operate.doctor.diagnosis import findings
 from jetmesh.operate.doctor.facts import BrokerProblem, Facts
 from jetmesh.operate.doctor.finding import Finding
 from jetmesh.operate.doctor.own_streams import by_lane
-from jetmesh.operate.doctor.responses import DurableInfo, Instance
 from jetmesh.operate.doctor.survey import Target, ahead
 from jetmesh.operate.humanize import counted, listed, messages_wait, size, span
 from jetmesh.settings import NatsSettings

@@ -6,13 +6,13 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Final
 
+from jetmesh.operate.asking.answers import StreamInfo, stamp
 from jetmesh.operate.ceilings.ceiling import Ceiling
 from jetmesh.operate.ceilings.checks import ceilings
 from jetmesh.operate.ceilings.load import DAY, Load, Place, StreamLoad
 from jetmesh.operate.ceilings.seen import as_there, servers
 from jetmesh.operate.doctor.facts import Facts
 from jetmesh.operate.doctor.finding import Finding, Kind, note, problem, warning
-from jetmesh.operate.doctor.responses import StreamInfo, stamp
 
 _ELSEWHERE: Final = {"max-bytes", "volume"}
 """Limits that are told with their growth where they are near: stream-near, storage-near."""
@@ -70,18 +70,17 @@ def _load(facts: Facts) -> Load:
     if facts.elapsed:
         for each in facts.durables():
             if not each.spec.lane:
-                name = f"{each.handler.service}.{each.handler.name}"
-                handlers[name] = max(each.delivered, 0) / facts.elapsed
+                handlers[each.handler.title] = max(each.delivered, 0) / facts.elapsed
     pods = Counter(each.name for each in facts.now.instances or ())
     return Load(streams, handlers, {}, pods, "at the rate so far")
 
 
 def _of(facts: Facts, name: str, info: StreamInfo) -> StreamLoad:
     """What a stream gets between the looks, and how it grew since it was made."""
-    before = facts.before.streams.get(name) if facts.before else None
+    before = facts.stream_before(name)
     stored = info.state.last_seq - before.state.last_seq if before else 0
     made = stamp(info.created)
-    age = (facts.now.taken_at - made).total_seconds() if made else 0.0
+    age = facts.age(made) if made else 0.0
     keys, held = info.state.num_subjects, info.state.bytes
     return StreamLoad(
         rate=max(stored, 0) / facts.elapsed if facts.elapsed else 0.0,

@@ -25,12 +25,8 @@ def overdue(facts: Facts) -> Iterator[Finding]:
     counts = Counter(each.service for each in facts.now.overdue)
     for service, count in sorted(counts.items()):
         oldest = min(each.due for each in facts.now.overdue if each.service == service)
-        late = max((facts.now.taken_at - oldest).total_seconds(), 0)
-        yield OVERDUE.finding(
-            service,
-            f"the oldest was due {span(late)} ago",
-            count=f"{counted(count, 'deadline')}",
-        )
+        seen = f"the oldest was due {span(facts.age(oldest))} ago"
+        yield OVERDUE.finding(service, seen, count=counted(count, "deadline"))
 
 
 CHECKS: Final = (overdue,)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from jetmesh.operate.asking.answers import DurableInfo
 from jetmesh.operate.doctor.facts import DurableStatus, Facts
 from jetmesh.operate.doctor.finding import Finding, folded, problem, warning
-from jetmesh.operate.doctor.responses import DurableInfo
 from jetmesh.operate.humanize import counted, messages_wait, span
 
 _LAG_SECONDS: Final = 10

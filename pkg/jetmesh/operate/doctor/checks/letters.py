@@ -88,12 +88,12 @@ REFUSALS = note(
 
 def dead_letters(facts: Facts) -> Iterator[Finding]:
     """Was something given up, and does it become more?"""
-    groups, known = facts.now.letters, _stored_before(facts)
+    groups, before = facts.now.letters, facts.stream_before(DEADLETTERS)
     for group in groups[:_GROUPS]:
         newest = group.example
         handler = f"{newest.service}.{newest.handler}"
         kind = UNREADABLE if _is_of_a_handler(facts, newest) else OPEN
-        if known is not None and newest.sequence > known:
+        if before is not None and newest.sequence > before.state.last_seq:
             kind = GROWING
         yield kind.finding(
             handler,
@@ -125,12 +125,8 @@ def lanes(facts: Facts) -> Iterator[Finding]:
         else:
             lost.append(LOST_LANE.finding(name, seen, oldest, **values))
     sentence = "Messages wait on the lanes of {count} handlers that no service declares."
-    yield from folded(
-        lost,
-        "lanes",
-        sentence,
-        LOST_LANE.remedy.format(about="SERVICE.HANDLER", stream="LANES_SERVICE"),
-    )
+    remedy = LOST_LANE.remedy.format(about="SERVICE.HANDLER", stream="LANES_SERVICE")
+    yield from folded(lost, "lanes", sentence, remedy)
 
 
 def parked(facts: Facts) -> Iterator[Finding]:
@@ -175,17 +171,9 @@ def _is_of_a_handler(facts: Facts, letter: Letter) -> bool:
     if letter.error != ContractViolation.__name__ or not letter.where.startswith("field "):
         return False
     published = {spec for each in facts.topology.handlers for spec in each.outputs}
-    return any(
-        (each.service, each.name) == (letter.service, letter.handler) and each.input in published
-        for each in facts.topology.handlers
-    )
-
-
-def _stored_before(facts: Facts) -> int | None:
-    """The last sequence of the look before; None when there was none."""
-    stream = facts.before.streams.get(DEADLETTERS) if facts.before else None
-    return stream.state.last_seq if stream else None
+    title = f"{letter.service}.{letter.handler}"
+    return any(h.title == title and h.input in published for h in facts.topology.handlers)
 
 
 def _ago(facts: Facts, at: datetime) -> str:
-    return f"{span(max((facts.now.taken_at - at).total_seconds(), 0))} ago"
+    return f"{span(facts.age(at))} ago"

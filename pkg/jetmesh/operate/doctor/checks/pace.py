@@ -40,7 +40,7 @@ class _Stage:
     def __str__(self) -> str:
         handler = self.durable.handler
         waits = messages_wait(self.durable.info.lag)
-        return f"{handler.service}.{handler.name} handles {self.rate:,.0f} a second, and {waits}"
+        return f"{handler.title} handles {self.rate:,.0f} a second, and {waits}"
 
 
 def slowest(facts: Facts) -> Iterator[Finding]:

@@ -8,7 +8,7 @@ from typing import Final
 
 from jetmesh.operate.doctor.facts import Facts
 from jetmesh.operate.doctor.finding import Finding, warning
-from jetmesh.operate.humanize import span
+from jetmesh.operate.humanize import counted, span
 from jetmesh.operate.processes.standing import Standing
 
 STUCK = warning(
@@ -30,11 +30,10 @@ def stuck(facts: Facts) -> Iterator[Finding]:
         places[each.process, each.step, late].append(each)
     for (process, step, problem), several in sorted(places.items()):
         oldest = min(each.since for each in several)
-        stands = span(max((facts.now.taken_at - oldest).total_seconds(), 0))
         yield STUCK.finding(
             process,
-            f"the oldest is there for {stands}",
-            count=f"{len(several):,} {'process' if len(several) == 1 else 'processes'}",
+            f"the oldest is there for {span(facts.age(oldest))}",
+            count=counted(len(several), "process"),
             step=step,
             problem=problem,
         )

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final, TypeAlias
 
+from jetmesh.operate.asking.answers import Instance, Unread
 from jetmesh.operate.doctor.facts import Facts
 from jetmesh.operate.doctor.finding import Finding, Kind, problem
-from jetmesh.operate.doctor.responses import Instance, Unread
 from jetmesh.operate.humanize import counted
 
-_Seen: TypeAlias = tuple[str, Unread, Instance]
+_Seen: TypeAlias = tuple[tuple[str, ...], Unread, Instance]
+"""A reader, what it could not read, and which process counted that."""
 _REMEDY: Final = (
     "`jetmesh can-deploy` counts what is unread, and why. Run the version that could read it, or "
     "declare an upcaster for it; remove what is no event with `nats stream rmm {stream} {sequence}`"
@@ -32,49 +33,36 @@ UNREAD = problem(
 
 def read_models(facts: Facts) -> Iterator[Finding]:
     """Do the read models show what is stored?"""
-    for service in facts.topology.services:
-        seen = [
-            (each.stream, each.unread, instance)
-            for instance in facts.instances_of(service.name)
-            for each in instance.read_models or ()
-        ]
-        for _, unread, instance in _worst(seen):
-            yield _found(SKIPS, service.name, unread, instance)
+    yield from _found(
+        SKIPS, [((at.name, each.stream), each.unread, at) for at, each in facts.folds()]
+    )
 
 
 def handlers(facts: Facts) -> Iterator[Finding]:
     """Can the handlers read what other handlers have stored?"""
-    for service in facts.topology.services:
-        seen = [
-            (each.name, each.data.unread, instance)
-            for instance in facts.instances_of(service.name)
-            for each in instance.endpoints or ()
-        ]
-        for name, unread, instance in _worst(seen):
-            yield _found(UNREAD, f"{service.name}.{name}", unread, instance)
-
-
-def _worst(seen: Sequence[_Seen]) -> list[_Seen]:
-    """Of each reader the instance that lacks most: all of them read the same history."""
-    worst: dict[str, _Seen] = {}
-    for each in seen:
-        name, unread, _ = each
-        if unread.count and (name not in worst or worst[name][1].count < unread.count):
-            worst[name] = each
-    return [worst[name] for name in sorted(worst)]
-
-
-def _found(kind: Kind, about: str, unread: Unread, instance: Instance) -> Finding:
-    stream, _, sequence = unread.first.rpartition(":")
-    return kind.finding(
-        about,
-        f"the first is {unread.first}: {unread.why}",
-        f"counted by {instance.place}",
-        events=counted(unread.count, "event"),
-        stream=stream,
-        sequence=sequence,
-        service=instance.name,
+    yield from _found(
+        UNREAD, [((about,), each.data.unread, at) for about, at, each in facts.endpoints()]
     )
+
+
+def _found(kind: Kind, seen: Sequence[_Seen]) -> Iterator[Finding]:
+    """For each reader what that process says which lacks most: all read the same history."""
+    most: dict[tuple[str, ...], tuple[Unread, Instance]] = {}
+    for reader, unread, instance in seen:
+        if unread.count > (most[reader][0].count if reader in most else 0):
+            most[reader] = unread, instance
+    for reader in sorted(most):
+        unread, instance = most[reader]
+        stream, _, sequence = unread.first.rpartition(":")
+        yield kind.finding(
+            reader[0],
+            f"the first is {unread.first}: {unread.why}",
+            f"counted by {instance.place}",
+            events=counted(unread.count, "event"),
+            stream=stream,
+            sequence=sequence,
+            service=instance.name,
+        )
 
 
 CHECKS: Final = (read_models, handlers)

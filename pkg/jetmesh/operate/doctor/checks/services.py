@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from typing import Final
 
@@ -96,10 +96,9 @@ def presence(facts: Facts) -> Iterator[Finding]:
 
 def readiness(facts: Facts) -> Iterator[Finding]:
     """Is every instance ready?"""
-    for service in facts.topology.services:
-        for instance in facts.instances_of(service.name):
-            if instance.problem:
-                yield NOT_READY.finding(service.name, f"{instance.place} says: {instance.problem}")
+    for each in facts.instances():
+        if each.problem:
+            yield NOT_READY.finding(each.name, f"{each.place} says: {each.problem}")
 
 
 def versions(facts: Facts) -> Iterator[Finding]:
@@ -131,48 +130,41 @@ def strangers(facts: Facts) -> Iterator[Finding]:
 
 def forgeries(facts: Facts) -> Iterator[Finding]:
     """Did somebody come first who is not one of us?"""
-    for service in facts.topology.services:
-        places: defaultdict[str, dict[str, str]] = defaultdict(dict)
-        taken: defaultdict[str, int] = defaultdict(int)
-        for instance in facts.instances_of(service.name):
-            for each in instance.endpoints or ():
-                places[each.name] |= dict.fromkeys(each.data.forged, instance.place)
-                taken[each.name] += each.data.squatted
-        for handler, found in sorted(places.items()):
-            if found:
-                seen = [f"{place}, seen by {where}" for place, where in found.items()]
-                place = " ".join(found)
-                yield FORGED.finding(f"{service.name}.{handler}", *seen, place=place)
-        for handler, count in sorted(taken.items()):
-            if count:
-                seen_in = f"{counted(count, 'output')} since its processes started"
-                yield IDS_TAKEN.finding(f"{service.name}.{handler}", seen_in)
+    places: defaultdict[str, dict[str, str]] = defaultdict(dict)
+    taken = Counter[str]()
+    for about, instance, each in facts.endpoints():
+        places[about] |= dict.fromkeys(each.data.forged, instance.place)
+        taken[about] += each.data.squatted
+    for about, found in sorted(places.items()):
+        if found:
+            seen = [f"{place}, seen by {where}" for place, where in found.items()]
+            yield FORGED.finding(about, *seen, place=" ".join(found))
+    for about, count in sorted(taken.items()):
+        if count:
+            since = f"{counted(count, 'output')} since its processes started"
+            yield IDS_TAKEN.finding(about, since)
 
 
 def loops(facts: Facts) -> Iterator[Finding]:
     """Does a handler keep its process from everything else?"""
-    for service in facts.topology.services:
-        slow: defaultdict[str, list[str]] = defaultdict(list)
-        for instance in facts.instances_of(service.name):
-            for each in instance.endpoints or ():
-                if _many(each.data.slow, each.num_requests):
-                    seen = f"{each.data.slow:,} of {each.num_requests:,} calls"
-                    slow[each.name].append(f"{seen} of {instance.place} took longer than 100 ms")
-        for handler, seen_at in sorted(slow.items()):
-            yield KEEPS_LOOP.finding(f"{service.name}.{handler}", *seen_at, handler=handler)
+    slow: defaultdict[str, list[str]] = defaultdict(list)
+    for about, instance, each in facts.endpoints():
+        if _many(each.data.slow, each.num_requests):
+            seen = f"{each.data.slow:,} of {each.num_requests:,} calls"
+            slow[about].append(f"{seen} of {instance.place} took longer than 100 ms")
+    for about, evidence in sorted(slow.items()):
+        yield KEEPS_LOOP.finding(about, *evidence, handler=about.rpartition(".")[2])
 
 
 def folds(facts: Facts) -> Iterator[Finding]:
     """Does a read model keep its process from everything else?"""
-    for service in facts.topology.services:
-        evidence = [
-            f"{each.slow:,} of {each.folded:,} events of {each.stream} in {instance.place}"
-            for instance in facts.instances_of(service.name)
-            for each in instance.read_models or ()
-            if _many(each.slow, each.folded)
-        ]
-        if evidence:
-            yield SLOW_READ_MODEL.finding(service.name, *evidence)
+    slow: defaultdict[str, list[str]] = defaultdict(list)
+    for instance, each in facts.folds():
+        if _many(each.slow, each.folded):
+            seen = f"{each.slow:,} of {each.folded:,} events of {each.stream}"
+            slow[instance.name].append(f"{seen} in {instance.place}")
+    for service, evidence in sorted(slow.items()):
+        yield SLOW_READ_MODEL.finding(service, *evidence)
 
 
 def _many(slow: int, of: int) -> bool:
@@ -199,7 +191,7 @@ def outstayed(facts: Facts) -> Iterator[Finding]:
 def _twins(facts: Facts, spec: EventSpec) -> set[str]:
     """The handlers that only publish what takes the place of an event."""
     followers = {each.function for each in spec.replacements}
-    return {f"{h.service}.{h.name}" for h in facts.topology.handlers if h.function in followers}
+    return {h.title for h in facts.topology.handlers if h.function in followers}
 
 
 CHECKS: Final = (presence, readiness, versions, strangers, forgeries, loops, folds, outstayed)

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from jetmesh.declare import Policy
+from jetmesh.operate.asking.answers import Cluster, Replica, StreamInfo
 from jetmesh.operate.doctor.checks.servers import usage
 from jetmesh.operate.doctor.facts import Facts, Snapshot
 from jetmesh.operate.doctor.finding import Finding, note, problem, warning
-from jetmesh.operate.doctor.responses import Cluster, Replica, StreamInfo
 from jetmesh.operate.humanize import counted, listed, size, span
 
 _SILENT_NS: Final = 10_000_000_000
@@ -227,10 +227,9 @@ def lane_limits(facts: Facts) -> Iterator[Finding]:
 def subjects(facts: Facts) -> Iterator[Finding]:
     """Is everything that is stored somebody's event?"""
     for each in facts.now.undeclared:
-        age = (facts.now.taken_at - each.last).total_seconds() if each.last else None
         yield UNDECLARED.finding(
             each.subject,
-            f"the newest is {span(max(age, 0.0))} old" if age is not None else "",
+            f"the newest is {span(facts.age(each.last))} old" if each.last else "",
             f"the declared subject that is nearest is {each.nearest}" if each.nearest else "",
             stream=each.stream,
             count=counted(each.messages, "message"),
@@ -325,7 +324,7 @@ def _heard(replica: Replica) -> str:
 
 def _full_in(facts: Facts, name: str, info: StreamInfo) -> str:
     """When it is full if it goes on like this."""
-    before = facts.before.streams.get(name) if facts.before else None
+    before = facts.stream_before(name)
     grown = info.state.bytes - before.state.bytes if before else 0
     if grown <= 0 or not facts.elapsed:
         return ""
@@ -341,6 +340,5 @@ def _unguarded(facts: Facts) -> Mapping[str, dict[str, float]]:
             if not spec.decision:
                 policy = facts.topology.durable_of(handler).policy
                 run = 0.0 if handler.runs == "inline" else policy.timeout  # that kind ends at once
-                name = f"{handler.service}.{handler.name}"
-                found[spec.stream][name] = longest_retry(policy, run)
+                found[spec.stream][handler.title] = longest_retry(policy, run)
     return found

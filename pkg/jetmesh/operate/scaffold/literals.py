@@ -1,29 +1,11 @@
-"""An example of a contract: a value for every field that it demands, and how Python writes it."""
+"""Values as Python writes them, in lines that fit."""
 
 from __future__ import annotations
 
 import json
 from typing import Any, Final
 
-import msgspec
-from msgspec import inspect
-
-from jetmesh.declare import EventSpec
-from jetmesh.operate.sample import least, sample
-
 _WIDTH: Final = 88
-
-
-def example(spec: EventSpec, key: str) -> dict[str, Any] | None:
-    """The least that the contract accepts, as JSON has it; None where that cannot be guessed."""
-    try:
-        value: dict[str, Any] = sample(inspect.type_info(spec.type), least)
-        if spec.key:
-            value[spec.key_name] = key
-        msgspec.json.decode(msgspec.json.encode(value), type=spec.type)
-    except (msgspec.ValidationError, NotImplementedError):
-        return None
-    return value
 
 
 def written(value: Any, indent: int = 0, room: int = 0) -> str:

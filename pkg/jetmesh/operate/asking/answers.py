@@ -1,4 +1,4 @@
-"""What servers and services answer, as far as the doctor reads it: unknown fields are passed over.
+"""What servers and services answer, as far as somebody here reads it: other fields are ignored.
 
 The field names are those of nats-server 2.15; what is zero or false is left out by the server.
 """
@@ -8,13 +8,9 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Final
 
-import msgspec
 from msgspec import Struct, field
 
 from jetmesh.transport.stored import time_of
-
-UNREADABLE: Final = (msgspec.DecodeError, UnicodeError, RecursionError)
-"""What reading an answer raises when its sender speaks another language."""
 
 _NEVER: Final = "0001-01-01"
 
@@ -73,8 +69,6 @@ class StreamInfo(Struct, frozen=True):
     cluster: Cluster = Cluster()
     created: str = ""
     ts: str = ""
-    total: int = 0
-    """Subjects that there are, of which an answer holds only so many."""
 
 
 class Position(Struct, frozen=True):

@@ -11,9 +11,9 @@ import nats.errors
 
 from jetmesh.declare import Topology
 from jetmesh.errors import BrokerError, BrokerUnreachable, DriftError
+from jetmesh.operate.apply.lanes_before import lanes_before, with_moves
+from jetmesh.operate.apply.moving import free, move
 from jetmesh.operate.audit import AuditRecord, recorded
-from jetmesh.operate.lanes_before import lanes_before, with_moves
-from jetmesh.operate.moving import free, move
 from jetmesh.protocol.streams import AUDIT
 from jetmesh.settings import NatsSettings
 from jetmesh.transport import provision

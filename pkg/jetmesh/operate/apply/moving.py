@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from jetmesh import wire
 from jetmesh.errors import BrokerError
-from jetmesh.operate.lanes_before import LanesBefore, OldDurable
+from jetmesh.operate.apply.lanes_before import LanesBefore, OldDurable
 from jetmesh.protocol import headers as header
 from jetmesh.protocol.ids import Cause, token_of
 from jetmesh.protocol.lanes import origin_of

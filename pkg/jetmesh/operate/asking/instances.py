@@ -10,7 +10,8 @@ from typing import Final
 import msgspec
 import nats.errors
 
-from jetmesh.operate.doctor.responses import UNREADABLE, Instance
+from jetmesh.operate.asking.answers import Instance
+from jetmesh.protocol.content import UNDECODED
 from jetmesh.settings import NatsSettings
 from jetmesh.transport.session import Session
 
@@ -20,11 +21,11 @@ _PATIENCE_SECONDS: Final = 1.5
 _SILENCE_SECONDS: Final = 0.3
 """Once everyone who is expected has answered, only a second instance can be missing."""
 _LONGEST_SECONDS: Final = 10.0
-"""For so long answers are taken while they come."""
+"""Answers are taken no longer than this, even while they keep coming."""
 
 
 async def instances(session: Session, expected: Collection[str]) -> tuple[Instance, ...]:
-    """Whoever answers; `expected` are the services without which it is worth to wait.
+    """Every process that answers; it is worth waiting for the services in `expected`.
 
     Raises:
         BrokerError: we lack the permission to ask.
@@ -67,7 +68,7 @@ async def _all(session: Session, missing: set[str]) -> tuple[Instance, ...]:
                 message = await subscription.next_msg(timeout=max(silence, _SILENCE_SECONDS))
             except (nats.errors.Error, TimeoutError):
                 break
-            with contextlib.suppress(*UNREADABLE):  # it speaks another language
+            with contextlib.suppress(*UNDECODED):  # it speaks another language
                 instance = msgspec.json.decode(message.data, type=Instance)
                 found[instance.id] = instance
                 missing.discard(instance.name)

@@ -1,0 +1,1 @@
+"""What servers and services answer when they are asked how they are."""
