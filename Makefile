@@ -5,7 +5,7 @@ BIN := .venv/bin
 INSTALLED := .venv/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install tools up down clean test test-pythons chaos kills test-cluster lint format contracts docs lock bench image manifests
+.PHONY: help install tools up down clean test test-pythons chaos kills thorough test-cluster lint format contracts docs lock bench image manifests
 
 help:  ## show this
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' Makefile | while IFS='|' read -r name text; do \
@@ -27,7 +27,8 @@ test: $(INSTALLED) tools  ## run every test; ARGS="tests/unit -k retry" chooses 
 ifdef ARGS
 	$(BIN)/python -m pytest $(ARGS)
 else
-	$(BIN)/python -m pytest --numprocesses=3 --dist=loadfile --ignore=tests/cluster
+	$(BIN)/python -m pytest --numprocesses=3 --dist=loadfile --no-loadscope-reorder \
+		--ignore=tests/cluster
 	$(BIN)/python -m pytest tests/cluster
 endif
 
@@ -50,9 +51,13 @@ lint: $(INSTALLED)  ## ruff, mypy, import-linter, contracts that break readers, 
 chaos: $(INSTALLED)  ## break a cluster of three under load; SEED=7 MINUTES=10 FAULTS=leader-killed,poison
 	@$(BIN)/python -m tests.cluster.chaos
 
-kills: $(INSTALLED)  ## kill replicas that remember at every point of a step; INPUTS=10000 KEYS=300 DEATHS=60
+kills: $(INSTALLED)  ## kill replicas that remember, and the shop, for long; INPUTS=10000 KEYS=300 DEATHS=60
 	@STATE_KILLS=$(or $(INPUTS),10000)x$(or $(KEYS),300)x$(or $(DEATHS),60) \
 		$(BIN)/python -m pytest tests/integration/test_state_kills.py
+	@SHOP_KILLS=4 $(BIN)/python -m pytest tests/shop/test_kills.py
+
+thorough: $(INSTALLED) tools  ## try many times as many random examples as `make test`; TIMES=20
+	@TIMES=$(or $(TIMES),20) $(BIN)/python -m pytest -m "hypothesis or thorough" --timeout=7200 --ignore=tests/cluster
 
 format: $(INSTALLED)  ## put the code in its form
 	$(BIN)/ruff check --fix

@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, settings
 from jetmesh.operate.up.broker import Broker
 from tests import time_limits
 from tests.certificates import Certificates
+from tests.examples import TIMES, examples
 
 _numbers = itertools.count(1)
 
@@ -20,8 +21,9 @@ _numbers = itertools.count(1)
 settings.register_profile(
     "tests",
     deadline=None,
+    max_examples=examples(100),
     suppress_health_check=[HealthCheck.too_slow],
-    derandomize=bool(os.environ.get("CI")),
+    derandomize=bool(os.environ.get("CI")) and TIMES == 1,
     print_blob=True,
 )
 settings.load_profile("tests")
@@ -29,6 +31,19 @@ settings.load_profile("tests")
 
 def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(time_limits)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that are allowed the most time begin first, or at the end all would wait for one."""
+    longest: dict[Path, float] = {}
+    for item in items:
+        longest[item.path] = max(longest.get(item.path, 0), _allowed(item))
+    items.sort(key=lambda item: -longest[item.path])
+
+
+def _allowed(item: pytest.Item) -> float:
+    mark = item.get_closest_marker("timeout")
+    return float(mark.args[0]) if mark and mark.args else 0.0
 
 
 @pytest.fixture(scope="session")

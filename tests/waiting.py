@@ -12,7 +12,7 @@ _T = TypeVar("_T")
 def wait_until(
     condition: Callable[[], _T | None],
     *,
-    within: float = 10.0,
+    within: float = 30.0,
     what: Callable[[], object] = lambda: "the condition",
     pause: float = 0.02,
 ) -> _T:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+import asyncio
+import shutil
+from collections.abc import AsyncIterator, Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -47,29 +50,58 @@ def isolation(request: pytest.FixtureRequest) -> Isolation:
     return found
 
 
+@pytest.fixture(scope="session")
+def applied(
+    tmp_path_factory: pytest.TempPathFactory, topology: Topology
+) -> Callable[[Isolation], tuple[Path, Path]]:
+    """The configuration of a server, and a store with all streams: made once for each isolation."""
+
+    @cache
+    def made(isolation: Isolation) -> tuple[Path, Path]:
+        folder = tmp_path_factory.mktemp(isolation)
+        config, store = folder / "server.conf", folder / "store"
+        derived = server_config(topology, isolation=isolation, credentials=Variables())
+        config.write_text(derived.text)
+        with Broker(store, config=config) as broker:
+            asyncio.run(_apply(broker, topology))
+        return config, store
+
+    return made
+
+
+async def _apply(broker: Broker, topology: Topology) -> None:
+    async with await ControlPlane.connect(_operator(broker), name="operator") as control:
+        await apply(control, await plan(control, topology))
+
+
+def _operator(broker: Broker) -> NatsSettings:
+    return NatsSettings(
+        url=broker.url,
+        user=OPERATOR,
+        password=password_of(OPERATOR),
+        inbox_prefix=inbox_prefix(OPERATOR),
+    )
+
+
 @pytest.fixture
 def guarded(
-    tmp_path: Path, topology: Topology, isolation: Isolation, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    topology: Topology,
+    isolation: Isolation,
+    applied: Callable[[Isolation], tuple[Path, Path]],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Broker]:
-    """A broker on which everyone may do only what is derived."""
+    """A broker on which everyone may do only what is derived, with the streams of the shop."""
     for user in everybody(topology):
         monkeypatch.setenv(password_variable(user), password_of(user))
-    config = tmp_path / "server.conf"
-    derived = server_config(topology, isolation=isolation, credentials=Variables())
-    config.write_text(derived.text)
+    config, store = applied(isolation)
+    shutil.copytree(store, tmp_path / "store", ignore=shutil.ignore_patterns("*.log"))
     with Broker(tmp_path / "store", config=config) as broker:
         yield broker
 
 
 @pytest_asyncio.fixture
-async def operator(guarded: Broker, topology: Topology) -> AsyncIterator[ControlPlane]:
-    """Who may everything, and has made the streams."""
-    settings = NatsSettings(
-        url=guarded.url,
-        user=OPERATOR,
-        password=password_of(OPERATOR),
-        inbox_prefix=inbox_prefix(OPERATOR),
-    )
-    async with await ControlPlane.connect(settings, name="operator") as control:
-        await apply(control, await plan(control, topology))
+async def operator(guarded: Broker) -> AsyncIterator[ControlPlane]:
+    """Who may everything."""
+    async with await ControlPlane.connect(_operator(guarded), name="operator") as control:
         yield control

@@ -17,6 +17,7 @@ from jetmesh.settings import NatsSettings
 from jetmesh.testing.simulation import Control, Server
 from jetmesh.transport.control import ControlPlane
 from jetmesh.transport.stored import ApiError
+from tests.examples import examples
 
 _numbers = itertools.count(1)
 _NEXT_CENTURY = "@at 2101-01-01T00:00:00Z"
@@ -57,7 +58,7 @@ streams = st.fixed_dictionaries(
 
 
 # nothing is shrunk, as in `test_random_scripts`
-@settings(max_examples=40, phases=[Phase.explicit, Phase.reuse, Phase.generate])
+@settings(max_examples=examples(40), phases=[Phase.explicit, Phase.reuse, Phase.generate])
 @given(st.lists(messages, min_size=1, max_size=12), streams)
 def test_both_sides_take_and_refuse_the_same(
     broker: Broker, script: list[Any], stream: dict[str, Any]

@@ -30,6 +30,7 @@ from tests.conformance.sides import (
     publish,
     stored,
 )
+from tests.examples import examples
 
 _numbers = itertools.count(1)
 SUBJECTS = ("k.a", "k.b", "j.a")
@@ -177,7 +178,7 @@ class Told:
 
 
 # nothing is shrunk: to see that two sides differ takes seconds, each time
-@settings(max_examples=40, phases=[Phase.explicit, Phase.reuse, Phase.generate])
+@settings(max_examples=examples(40), phases=[Phase.explicit, Phase.reuse, Phase.generate])
 @given(acts, streams, durables)
 def test_both_sides_tell_the_same_story(
     broker: Broker, script: list[Act], stream: dict[str, Any], durable: dict[str, Any]

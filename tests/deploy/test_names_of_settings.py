@@ -26,6 +26,7 @@ from jetmesh.operate.project import Whole
 from jetmesh.settings import Loaded, load_settings
 from shop_contracts import PaymentDeclined
 from tests.deploy.conftest import CHART, README, SEED, Helm, Rendered
+from tests.examples import examples
 from tests.odd_settings import NASTY, Key, Tree, settings_of, told_apart, trees
 
 
@@ -152,7 +153,9 @@ def test_a_setting_without_a_default_may_come_from_a_secret_of_one_s_own(
         pods.read(tmp_path).of(service)
 
 
-@tried(max_examples=15, deadline=None, phases=(Phase.generate,))  # shrinking takes minutes
+@tried(
+    max_examples=examples(15), deadline=None, phases=(Phase.generate,)
+)  # shrinking takes minutes
 @when(tree=trees().filter(told_apart))
 def test_any_legal_name_arrives(helm: Helm, tree: Tree) -> None:
     arrives(helm, tree)

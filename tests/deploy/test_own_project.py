@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests import warm
 from tests.deploy.conftest import SEED, Helm, Rendered
 from tests.programs import program
 
-JETMESH = Path(sys.executable).with_name("jetmesh")
 SYSTEM = 'from jetmesh import System\nsystem = System("My Garage", services=("pricing",))\n'
 SERVICE = """
 from typing import Annotated
@@ -55,16 +55,9 @@ def garage(tmp_path: Path) -> Path:
 def deploy(
     root: Path, *arguments: str, code: int = 0, **environ: str
 ) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(
-        [JETMESH, "deploy", *arguments],
-        cwd=root,
-        env={**os.environ, "PATH": f"{Path(program('helm')).parent}:{os.environ['PATH']}"}
-        | environ,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
+    path = f"{Path(program('helm')).parent}:{os.environ['PATH']}"
+    env = {**os.environ, "PATH": path} | environ
+    done = warm.command(["deploy", *arguments], cwd=root, env=env)
     assert done.returncode == code, done.stderr
     return done
 

@@ -20,6 +20,7 @@ from jetmesh.operate.project import Whole, find_project
 from jetmesh.settings import load_settings
 from tests.deploy.conftest import ROOT, SEED, Helm, Rendered
 from tests.deploy.test_objects import CUSTOM
+from tests.examples import TIMES, examples
 
 WHOLE = find_project(start=ROOT).load()
 TREE = chart_values(WHOLE.system, WHOLE.topology)
@@ -92,9 +93,9 @@ def changed(draw: st.DrawFn) -> dict[str, Any]:
 
 
 @settings(
-    max_examples=25,
+    max_examples=examples(25),
     deadline=None,
-    derandomize=True,
+    derandomize=TIMES == 1,
     phases=[Phase.generate],
     suppress_health_check=list(HealthCheck),
 )

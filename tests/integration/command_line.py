@@ -14,6 +14,7 @@ from unittest import mock
 import pytest
 
 from jetmesh import cli
+from tests import warm
 
 ROOT = Path(__file__).parents[2]
 JETMESH = str(Path(sys.executable).with_name("jetmesh"))
@@ -32,16 +33,7 @@ def jetmesh(
     *arguments: str, url: str = "", stdin: str = "", cwd: Path = ROOT, **environ: str
 ) -> subprocess.CompletedProcess[str]:
     """Run it as a process, at the broker of `url`."""
-    return subprocess.run(
-        [JETMESH, *arguments],
-        cwd=cwd,
-        env=_environment(url, environ),
-        input=stdin,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
+    return warm.command(arguments, cwd=cwd, env=_environment(url, environ), stdin=stdin)
 
 
 def said(*arguments: str, url: str = "", stdin: str = "", cwd: Path = ROOT, **environ: str) -> Said:

@@ -2,7 +2,7 @@
 
 from tests.integration.child_process import child
 from tests.integration.identities import configured
-from tests.integration.own_project import garage, run_up
+from tests.integration.own_project import garage, open_garage, run_up
 from tests.integration.planes import own_broker
 from tests.integration.secured import secured
 from tests.integration.tiny_project import project, start
@@ -11,6 +11,7 @@ __all__ = [
     "child",
     "configured",
     "garage",
+    "open_garage",
     "own_broker",
     "project",
     "run_up",

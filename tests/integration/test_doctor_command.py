@@ -14,7 +14,7 @@ import pytest
 from jetmesh.operate.up.broker import Broker
 from jetmesh.operate.up.ports import free_port
 from jetmesh.transport.control import ControlPlane
-from tests.integration.tiny_project import JETMESH, Up, clean_environment
+from tests.integration.tiny_project import JETMESH, Up, clean_environment, command
 from tests.waiting import wait_until
 
 SYSTEM = """
@@ -79,15 +79,7 @@ def project(root: Path) -> Path:
 
 
 def doctor(root: Path, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [JETMESH, "doctor", *arguments],
-        cwd=root,
-        env=clean_environment() | environ,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
+    return command(root, "doctor", *arguments, **environ)
 
 
 def test_a_whole_running_system_gets_a_clean_bill_of_health(running: Up) -> None:

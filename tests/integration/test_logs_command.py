@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.tiny_project import JETMESH, Up, clean_environment
+from tests.integration.tiny_project import Up, command
 
 KUBECTL = """#!/bin/sh
 echo "$@" > "$ASKED"
@@ -21,15 +21,7 @@ echo '[pod/mail-1/notifications] 2026-11-29T18:00:01.7Z {"event":"other","key":"
 
 
 def logs(root: Path, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [JETMESH, "logs", *arguments],
-        cwd=root,
-        env=clean_environment() | environ,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=30,
-    )
+    return command(root, "logs", *arguments, **environ)
 
 
 def test_what_every_process_of_up_said_is_gathered(project: Path, start: Callable[..., Up]) -> None:

@@ -1,4 +1,4 @@
-"""Hundreds of processes of one service: they share its work, start quietly, are found, may go.
+"""A hundred processes of one service: they share its work, start quietly, are found, may go.
 
 `python -m harness.instances 1000` in `benchmarks/` does the same with a thousand.
 """
@@ -31,7 +31,7 @@ from tests.integration.planes import settings_of
 from tests.programs import program
 
 pytestmark = pytest.mark.timeout(300)
-_MANY: Final = 200
+_MANY: Final = 100
 _FILES_OF_EACH: Final = 8
 _AT_ONCE: Final = 200
 _EVENTS: Final = 20 * _MANY
@@ -124,7 +124,7 @@ async def crowd(own_broker: Broker, unique: str) -> AsyncIterator[Crowd]:
             yield Crowd(control, own_broker, services[0].name, streams, stack, found, asked)
 
 
-async def test_hundreds_start_together_share_the_work_are_found_and_may_all_but_one_go(
+async def test_a_hundred_start_together_share_the_work_are_found_and_may_all_but_one_go(
     crowd: Crowd,
 ) -> None:
     # each asks for what is its own once: JetStream, streams, durables

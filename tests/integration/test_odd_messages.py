@@ -14,6 +14,7 @@ from jetmesh.operate.up.broker import Broker
 from jetmesh.testing import eventually
 from jetmesh.transport.control import ControlPlane
 from jetmesh.transport.stored import StoredMessage
+from tests.examples import examples
 from tests.integration.one_handler import letters, outcomes, working
 from tests.integration.planes import both, echo, make_stream, settings_of
 
@@ -122,7 +123,9 @@ async def test_odd_headers_are_read_the_same_everywhere(broker: Broker, unique: 
 
 @given(st.lists(blocks.filter(is_kept), min_size=5, max_size=40))
 @settings(
-    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(15),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 def test_any_headers_are_read_the_same_everywhere(
     broker: Broker, unique: str, some: list[bytes]

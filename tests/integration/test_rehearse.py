@@ -28,8 +28,8 @@ from shop_contracts import Customer, Item, PurchaseCreated, RejectionCode
 from tests.integration.command_line import said
 from tests.integration.planes import settings_of
 
-pytestmark = pytest.mark.timeout(300)  # ten thousand purchases, on a machine that has much to do
-MANY = 10_000
+pytestmark = pytest.mark.timeout(300)  # thousands of purchases, on a machine that has much to do
+MANY = 3_000
 
 
 @dataclass
@@ -239,7 +239,7 @@ def plant(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(order_validation, "find_faults", wrong)
 
 
-def test_a_planted_wrong_rule_is_found_among_ten_thousand_purchases(
+def test_a_planted_wrong_rule_is_found_among_thousands_of_purchases(
     purchases: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plant(monkeypatch)
@@ -247,13 +247,13 @@ def test_a_planted_wrong_rule_is_found_among_ten_thousand_purchases(
     assert told.returncode == 1
     first, *rest = told.stdout.splitlines()
     assert first.startswith(
-        "order-validation.decide: 9,990 the same, 9 differ (`orders.rejected` where "
+        "order-validation.decide: 2,997 the same, 2 differ (`orders.rejected` where "
         "`orders.validated` is stored: total_mismatch, first: p-1077), 1 would be dead-lettered "
         "(`KeyError` at integration/test_rehearse.py:"
     )
     assert first.endswith(", first: p-88).")
     examples = [line.split()[0] for line in rest if "PURCHASES:" in line]
-    assert examples[:3] == ["p-1077", "p-2077", "p-3077"]
+    assert examples == ["p-1077", "p-2077", "p-88"]
     assert "tok_ok" not in told.stdout
     assert "customer@" not in told.stdout
 

@@ -107,7 +107,7 @@ def test_run_runs_those_that_are_named_and_ends_them_together(
     assert ready.keys() == {"gate", "attendant"}
     assert len({each["health"] for each in ready.values()}) == 2
     for each in ready.values():
-        wait_until(partial(is_ready, each["health"]), within=20.0)
+        wait_until(partial(is_ready, each["health"]), within=60.0)
     process.send_signal(signal.SIGTERM)
     rest, _ = process.communicate(timeout=30)
     assert process.returncode == 0

@@ -123,7 +123,7 @@ def test_a_signal_ends_everything_in_order(start: Callable[..., Up], number: int
 def test_a_signal_while_starting_ends_it_too(start: Callable[..., Up], project: Path) -> None:
     (project / "wait-first").touch()
     up = start()
-    wait_until(lambda: "began second" in journal(project), within=20.0)
+    wait_until(lambda: "began second" in journal(project), within=60.0)
     assert up.end() == 0
     assert "Ctrl-C stops everything" not in up.printed
 
@@ -148,7 +148,9 @@ def test_who_does_not_end_in_time_is_killed(start: Callable[..., Up], project: P
     assert "first did not end in time" in up.printed
 
 
-def test_a_service_that_dies_is_started_again(start: Callable[..., Up]) -> None:
+def test_a_service_that_dies_is_started_again_as_the_broker_is(
+    start: Callable[..., Up],
+) -> None:
     up = start()
     up.wait_for("Ctrl-C stops everything")
     before = up.state.services["first"]
@@ -156,15 +158,10 @@ def test_a_service_that_dies_is_started_again(start: Callable[..., Up]) -> None:
     up.wait_for(r"first was ended by SIGKILL; starting again in 0\.25 s")
     wait_until(lambda: up.state.services["first"].pid not in (0, before.pid))
     assert up.state.services["first"].url == before.url
-
-
-def test_a_broker_that_dies_is_started_again(start: Callable[..., Up]) -> None:
-    up = start()
-    up.wait_for("Ctrl-C stops everything")
-    before = up.state.broker
-    os.kill(before.pid, signal.SIGKILL)
+    broker = up.state.broker
+    os.kill(broker.pid, signal.SIGKILL)
     up.wait_for("the broker ended with exit code -9; starting it again")
-    wait_until(lambda: up.state.broker.pid not in (0, before.pid))
+    wait_until(lambda: up.state.broker.pid not in (0, broker.pid))
     assert command(up.root, "plan", "--check").returncode == 0
 
 

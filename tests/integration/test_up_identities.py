@@ -18,7 +18,7 @@ from jetmesh.operate.up.access import seed_of
 from jetmesh.settings import NatsSettings
 from jetmesh.transport.control import ControlPlane
 from tests.integration.own_project import told
-from tests.integration.tiny_project import JETMESH, Up, clean_environment, command
+from tests.integration.tiny_project import Up, command
 from tests.programs import program
 from tests.waiting import wait_until
 
@@ -58,11 +58,11 @@ async def refused_of(settings: NatsSettings, subjects: list[str]) -> set[str]:
 
 
 def test_who_does_not_log_in_publishes_what_comes_from_outside_and_looks(
-    garage: Path, run_up: Callable[..., Up]
+    open_garage: Up,
 ) -> None:
-    up = run_up()
+    up, garage = open_garage, open_garage.root
     assert nats_cli(up, "pub", "car.entered", '{"id": "car-1"}').returncode == 0
-    wait_until(lambda: "car.parked" in command(garage, "trace", "car-1").stdout, within=20)
+    wait_until(lambda: "car.parked" in command(garage, "trace", "car-1").stdout, within=60)
     assert "gate" in nats_cli(up, "micro", "ls").stdout
     report = nats_cli(up, "stream", "report").stdout
     assert "CAR" in report
@@ -83,11 +83,10 @@ def test_who_does_not_log_in_publishes_what_comes_from_outside_and_looks(
 
 
 async def test_each_identity_may_do_its_own_and_nothing_else(
-    garage: Path, run_up: Callable[..., Up]
+    open_garage: Up, tmp_path: Path
 ) -> None:
-    told(garage, "new", "service", "attendant", "--on", "car.parked")
-    up = await asyncio.to_thread(run_up)
-    state, access = garage / ".jetmesh", up.state.access
+    up = open_garage
+    state, access = up.root / ".jetmesh", up.state.access
     outside = NatsSettings(url=access.url)
     forbidden = [
         "STREAM.DELETE.CAR",
@@ -105,31 +104,26 @@ async def test_each_identity_may_do_its_own_and_nothing_else(
     assert await refused_of(outside, forbidden) == set(forbidden)
     assert await refused_of(gate, forbidden) == set(forbidden[:-1])
     assert await refused_of(up.operator, ["CONSUMER.LIST.CAR", "STREAM.NAMES"]) == set()
-    unknown = Nkeys.kept_in(garage, ["stranger"]).settings("stranger")
+    unknown = Nkeys.kept_in(tmp_path, ["stranger"]).settings("stranger")
     stranger = NatsSettings(url=access.url, **unknown)  # type: ignore[arg-type]  # a file
     with pytest.raises(BrokerError):
         await ControlPlane.connect(stranger, name="stranger")
 
 
-def test_a_service_process_is_told_its_own_identity_alone(
-    garage: Path, run_up: Callable[..., Up]
-) -> None:
-    told(garage, "new", "service", "attendant", "--on", "car.parked")
-    up = run_up()
-    for name, each in up.state.services.items():
+def test_a_service_process_is_told_its_own_identity_alone(open_garage: Up) -> None:
+    for name, each in open_garage.state.services.items():
         environ = Path(f"/proc/{each.pid}/environ").read_text()
         assert re.findall(r"[a-z]+\.nk", environ) == [f"{name}.nk"]
 
 
-def test_what_holds_a_secret_is_for_its_owner_alone(
-    garage: Path, run_up: Callable[..., Up]
-) -> None:
-    up = run_up()
-    state = garage / ".jetmesh"
+def test_what_holds_a_secret_is_for_its_owner_alone(open_garage: Up) -> None:
+    state = open_garage.root / ".jetmesh"
     files = [state, state / "broker.conf", *(state / "identities").iterdir(), state / "identities"]
     assert [str(path) for path in files if path.stat().st_mode & OTHERS] == []
     seeds = [path.read_text().strip() for path in (state / "identities").iterdir()]
-    shown = up.printed + (state / "broker.conf").read_text() + (state / "up.json").read_text()
+    shown = (
+        open_garage.printed + (state / "broker.conf").read_text() + (state / "up.json").read_text()
+    )
     assert not any(seed in shown for seed in seeds)
 
 
@@ -166,37 +160,22 @@ async def test_open_is_the_old_way(garage: Path, run_up: Callable[..., Up]) -> N
     assert command(garage, "plan", "--check").returncode == 0
 
 
-def test_commands_are_the_operator_at_this_broker_and_nowhere_else(
-    garage: Path, run_up: Callable[..., Up]
-) -> None:
-    up = run_up()
-    place = up.state.nats_url.partition("://")[2]
+def test_commands_are_the_operator_at_this_broker_and_nowhere_else(open_garage: Up) -> None:
+    at = open_garage.state.nats_url
+    place = at.partition("://")[2]
     local = place.replace("127.0.0.1", "localhost")
-    for url in ("", up.state.nats_url, f"nats://{local}", place):
-        planned = subprocess.run(
-            [JETMESH, "plan", "--check"],
-            cwd=garage,
-            env=clean_environment() | {"NATS_URL": url},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+    for url in ("", at, f"nats://{local}", place):
+        planned = command(open_garage.root, "plan", "--check", NATS_URL=url)
         assert planned.returncode == 0, planned.stderr
 
 
-def test_who_says_who_it_is_is_not_made_the_operator(
-    garage: Path, run_up: Callable[..., Up]
-) -> None:
-    run_up()
-    gate = str(seed_of(garage / ".jetmesh", "gate"))
-    asked = subprocess.run(
-        [JETMESH, "trace", "car-1"],
-        cwd=garage,
-        env=clean_environment()
-        | {"JETMESH__NATS__NKEY_SEED_FILE": gate, "JETMESH__NATS__INBOX_PREFIX": "_INBOX_gate"},
-        capture_output=True,
-        text=True,
-        check=False,
+def test_who_says_who_it_is_is_not_made_the_operator(open_garage: Up) -> None:
+    gate = str(seed_of(open_garage.root / ".jetmesh", "gate"))
+    asked = command(
+        open_garage.root,
+        *("trace", "car-1"),
+        JETMESH__NATS__NKEY_SEED_FILE=gate,
+        JETMESH__NATS__INBOX_PREFIX="_INBOX_gate",
     )
     assert "lacks the permission" in asked.stderr + asked.stdout
 
@@ -211,7 +190,7 @@ async def test_with_tls_everybody_is_encrypted_and_nobody_is_served_in_the_clear
     assert f"export NATS_CA={authority}" in up.printed
     trusting = ("--tlsca", str(authority))
     assert nats_cli(up, *trusting, "pub", "car.entered", '{"id": "car-1"}').returncode == 0
-    wait_until(lambda: "car.parked" in command(garage, "trace", "car-1").stdout, within=20)
+    wait_until(lambda: "car.parked" in command(garage, "trace", "car-1").stdout, within=60)
     assert "gate" in nats_cli(up, *trusting, "micro", "ls").stdout
     assert command(garage, "doctor", "--once").returncode == 0
     assert nats_cli(up, "micro", "ls").returncode != 0, "an authority that is not trusted"

@@ -78,36 +78,27 @@ def test_the_broker_listens_where_the_settings_file_says(
     assert command(garage, "plan", "--check").returncode == 0
 
 
-def test_settings_are_those_of_the_running_mesh(garage: Path, run_up: Callable[..., Up]) -> None:
-    up = run_up()
-    shown = json.loads(told(garage, "settings", "--changed", "--json"))
-    gate = up.state.services["gate"]
+def test_settings_are_those_of_the_running_mesh(open_garage: Up) -> None:
+    up = open_garage
+    shown = json.loads(told(up.root, "settings", "--changed", "--json"))
     values = {
         "nats.url": up.state.nats_url,
         "nats.js_domain": "",
         "nats.js_api_prefix": "",
-        "services.gate.http.port": gate.url.rpartition(":")[2],
-        "services.gate.http.health_port": gate.health.rpartition(":")[2],
     }
+    for name, each in up.state.services.items():
+        values[f"services.{name}.http.port"] = each.url.rpartition(":")[2]
+        values[f"services.{name}.http.health_port"] = each.health.rpartition(":")[2]
     assert shown == {n: {"value": v, "origin": "jetmesh up"} for n, v in values.items()}
-    assert "A mesh of this project runs" in told(garage, "settings")
+    assert "A mesh of this project runs" in told(up.root, "settings")
 
 
-def test_who_asks_a_broker_that_is_gone_is_told_of_the_mesh_that_runs(
-    garage: Path, run_up: Callable[..., Up]
-) -> None:
-    up = run_up()
+def test_who_asks_a_broker_that_is_gone_is_told_of_the_mesh_that_runs(open_garage: Up) -> None:
+    up = open_garage
     stale = f"nats://127.0.0.1:{free_port()}"
     here = f"A mesh of this project runs at {up.state.nats_url}: unset NATS_URL to use it."
     for arguments in (("trace", "car-1"), ("plan",), ("doctor", "--once")):
-        done = subprocess.run(
-            [JETMESH, *arguments],
-            cwd=garage,
-            env=clean_environment() | {"NATS_URL": stale},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        done = command(up.root, *arguments, NATS_URL=stale)
         assert done.returncode != 0
         assert here in done.stdout + done.stderr
         assert stale.removeprefix("nats://") in done.stdout + done.stderr
@@ -146,10 +137,8 @@ def test_a_service_that_does_not_exist_is_not_run(garage: Path, name: str) -> No
     assert "Traceback" not in refused.stderr
 
 
-def test_a_misspelt_subject_is_told_once_and_found_by_the_doctor(
-    garage: Path, run_up: Callable[..., Up]
-) -> None:
-    up = run_up()
+def test_a_misspelt_subject_is_told_once_and_found_by_the_doctor(open_garage: Up) -> None:
+    up = open_garage
 
     async def misspell() -> None:
         async with await ControlPlane.connect(up.operator, name="typist") as control:
@@ -159,7 +148,7 @@ def test_a_misspelt_subject_is_told_once_and_found_by_the_doctor(
     asyncio.run(misspell())
     up.wait_for(r"warning: .* on car\.enterd in CAR.*car\.entered was probably meant.*gate will")
     up.wait_for(r"warning: .* on car\.parkd\.\* in CAR")
-    found = json.loads(command(garage, "doctor", "--once", "--json").stdout)["findings"]
+    found = json.loads(command(up.root, "doctor", "--once", "--json").stdout)["findings"]
     strays = {each["about"]: each for each in found if each["code"] == "undeclared"}
     assert strays.keys() == {"car.enterd", "car.parkd.*"}
     assert "2 messages" in strays["car.enterd"]["sentence"]

@@ -15,35 +15,24 @@ from tests.integration.tiny_project import (
 )
 
 
-def test_a_second_up_is_refused(start: Callable[..., Up]) -> None:
-    up = start()
-    up.wait_for("Ctrl-C stops everything")
-    second = command(up.root, "up")
-    assert second.returncode == 1
-    assert second.stderr == (
-        f"A mesh of this project runs already (process {up.process.pid}).\n"
-        "End it with `jetmesh down`.\n"
-    )
-
-
-def test_down_waits_until_the_mesh_is_gone(start: Callable[..., Up]) -> None:
+def test_a_mesh_that_runs_is_neither_started_again_nor_forgotten_until_down_has_ended_it(
+    start: Callable[..., Up],
+) -> None:
     up = start()
     up.wait_for("Ctrl-C stops everything")
     pids = [each.pid for each in up.state.processes()]
+    for again in ("up", "clean"):
+        refused = command(up.root, again)
+        assert refused.returncode == 1
+        assert refused.stderr == (
+            f"A mesh of this project runs already (process {up.process.pid}).\n"
+            "End it with `jetmesh down`.\n"
+        )
     ended = command(up.root / "cmd", "down")  # from any directory of the project
     assert (ended.returncode, ended.stdout) == (0, "The mesh has ended.\n")
     assert not any(is_alive(pid) for pid in pids)
     assert up.ended() == 0
     assert command(up.root, "down").stdout == "No mesh runs here.\n"
-
-
-def test_clean_forgets_but_not_while_a_mesh_runs(start: Callable[..., Up]) -> None:
-    up = start()
-    up.wait_for("Ctrl-C stops everything")
-    refused = command(up.root, "clean")
-    assert refused.returncode == 1
-    assert "runs already" in refused.stderr
-    up.end()
     assert (up.root / ".jetmesh" / "nats").exists()
     assert command(up.root, "clean").returncode == 0
     assert not (up.root / ".jetmesh").exists()

@@ -19,6 +19,7 @@ import pytest
 from jetmesh.operate.up import upfile
 from jetmesh.operate.up.ports import free_port
 from jetmesh.settings import NatsSettings
+from tests import warm
 from tests.waiting import wait_until
 
 JETMESH = str(Path(sys.executable).with_name("jetmesh"))
@@ -143,7 +144,7 @@ class Up:
         """Who may do everything there."""
         return self.state.access.operator(self.root / ".jetmesh")
 
-    def wait_for(self, pattern: str, within: float = 20.0) -> None:
+    def wait_for(self, pattern: str, within: float = 60.0) -> None:
         wait_until(
             lambda: re.search(pattern, self.printed), within=within, what=lambda: self.printed
         )
@@ -153,8 +154,8 @@ class Up:
         return self.ended()
 
     def ended(self) -> int:
-        code = self.process.wait(20)
-        self._reader.join(5)
+        code = self.process.wait(60)
+        self._reader.join(20)
         self._output.close()
         return code
 
@@ -193,16 +194,8 @@ def clean_environment() -> dict[str, str]:
     }
 
 
-def command(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [JETMESH, *arguments],
-        cwd=root,
-        env=clean_environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=30,
-    )
+def command(root: Path, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    return warm.command(arguments, cwd=root, env=clean_environment() | environ)
 
 
 def is_alive(pid: int) -> bool:

@@ -18,6 +18,7 @@ import pytest
 from jetmesh.operate.up import upfile
 from jetmesh.operate.up.ports import free_port
 from jetmesh.settings import NatsSettings
+from tests import warm
 from tests.programs import program
 from tests.waiting import wait_until
 
@@ -108,15 +109,7 @@ class Up:
 
     def jetmesh(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
         """Run the installed command beside the mesh."""
-        return subprocess.run(
-            [str(Path(sys.executable).parent / "jetmesh"), *arguments],
-            cwd=self.root,
-            env=_environ(),
-            capture_output=True,
-            text=True,
-            input=stdin,
-            check=False,
-        )
+        return warm.command(arguments, cwd=self.root, env=_environ(), stdin=stdin)
 
     def said(self, commands: Sequence[Sequence[str]], stdin: str) -> list[str]:
         """What each of many commands prints beside the mesh: one process imports for all."""

@@ -21,6 +21,7 @@ from jetmesh.protocol.steps import (
     following_of,
     following_text,
 )
+from tests.examples import examples
 
 SOURCE = "payments.captured"
 SECOND = 1_000_000_000
@@ -204,5 +205,5 @@ class Bookkeeping(RuleBasedStateMachine):
                 assert not self.applied.has(it)
 
 
-Bookkeeping.TestCase.settings = settings(max_examples=100, deadline=None)
+Bookkeeping.TestCase.settings = settings(max_examples=examples(100), deadline=None)
 TestBookkeeping = Bookkeeping.TestCase

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from jetmesh.testing import Story
+from tests.examples import examples
 from tests.unit.story.desk import (
     Account,
     Gateway,
@@ -87,5 +88,7 @@ class AnyStory(RuleBasedStateMachine):
         return [*self.story.events(Paid), *self.story.events(Refused)]
 
 
-AnyStory.TestCase.settings = settings(max_examples=25, stateful_step_count=15, deadline=None)
+AnyStory.TestCase.settings = settings(
+    max_examples=examples(25), stateful_step_count=15, deadline=None
+)
 TestAnyStory = AnyStory.TestCase

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from jetmesh.transport.pull import EXPIRES_SECONDS, REQUEST_BYTES
+from tests.examples import examples
 from tests.unit.transport.pulled import NO_PENDING, SMALL, started
 
 
@@ -101,5 +102,5 @@ class AnyOrder(RuleBasedStateMachine):
         assert server.outstanding == server.limit
 
 
-AnyOrder.TestCase.settings = settings(max_examples=150, stateful_step_count=40)
+AnyOrder.TestCase.settings = settings(max_examples=examples(150), stateful_step_count=40)
 TestAnyOrder = AnyOrder.TestCase

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jetmesh.operate.catalog.layout import Edge, Placed, place
+from tests.examples import examples
 
 GAP = 10.0
 NAMES = [f"n{number}" for number in range(9)]
@@ -40,7 +41,7 @@ def test_lines_cross_only_where_they_must() -> None:
         assert above * below >= 0, (a, b, c, d)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(GRAPHS)
 def test_nothing_overlaps_and_every_line_leads_from_layer_to_layer(edges: list[Edge]) -> None:
     found = placed(edges)

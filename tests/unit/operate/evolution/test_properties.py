@@ -14,13 +14,15 @@ from pathlib import Path
 
 import pytest
 
+from tests.examples import examples
+
 HERE = Path(__file__).parent
-PROCESSES = int(os.environ.get("PROCESSES", "3"))
-"""Each day a few hundred types; PROCESSES=20 tries thousands."""
+PROCESSES = examples(1)
 EXAMPLES = "200"
 LOST_AT_MOST = 8
 
 
+@pytest.mark.thorough
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("properties", ["compared.py", "rebuilt.py"])
 def test_rules_and_rebuilt_types_agree_with_the_decoder(properties: str) -> None:

@@ -13,6 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from jetmesh import Duration, Policy, Reject, Retry, Unavailable
 from jetmesh.protocol.streams import lane_stream
+from tests.examples import examples
 from tests.unit.runtime.message.desk import (
     Accepted,
     Desk,
@@ -227,6 +228,8 @@ class AnyOrderOfEffects(AnyOrder):
 
 
 for machine in (AnyOrder, AnyOrderOfEffects):
-    machine.TestCase.settings = settings(max_examples=50, stateful_step_count=25, deadline=None)
+    machine.TestCase.settings = settings(
+        max_examples=examples(50), stateful_step_count=25, deadline=None
+    )
 TestAnyOrder = AnyOrder.TestCase
 TestAnyOrderOfEffects = AnyOrderOfEffects.TestCase
