@@ -31,6 +31,12 @@ class Fulfilment(Struct, frozen=True, kw_only=True):
     customer: Customer
     total: Amount
     currency: Currency
+    pay_until: Annotated[
+        Annotated[datetime, Meta(tz=True)] | None,
+        Meta(
+            description="Until when it can be paid; absent once it is known how the payment ended."
+        ),
+    ] = None
 
 
 @event("fulfilments.overdue", key="purchase_id")

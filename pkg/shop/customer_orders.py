@@ -17,7 +17,7 @@ from msgspec import Struct
 from jetmesh import History, Recalled, Record
 from jetmesh.declare import spec_of
 from shop.customer_story import EVENTS, MOST_REPEATS, Story, fold
-from shop_contracts import PurchaseCreated
+from shop_contracts import Fulfilment, PurchaseCreated
 
 MOST_ORDERS: Final = 200_000
 """With keys of usual length about 60 MB; of the longest there may be, twice that."""
@@ -35,7 +35,8 @@ _place: Final = struct.Struct(">BQ")  # sorts as its bytes do
 class Orders:
     """The places of every order's events, the same in whatever order and however often they come.
 
-    Of each stream the first event counts, first by sequence, and of purchases some repetitions.
+    Of each stream the first event counts, first by sequence, and of purchases some repetitions; of
+    what is remembered the newest.
     """
 
     def __init__(self) -> None:
@@ -53,7 +54,10 @@ class Orders:
         known = _unpacked(self._places.get(key, b""))
         others = [place for place in known if place[0] != stream]
         own = {sequence for at, sequence in known if at == stream} | {record.sequence}
-        kept = others + [(stream, sequence) for sequence in sorted(own)[:most]]
+        first = sorted(own)
+        # of what is remembered there is the newest alone
+        counting = first[-most:] if isinstance(event, Fulfilment) else first[:most]
+        kept = others + [(stream, sequence) for sequence in counting]
         self._places[key] = b"".join(_place.pack(*place) for place in sorted(kept))
 
     def drop(self, key: str) -> None:

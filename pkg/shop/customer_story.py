@@ -18,6 +18,7 @@ from shop.money import shown
 from shop.plain_text import plain
 from shop_contracts import (
     ExpiryTold,
+    Fulfilment,
     NotificationSent,
     OrderExpired,
     OrderRejected,
@@ -34,6 +35,7 @@ EVENTS: Final = (
     PurchaseCreated,
     OrderValidated,
     OrderRejected,
+    Fulfilment,
     PaymentCaptured,
     PaymentDeclined,
     OrderExpired,
@@ -96,6 +98,14 @@ class Paid(Struct):
     retryable: bool = False
 
 
+class Stands(Struct):
+    """Where fulfilment has come to: the newest that it remembers."""
+
+    sequence: int
+    until: str
+    """When the time for paying is over; empty where nobody waits for that."""
+
+
 class Late(Struct):
     """What came of not being paid in time."""
 
@@ -118,13 +128,17 @@ class Told(Struct):
 
 
 class Story(Struct):
-    """Everything known of one order; each part is its stream's first event, first by sequence."""
+    """Everything known of one order; each part is its stream's first event, first by sequence.
+
+    But for what is remembered: of that the newest counts.
+    """
 
     placed: Placed | None = None
     repeats: list[Repeat] = msgspec.field(default_factory=list)
     """The first twenty of them, in the order of the stream."""
     checked: Checked | None = None
     paid: Paid | None = None
+    stands: Stands | None = None
     expired: Late | None = None
     refunded: Late | None = None
     told: dict[str, Told] = msgspec.field(default_factory=dict)
@@ -187,6 +201,12 @@ def _checked(story: Story, event: OrderValidated | OrderRejected, sequence: int,
         story.checked = Checked(sequence, at, not rejected, told)
 
 
+def _stands(story: Story, event: Fulfilment, sequence: int, _: float) -> None:
+    if story.stands is None or sequence > story.stands.sequence:
+        until = f"{event.pay_until:%Y-%m-%d %H:%M:%S} UTC" if event.pay_until else ""
+        story.stands = Stands(sequence, until)
+
+
 def _captured(story: Story, event: PaymentCaptured, sequence: int, at: float) -> None:
     if story.paid is None or sequence < story.paid.sequence:
         amount = shown(event.amount, event.currency)
@@ -242,6 +262,7 @@ _folds: Final[dict[type[Struct], _Fold]] = {
     PurchaseCreated: _placed,
     OrderValidated: _checked,
     OrderRejected: _checked,
+    Fulfilment: _stands,
     PaymentCaptured: _captured,
     PaymentDeclined: _declined,
     OrderExpired: _expired,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from shop.customer_accounts import Earned
-from shop.customer_story import Checked, Paid, Placed, Story, Told, moment
+from shop.customer_story import Checked, Paid, Placed, Stands, Story, Told, moment
 
 _headlines: Final = {
     "unknown": "We do not know this order yet",
@@ -45,7 +45,7 @@ def tell(key: str, story: Story | None, earned: Earned | None = None) -> dict[st
             _placed(story),
             _checked(story.checked, after=story.paid),
             *_late(story),
-            _paid(story.paid, status),
+            _paid(story.paid, status, story.stands),
             *_given_back(story),
             _told(story.told),
         ]
@@ -134,13 +134,15 @@ def _checked(checked: Checked | None, *, after: Paid | None) -> dict[str, Any]:
     return _step("checked", "failed", title, checked.at, *messages, advice)
 
 
-def _paid(paid: Paid | None, status: str) -> dict[str, Any]:
+def _paid(paid: Paid | None, status: str, stands: Stands | None) -> dict[str, Any]:
     if paid is None:
         if status == "rejected":
             return _step("paid", "skipped", "Nothing was charged")
         if status == "expired":
             return _step("paid", "skipped", "Nothing was charged")
-        return _step("paid", "waiting", "Payment")
+        by = stands.until if stands else ""
+        until = f"The order expires if it is not paid by {by}." if by else ""
+        return _step("paid", "waiting", "Payment", None, until)
     if paid.captured:
         return _step("paid", "done", f"You paid {paid.amount}", paid.at)
     advice = _advice.get(paid.reason) or (

@@ -53,12 +53,13 @@ def order_in(
 
 @service.on(OrderValidated, state=Fulfilment, moves={None: "awaiting_payment"}, otherwise="ignore")
 def begin(
-    order: OrderValidated, _: Fulfilment | None, settings: FulfilmentSettings
+    order: OrderValidated, _: Fulfilment | None, delivery: Delivery, settings: FulfilmentSettings
 ) -> tuple[Fulfilment, Later[PaymentOverdue]]:
     """Wait for the payment, and not for ever."""
-    overdue = PaymentOverdue(purchase_id=order.purchase_id)
+    until = delivery.now + seconds(settings.pay_within)
     waiting = order_in("awaiting_payment", order, order.total)
-    return waiting, Later(overdue, after=seconds(settings.pay_within))
+    overdue = PaymentOverdue(purchase_id=order.purchase_id)
+    return replace(waiting, pay_until=until), Later(overdue, at=until)
 
 
 @service.on(
@@ -104,7 +105,7 @@ def expire(
     _: PaymentOverdue, order: Fulfilment, delivery: Delivery
 ) -> tuple[Fulfilment, OrderExpired]:
     """Nobody paid in time."""
-    return replace(order, step="expired"), OrderExpired(
+    return replace(order, step="expired", pay_until=None), OrderExpired(
         purchase_id=order.purchase_id,
         customer=order.customer,
         total=order.total,

@@ -66,7 +66,8 @@ def about_payment(payment: PaymentCaptured, link: str = "") -> Letter:
             f"thank you: we received {amount} for your order {number}.",
             _section("What you bought:", _lines_of(payment.items, payment.currency)),
             f"Payment reference: {plain(payment.reference)}",
-            "There is nothing left for you to do.",
+            "There is nothing left for you to do. Should the order have expired before, you get "
+            "all of it back by itself.",
             _where(link),
         ),
     )

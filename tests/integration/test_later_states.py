@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, cast
 
 import pytest
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 from jetmesh import Cancel, Forget, Later, Service, event, seconds, state
 from jetmesh.declare import declared_spec, derive
@@ -15,8 +15,9 @@ from jetmesh.operate.deadlines import acts
 from jetmesh.operate.deadlines.waiting import found
 from jetmesh.operate.up.broker import Broker
 from jetmesh.protocol.deadlines import alarms_of, pending_of
-from jetmesh.protocol.headers import DEADLINES, MESSAGE, MESSAGE_ID
+from jetmesh.protocol.headers import APPLIED, DEADLINES, FOLLOWING, MESSAGE, MESSAGE_ID
 from jetmesh.protocol.ids import cause_of
+from jetmesh.protocol.steps import Applied, Following, applied_text, following_text
 from jetmesh.testing import Mesh, eventually, mesh
 
 ANY = cast("Any", tuple)
@@ -59,6 +60,9 @@ class Desk:
                 case "later":
                     due = Later(overdue(word.id, word.number), after=seconds(float(argument)))
                     return after, due
+                case "since":
+                    past = datetime.now(UTC) - seconds(float(argument))
+                    return after, Later(overdue(word.id, word.number), at=past)
                 case "cancel":
                     return after, Cancel(overdue, word.id)
                 case "forget":
@@ -122,6 +126,15 @@ async def test_a_deadline_of_a_state_fires_once_and_is_no_more(broker: Broker, d
         assert came.stored_ns >= pending.due
         assert await desk.pending(m, "a") == ()
         assert await desk.alarms(m) == []
+
+
+async def test_one_of_a_state_that_is_due_already_comes_at_once(broker: Broker, desk: Desk) -> None:
+    async with mesh(desk.service, url=broker.url) as m:
+        await desk.tell(m, "a", "since 3600", 7)
+        assert (await m.expect(desk.overdue, "a")).number == 7
+        await m.settled()
+        assert len(await desk.came(m)) == 1
+        assert await desk.pending(m, "a") == ()
 
 
 async def test_a_postponed_one_fires_when_it_was_postponed_to(broker: Broker, desk: Desk) -> None:
@@ -274,3 +287,24 @@ async def test_a_process_that_reads_the_key_sets_no_alarm_that_has_just_rung(
         info = await m.control.api(f"STREAM.INFO.{desk.lanes}")
 
         assert info["state"]["last_seq"] == 2, "the alarm, and what came of it on the lane"
+
+
+async def test_a_key_says_that_it_waits_for_an_output_that_no_handler_returns_any_more(
+    broker: Broker, desk: Desk
+) -> None:
+    """Other code made that step: this one knows neither its stream nor how to read the event."""
+    domain = declared_spec(desk.told).subject.partition("-in.")[0]
+    place, identity = f"{domain}-in.told.b", f"{domain}-desk:hear:{domain.upper()}_IN:1-1:x"
+    async with mesh(desk.service, url=broker.url) as m:
+        body = b'{"id":"b","what":"hello"}'
+        await m.control.publish(place, body, {MESSAGE_ID: identity})
+        follows = following_text([Following(place, identity, Raw(body))])
+        step = {APPLIED: applied_text(Applied()), FOLLOWING: follows}
+        await m.control.publish(f"states.{domain}.tickets.a", b'{"id":"a"}', step)
+        await desk.tell(m, "a", "hello")
+        health = m.running[desk.service.name].health
+
+        def says() -> bool:
+            return any("no handler here returns such an event" in p for p in health.problems())
+
+        await eventually(says, within=60)

@@ -86,6 +86,10 @@ def test_who_moves_a_process_by_hand_is_asked_and_recorded(shop: Broker) -> None
         "p-1 was moved from awaiting_payment to expired; nothing was published.\n"
     )
     assert keys(shop, "--step", "expired") == ["p-1"]
+    shown = said("process", "show", "p-1", url=shop.url).stdout
+    assert "  an end     unless payments.captured comes\n" in shown
+    told = " ".join(said("trace", "p-1", url=shop.url).stdout.split())
+    assert ", an end unless payments.captured comes" in told
     acts = [e for e in said("audit", "ls", url=shop.url).stdout.splitlines() if "advance" in e]
     assert "advance begins: 1 of STATES_FULFILMENT_ORDERS:" in acts[0]
     assert "(asked)" in acts[0]
@@ -98,6 +102,10 @@ def test_the_steps_are_drawn() -> None:
     assert drawn[0] == "stateDiagram-v2"
     assert "    step0 --> step3 : fulfilments.overdue (deadline)" in drawn
     assert "    step4 --> step5 : refunds.made" in drawn
+    flow = said("topology", "--format", "mermaid")
+    assert flow.stdout.startswith("flowchart LR\n")
+    assert "stateDiagram" not in flow.stdout, "a document has one diagram"
+    assert flow.stderr == f"The steps of {NAME} are a diagram of their own: --process {NAME}\n"
     wrong = said("topology", "--process", NAME)
     assert (wrong.returncode, wrong.stderr.splitlines()[0]) == (
         2,

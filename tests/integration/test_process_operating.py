@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final, Literal
 
 import pytest
 
 from jetmesh import derive
 from jetmesh.errors import JetmeshError, UsageError
+from jetmesh.operate.deadletters.desk import Desk
 from jetmesh.operate.processes import advance as work
 from jetmesh.operate.processes.flow import Flow, chosen, drawn
 from jetmesh.operate.processes.standing import Standing, all_standing, standing_of, stuck
@@ -17,6 +18,8 @@ from jetmesh.operate.up.broker import Broker
 from jetmesh.protocol import headers as header
 from jetmesh.testing import Mesh, eventually, mesh
 from tests.integration.orders_process import Orders
+
+PAID: Final = {"paid": "tests are quick"}
 
 
 def flow_of(orders: Orders) -> Flow:
@@ -215,3 +218,51 @@ async def test_a_trace_tells_the_step_what_it_waits_for_and_what_was_ignored(
         assert told.notes == ("steps that may come: paid, closed",)
         second = steps[f"{again.stream}:{again.sequence}"]
         assert second.notes == (f"{unique}.orders ignored it in the step 'waiting'",)
+
+
+async def test_what_comes_for_a_process_in_a_step_that_is_no_more_is_a_dead_letter_for_later(
+    unique: str, broker: Broker
+) -> None:
+    """Nothing moves it, and nothing is lost: replayed once the step is back, it goes on."""
+    orders, without = Orders(unique), Orders(unique, Literal["paid", "closed"], forever=PAID)
+    order = without.order
+
+    def close(event: Any, known: Any) -> Any:
+        return order(event.order_id, "closed")
+
+    def pay(event: Any, known: Any) -> Any:
+        return order(event.order_id, "paid")
+
+    without.on(pay, without.paid, {None: "paid"})
+    without.on(close, without.closed, {"paid": "closed"})
+    async with mesh(orders.moving(), url=broker.url) as m:
+        await m.publish(orders.placed("o-1"))
+        await orders.stands(m, "o-1", "waiting")
+    async with mesh(without.service, url=broker.url) as m:
+        await m.publish(without.closed("o-1"))
+
+        async def letters() -> Any:
+            return await without.letters(m)
+
+        (letter,) = await eventually(letters, what="a letter")
+        assert "cannot be read: Invalid enum value" in letter.headers[header.MESSAGE]
+        (found,) = await stuck(m.control, derive([without.service]))
+        assert found.problem == "it stands in 'waiting', which is no step of this version"
+        await orders.stands(m, "o-1", "waiting")
+    async with mesh(orders.service, url=broker.url) as m:
+        desk = Desk(m.control, by="test")
+        await desk.send(await desk.prepare(await desk.open(letter.sequence)))
+        await orders.stands(m, "o-1", "closed")
+
+
+async def test_a_step_of_whatever_text_is_drawn(unique: str) -> None:
+    """A colon or a semicolon would end its name, and what follows be another line's."""
+    odd = "so: far; #1"
+    orders = Orders(unique, Literal["so: far; #1"], ends=(odd,), forever={})
+    order = orders.order
+
+    def place(event: Any, known: Any) -> Any:
+        return order(event.order_id, odd)
+
+    orders.on(place, orders.placed, {None: odd})
+    assert "    step0 : so#58; far#59; #35;1" in list(drawn(flow_of(orders)))

@@ -256,7 +256,7 @@ def topology(
     ] = "text",
     process: Annotated[
         str,
-        typer.Option(metavar="NAME", help="With mermaid: the steps of this process alone."),
+        typer.Option(metavar="NAME", help="With mermaid: the steps of this process."),
     ] = "",
     isolation: Annotated[
         str,

@@ -17,7 +17,7 @@ from jetmesh.declare.setting import variable
 from jetmesh.errors import UsageError
 from jetmesh.operate.graph import Format, render
 from jetmesh.operate.identities import ACCOUNT, RESERVED, Isolation, Nkeys, Variables, server_config
-from jetmesh.operate.processes.flow import chosen, drawn
+from jetmesh.operate.processes.flow import chosen, drawn, flows
 from jetmesh.operate.project import Project, Whole, find_project
 from jetmesh.operate.up import upfile
 from jetmesh.privacy.mask import printable
@@ -47,6 +47,15 @@ def topology(reference: str, wanted: str, permissions: Wanted, process: str = ""
         echo(_permissions(project, whole, permissions))
     else:
         echo(render(whole.topology, cast("Format", format_)))
+    if format_ == "mermaid" and not process:
+        _say_which_processes(whole)
+
+
+def _say_which_processes(whole: Whole) -> None:
+    """A Mermaid document has one diagram: those of processes are others."""
+    for flow in flows(whole.topology):
+        name = flow.spec.title
+        echo(f"The steps of {name} are a diagram of their own: --process {name}", err=True)
 
 
 def _permissions(project: Project, whole: Whole, wanted: Wanted) -> str:

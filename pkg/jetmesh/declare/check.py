@@ -353,7 +353,7 @@ def _tunings(topology: Topology, tunings: Mapping[str, StreamTuning]) -> Iterato
         if name == LANES and (tuning.max_age or tuning.max_bytes >= 0):
             yield (
                 "settings: streams.LANES cannot have a max_age or max_bytes: what waits there for "
-                "its next attempt would be forgotten."
+                "its next attempt, or for its time, would be forgotten."
             )
         if tuning.duplicate_window < _SHORTEST_WINDOW:
             yield (

@@ -219,6 +219,10 @@ def _mermaid(topology: Topology) -> Iterator[str]:
 
 
 def _quoted(text: str) -> str:
-    """A Mermaid label: quoted, and every character that means something as its code."""
-    legal = (c if c.isalnum() or c in " .-_" else f"#{ord(c)};" for c in text)
-    return '"' + "".join(legal) + '"'
+    """A Mermaid label of a flow chart."""
+    return f'"{escaped(text)}"'
+
+
+def escaped(text: str) -> str:
+    """A text in a Mermaid diagram: every character that may mean something as its code."""
+    return "".join(c if c.isalnum() or c in " .-_" else f"#{ord(c)};" for c in text)

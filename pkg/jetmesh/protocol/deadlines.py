@@ -138,6 +138,9 @@ class Pending(Struct, array_like=True, frozen=True):
     payload: Raw
     version: int = 1
     """Of the event's type."""
+    trace: dict[str, str] = {}
+    """Headers by which its alarm and its event stay in the trace of the message that asked for it;
+    empty while nothing is traced."""
 
     @property
     def deadline(self) -> Deadline:

@@ -58,9 +58,13 @@ class Cause(NamedTuple):
             and is_same_time(found.stored, self.stored)
         )
 
-    def deadletter(self, replays: int) -> str:
-        """The id of a dead letter: one for each time that its message was replayed."""
-        return self.id(f"deadletter:{replays}" if replays else "deadletter")
+    def deadletter(self, replays: int, deadline: str = "") -> str:
+        """The id of a dead letter: one for each time that its message was replayed.
+
+        `deadline`: it is about one that the message asked for, as `Deadline.effect` says it.
+        """
+        parts = ("deadletter", deadline, str(replays or ""))
+        return self.id(":".join(filter(None, parts)))
 
     def retry(self, delivery: str) -> str:
         """The id of a retry: one for each delivery, by its number."""

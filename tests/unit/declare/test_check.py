@@ -370,6 +370,15 @@ def test_tuning_of_a_stream_that_does_not_exist() -> None:
     )
 
 
+@pytest.mark.parametrize("limit", [{"max_age": Duration(86_400)}, {"max_bytes": 1_000_000}])
+def test_lanes_that_would_forget_what_waits_for_its_time(limit: Any) -> None:
+    (problem,) = problems(handling("one", A), streams={"LANES": StreamTuning(**limit)})
+    assert problem == (
+        "settings: streams.LANES cannot have a max_age or max_bytes: what waits there for its next "
+        "attempt, or for its time, would be forgotten."
+    )
+
+
 def test_events_kept_for_less_time_than_their_ids() -> None:
     (problem,) = problems(handling("one", A), streams={"A": StreamTuning(max_age=Duration(60))})
     assert problem.startswith("settings: streams.A.max_age 1m is below its duplicate_window 2m")

@@ -118,7 +118,12 @@ def overdue(key: str = "p-1") -> PaymentOverdue:
 
 def fulfilment(key: str = "p-1", step: FulfilmentStep = "awaiting_payment") -> Fulfilment:
     return Fulfilment(
-        purchase_id=key, step=step, customer=CUSTOMER, total=Decimal("9.00"), currency="EUR"
+        purchase_id=key,
+        step=step,
+        customer=CUSTOMER,
+        total=Decimal("9.00"),
+        currency="EUR",
+        pay_until=START + timedelta(minutes=15) if step == "awaiting_payment" else None,
     )
 
 

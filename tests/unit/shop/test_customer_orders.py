@@ -14,6 +14,7 @@ from jetmesh import Record
 from shop.customer_orders import Orders
 from shop.customer_story import fold
 from shop_contracts import Item
+from tests.unit.shop import flow
 from tests.unit.shop.flow import Shelf, captured, created, history, told, validated
 from tests.unit.shop.strategies import retellings
 
@@ -100,3 +101,10 @@ def allocated(make: Callable[[], object]) -> int:
     finally:
         tracemalloc.stop()
     return after - before
+
+
+def test_of_what_is_remembered_only_the_newest_is_looked_for() -> None:
+    """Its stream keeps no other."""
+    records = history(flow.fulfilment(), flow.fulfilment(step="paid"))
+    for each in (records, records[::-1]):
+        assert orders_of(each).places("p-1") == {"STATES_FULFILMENT_ORDERS": [2]}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -179,3 +180,18 @@ def test_times_are_those_of_the_broker() -> None:
     telling = story(created())
     placed = telling["steps"][0]
     assert placed["at"] == flow.START.isoformat(timespec="milliseconds")
+
+
+def test_who_has_not_paid_yet_reads_until_when() -> None:
+    waiting = created(), validated(), flow.fulfilment()
+    paid = next(each for each in story(*waiting)["steps"] if each["step"] == "paid")
+    until = f"{flow.START + timedelta(minutes=15):%Y-%m-%d %H:%M:%S} UTC"
+    assert paid["texts"] == [f"The order expires if it is not paid by {until}."]
+    ended = story(*waiting, captured(), flow.fulfilment(step="paid"))
+    assert "expires" not in str(ended)
+
+
+def test_of_what_is_remembered_the_newest_counts_in_whatever_order_it_comes() -> None:
+    records = history(flow.fulfilment(), flow.fulfilment(step="paid"))
+    assert fold(records) == fold(reversed(records))
+    assert fold(records).stands == fold(records[1:]).stands

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from jetmesh import Cancel, Duration, Later, derive
 from jetmesh.declare import spec_of
@@ -23,9 +24,11 @@ def test_an_order_waits_for_its_payment_as_long_as_the_settings_say() -> None:
         (FulfilmentSettings(), timedelta(minutes=15)),
         (FulfilmentSettings(pay_within=Duration(2)), timedelta(seconds=2)),
     ):
-        order, later = begin(flow.validated(), None, settings)
-        assert order == flow.fulfilment(step="awaiting_payment")
-        assert later == Later(OVERDUE, after=after)
+        about = delivery(flow.validated(), now=flow.START)
+        order, later = begin(flow.validated(), None, about, settings)
+        until = flow.START + after
+        assert order == replace(flow.fulfilment(step="awaiting_payment"), pay_until=until)
+        assert later == Later(OVERDUE, at=until)
 
 
 @pytest.mark.parametrize("known", [None, flow.fulfilment(step="awaiting_payment")])

@@ -13,7 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from shop.letters import Letter, about_payment, about_refusal, about_rejection
+from shop.letters import (
+    Letter,
+    about_expiry,
+    about_payment,
+    about_refund,
+    about_refusal,
+    about_rejection,
+)
 from shop.mail import _POLICY, compose, message_id
 from shop_contracts import Customer, Item, Outcome, RejectionCode
 from tests.unit.shop import flow
@@ -38,9 +45,23 @@ def test_a_paid_order_is_told_with_what_was_bought() -> None:
         "thank you: we received 9.00 EUR for your order p-1.\n\n"
         "What you bought:\n  - 2 x tea at 4.50 EUR\n\n"
         "Payment reference: ch_1\n\n"
-        "There is nothing left for you to do.\n\n"
+        "There is nothing left for you to do. Should the order have expired before, you get all of "
+        "it back by itself.\n\n"
         "Your shop\n"
     )
+
+
+def test_who_pays_too_late_reads_in_every_mail_that_the_money_comes_back() -> None:
+    """The service that writes them knows of one fact at a time: each has to be true by itself."""
+    letters = (
+        about_expiry(flow.expired()),
+        about_payment(flow.captured()),
+        about_refund(flow.refunded()),
+    )
+    back = ("you get all of it back", "you get all of it back", "we gave it back to you")
+    for letter, said in zip(letters, back, strict=True):
+        assert said in letter.text
+    assert len({each.subject for each in letters}) == len(letters)
 
 
 def test_a_rejected_purchase_is_told_with_every_reason_and_a_remedy() -> None:

@@ -24,8 +24,8 @@ def can_deploy(
     """Decode what the broker holds with the code of this checkout: would anything be lost?
 
     Reads every stored message that a declared handler or read model will meet, what waits on
-    lanes, and open dead letters. It changes nothing. Exits with 0 when the code can be deployed, 1
-    when it cannot, 2 when that is not known.
+    lanes or is to come later, and open dead letters. It changes nothing. Exits with 0 when the code
+    can be deployed, 1 when it cannot, 2 when that is not known.
 
     Example: jetmesh can-deploy --nats-url nats://broker:4222
 

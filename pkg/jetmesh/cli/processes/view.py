@@ -123,7 +123,10 @@ def _lines(each: Standing) -> Iterator[Text]:
     yield Text(printable(f"  step       {each.step}, since {each.since:%Y-%m-%d %H:%M:%S} UTC"))
     if each.waits_for:
         until = f", until {each.until:%Y-%m-%d %H:%M:%S} UTC" if each.until else ""
-        yield Text(f"  waits for  {', '.join(each.waits_for)}{until}")
+        events = ", ".join(each.waits_for)
+        yield Text(
+            f"  an end     unless {events} comes" if each.ended else f"  waits for  {events}{until}"
+        )
     if each.remaining:
         yield Text(f"  may come   {', '.join(each.remaining)}")
     for text in each.unexpected:

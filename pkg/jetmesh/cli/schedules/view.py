@@ -97,7 +97,7 @@ def line(each: Waiting) -> Text:
         (f"{each.due:%Y-%m-%d %H:%M:%S} UTC", "yellow" if each.overdue else ""),
         f"  {each.service}  {each.event} ",
         (printable(f"{each.key}{name}"), "bold"),
-        (f"  for {each.cause}, {each.kept}", "dim"),
+        (f"  for {each.cause}, kept in {each.kept}", "dim"),
         (late, "yellow"),
     )
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from msgspec import Struct
 
 from jetmesh import wire
-from jetmesh.declare import Handler
+from jetmesh.declare import EventSpec, Handler
 from jetmesh.errors import ContractViolation
 from jetmesh.operate.candeploy.tally import Failure, Meeting, Tally
-from jetmesh.operate.evolution.released import Release
+from jetmesh.operate.evolution.released import Released
 from jetmesh.protocol import headers as header
 from jetmesh.protocol.streams import DEADLETTERS
 
@@ -33,15 +31,20 @@ class OpenLetters(Struct):
 class LetterTally:
     """Counts the open letters of one handler."""
 
-    def __init__(self, handler: Handler, releases: Sequence[Release]) -> None:
-        def tally() -> Tally:
+    def __init__(self, handler: Handler, released: Released) -> None:
+        def tally(spec: EventSpec) -> Tally:
             meeting = Meeting(handler.title, 1, is_handler=True)
-            return Tally(handler.input, DEADLETTERS, [meeting], releases)
+            return Tally(spec, DEADLETTERS, [meeting], released.of_event(spec.subject))
 
         self._handler = handler
         self._left = 0
+        self._rings = 0
+        """Alarms that are not looked at: what a state keeps, or what was broken then."""
         # whoever broke the contract then may do so still: that keeps nothing from being deployed
-        self._broken, self._others = tally(), tally()
+        self._broken = tally(handler.input)
+        self._others = {each.subject: tally(each) for each in handler.deadlines.later}
+        """By the event that is to be read: the handler's, and those that it has come later."""
+        self._others[handler.input.subject] = tally(handler.input)
 
     def take(self, sequence: int, headers: bytes, payload: bytes) -> None:
         """Decode what a letter carries."""
@@ -50,17 +53,27 @@ class LetterTally:
             self._left += 1
             return
         was_broken = values.get(header.ERROR) == ContractViolation.__name__
-        (self._broken if was_broken else self._others).take(sequence, headers, payload)
+        if header.DEADLINE in values:
+            event = values[header.DEADLINE].partition(" ")[0]
+            if was_broken or header.NOTED in values or event not in self._others:
+                self._rings += 1
+            else:
+                self._others[event].take(sequence, headers, payload)
+            return
+        tally = self._broken if was_broken else self._others[self._handler.input.subject]
+        tally.take(sequence, headers, payload)
 
     def result(self) -> OpenLetters:
         """What was counted."""
-        others, broken = self._others.result(), self._broken.result()
+        others = [each.result() for each in self._others.values()]
+        found = [*others, self._broken.result()]
+        failures = [failure for each in found for failure in each.failures]
         return OpenLetters(
             handler=self._handler.title,
-            subject=others.subject,
-            open=self._left + others.stored + broken.stored,
-            fail=sum(each.stored - each.decode for each in (others, broken)),
-            lost=others.unreadable,
+            subject=self._handler.input.subject,
+            open=self._left + self._rings + sum(each.stored for each in found),
+            fail=sum(each.stored - each.decode for each in found),
+            lost=sum(each.unreadable for each in others),
             left=self._left,
-            failures=sorted([*others.failures, *broken.failures], key=lambda each: -each.count),
+            failures=sorted(failures, key=lambda each: -each.count),
         )

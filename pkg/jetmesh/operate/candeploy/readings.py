@@ -9,11 +9,13 @@ from itertools import chain
 from typing import Any
 
 from jetmesh.declare import EventSpec, Handler, StateSpec, Topology
+from jetmesh.operate.candeploy.deadlines import Waiting, in_state, on_lanes
 from jetmesh.operate.candeploy.letters import LetterTally
 from jetmesh.operate.candeploy.processes import ProcessTally
 from jetmesh.operate.candeploy.tally import Meeting, Tally
 from jetmesh.operate.deadletters.letter import LetterError, Selector
 from jetmesh.operate.deadletters.store import settled
+from jetmesh.operate.deadlines.stored import is_alarm
 from jetmesh.operate.evolution.released import Released
 from jetmesh.protocol.streams import DEADLETTERS, lane_stream
 from jetmesh.protocol.subjects import QUARANTINE, RETRY, address_of
@@ -32,6 +34,7 @@ class Reading:
     take: Take
     tallies: list[Tally]
     letters: list[LetterTally] = field(default_factory=list)
+    waiting: list[Waiting] = field(default_factory=list)
     is_lane: bool = False
 
     @property
@@ -59,11 +62,13 @@ async def readings(control: ControlPlane, topology: Topology, released: Released
 async def _events(
     control: ControlPlane, topology: Topology, stream: str, released: Released
 ) -> Reading | None:
-    state = await _state(control, stream)
-    if state is None:
+    info = await if_exists(control.api(f"STREAM.INFO.{stream}"))
+    if info is None:
         return None
+    config, state = info["config"], info["state"]
     floors = await _floors(control, stream)
     tallies: dict[bytes, Tally] = {}
+    waiting = _kept(topology, stream, released, history=config["max_msgs_per_subject"])
     for spec, meetings in _meetings(topology, stream, floors).items():
         tallies[spec.subject.encode()] = _tally(spec, stream, meetings, released)
 
@@ -71,9 +76,13 @@ async def _events(
         tally = tallies.get(subject) or tallies.get(subject.rpartition(b".")[0])
         if tally is not None:
             tally.take(sequence, headers, payload)
+        start = subject.rpartition(b".")[0]
+        if start in waiting:
+            waiting[start].take(sequence, subject, headers, payload)
 
     first = min((each.first for each in tallies.values()), default=state["last_seq"] + 1)
-    return _reading(stream, state, take, first, list(tallies.values()))
+    reading = _reading(stream, state, take, first, list(tallies.values()))
+    return replace(reading, waiting=list(waiting.values()))
 
 
 async def _lanes(
@@ -90,17 +99,21 @@ async def _lanes(
         meeting = Meeting(handler.title, 1, is_handler=True)
         releases = released.of_event(handler.input.subject)
         tallies[handler.name] = Tally(handler.input, stream, [meeting], releases)
+    waiting = Waiting(stream, on_lanes(handlers), released, newest_alone=False)
     done = {each.name: floors.get(topology.lane_of(each).name, 0) for each in handlers}
 
     def take(sequence: int, subject: bytes, headers: bytes, payload: bytes) -> None:
         address = address_of(subject.decode(errors="replace"))
-        tally = tallies.get(address.handler) if address else None
-        if address is None or tally is None or address.suffix == QUARANTINE:
-            return
-        if address.suffix == RETRY or sequence > done[address.handler]:
-            tally.take(sequence, headers, payload)
+        handler = address.handler if address else ""
+        waits = address is None or address.suffix == RETRY or sequence > done.get(handler, 0)
+        if is_alarm(headers):
+            if waits:
+                waiting.take(sequence, subject, headers, payload)
+        elif waits and address and address.suffix != QUARANTINE and handler in tallies:
+            tallies[handler].take(sequence, headers, payload)
 
-    return replace(_reading(stream, state, take, 1, list(tallies.values())), is_lane=True)
+    reading = _reading(stream, state, take, 1, list(tallies.values()))
+    return replace(reading, is_lane=True, waiting=[waiting])
 
 
 async def _letters(control: ControlPlane, topology: Topology, released: Released) -> Reading | None:
@@ -112,10 +125,7 @@ async def _letters(control: ControlPlane, topology: Topology, released: Released
         closed, _ = await settled(control, Selector())
     except LetterError:  # it was deleted between two requests
         return None
-    tallies = {
-        (each.service, each.name): LetterTally(each, released.of_event(each.input.subject))
-        for each in topology.handlers
-    }
+    tallies = {(each.service, each.name): LetterTally(each, released) for each in topology.handlers}
 
     def take(sequence: int, subject: bytes, headers: bytes, payload: bytes) -> None:
         address = address_of(subject.decode(errors="replace"))
@@ -126,6 +136,19 @@ async def _letters(control: ControlPlane, topology: Topology, released: Released
             tally.take(sequence, headers, payload)
 
     return replace(_reading(DEADLETTERS, state, take, 1, []), letters=list(tallies.values()))
+
+
+def _kept(
+    topology: Topology, stream: str, released: Released, *, history: int
+) -> dict[bytes, Waiting]:
+    """What waits in the states of a stream, by their subject without the key."""
+    return {
+        spec.subject.encode(): Waiting(
+            stream, in_state(topology, spec), released, newest_alone=history != 1
+        )
+        for spec in topology.events
+        if isinstance(spec, StateSpec) and spec.stream == stream
+    }
 
 
 def _tally(spec: EventSpec, stream: str, meetings: list[Meeting], released: Released) -> Tally:

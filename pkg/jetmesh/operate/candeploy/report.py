@@ -7,11 +7,12 @@ from typing import Final, Literal, TypeAlias
 
 from msgspec import Struct
 
+from jetmesh.operate.candeploy.deadlines import WaitingEvents
 from jetmesh.operate.candeploy.letters import OpenLetters
 from jetmesh.operate.candeploy.processes import Processes, ProcessTally
 from jetmesh.operate.candeploy.readings import Reading
 from jetmesh.operate.candeploy.rollout import Unreadable
-from jetmesh.operate.candeploy.tally import Failure, StoredEvents
+from jetmesh.operate.candeploy.tally import Failure, Meeting, StoredEvents
 from jetmesh.operate.humanize import counted, listed
 
 Tone: TypeAlias = Literal["good", "odd", "bad", "detail"]
@@ -42,6 +43,8 @@ class Report(Struct):
     streams: list[Span]
     processes: list[Processes]
     """Where live processes stand."""
+    deadlines: list[WaitingEvents]
+    """Events that are to come later."""
     seconds: float = 0.0
     accepted: int = 0
     """So many unreadable messages keep nothing from being deployed."""
@@ -50,6 +53,7 @@ class Report(Struct):
     def unreadable(self) -> int:
         """Messages that would be dead-lettered, skipped, or could be replayed no more."""
         stored = sum(each.unreadable for each in (*self.events, *self.lanes))
+        stored += sum(each.unreadable for each in self.deadlines)
         return stored + sum(each.lost for each in self.letters)
 
     @property
@@ -61,12 +65,13 @@ def report_of(
     readings: Iterable[Reading], mixed: list[Unreadable], seconds: float, accepted: int
 ) -> Report:
     """What was counted while everything was read."""
-    report = Report([], [], [], mixed, [], [], round(seconds, 3), accepted)
+    report = Report([], [], [], mixed, [], [], [], round(seconds, 3), accepted)
     for reading in readings:
         into = report.lanes if reading.is_lane else report.events
         into += [stored for each in reading.tallies if (stored := each.result()).stored]
         standing = [each.processes() for each in reading.tallies if isinstance(each, ProcessTally)]
         report.processes += [each for each in standing if each.steps]
+        report.deadlines += [each for of in reading.waiting for each in of.events()]
         report.letters += [found for each in reading.letters if (found := each.result()).open]
         report.streams.append(Span(reading.stream, reading.first, reading.last))
     return report
@@ -80,11 +85,13 @@ def sentences(report: Report) -> Iterator[tuple[Tone, str]]:
         yield from _stored(each, f"{each.subject} on the lane of {each.readers[0].reader}")
     for processes in report.processes:
         yield from _processes(processes)
+    for waiting in report.deadlines:
+        yield from _waiting(waiting)
     for letters in report.letters:
         yield from _letters(letters)
     for mixed in report.rollout:
         yield from _mixed(mixed)
-    if not (report.events or report.lanes or report.letters):
+    if not (report.events or report.lanes or report.deadlines or report.letters):
         yield "good", "Nothing is stored that anybody here would meet."
     yield from _answer(report)
 
@@ -94,16 +101,30 @@ def _stored(found: StoredEvents, what: str) -> Iterator[tuple[Tone, str]]:
     yield tone, f"{found.decode:,} of {found.stored:,} {what} decode"
     for each in found.failures:
         yield "bad", f"    {_failure(each)}"
-    for reader in found.readers:
+    yield from _met(found.readers)
+    if found.strange:
+        yield "odd", f"    {found.strange:,} fit no released version, either"
+    if found.no_events:
+        yield "odd", f"    {found.no_events:,} are no JSON objects: never were they events"
+
+
+def _met(readers: Iterable[Meeting]) -> Iterator[tuple[Tone, str]]:
+    for reader in readers:
         if reader.unreadable:
             act = "dead-letter" if reader.is_handler else "skip"
             yield "bad", f"    {reader.reader} would {act} {reader.unreadable:,}"
         if reader.waits:
             yield "bad", f"    {reader.reader} would wait with {reader.waits:,} for newer code"
-    if found.strange:
-        yield "odd", f"    {found.strange:,} fit no released version, either"
-    if found.no_events:
-        yield "odd", f"    {found.no_events:,} are no JSON objects: never were they events"
+
+
+def _waiting(found: WaitingEvents) -> Iterator[tuple[Tone, str]]:
+    decode = found.waiting - found.unreadable
+    what = f"{found.subject} to come later, of {found.place}, decode"
+    tone: Tone = "bad" if found.unreadable else "good"
+    yield tone, f"{decode:,} of {found.waiting:,} {what}"
+    for each in found.failures:
+        yield "bad", f"    {_failure(each)}"
+    yield from _met(found.readers)
 
 
 def _processes(found: Processes) -> Iterator[tuple[Tone, str]]:
@@ -158,13 +179,15 @@ def _losses(report: Report) -> list[str]:
     dead = sum(each.unreadable for each in readers if each.is_handler)
     skipped = sum(each.unreadable for each in readers if not each.is_handler)
     subjects = listed(sorted({each.subject for each in report.rollout})) if report.rollout else ""
-    waiting = sum(each.waits for each in readers)
+    waiting = sum(each.waits for each in readers) + sum(each.newer for each in report.deadlines)
+    late = sum(each.lost for each in report.deadlines)
     lost = sum(each.lost for each in report.letters)
     stuck = sum(sum(each.stuck.values()) for each in report.processes)
     losses = [
         f"{counted(stuck, 'process')} would be stuck" if stuck else "",
         f"{counted(dead, 'message')} would be dead-lettered" if dead else "",
         f"{counted(skipped, 'event')} skipped by read models" if skipped else "",
+        f"{counted(late, 'event')} to come later would be lost" if late else "",
         f"{counted(waiting, 'message')} would wait for newer code" if waiting else "",
         f"{counted(lost, 'dead letter')} could be replayed no more" if lost else "",
         f"old processes could not read new {subjects}" if subjects else "",

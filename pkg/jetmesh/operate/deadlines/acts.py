@@ -45,7 +45,7 @@ async def wake(control: ControlPlane, found: Found) -> None:
     target = lane_subject(waiting.service, waiting.handler, token)
     origin = pending.origin._replace(noted=noted)
     rings = alarm(found.deadline, target, origin, pending.due)
-    await control.publish(target, b"", _without_schedule(rings))
+    await control.publish(target, b"", header.carried(pending.trace) | _without_schedule(rings))
 
 
 async def _forget(control: ControlPlane, found: Found) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Final
 
 import msgspec
 
 from jetmesh import wire
 from jetmesh.declare import unescape_key
+from jetmesh.operate.humanize import span
 from jetmesh.privacy.mask import printable
 from jetmesh.protocol import headers as header
 from jetmesh.protocol.deadlines import Deadline, alarms_of, deadline_at, pending_of
@@ -15,6 +17,8 @@ from jetmesh.protocol.ids import LATER, cause_of, effect_of
 from jetmesh.protocol.lanes import scheduled_at
 from jetmesh.protocol.times import time_text
 from jetmesh.transport.stored import StoredMessage
+
+_SOON: Final = 1.0
 
 
 def alarms_about(token: str) -> str:
@@ -39,9 +43,16 @@ def to_come(
     return found
 
 
-def came_later(message_id: str) -> tuple[str, ...]:
-    """What is worth knowing of an event that did not come at once."""
-    return ("it came when its time had come",) if effect_of(message_id).startswith(LATER) else ()
+def came_later(message: StoredMessage) -> tuple[str, ...]:
+    """What is worth knowing of an event that did not come at once, or was to come in the past."""
+    cause = cause_of(message.message_id)
+    if cause is None or not effect_of(message.message_id).startswith(LATER):
+        return ()
+    waited = (message.stored_ns - cause.stored) / 1e9 if cause.stored else _SOON
+    if waited < _SOON:
+        return ("it came at once: its time was less than a second away, or had passed",)
+    after = f", {span(waited)} after {cause.stream}:{cause.sequence}" if cause.stored else ""
+    return (f"it came when its time had come{after}",)
 
 
 def rings(headers: dict[str, str]) -> str:

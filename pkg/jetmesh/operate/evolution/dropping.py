@@ -11,6 +11,7 @@ from jetmesh import wire
 from jetmesh.declare import EventSpec, Topology, matches
 from jetmesh.errors import ContractViolation, UsageError
 from jetmesh.operate.asking.instances import running
+from jetmesh.operate.deadlines.stored import is_alarm, to_come_in
 from jetmesh.operate.evolution.released import DROPPED, Released, dropped
 from jetmesh.operate.humanize import counted, listed
 from jetmesh.protocol.content import event_json
@@ -79,8 +80,10 @@ def drop(directory: Path, subject: str, version: int) -> None:
 def _streams(topology: Topology, spec: EventSpec) -> Iterator[str]:
     """Where it, or what stands for it, may be stored."""
     yield spec.stream
-    services = {each.service for each in topology.handlers if each.input == spec}
-    yield from sorted(map(lane_stream, services))
+    later = [each for each in topology.handlers if spec in each.deadlines.later]
+    taking = [each for each in topology.handlers if each.input == spec]
+    yield from sorted({lane_stream(each.service) for each in (*taking, *later)})
+    yield from sorted({each.remembers.state.stream for each in later if each.remembers})
     yield DEADLETTERS
 
 
@@ -107,8 +110,13 @@ class _Count:
         self._reader: Reader = reader_of(spec)
 
     def take(self, _: int, subject: bytes, headers: bytes, payload: bytes) -> None:
-        if not self._is_of_it(subject.decode(errors="replace")):
-            return
+        for each in to_come_in(subject, headers, payload):
+            if each.event == self._spec.subject:
+                self._count(each.headers, each.payload)
+        if not is_alarm(headers) and self._is_of_it(subject.decode(errors="replace")):
+            self._count(headers, payload)
+
+    def _count(self, headers: bytes, payload: bytes) -> None:
         values = wire.parse(headers).values if headers else {}
         try:
             version = self._reader.version_of(values)

@@ -9,6 +9,7 @@ from jetmesh.declare import EventSpec, Handler, StateSpec, Topology
 from jetmesh.declare.check_processes import processes_of, takers
 from jetmesh.declare.process import Process, Step
 from jetmesh.errors import UsageError
+from jetmesh.operate.graph import escaped
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,7 @@ def drawn(flow: Flow) -> Iterator[str]:
     names: dict[Step, str] = {step: f"step{n}" for n, step in enumerate(flow.process.steps)}
     yield "stateDiagram-v2"
     for step in flow.process.steps:
-        yield f"    {names[step]} : {step}"
+        yield f"    {names[step]} : {escaped(step)}"
     for each in flow.moves:
         how = " (deadline)" if each.is_deadline else ""
         before, after = names.get(each.before, "[*]"), names.get(each.after, "[*]")

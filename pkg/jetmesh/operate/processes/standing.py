@@ -39,6 +39,8 @@ class Standing(Struct, frozen=True):
     """When it came to this step."""
     waits_for: tuple[str, ...]
     """The subjects of the events that lead on."""
+    ended: bool
+    """It may stay where it is for ever, though one of these may come."""
     until: datetime | None
     """When a deadline leads on, if nothing else does before."""
     remaining: tuple[str, ...]
@@ -89,6 +91,7 @@ def standing(flow: Flow, message: StoredMessage) -> Standing | None:
         step=step,
         since=since,
         waits_for=waits_for,
+        ended=flow.process.is_end(step),
         until=until,
         remaining=flow.remaining(step),
         place=f"{message.stream}:{message.sequence}",

@@ -39,10 +39,12 @@ def _tell(found: defaultdict[str, Told], topology: Topology, stands: Standing) -
     if stands.problem:
         own.waits.append(stands.problem)
     elif stands.waits_for:
-        own.waits.append(
-            f"in the step {stands.step!r} since {stands.since:%H:%M:%S}, "
-            f"waiting for {', '.join(stands.waits_for)}{_until(stands)}"
-        )
+        step = f"in the step {stands.step!r} since {stands.since:%H:%M:%S}"
+        events = ", ".join(stands.waits_for)
+        if stands.ended:
+            own.notes.append(f"{step}, an end unless {events} comes")
+        else:
+            own.waits.append(f"{step}, waiting for {events}{_until(stands)}")
     if stands.remaining:
         own.notes.append(f"steps that may come: {', '.join(stands.remaining)}")
     for given in stands.unexpected:

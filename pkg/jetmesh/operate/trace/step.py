@@ -90,7 +90,7 @@ def step_of(topology: Topology, message: StoredMessage) -> Step:
         summary=summary(spec, message) if spec else "",
         notes=(f"forged: {why}; jetmesh heal {message.place} removes it",)
         if why
-        else came_later(message.message_id),
+        else came_later(message),
         trace=trace_id_in(message.headers),
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 from jetmesh import wire
@@ -27,8 +28,9 @@ class Alarmed(LaneDelivered):
         reply: bytes,
         headers: bytes,
         payload: bytes,
+        values: Mapping[str, str],
     ) -> None:
-        super().__init__(durable, subject, reply, headers, payload)
+        super().__init__(durable, subject, reply, headers, payload, values)
         self.deadline = deadline
         self.misread = None  # a handler may take over what another one asked for
 
@@ -41,11 +43,12 @@ def on_lane(
     durable: Durable, subject: bytes, reply: bytes, headers: bytes, payload: bytes
 ) -> LaneDelivered:
     """A delivery from a lane: an alarm, or a message that comes again."""
-    about = durable, subject, reply, headers, payload
+    values = wire.parse(headers).values
+    about = durable, subject, reply, headers, payload, values
     if _RINGS not in headers:
         return LaneDelivered(*about)
     try:
-        deadline = deadline_of(wire.parse(headers).values[header.DEADLINE])
+        deadline = deadline_of(values[header.DEADLINE])
     except (KeyError, ValueError) as error:
         delivered = LaneDelivered(*about)
         delivered.misread = ValueError(str(error))

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from time import perf_counter
 from typing import Any, Protocol
 
-from jetmesh import wire
 from jetmesh.declare import Handler, Policy, escape_key, key_of, unescape_key
 from jetmesh.errors import ContractViolation
 from jetmesh.protocol.acks import DOMAIN, SHORT, numbers_of
@@ -245,14 +244,21 @@ class LaneDelivered(Delivered):
     on_lane = True
 
     def __init__(
-        self, durable: Durable, subject: bytes, reply: bytes, headers: bytes, payload: bytes
+        self,
+        durable: Durable,
+        subject: bytes,
+        reply: bytes,
+        headers: bytes,
+        payload: bytes,
+        values: Mapping[str, str],
     ) -> None:
+        """`values` are its headers, parsed."""
         super().__init__(durable, subject, reply, headers, payload, None, perf_counter())
         sequence = self.slot.decode()
         self.slot = b"lane." + self.slot
         self.misread = None
         try:
-            self._origin = origin_of(wire.parse(headers).values)
+            self._origin = origin_of(values)
             if self._origin.stream != durable.handler.input.stream:
                 raise ValueError(f"its origin is in {self._origin.stream}")  # noqa: TRY301 - as if unread
         except ValueError as error:

@@ -26,6 +26,7 @@ from jetmesh.transport.stored import read
 _PAUSE_SECONDS: Final = 0.05
 """Between two looks: the server that answers may be behind the one that refused."""
 _HELD_SECONDS: Final = 2.0
+_UNKNOWN: Final = "it may be there already, and no handler here returns such an event any more"
 
 
 class Outlet:
@@ -48,6 +49,10 @@ class Outlet:
         """By the subject of an event: its stream, and why a message of it cannot be ours."""
         self.held: dict[str, str] = {}
         """By subject: why an output cannot be stored, in words."""
+
+    def knows(self, event: str) -> bool:
+        """Whether one may follow whose subject is this, without the key."""
+        return event in self.doubts
 
     def of(self, subject: str) -> tuple[str, Doubt]:
         """Where a subject is stored, and how its messages are judged."""
@@ -119,15 +124,20 @@ class _Subject:
         self._stored(read(answer).seq)
 
     def on_duplicate(self, message: Message, sequence: int) -> None:
-        self._outlet.spawn(self._confirm(message, sequence))
+        self._find_out(partial(self._confirm, message, sequence))
 
     def on_decided(self) -> None:
-        self._outlet.spawn(self._look())
+        self._find_out(self._look)
 
     def on_impossible(self, reason: str) -> None:
         self._outlet.spawn(self._wait(reason))
 
     # how
+
+    def _find_out(self, ask: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Whether it is stored already: of an event that this code knows that can be told."""
+        known = self._outlet.knows(self._subject.rpartition(".")[0])
+        self._outlet.spawn(ask() if known else self._wait(_UNKNOWN))
 
     async def _confirm(self, message: Message, sequence: int) -> None:
         """Its id was there before: within the window, or somebody took it."""

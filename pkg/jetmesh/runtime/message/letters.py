@@ -44,11 +44,13 @@ def dead_letter(delivered: Delivered, error: BaseException, text: str) -> Messag
     `text` is what the error says, masked.
     """
     handler, origin = delivered.durable.handler, delivered.origin
-    declared = Path(handler.where)
+    declared, deadline = Path(handler.where), delivered.deadline
     name, place = name_of(error), where(error) or f"{declared.parent.name}/{declared.name}"
     headers = {
         **origin.headers(),
-        header.MESSAGE_ID: delivered.identity.deadletter(origin.replays),
+        header.MESSAGE_ID: delivered.identity.deadletter(
+            origin.replays, deadline.effect if deadline else ""
+        ),
         header.SERVICE: handler.service,
         header.VERSION: delivered.durable.version,
         header.HANDLER: handler.name,

@@ -66,6 +66,10 @@ class Kept:
         self._replace(found)
         return Following(found.deadline.subject, found.id, found.payload, found.version)
 
+    def has(self, deadline: Deadline) -> bool:
+        """Whether it is to come."""
+        return self._of(deadline) is not None
+
     def _set(self, wanted: Pending) -> None:
         """An alarm that rings too early is kept: postponing costs nothing until then."""
         known = self._of(wanted.deadline)
@@ -112,7 +116,7 @@ class Alarms:
     ) -> None:
         self.handlers: dict[str, Handler] = {}
         """Whoever remembers the state, by name."""
-        self._publish = transport.publish
+        self.publish = transport.publish
         self._held = held
         """By subject: why something cannot be stored, in words."""
         self._spawn = spawn
@@ -139,7 +143,7 @@ class Alarms:
             service = self._asking(each).service
             headers = cancelling(each.deadline.alarm(service, each.rings))
             subject = cancelled_subject(service).encode()
-            self._publish(subject, wire.block(headers), b"", _Waiter(_nothing, _ignored))
+            self.publish(subject, wire.block(headers), b"", _Waiter(_nothing, _ignored))
 
     # how
 
@@ -149,6 +153,7 @@ class Alarms:
         target = lane_subject(handler.service, handler.name, token)
         origin = pending.origin._replace(noted=noted)
         headers = {
+            **header.carried(pending.trace),
             header.EXPECTED_SEQUENCE: "0",  # where it waits already it is left alone
             **alarm(pending.deadline, target, origin, pending.rings),
         }
@@ -164,7 +169,7 @@ class Alarms:
         def impossible(reason: str) -> None:
             self._spawn(self._wait(message, done, reason))
 
-        self._publish(*message, _Waiter(done, impossible))
+        self.publish(*message, _Waiter(done, impossible))
 
     async def _wait(self, message: Message, done: Callable[[], None], reason: str) -> None:
         """It cannot be set, and its deadline is: the key waits until it can."""

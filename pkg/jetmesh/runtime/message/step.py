@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from jetmesh.errors import Reject
 from jetmesh.protocol.steps import Applied, Following
 from jetmesh.runtime.message.known import Given, Known, Line
 from jetmesh.runtime.message.ringing import Kept
@@ -45,8 +46,18 @@ class Step:
         """Whether it says nothing that depends on what is stored of the key, if that is nothing."""
         return self.changes and not (self.failed or self.noted or self.doubtful)
 
-    def ring(self, given: Given) -> None:
-        """An alarm woke: its deadline is in the state, or is no more."""
+    def ring(self, given: Given, *, is_declared: bool) -> None:
+        """An alarm woke: its deadline is in the state, or is no more.
+
+        Where nobody declares any more that its event comes later, it is kept, and a letter says so.
+        """
+        deadline = given.delivered.deadline
+        if deadline is not None and not is_declared and self.kept.has(deadline):
+            told = (
+                f"a deadline of {deadline.event} is over, and no handler that remembers its state"
+            )
+            self.failed.append((given, Reject(f"{told} names a Later of it any more")))
+            return
         if event := self.kept.ring(given.delivered):
             self.following.append(event)
             self.cause = event.id

@@ -164,7 +164,7 @@ class Steps:
     def _take_in(self, step: Step, given: Given) -> None:
         runner, delivered, it = given.runner, given.delivered, given.it
         if delivered.deadline is not None:
-            step.ring(given)
+            step.ring(given, is_declared=self._outlet.knows(delivered.deadline.event))
             return
         waits = step.applied.is_waiting(it)
         late = delivered.on_lane and not delivered.noted

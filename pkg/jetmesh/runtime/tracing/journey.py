@@ -9,7 +9,7 @@ from opentelemetry.context import Context
 from opentelemetry.trace import Link
 
 from jetmesh.runtime.message.delivered import Delivered
-from jetmesh.runtime.tracing.tracing import context_of
+from jetmesh.runtime.tracing.tracing import context_in
 
 
 class Journey:
@@ -50,5 +50,5 @@ def journey_of(delivered: Delivered) -> Journey:
     """The delivery's, which begins when it is first asked for."""
     known: Journey | None = getattr(delivered, "trace", None)
     if known is None:
-        known = delivered.trace = Journey(context_of(delivered))
+        known = delivered.trace = Journey(context_in(delivered.headers))
     return known

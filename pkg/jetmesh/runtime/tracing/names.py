@@ -27,7 +27,7 @@ CAUSE: Final = "jetmesh.cause"
 """`<stream>:<sequence>`, as `jetmesh trace` prints it."""
 ATTEMPT: Final = "jetmesh.attempt"
 WAIT: Final = "jetmesh.wait"
-"""`queue`, `retry`, `outage` or `quarantine`."""
+"""`queue`, `retry`, `outage`, `quarantine` or `deadline`."""
 LINK: Final = "jetmesh.link"
 """What a link is to: `first outcome`, for a verdict on a delivery that came second; `input`, for
 what a step took in beside the input in whose span it is."""

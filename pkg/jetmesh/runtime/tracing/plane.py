@@ -22,6 +22,7 @@ from jetmesh.transport.dataplane import DataPlane
 from jetmesh.transport.seam import Message, Waiter
 
 _SCHEDULE: Final = f"{header.SCHEDULE}:".encode()
+_DEADLINE: Final = f"{header.DEADLINE}:".encode()
 
 
 class TracedPlane(DataPlane):
@@ -34,7 +35,7 @@ class TracedPlane(DataPlane):
         self.publish = self._publish
 
     def _publish(self, subject: bytes, headers: bytes, payload: bytes, waiter: Waiter) -> None:
-        if _SCHEDULE in headers:
+        if _SCHEDULE in headers and _DEADLINE not in headers:
             at = scheduled_at(wire.parse(headers).values)
             self._wait(round(datetime.fromisoformat(at).timestamp() * 1e9))
         race = current_race()

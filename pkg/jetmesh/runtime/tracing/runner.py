@@ -41,6 +41,18 @@ class TracedRunner(HandlerRunner):
             journey_of(delivered).waits("outage")
         super()._begin(delivered)
 
+    def _ring(self, delivered: Delivered) -> None:
+        """What comes of an alarm belongs to the trace of the message whose handler asked for it."""
+        journey = journey_of(delivered)
+        if journey.attempt is None:
+            context = journey.parent
+            if not is_left_out(trace.get_current_span(context)):
+                times = delivered.origin.stored, delivered.stored_ns
+                context = self._tracing.wait(delivered, "deadline", context, *times)
+            journey.attempt = about(delivered, context)
+        with within(journey.attempt):
+            super()._ring(delivered)
+
     def isolate(self, delivered: Delivered) -> None:
         """As it says there; it waits until it is alone."""
         journey_of(delivered).waits("quarantine")

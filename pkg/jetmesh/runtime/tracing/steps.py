@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
+from msgspec.structs import replace
+from opentelemetry import context as contexts
 from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.trace import Link, Span
@@ -16,15 +18,18 @@ from opentelemetry.trace import Link, Span
 from jetmesh import wire
 from jetmesh.errors import Unavailable
 from jetmesh.protocol import headers as header
+from jetmesh.protocol.deadlines import Pending
 from jetmesh.protocol.steps import Following
 from jetmesh.runtime.message.delivered import Delivered
 from jetmesh.runtime.message.moving import ProcessRunner
 from jetmesh.runtime.message.remembering import StateRunner
+from jetmesh.runtime.message.ringing import Effect
 from jetmesh.runtime.message.steps import Steps
 from jetmesh.runtime.tracing import names
 from jetmesh.runtime.tracing.contexts import racing, within
 from jetmesh.runtime.tracing.journey import journey_of
 from jetmesh.runtime.tracing.runner import TracedRunner
+from jetmesh.runtime.tracing.tracing import carrier_of, context_in
 from jetmesh.transport.reader import NewerVersion, Removed
 from jetmesh.transport.seam import Waiter
 
@@ -40,6 +45,7 @@ class TracedSteps(Steps):
         self._attempts: dict[str, Context] = {}
         """By the message id of an output."""
         self._send_output, self._outlet.publish = self._outlet.publish, self._publish_output
+        self._send_alarm, self.alarms.publish = self.alarms.publish, self._publish_alarm
 
     def follows(self, output: Following, delivered: Delivered) -> None:
         """Know which attempt an output follows from."""
@@ -47,6 +53,13 @@ class TracedSteps(Steps):
             if len(self._attempts) >= _MOST:
                 self._attempts.clear()
             self._attempts[output.id] = attempt
+
+    def _take_in(self, step: Any, given: Any) -> None:
+        before = len(step.following)
+        super()._take_in(step, given)
+        if given.delivered.deadline is not None:
+            for event in step.following[before:]:
+                self.follows(event, given.delivered)
 
     def _store(self, step: Any) -> None:
         tried = [journey_of(given.delivered).attempt for given in step.taken]
@@ -68,6 +81,14 @@ class TracedSteps(Steps):
         identity = wire.parse(headers).values.get(header.MESSAGE_ID, "")
         with within(racing(self._attempts.get(identity, Context()), [])):
             self._send_output(subject, headers, payload, waiter)
+
+    def _publish_alarm(
+        self, subject: bytes, headers: bytes, payload: bytes, waiter: Waiter
+    ) -> None:
+        """One that is set says whose it is; whoever finds it unset sets it in that trace, too."""
+        asked = context_in(headers)
+        with within(racing(asked, []) if asked else contexts.get_current()):
+            self._send_alarm(subject, headers, payload, waiter)
 
 
 class TracedStateRunner(TracedRunner, StateRunner):
@@ -107,7 +128,7 @@ class TracedStateRunner(TracedRunner, StateRunner):
         for each in effects:
             if isinstance(each, Following):
                 self._steps.follows(each, delivered)
-        return found, effects
+        return found, tuple(_within(journey_of(delivered).attempt, each) for each in effects)
 
     def _begin_attempt(self, delivered: Delivered) -> tuple[Context, Span]:
         context, span = super()._begin_attempt(delivered)
@@ -122,3 +143,10 @@ class TracedStateRunner(TracedRunner, StateRunner):
 
 class TracedProcessRunner(TracedStateRunner, ProcessRunner):
     """`ProcessRunner`, likewise."""
+
+
+def _within(attempt: Context | None, effect: Effect) -> Effect:
+    """A deadline knows in which attempt it was asked for, whoever fires it, and when."""
+    if attempt is None or not isinstance(effect, Pending):
+        return effect
+    return replace(effect, trace=carrier_of(attempt))

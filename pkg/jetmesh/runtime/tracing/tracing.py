@@ -168,7 +168,7 @@ def is_left_out(span: Span) -> bool:
 
 
 def _about(delivered: Delivered) -> dict[str, str | int]:
-    handler, given = delivered.durable.handler, header_values(delivered)
+    handler, given = delivered.durable.handler, header_values(delivered.headers)
     return {
         names.DESTINATION: delivered.origin.subject,
         names.HANDLER: f"{handler.service}.{handler.name}",
@@ -179,19 +179,26 @@ def _about(delivered: Delivered) -> dict[str, str | int]:
     }
 
 
-def header_values(delivered: Delivered) -> dict[str, str]:
-    """The headers of a delivery by their names in lower case."""
-    if not delivered.headers:
+def header_values(headers: bytes) -> dict[str, str]:
+    """The headers of a message by their names in lower case."""
+    if not headers:
         return {}
-    values = wire.parse(delivered.headers).values
+    values = wire.parse(headers).values
     return {name.lower(): value for name, value in values.items()}
 
 
-def context_of(delivered: Delivered) -> Context:
-    """What the message brought: the span that sent it, or nothing."""
-    if not _names_a_span(delivered.headers):
+def context_in(headers: bytes) -> Context:
+    """What a message brings: the span that sent it, or nothing."""
+    if not headers or not _names_a_span(headers):
         return Context()
-    return propagate.extract(header_values(delivered), Context())
+    return propagate.extract(header_values(headers), Context())
+
+
+def carrier_of(context: Context) -> dict[str, str]:
+    """The headers of a message that is to be sent later, as if within `context`."""
+    carrier: dict[str, str] = {}
+    propagate.inject(carrier, context)
+    return carrier
 
 
 def link_to(stored: StoredMessage) -> list[Link]:
@@ -205,8 +212,7 @@ def with_context(headers: bytes, span: Span) -> bytes:
     """The headers of a message that `span` sends, unless they name a span already."""
     if _names_a_span(headers):
         return headers  # a retry or a letter: it goes on with the trace of its origin
-    carrier: dict[str, str] = {}
-    propagate.inject(carrier, trace.set_span_in_context(span))
+    carrier = carrier_of(trace.set_span_in_context(span))
     lines = "".join(f"{name}: {value}\r\n" for name, value in carrier.items())
     return headers[:-2] + lines.encode() + headers[-2:]
 

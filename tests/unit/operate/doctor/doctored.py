@@ -263,6 +263,7 @@ def stands_still() -> Facts:
         step="waiting",
         since=NOON,
         waits_for=("desk.paid",),
+        ended=False,
         until=None,
         remaining=("paid",),
         place="STATES_DESK_ORDERS:2",
