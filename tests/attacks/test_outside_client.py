@@ -13,7 +13,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from jetmesh import Publisher
-from jetmesh.cli import heal as command
+from jetmesh.cli.commands import heal as command
 from jetmesh.declare import derive
 from jetmesh.errors import JetmeshError, UsageError
 from jetmesh.operate.trace import trace
@@ -143,7 +143,7 @@ async def test_heal_shows_what_is_forged_without_what_is_sensitive_and_asks_befo
         )
 
         async def heal(*places: str, yes: bool = False) -> str:
-            await asyncio.to_thread(command.run, places, "", "", yes=yes)
+            await asyncio.to_thread(command.heal, [*places], "", "", yes=yes)
             return capsys.readouterr().out
 
         shown = await heal()

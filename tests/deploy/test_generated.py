@@ -13,7 +13,10 @@ from jetmesh import Duration, Service, System, derive
 from jetmesh.errors import SettingsError, UsageError
 from jetmesh.operate.deploy.files import deployment
 from jetmesh.operate.generated import read, stale, write
-from jetmesh.operate.helm.files import contents, part
+from jetmesh.operate.helm.declared import chart_values
+from jetmesh.operate.helm.facts import facts
+from jetmesh.operate.helm.files import contents
+from jetmesh.operate.helm.text import schema_json, table, values_yaml
 from jetmesh.operate.helm.tree import DURATION
 from jetmesh.operate.project import Whole, find_project
 from shop_contracts import PaymentDeclined
@@ -41,21 +44,19 @@ def test_a_new_service_appears_in_every_part_without_a_line_of_yaml() -> None:
     def suspect(payment: PaymentDeclined) -> None: ...
 
     system, topology = System("small", ()), derive([fraud])
-    values = yaml.safe_load(part(system, topology, "values"))
+    values = yaml.safe_load(values_yaml(chart_values(system, topology)))
     assert values["services"]["fraud-desk"]["handlers"]["suspect"]["ackWait"] == "30s"
-    schema = json.loads(part(system, topology, "schema"))
+    schema = json.loads(schema_json(chart_values(system, topology)))
     jsonschema.validate(values, schema)
-    [first, lane] = yaml.safe_load(part(system, topology, "facts"))["services"]["fraud-desk"][
-        "durables"
-    ]
+    [first, lane] = facts(system, topology)["services"]["fraud-desk"]["durables"]
     assert first == {"stream": "PAYMENTS", "name": "fraud-desk-suspect"}
     assert lane["stream"] == "LANES_fraud-desk"
-    assert "services.<service>.handlers.<handler>.ackWait" in part(system, topology, "readme")
+    assert "services.<service>.handlers.<handler>.ackWait" in table(chart_values(system, topology))
 
 
 def test_defaults_keep_their_own_schema(whole: Whole) -> None:
-    values = yaml.safe_load(part(whole.system, whole.topology, "values"))
-    jsonschema.validate(values, json.loads(part(whole.system, whole.topology, "schema")))
+    values = yaml.safe_load(values_yaml(chart_values(whole.system, whole.topology)))
+    jsonschema.validate(values, json.loads(schema_json(chart_values(whole.system, whole.topology))))
 
 
 @pytest.mark.parametrize("text", ["45s", "250ms", "1.5h", "7d", "0s", "45", "45 s", "s", "1w", ""])
@@ -70,7 +71,7 @@ def test_the_schema_takes_a_duration_exactly_when_the_settings_do(text: str) -> 
 
 
 def test_no_secret_has_a_place_where_everybody_reads(whole: Whole) -> None:
-    services = yaml.safe_load(part(whole.system, whole.topology, "values"))["services"]
+    services = yaml.safe_load(values_yaml(chart_values(whole.system, whole.topology)))["services"]
     assert "gateway_key" not in services["payments"]["settings"]
     assert services["payments"]["secrets"] == {"gateway_key": ""}
 
@@ -79,8 +80,3 @@ def test_a_readme_without_a_place_for_the_table_is_refused(whole: Whole, tmp_pat
     (tmp_path / "README.md").write_text("# A chart\n")
     with pytest.raises(UsageError, match="lacks the markers for the table"):
         write(contents(whole.system, whole.topology, tmp_path, README))
-
-
-def test_a_part_that_does_not_exist_is_refused_with_those_that_do(whole: Whole) -> None:
-    with pytest.raises(UsageError, match="values, schema, facts, readme"):
-        part(whole.system, whole.topology, "templates")

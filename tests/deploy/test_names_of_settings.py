@@ -21,7 +21,10 @@ from jetmesh import Policy, Sandbox, Service, System, derive
 from jetmesh.declare import StreamTuning
 from jetmesh.errors import SettingsError
 from jetmesh.operate.generated import write
-from jetmesh.operate.helm.files import contents, part
+from jetmesh.operate.helm.declared import chart_values
+from jetmesh.operate.helm.facts import facts
+from jetmesh.operate.helm.files import contents
+from jetmesh.operate.helm.text import values_yaml
 from jetmesh.operate.project import Whole
 from jetmesh.settings import Loaded, load_settings
 from shop_contracts import PaymentDeclined
@@ -216,8 +219,8 @@ def test_a_handler_keeps_its_name_too(helm: Helm, tmp_path: Path, name: str) -> 
 
 
 def test_the_names_of_charts_lead_back_to_one_declared_name_each(whole: Whole) -> None:
-    values = yaml.safe_load(part(whole.system, whole.topology, "values"))
-    names = yaml.safe_load(part(whole.system, whole.topology, "facts"))["names"]
+    values = yaml.safe_load(values_yaml(chart_values(whole.system, whole.topology)))
+    names = facts(whole.system, whole.topology)["names"]
     declared = {*Policy.__struct_fields__, *StreamTuning.__struct_fields__}
     assert sorted(names.values()) == sorted(declared)
     tuned = [*values["streams"].values()]

@@ -8,7 +8,8 @@ import pytest
 import yaml
 
 from jetmesh import Duration
-from jetmesh.operate.helm.files import part
+from jetmesh.operate.helm.declared import chart_values
+from jetmesh.operate.helm.text import values_yaml
 from jetmesh.operate.project import Whole
 from jetmesh.settings import Loaded, load_settings
 from tests.deploy.conftest import Render, Rendered
@@ -86,7 +87,7 @@ def test_every_value_of_a_handler_reaches_its_pods(
         "concurrency": 6,
         "batch": 7,
     }
-    values = yaml.safe_load(part(whole.system, whole.topology, "values"))
+    values = yaml.safe_load(values_yaml(chart_values(whole.system, whole.topology)))
     assert given.keys() == values["services"]["payments"]["handlers"]["charge"].keys()
     rendered = render(*(f"{path}.{name}={value}" for name, value in given.items()))
     loaded = of_service(rendered, whole, "payments", tmp_path)

@@ -9,7 +9,7 @@ from msgspec import Struct
 from structlog.testing import capture_logs
 
 from jetmesh import Service, derive, event
-from jetmesh.cli.provision import describe
+from jetmesh.cli.changes import describe
 from jetmesh.errors import BrokerError
 from jetmesh.operate.up.broker import Broker
 from jetmesh.settings import NatsSettings

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from jetmesh.cli.provision import describe
+from jetmesh.cli.changes import describe
 from jetmesh.errors import BrokerError, DriftError
 from jetmesh.operate.apply import carry_out, moving, plan
 from jetmesh.operate.doctor.diagnosis import findings

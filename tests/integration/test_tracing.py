@@ -20,7 +20,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from rich.console import Console
 
 from jetmesh import Delivery, Policy, Publisher, Reject, Service, Unavailable, event
-from jetmesh.cli.trace import tree_of
+from jetmesh.cli.tree import tree_of
 from jetmesh.declare import Duration
 from jetmesh.operate.trace import Step
 from jetmesh.operate.trace import trace as steps_of

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from jetmesh import Service
-from jetmesh.cli.doctor import exit_code
+from jetmesh.cli.commands.doctor import exit_code
 from jetmesh.declare import derive
 from jetmesh.operate.doctor.diagnosis import findings
 from jetmesh.operate.doctor.survey import Target, survey

@@ -9,6 +9,7 @@ import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -194,7 +195,7 @@ async def test_with_tls_everybody_is_encrypted_and_nobody_is_served_in_the_clear
     assert "gate" in nats_cli(up, *trusting, "micro", "ls").stdout
     assert command(garage, "doctor", "--once").returncode == 0
     assert nats_cli(up, "micro", "ls").returncode != 0, "an authority that is not trusted"
-    await refused_in_the_clear(up.state.broker.port)
+    await refused_in_the_clear(urlsplit(up.state.nats_url).port or 0)
     private = list((garage / ".jetmesh" / "tls").iterdir())
     assert not any(path.stat().st_mode & OTHERS for path in private)
 

@@ -74,7 +74,7 @@ def test_the_broker_listens_where_the_settings_file_says(
     fixed = free_port()
     (garage / "jetmesh.toml").write_text(f'[nats]\nurl = "nats://127.0.0.1:{fixed}"\n')
     up = run_up(port=None)
-    assert up.state.broker.port == fixed
+    assert up.state.nats_url == f"nats://127.0.0.1:{fixed}"
     assert command(garage, "plan", "--check").returncode == 0
 
 

@@ -11,32 +11,28 @@ import pytest
 from typer.testing import CliRunner
 
 from jetmesh import __version__, cli
-from jetmesh.cli.app import app
+from jetmesh.cli import app
 from jetmesh.errors import BrokerError, UsageError
 
-COMMANDS = [
-    command.callback.__name__.replace("_", "-")
-    for command in app.registered_commands
-    if command.callback
-]
+COMMANDS = [name for names in app.COMMANDS.values() for name in names]
 
 
 def test_help_names_every_command() -> None:
-    shown = CliRunner().invoke(app, ["--help"])
+    shown = CliRunner().invoke(app.app, ["--help"])
     assert shown.exit_code == 0
     assert all(f" {name} " in shown.stdout for name in COMMANDS)
     assert "[tool.jetmesh]" in shown.stdout
 
 
 def test_the_version_is_told() -> None:
-    told = CliRunner().invoke(app, ["--version"])
+    told = CliRunner().invoke(app.app, ["--version"])
     assert told.exit_code == 0
     assert told.stdout.startswith(f"jetmesh {__version__}, Python 3.")
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_the_help_of_every_command_shows_an_example(command: str) -> None:
-    shown = CliRunner().invoke(app, [command, "--help"], env={"COLUMNS": "200"})
+    shown = CliRunner().invoke(app.app, [command, "--help"], env={"COLUMNS": "200"})
     assert shown.exit_code == 0
     assert f"jetmesh {command}" in shown.stdout.partition("Example:")[2]
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 import pytest
 from typer.core import TyperGroup
-from typer.main import get_command
 
-from jetmesh.cli.app import app
+from jetmesh.cli.app import COMMANDS, command
 from jetmesh.runtime.prometheus import ServiceCollector, exposition
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -58,13 +58,17 @@ def calls(text: str) -> Iterator[str]:
 def wrong(call: str) -> str:
     """Why a call cannot be made, in words; empty when it can."""
     _, *words = shlex.split(call.replace("…", "x").replace("'", '"'))
-    command = get_command(app)
-    while isinstance(command, TyperGroup) and words and not words[0].startswith("-"):
+    if not words or words[0].startswith("-"):
+        return ""
+    if words[0] not in chain(*COMMANDS.values()):
+        return f"{call}: no command {words[0]}"
+    found = command(words.pop(0))
+    while isinstance(found, TyperGroup) and words and not words[0].startswith("-"):
         name = words.pop(0)
-        if name not in command.commands:
+        if name not in found.commands:
             return f"{call}: no command {name}"
-        command = command.commands[name]
-    known = {option for each in command.params for option in (*each.opts, *each.secondary_opts)}
+        found = found.commands[name]
+    known = {option for each in found.params for option in (*each.opts, *each.secondary_opts)}
     for word in words:
         option = word.partition("=")[0]
         if option.startswith("--") and option not in known | {"--help"}:

@@ -1,6 +1,7 @@
-"""The `jetmesh` command.
+"""The `jetmesh` command: `app` lists the commands, `commands` has a module for each.
 
-Every command imports what it needs when it runs, so that `--help` answers at once.
+Beside them is what several use: which `broker` is meant, a `connection` to it, `console` and
+`output` to read and print, `options`, `exits`.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ def _remedy(error: JetmeshError) -> str:
     """What to do about it; where nobody answers, the mesh that does run here."""
     if not isinstance(error, BrokerUnreachable):
         return error.remedy
-    from jetmesh.cli.connection import running_elsewhere  # noqa: PLC0415 - only when there is one
+    from jetmesh.cli.broker import running_elsewhere  # noqa: PLC0415 - only when there is one
 
     return running_elsewhere(error.message) or error.remedy
 

@@ -1,21 +1,22 @@
-"""`jetmesh plan --expect`: where the mesh and its servers end."""
+"""Where the mesh and its servers end, as `jetmesh plan --expect` shows it."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Final
 
 from rich.text import Text
 
-from jetmesh.cli.connection import broker_of, connected
-from jetmesh.cli.console import print_json, print_lines
+from jetmesh.cli.broker import broker_of
+from jetmesh.cli.connection import asked
+from jetmesh.cli.console import print_lines, show
 from jetmesh.cli.exits import answering
+from jetmesh.cli.options import duration
 from jetmesh.cli.output import complain
-from jetmesh.declare import Duration, Topology
-from jetmesh.errors import BrokerError, SettingsError, UsageError
+from jetmesh.declare import Topology
+from jetmesh.errors import BrokerError, UsageError
 from jetmesh.operate.ceilings import quantity
 from jetmesh.operate.ceilings.ceiling import Ceiling
 from jetmesh.operate.ceilings.checks import ceilings
@@ -31,25 +32,18 @@ from jetmesh.transport.control import ControlPlane
 _MARKS: Final = {"passed": ("!", "red"), "near": ("~", "yellow"), "far": (" ", "")}
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What the command line says."""
-
-    expect: Sequence[str]
-    pods: Sequence[str]
-    servers: str
-    values: Sequence[Path]
-    within: str
-    as_json: bool
-
-    @property
-    def is_asked(self) -> bool:
-        """Whether it is about ceilings at all."""
-        return bool(self.expect or self.pods or self.servers or self.values or self.as_json)
-
-
-def plan(reference: str, nats_url: str, asked: Asked) -> int:
-    """Print every ceiling; 1 if one is passed.
+def ceilings_of(
+    reference: str,
+    nats_url: str,
+    *,
+    expect: Sequence[str],
+    pods: Sequence[str],
+    servers: str,
+    values: Sequence[Path],
+    within: str,
+    as_json: bool,
+) -> int:
+    """Print every ceiling of what is expected; 1 if one is passed.
 
     Raises:
         UsageError: something is not declared, or no quantity; or the project cannot be loaded.
@@ -57,26 +51,24 @@ def plan(reference: str, nats_url: str, asked: Asked) -> int:
     with answering():
         project = find_project(reference)
         whole = project.load()
-        said = expected(whole.topology, asked.expect, asked.pods)
-        servers = quantity.count(asked.servers, "--servers") if asked.servers else 0
-        within, given = _within(asked.within), place_of_chart(project.root, asked.values)
-        topology = tuned(whole.topology, asked.values)
+        said = expected(whole.topology, expect, pods)
+        chosen = quantity.count(servers, "--servers") if servers else 0
+        seconds, given = _within(within), place_of_chart(project.root, values)
+        topology = tuned(whole.topology, values)
         there = _seen(broker_of(project, whole.loaded, nats_url), topology)
     load = load_of(topology, said)
-    wanted = servers or given.servers
+    nodes = chosen or given.servers
     if there is not None and there.streams:
         load = on_top_of(there, load)
-        wanted = servers or there.servers
+        nodes = chosen or there.servers
         topology = as_there(topology, there.streams)
-    if servers or not (there and there.streams):
-        topology = spread(topology, wanted)
-    place = replace(given, servers=wanted or 1, within=within)
+    if chosen or not (there and there.streams):
+        topology = spread(topology, nodes)
+    place = replace(given, servers=nodes or 1, within=seconds)
     found = ceilings(topology, load, place)
     passed = sum(each.state == "passed" for each in found)
-    if asked.as_json:
-        print_json({"ceilings": [asdict(each) for each in found], "passed": passed})
-    else:
-        print_lines(_lines(found, passed))
+    data = {"ceilings": [asdict(each) for each in found], "passed": passed}
+    show(data, _lines(found, passed), as_json=as_json)
     return 1 if passed else 0
 
 
@@ -102,23 +94,16 @@ async def seen_if_told(control: ControlPlane, topology: Topology) -> Seen | None
         return None
 
 
-def _seen(settings: NatsSettings, topology: Topology) -> Seen | None:
-    async def ask() -> Seen | None:
-        async with connected(settings) as control:
-            return await seen_if_told(control, topology)
-
+def _seen(nats: NatsSettings, topology: Topology) -> Seen | None:
     try:
-        return asyncio.run(ask())
+        return asked(nats, lambda control: seen_if_told(control, topology))
     except BrokerError as error:
         complain(f"What a broker holds already is not counted: {error.message}")
         return None
 
 
 def _within(text: str) -> float:
-    try:
-        seconds = Duration.parse(text)
-    except SettingsError as error:
-        raise UsageError(f"--within: {error.message}", remedy=error.remedy) from None
+    seconds = duration("--within", text)
     if seconds <= 0:
         raise UsageError(f"--within: {text} is nothing.", remedy="Write --within 365d.")
     return float(seconds)

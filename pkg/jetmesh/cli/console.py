@@ -40,6 +40,14 @@ def print_json(data: Any, *, in_a_line: bool = False) -> None:
     write(text + b"\n")
 
 
+def show(data: Any, lines: Iterable[Text], *, as_json: bool) -> None:
+    """Print what was found, for a program or for a person."""
+    if as_json:
+        print_json(data)
+    else:
+        print_lines(lines)
+
+
 def write(data: bytes) -> None:
     """Write bytes as they are: JSON is UTF-8 whatever a terminal shows."""
     sys.stdout.flush()

@@ -6,6 +6,9 @@ from typing import Annotated
 
 import typer
 
+from jetmesh.declare import Duration
+from jetmesh.errors import SettingsError, UsageError
+
 System = Annotated[
     str,
     typer.Option(
@@ -23,3 +26,17 @@ NatsUrl = Annotated[
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
+Why = Annotated[str, typer.Option("--why", help="The reason, which is recorded with it.")]
+
+
+def duration(option: str, text: str) -> Duration:
+    """What an option says, such as `2m`.
+
+    Raises:
+        UsageError: it is no duration.
+    """
+    try:
+        return Duration.parse(text)
+    except SettingsError as error:
+        raise UsageError(f"{option}: {error.message}", remedy=error.remedy) from None

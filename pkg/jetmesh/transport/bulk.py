@@ -17,7 +17,7 @@ import msgspec
 
 from jetmesh import wire
 from jetmesh.declare import Permissions
-from jetmesh.declare.permissions import denial
+from jetmesh.declare.permissions import Action, denial
 from jetmesh.errors import BrokerError, BrokerUnreachable
 from jetmesh.protocol.headers import LEFT_IN_BATCH, POSITION
 from jetmesh.settings import NatsSettings
@@ -169,11 +169,10 @@ class BulkReader:
     def _on_lost(self, reason: str) -> None:
         self._fail(BrokerError(f"The connection to the broker was lost: {reason}."))
 
-    def _on_denied(self, text: str) -> None:
-        subject = text.partition('"')[2].partition('"')[0]
-        lacking = denial("publish", subject or text)
-        line = Permissions().line_for("publish", subject)
-        self._fail(BrokerError(f"The {lacking}.", remedy=f"Grant {line}, or be the operator."))
+    def _on_denied(self, action: Action, subject: str) -> None:
+        line = Permissions().line_for(action, subject)
+        remedy = f"Grant {line}, or be the operator."
+        self._fail(BrokerError(f"The {denial(action, subject)}.", remedy=remedy))
 
     def _fail(self, error: BrokerError) -> None:
         self._broken = error

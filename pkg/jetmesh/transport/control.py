@@ -230,14 +230,8 @@ class ControlPlane:
         Raises:
             BrokerError: no answer.
         """
-        found: list[str] = []
-        while True:
-            body = {"subject": subject, "offset": len(found)}
-            answer = await self.api("STREAM.NAMES", body)
-            page = answer.get("streams") or []
-            found += page
-            if not page or len(found) >= answer.get("total", 0):
-                return found
+        pages = self._paged("STREAM.NAMES", {"subject": subject}, "streams")
+        return [name async for page in pages for name in page]
 
     async def subjects(self, stream: str, matching: str) -> dict[str, int]:
         """On which subjects something is stored, with how many messages.
@@ -246,14 +240,8 @@ class ControlPlane:
             ApiError: no such stream.
             BrokerError: no answer.
         """
-        found: dict[str, int] = {}
-        while True:
-            body = {"subjects_filter": matching, "offset": len(found)}
-            answer = await self.api(f"STREAM.INFO.{stream}", body)
-            page = answer["state"].get("subjects") or {}
-            found |= page
-            if not page or len(found) >= answer.get("total", 0):
-                return found
+        pages = self._paged(f"STREAM.INFO.{stream}", {"subjects_filter": matching}, "subjects")
+        return {subject: page[subject] async for page in pages for subject in page}
 
     async def consumers(self, stream: str) -> list[dict[str, Any]]:
         """Everything that reads a stream, as the server describes it.
@@ -262,13 +250,19 @@ class ControlPlane:
             ApiError: no such stream.
             BrokerError: no answer.
         """
-        found: list[dict[str, Any]] = []
+        pages = self._paged(f"CONSUMER.LIST.{stream}", {}, "consumers")
+        return [each async for page in pages for each in page]
+
+    async def _paged(self, subject: str, body: dict[str, Any], listed: str) -> AsyncIterator[Any]:
+        """Page by page what an answer lists under this name, until all of it is there."""
+        known = 0
         while True:
-            answer = await self.api(f"CONSUMER.LIST.{stream}", {"offset": len(found)})
-            page = answer.get("consumers") or []
-            found += page
-            if not page or len(found) >= answer.get("total", 0):
-                return found
+            answer = await self.api(subject, {**body, "offset": known})
+            page = answer.get("state", answer).get(listed) or ()
+            known += len(page)
+            yield page
+            if not page or known >= answer.get("total", 0):
+                return
 
     async def message(self, stream: str, sequence: int) -> StoredMessage | None:
         """One message by its sequence, None when it is not there (any more)."""

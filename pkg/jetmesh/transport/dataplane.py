@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-import re
 import secrets
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -49,7 +48,6 @@ _PUBACK_SID: Final = b"0"
 _LOOKUP_SID: Final = b"1"
 """The subscription on which look-ups are answered."""
 _ASK_FOR_TLS: Final = "Write tls:// in nats.url, or somebody on the path can switch TLS off."
-_DENIED: Final = re.compile(r'for (Publish|Subscription) to "(.*?)"')
 
 log = structlog.get_logger()
 
@@ -309,11 +307,8 @@ class DataPlane:
                 await link.flush()
         link.end("the server is shutting down (lame duck mode)")
 
-    def _on_denied(self, text: str) -> None:
+    def _on_denied(self, action: Action, subject: str) -> None:
         """A permission is missing; what is asked for is asked again, it can be given later."""
-        found = _DENIED.search(text)
-        what, subject = found.groups() if found else ("Publish", text)
-        action: Action = "subscribe" if what == "Subscription" else "publish"
         lacking = f"the {denial(action, subject)}; grant {self._needs.line_for(action, subject)}"
         if action == "publish" and subject.startswith(ACK):
             self._on_refused_verdict(subject, lacking)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Final
 
 from jetmesh import wire
+from jetmesh.declare.permissions import Action
 from jetmesh.errors import BrokerError
 from jetmesh.transport.info import Info, read_info
 from jetmesh.transport.turns import Turns
@@ -20,7 +22,7 @@ _LINGER_SECONDS: Final = 0.004
 _MANY: Final = 64
 """Frames that are worth a system call of their own."""
 _HIGH_WATER: Final = 4 * 1024 * 1024
-_DENIED: Final = "Permissions Violation"
+_DENIED: Final = re.compile(r'Permissions Violation(?: for (Publish|Subscription) to "(.*?)")?')
 
 
 class Link(asyncio.BufferedProtocol):
@@ -39,7 +41,7 @@ class Link(asyncio.BufferedProtocol):
         turns: Turns,
         on_lost: Callable[[str], None],
         on_info: Callable[[Info], None],
-        on_denied: Callable[[str], None],
+        on_denied: Callable[[Action, str], None],
         on_writable: Callable[[], None],
     ) -> None:
         self.out: list[bytes] = []
@@ -208,8 +210,9 @@ class Link(asyncio.BufferedProtocol):
             self._read_info(argument)
         elif verb == b"-ERR":
             text = argument.decode(errors="replace").strip("'")
-            if text.startswith(_DENIED):
-                self._on_denied(text)
+            if denied := _DENIED.match(text):
+                action: Action = "subscribe" if denied[1] == "Subscription" else "publish"
+                self._on_denied(action, denied[2] or text)
             else:
                 self._reason = text  # the server hangs up after everything else it says
 

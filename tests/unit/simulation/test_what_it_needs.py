@@ -36,7 +36,7 @@ def names_of(node: ast.AST) -> list[str]:
 
 
 def test_a_running_service_does_not_import_it() -> None:
-    assert imported("import jetmesh.runtime.process, jetmesh.cli.run, shop.system") == []
+    assert imported("import jetmesh.runtime.process, jetmesh.cli.commands.run, shop.system") == []
 
 
 def imported(code: str) -> list[str]:

@@ -14,14 +14,13 @@ from functools import partial
 from pathlib import Path
 from typing import Final, TypeAlias
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
 from jetmesh.cli.connection import connected
 from jetmesh.cli.console import confirm, print_lines, read_file
 from jetmesh.cli.deadletters.select import Choice, Context, selection_of
 from jetmesh.cli.output import echo, finishing
+from jetmesh.cli.progress import progress
 from jetmesh.declare import unescape_key
 from jetmesh.errors import BrokerError, JetmeshError, UsageError
 from jetmesh.operate.audit import AuditRecord, recorded
@@ -185,7 +184,7 @@ class _Command:
             yield counts
 
     def _on_selected(self) -> int:
-        selection = asyncio.run(selection_of(self.context, self.choice.selector))
+        selection = selection_of(self.context, self.choice.selector)
         if not selection:
             echo(f"There is no open letter to {self.action}.")
             return 0
@@ -199,23 +198,17 @@ class _Command:
         return 1 if tally.counts["refused"] or tally.failed else 0
 
     async def _work_on(self, selection: Selection, tally: _Tally) -> None:
-        label = TextColumn(_BARS[self.action])
-        columns = (label, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        console = Console(stderr=True)
-        hidden = not console.is_terminal
-        progress = Progress(*columns, console=console, transient=True, disable=hidden)
         async with (
             connected(self.context.nats) as control,
             self._recorded(control, len(selection)) as counts,
         ):
             desk = self._desk(control)
-            with progress:
-                bar = progress.add_task("", total=len(selection))
+            with progress(_BARS[self.action], len(selection)) as update:
 
                 def on_outcome(outcome: Outcome) -> None:
                     tally.add(outcome)
                     counts[outcome.result] += 1
-                    progress.advance(bar)
+                    update(advance=1)
 
                 batch = Batch(desk, self.choice.selector, on_outcome, self.options.rate)
                 if self.options.dry_run:

@@ -1,4 +1,4 @@
-"""Which letters a command means, on which broker, and reading them with a bar."""
+"""Which letters a command means, on which broker, and reading them."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from typing import Final
 
 import structlog
 from msgspec import Struct
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
-from jetmesh.cli.connection import broker_of, connected, told
+from jetmesh.cli.broker import broker_of, told
+from jetmesh.cli.connection import asked
 from jetmesh.cli.output import echo
+from jetmesh.cli.progress import progress
 from jetmesh.declare import EventSpec, Topology
 from jetmesh.errors import UsageError
 from jetmesh.operate.deadletters.letter import Letter, Selection, Selector, number_of
@@ -30,6 +30,7 @@ from jetmesh.transport.stored import if_exists
 _LONG: Final = 5_000
 """Messages; reading more of them takes a moment."""
 _STEP: Final = 500
+"""Letters between two moves of the bar."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +86,6 @@ def context_of(reference: str, nats_url: str) -> Context:
     return Context(broker_of(project, whole.loaded, nats_url), whole.topology, whole)
 
 
-def selector_of(service: str, handler: str, key: str, fingerprint: str) -> Selector:
-    """The letters that the options of a command describe."""
-    return Selector(service=service, handler=handler, key=key, fingerprint=fingerprint)
-
-
 def choice_of(letters: Sequence[str] | None, group: Selector, *, every: bool) -> Choice:
     """What a command that changes something is about; nothing is never everything.
 
@@ -109,10 +105,9 @@ def choice_of(letters: Sequence[str] | None, group: Selector, *, every: bool) ->
     return Choice(numbers, group)
 
 
-async def selection_of(context: Context, group: Selector, *, every: bool = False) -> Selection:
+def selection_of(context: Context, group: Selector, *, every: bool = False) -> Selection:
     """`read` with a connection of its own."""
-    async with connected(context.nats) as control:
-        return await read(control, group, every=every)
+    return asked(context.nats, lambda control: read(control, group, every=every))
 
 
 async def read(control: ControlPlane, group: Selector, *, every: bool = False) -> Selection:
@@ -122,29 +117,23 @@ async def read(control: ControlPlane, group: Selector, *, every: bool = False) -
         JetmeshError: there is no stream of letters.
         BrokerError: the broker does not answer.
     """
-    async with progress_bar(control) as on_read:
+    async with reading(control) as on_read:
         return await select(control, group, every=every, on_read=on_read)
 
 
 @asynccontextmanager
-async def progress_bar(control: ControlPlane) -> AsyncIterator[OnRead | None]:
-    """A bar that says how far the stream was read; None when that is quick or nobody watches."""
-    console = Console(stderr=True)
+async def reading(control: ControlPlane) -> AsyncIterator[OnRead | None]:
+    """A bar that says how far the stream was read; None where that is quick."""
     info = await if_exists(control.api(f"STREAM.INFO.{DEADLETTERS}"))
     state = info["state"] if info else {"first_seq": 0, "last_seq": 0}  # whoever reads it says so
     first, last = state["first_seq"], state["last_seq"]
-    if last - first < _LONG or not console.is_terminal:
+    if last - first < _LONG:
         yield None
         return
-    columns = (TextColumn("Reading letters"), BarColumn(), TaskProgressColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
-        bar = progress.add_task("", total=last - first)
-        drawn = 0
+    with progress("Reading letters", last - first) as update:
 
         def on_read(sequence: int) -> None:
-            nonlocal drawn
-            if sequence - drawn >= _STEP:
-                drawn = sequence
-                progress.update(bar, completed=sequence - first)
+            if not sequence % _STEP:
+                update(completed=sequence - first)
 
         yield on_read

@@ -12,9 +12,10 @@ from typing import BinaryIO
 
 from rich.console import Console
 
-from jetmesh.cli.connection import connected
+from jetmesh.cli.connection import asked, connected
 from jetmesh.cli.console import print_json, print_lines, write
-from jetmesh.cli.deadletters.select import Choice, Context, progress_bar, read, selection_of
+from jetmesh.cli.console import show as show_found
+from jetmesh.cli.deadletters.select import Choice, Context, read, reading, selection_of
 from jetmesh.cli.output import echo
 from jetmesh.errors import UsageError
 from jetmesh.operate.deadletters import render
@@ -30,11 +31,8 @@ from jetmesh.transport.control import ControlPlane
 
 def ls(context: Context, selector: Selector, *, every: bool, as_json: bool) -> None:
     """Print the faults."""
-    selection = asyncio.run(selection_of(context, selector, every=every))
-    if as_json:
-        print_json(render.faults_as_data(selection))
-    else:
-        print_lines(render.faults(selection, every=every))
+    found = selection_of(context, selector, every=every)
+    show_found(render.faults_as_data(found), render.faults(found, every=every), as_json=as_json)
 
 
 def ls_letters(context: Context, selector: Selector, *, every: bool, as_json: bool) -> None:
@@ -49,13 +47,16 @@ def show(context: Context, text: str, *, as_json: bool) -> None:
         JetmeshError: there is no such letter.
     """
     number = number_of(text)
-    letter, entries, payload, wait = asyncio.run(_load(context, number))
+    letter, entries, payload, wait = asked(
+        context.nats, lambda control: _load(control, context, number)
+    )
     contracts = context.contracts_for(letter)
-    if as_json:
-        print_json(render.details_as_data(entries, letter, payload, wait, contracts))
-        return
-    print_lines(render.details(entries, letter, payload, contracts))
-    print_lines(render.history(entries, letter, wait))
+    data = render.details_as_data(entries, letter, payload, wait, contracts)
+    lines = [
+        *render.details(entries, letter, payload, contracts),
+        *render.history(entries, letter, wait),
+    ]
+    show_found(data, lines, as_json=as_json)
 
 
 def write_payload(context: Context, text: str) -> None:
@@ -64,7 +65,11 @@ def write_payload(context: Context, text: str) -> None:
     Raises:
         JetmeshError: there is no such letter, or its payload is gone.
     """
-    write(asyncio.run(_payload(context, number_of(text))))
+
+    async def payload(control: ControlPlane) -> bytes:
+        return (await content_of(control, await find(control, number_of(text)))).payload
+
+    write(asked(context.nats, payload))
 
 
 def export(context: Context, choice: Choice, output: Path | None, *, every: bool) -> None:
@@ -112,18 +117,17 @@ async def _ls_letters(context: Context, selector: Selector, *, every: bool, as_j
 
 
 async def _load(
-    context: Context, number: int
+    control: ControlPlane, context: Context, number: int
 ) -> tuple[Letter, list[HistoryEntry], PayloadView, str]:
-    async with connected(context.nats) as control:
-        letter = await find(control, number)
-        payload = await _rendered(control, letter, context)
-        async with progress_bar(control) as on_read:
-            entries = await history(control, letter, on_read=on_read)
-        state = render.state_of(entries[-1].notes)
-        wait = await lane_status(control, letter) if state == "replayed" else ""
-        if state == "open" and (waiting := await behind(control, entries[-1].letter)):
-            wait = f"nothing was done about it yet: {waiting}"
-        return letter, entries, payload, wait
+    letter = await find(control, number)
+    payload = await _rendered(control, letter, context)
+    async with reading(control) as on_read:
+        entries = await history(control, letter, on_read=on_read)
+    state = render.state_of(entries[-1].notes)
+    wait = await lane_status(control, letter) if state == "replayed" else ""
+    if state == "open" and (waiting := await behind(control, entries[-1].letter)):
+        wait = f"nothing was done about it yet: {waiting}"
+    return letter, entries, payload, wait
 
 
 async def _rendered(control: ControlPlane, letter: Letter, context: Context) -> PayloadView:
@@ -135,11 +139,6 @@ async def _rendered(control: ControlPlane, letter: Letter, context: Context) -> 
         return render_payload(content.payload, contracts, hidden=hidden)
     except LetterError as error:
         return PayloadView("lost", error.message)
-
-
-async def _payload(context: Context, number: int) -> bytes:
-    async with connected(context.nats) as control:
-        return (await content_of(control, await find(control, number))).payload
 
 
 async def _export(context: Context, choice: Choice, file: BinaryIO, *, every: bool) -> int:

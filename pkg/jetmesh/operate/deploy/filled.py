@@ -18,17 +18,14 @@ def filled(folder: str, system: System, **more: str) -> dict[str, str]:
         UsageError: the system has a name that a chart cannot have.
     """
     name = name_of(system)
-    values = {"name": name, "title": _title(name), "version": system.version, **more}
+    title = name.replace("-", " ").capitalize()
+    values = {"name": name, "title": title, "version": system.version, **more}
     root = _TEMPLATES / folder
     files = sorted(path for path in root.rglob("*") if path.is_file() and path.suffix != ".pyc")
     return {
         path.relative_to(root).as_posix(): _fill(path.read_text(encoding="utf-8"), values)
         for path in files
     }
-
-
-def _title(name: str) -> str:
-    return name.replace("-", " ").capitalize()
 
 
 def _fill(text: str, values: dict[str, str]) -> str:

@@ -14,24 +14,8 @@ from jetmesh.operate.helm.facts import facts
 from jetmesh.operate.helm.logins import configurations
 from jetmesh.operate.helm.text import NOTE, dump, schema_json, table, values_yaml
 
-PARTS: Final = ("values", "schema", "facts", "readme")
 _BEGIN: Final = "<!-- values: written by `jetmesh deploy init` -->\n"
 _END: Final = "<!-- end of values -->\n"
-
-
-def part(system: System, topology: Topology, name: str) -> str:
-    """The text of one generated part.
-
-    Raises:
-        UsageError: there is no such part.
-    """
-    if name not in PARTS:
-        known = ", ".join(PARTS)
-        raise UsageError(f"There is no part {name!r}.", remedy=f"Choose one of: {known}.")
-    if name == "facts":
-        return NOTE + dump(facts(system, topology))
-    written = {"values": values_yaml, "schema": schema_json, "readme": table}[name]
-    return written(chart_values(system, topology))
 
 
 def contents(system: System, topology: Topology, chart: Path, readme: str) -> dict[Path, str]:
@@ -40,14 +24,15 @@ def contents(system: System, topology: Topology, chart: Path, readme: str) -> di
     Raises:
         UsageError: the chart's README has no place for the table.
     """
+    values = chart_values(system, topology)
     file = chart / "README.md"
     there = read(file)
     return {
-        chart / "values.yaml": part(system, topology, "values"),
-        chart / "values.schema.json": part(system, topology, "schema"),
-        chart / "files" / "topology.yaml": part(system, topology, "facts"),
+        chart / "values.yaml": values_yaml(values),
+        chart / "values.schema.json": schema_json(values),
+        chart / "files" / "topology.yaml": NOTE + dump(facts(system, topology)),
         **{chart / path: text for path, text in configurations(topology).items()},
-        file: _with_table(readme if there is None else there, part(system, topology, "readme")),
+        file: _with_table(readme if there is None else there, table(values)),
     }
 
 

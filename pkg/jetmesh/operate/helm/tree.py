@@ -69,11 +69,11 @@ def group_of(
     `defaults` and `texts` go by field names and win over what the Struct says. `spell` makes a
     value's name of a field's.
     """
-    written = {**attribute_texts(struct), **(texts or {})}
+    written = {**field_docstrings(struct), **(texts or {})}
     values: dict[str, Node] = {}
     for f in fields(struct):
         default = (defaults or {}).get(f.name, _default(f))
-        said = written.get(f.name, "") or _description(f.type)
+        said = " ".join(written.get(f.name, "").split()) or _description(f.type)
         if isinstance(f.type, type) and issubclass(f.type, Struct):
             given = msgspec.structs.asdict(default) if isinstance(default, Struct) else default
             said = said or description_of(f.type)
@@ -82,11 +82,6 @@ def group_of(
             node = Value(plain(default), schema_of(f.type), said)
         values[spell(f.encode_name)] = node
     return Group(values, text)
-
-
-def attribute_texts(struct: type[Struct]) -> dict[str, str]:
-    """What the source says below each field, on one line."""
-    return {name: " ".join(text.split()) for name, text in field_docstrings(struct).items()}
 
 
 def schema_of(kind: Any) -> dict[str, Any]:

@@ -8,12 +8,12 @@ import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 import msgspec
 
 from jetmesh.errors import JetmeshError
+from jetmesh.operate.project import Project
 from jetmesh.operate.up.access import Access
 from jetmesh.operate.up.prepare import CONFIGURED, Prepared
 from jetmesh.operate.up.spawned import leash_prefix
@@ -33,8 +33,7 @@ class Preparation:
 
 
 async def preparing(
-    root: Path,
-    reference: str,
+    project: Project,
     access: Access,
     environ: Mapping[str, str],
     on_configured: Callable[[], None],
@@ -49,9 +48,9 @@ async def preparing(
     """
     process = await asyncio.create_subprocess_exec(
         *leash_prefix(),
-        *(sys.executable, "-m", "jetmesh.operate.up.prepare", reference),
+        *(sys.executable, "-m", "jetmesh.operate.up.prepare", project.reference),
         msgspec.json.encode(access).decode(),
-        cwd=root,
+        cwd=project.root,
         env=environ,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,

@@ -9,12 +9,11 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 from jetmesh.operate.identities import CLIENT
-from jetmesh.operate.undeclared import Declared
 from jetmesh.operate.up.access import AS_OPERATOR
 from jetmesh.operate.up.prepare import Prepared
 
@@ -32,18 +31,11 @@ class Refused:
     """Follows the server's log, and says of each refusal once that it was."""
 
     def __init__(self, log: Path, say: Callable[[str], None]) -> None:
-        self._declared = Declared({}, {}, {})
-        self._incoming: Mapping[str, str] = {}
-        self._names: Mapping[str, str] = {}
         self._log = log
         self._say = say
         self._said: set[str] = set()
-
-    def know(self, prepared: Prepared) -> None:
+        self.known: Prepared | None = None
         """What the system declares now; it changes while one works on it."""
-        self._declared = prepared.declared
-        self._incoming = prepared.external_events
-        self._names = prepared.users
 
     async def run(self) -> None:
         """Look until this is cancelled."""
@@ -59,28 +51,26 @@ class Refused:
 
     def _take(self, line: str) -> None:
         found = _LINE.search(line)
-        if found is None:
+        if found is None or self.known is None:
             return
-        who = self._names.get(found["who"], found["who"])
-        text = sentence(who, found["act"], found["subject"], self._declared, self._incoming)
+        text = _sentence(self.known, **found.groupdict())
         if text not in self._said and len(self._said) < _MOST_SAID:
             self._said.add(text)
             self._say(text)
 
 
-def sentence(
-    who: str, act: str, subject: str, declared: Declared, incoming: Mapping[str, str]
-) -> str:
+def _sentence(known: Prepared, who: str, act: str, subject: str) -> str:
     """Who was refused what, why, and what was probably meant."""
+    who = known.users.get(who, who)
     if who != CLIENT:
         verb = "publish on" if act == "Publish" else "listen on"
         return f"refused: {who} may not {verb} {subject}: it declares nothing that needs it"
     if act != "Publish" or subject.startswith("$"):
         verb = "ask" if act == "Publish" else "listen on"
         return f"refused: who does not log in may not {verb} {subject}; {AS_OPERATOR} may"
-    if declared.is_declared(subject):
+    if known.declared.is_declared(subject):
         return f"refused: {subject} does not come from outside: a service publishes it"
-    meant = declared.nearest(subject)
+    meant = known.declared.nearest(subject)
     return f"refused: {subject}: nobody reads that" + (
-        f"; did you mean {meant}?" if meant in incoming else ""
+        f"; did you mean {meant}?" if meant in known.external_events else ""
     )

@@ -23,7 +23,8 @@ def secrets_in(texts: Iterable[str], state: Path) -> Mapping[str, str]:
     known = _read(file)
     if missing := wanted - known.keys():
         known |= {name: secrets.token_urlsafe(_BYTES) for name in missing}
-        _write(file, known)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_private(file, msgspec.json.encode(known).decode())
     return {name: known[name] for name in wanted}
 
 
@@ -32,8 +33,3 @@ def _read(file: Path) -> dict[str, str]:
         return msgspec.json.decode(file.read_bytes(), type=dict[str, str])
     except (OSError, msgspec.DecodeError, UnicodeError):
         return {}
-
-
-def _write(file: Path, known: Mapping[str, str]) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    write_private(file, msgspec.json.encode(known).decode())

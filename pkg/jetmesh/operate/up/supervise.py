@@ -36,7 +36,7 @@ from jetmesh.operate.up.settings_file import BROKER_PORT, local_port, settings_f
 from jetmesh.operate.up.spawned import leash_prefix
 from jetmesh.operate.up.store import move_streams
 from jetmesh.operate.up.subjects import Subjects
-from jetmesh.operate.up.upfile import BrokerAddress, Running, Up
+from jetmesh.operate.up.upfile import Running, Up
 
 _T = TypeVar("_T")
 _WATCH_SECONDS: Final = 0.25
@@ -48,9 +48,8 @@ _AFTER_GRACE: Final = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the command line says."""
+    """How the mesh is to run."""
 
-    reference: str = ""
     port: int = 0
     """The broker's port; 0 is 4222 or the next free one."""
     store: Path | None = None
@@ -162,9 +161,8 @@ class Supervisor:
         Raises:
             JetmeshError: the system contradicts itself, or the broker cannot be as it declares.
         """
-        root, reference = self._project.root, self._options.reference
         preparation = await preparing(
-            root, reference, self._access, self._environ(), self._take_configuration
+            self._project, self._access, self._environ(), self._take_configuration
         )
         if self._pages is not None:
             self._pages.cancel()
@@ -234,7 +232,7 @@ class Supervisor:
 
     def _know(self, prepared: Prepared) -> None:
         self._subjects.declared = prepared.declared
-        self._refused.know(prepared)
+        self._refused.known = prepared
 
     async def _all_ready(self, everyone: Sequence[Child]) -> None:
         began = monotonic()
@@ -356,7 +354,6 @@ class Supervisor:
             self._screen.say(f"other terminals do not find this mesh: {error.strerror}")
 
     def _write_up(self) -> None:
-        address = BrokerAddress.now(self._broker.pid, self._broker.port)
         upfile.write(
             self._project.state,
             Up(
@@ -364,7 +361,7 @@ class Supervisor:
                 everybody=self._access.everybody,
                 ca=self._access.ca,
                 pid=os.getpid(),
-                broker=address,
+                broker=Running.now(self._broker.pid, self._access.url),
                 services={
                     part.name: Running.now(c.pid, part.url, part.health or part.url)
                     for c in self._services

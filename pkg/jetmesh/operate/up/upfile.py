@@ -35,7 +35,7 @@ class AlreadyUp(JetmeshError):  # noqa: N818 - a state of the world
 
 
 class Running(Struct):
-    """One process and where it answers."""
+    """A process, and where it answers."""
 
     pid: int
     url: str = ""
@@ -49,25 +49,12 @@ class Running(Struct):
         return cls(pid, url, health, began(pid))
 
 
-class BrokerAddress(Struct):
-    """The broker's process and port."""
-
-    pid: int
-    port: int
-    began: str = ""
-
-    @classmethod
-    def now(cls, pid: int, port: int) -> BrokerAddress:
-        """The broker of ours, as `Running.now`."""
-        return cls(pid, port, began(pid))
-
-
 class Up(Struct):
     """The content of up.json."""
 
     nats_url: str
     pid: int
-    broker: BrokerAddress
+    broker: Running
     services: dict[str, Running] = field(default_factory=dict)
     sandboxes: dict[str, Running] = field(default_factory=dict)
     """And what shows the contracts."""
@@ -87,12 +74,8 @@ class Up(Struct):
 
     def processes(self) -> dict[Process, str]:
         """Every child, and how people call it."""
-        found = {
-            Process(each.pid, each.began): name
-            for name, each in (self.services | self.sandboxes).items()
-        }
-        found[Process(self.broker.pid, self.broker.began)] = "nats-server"
-        return {process: name for process, name in found.items() if process.pid}
+        everything = [*self.services.items(), *self.sandboxes.items(), ("nats-server", self.broker)]
+        return {Process(each.pid, each.began): name for name, each in everything if each.pid}
 
 
 def write(state: Path, up: Up) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import msgspec
+
 from jetmesh.protocol.acks import durable_of, numbers_of
-from jetmesh.testing.simulation.answers import puback, refusal
 from jetmesh.testing.simulation.refused import Refused
 from jetmesh.testing.simulation.server import Server
 
@@ -59,6 +60,13 @@ class Publish:
         if stream is None:
             return b"NATS/1.0 503\r\n\r\n", b""
         try:
-            return b"", puback(stream.name, *stream.publish(subject, headers, payload))
+            return b"", _puback(stream.name, *stream.publish(subject, headers, payload))
         except Refused as refused:
-            return b"", refusal(stream.name, refused)
+            refusal = {"error": refused.reason, "stream": stream.name, "seq": 0}
+            return b"", msgspec.json.encode(refusal)
+
+
+def _puback(stream: str, sequence: int, is_duplicate: bool) -> bytes:  # noqa: FBT001 - as the server has it
+    """Where a message is stored, or where the first one of its id is; byte for byte."""
+    duplicate = b',"duplicate": true' if is_duplicate else b""
+    return b'{"stream":"%b", "seq":%d%b}' % (stream.encode(), sequence, duplicate)

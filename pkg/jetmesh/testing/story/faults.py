@@ -6,7 +6,7 @@ from collections.abc import Callable
 from random import Random
 from typing import Final, TypeAlias
 
-from jetmesh.testing.simulation import Durable, Stream
+from jetmesh.testing.simulation import Connection, Durable, Stream
 from jetmesh.testing.story.process import Process
 from jetmesh.testing.story.world import World
 
@@ -20,24 +20,14 @@ def _crash(world: World, draw: Random) -> str:
     return f"kill {process.name}, start {successor.name}"
 
 
-def _lose_ack(world: World, draw: Random) -> str:
-    process = _process(world, draw)
-    return f"lose a verdict of {process.name}" if process.connection.lose_verdict() else ""
+def _of_connection(what: str, fault: Callable[[Connection], bool]) -> Fault:
+    """One thing that may happen to what is on its way to or from a process."""
 
+    def happens(world: World, draw: Random) -> str:
+        process = _process(world, draw)
+        return f"{what} {process.name}" if fault(process.connection) else ""
 
-def _lose_publish(world: World, draw: Random) -> str:
-    process = _process(world, draw)
-    return f"lose a publish of {process.name}" if process.connection.lose_publish() else ""
-
-
-def _lose_puback(world: World, draw: Random) -> str:
-    process = _process(world, draw)
-    return f"lose a PubAck for {process.name}" if process.connection.lose_answer() else ""
-
-
-def _delay_puback(world: World, draw: Random) -> str:
-    process = _process(world, draw)
-    return f"delay a PubAck for {process.name}" if process.connection.delay_answer() else ""
+    return happens
 
 
 def _lose_delivery(world: World, draw: Random) -> str:
@@ -83,10 +73,10 @@ def _make_again(world: World, draw: Random) -> str:
 ALL: Final[tuple[Fault, ...]] = (
     _crash,
     _crash,  # it is what happens most
-    _lose_ack,
-    _lose_publish,
-    _lose_puback,
-    _delay_puback,
+    _of_connection("lose a verdict of", Connection.lose_verdict),
+    _of_connection("lose a publish of", Connection.lose_publish),
+    _of_connection("lose a PubAck for", Connection.lose_answer),
+    _of_connection("delay a PubAck for", Connection.delay_answer),
     _lose_delivery,
     _reconnect,
     _deliver_again,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Final
 
 from jetmesh.declare import Service
@@ -65,9 +65,16 @@ class World:
                 for _ in range(replicas):
                     self.start(service)
 
-    def randomness(self) -> AbstractContextManager[None]:
+    @contextmanager
+    def randomness(self) -> Iterator[None]:
         """In the block jitter and all that is drawn at random follows from the story's seed."""
-        return _Randomness(self)
+        outer = random.getstate()
+        random.setstate(self._random)
+        try:
+            yield
+        finally:
+            self._random = random.getstate()
+            random.setstate(outer)
 
     # processes
 
@@ -187,28 +194,3 @@ class World:
         lost = process.connection.verdict_is_next and self.lost_acks[process.service.name] > 0
         self.lost_acks[process.service.name] -= lost
         return lost
-
-
-class _Randomness(AbstractContextManager[None]):
-    """Swaps the state of Python's generator for the world's."""
-
-    def __init__(self, world: World) -> None:
-        self._world = world
-
-    def __enter__(self) -> None:
-        self._outer = random.getstate()
-        random.setstate(self._world._random)  # noqa: SLF001 - it is the world's
-
-    def __exit__(self, *_: object) -> None:
-        self._world._random = random.getstate()  # noqa: SLF001 - as above
-        random.setstate(self._outer)
-
-
-def any_of(seed: int) -> Choose:
-    """Chooses what is next at random, always the same with the same seed."""
-    choose = random.Random(seed).choice  # noqa: S311 - it is no secret
-
-    def chosen(ready: Sequence[Channel]) -> Channel:
-        return choose(ready)
-
-    return chosen

@@ -12,7 +12,14 @@ import msgspec
 import pytest
 from rich.console import Console
 
-from jetmesh.cli.doctor import BROKER_PROBLEM, OK, PROBLEM_FOUND, Options, Runner, exit_code
+from jetmesh.cli.commands.doctor import (
+    BROKER_PROBLEM,
+    OK,
+    PROBLEM_FOUND,
+    Options,
+    Runner,
+    exit_code,
+)
 from jetmesh.declare import Policy
 from jetmesh.operate.asking.answers import DurableInfo, Instance
 from jetmesh.operate.doctor import render as renderer

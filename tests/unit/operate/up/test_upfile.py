@@ -12,14 +12,14 @@ import pytest
 from jetmesh.errors import UsageError
 from jetmesh.operate.up import upfile
 from jetmesh.operate.up.process import identified
-from jetmesh.operate.up.upfile import AlreadyUp, BrokerAddress, Running, Up
+from jetmesh.operate.up.upfile import AlreadyUp, Running, Up
 
 
 def made(**services: int) -> Up:
     return Up(
         nats_url="nats://127.0.0.1:4222",
         pid=os.getpid(),
-        broker=BrokerAddress(0, 4222),
+        broker=Running(0, "nats://127.0.0.1:4222"),
         services={name: Running.now(pid, "http://127.0.0.1:1") for name, pid in services.items()},
     )
 

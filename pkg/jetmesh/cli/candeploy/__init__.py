@@ -1,1 +1,0 @@
-"""`jetmesh can-deploy`: its options in `app`, its work in `view`."""

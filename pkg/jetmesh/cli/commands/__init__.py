@@ -1,0 +1,1 @@
+"""One module for each command: its help, its options, and what it does."""

@@ -1,1 +1,0 @@
-"""`jetmesh process`: where processes stand. The work is imported when a command runs."""

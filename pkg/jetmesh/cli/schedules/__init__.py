@@ -1,1 +1,0 @@
-"""`jetmesh schedule`: deadlines that wait. The work is imported when a command runs."""

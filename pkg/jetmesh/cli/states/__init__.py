@@ -1,1 +1,0 @@
-"""`jetmesh state`: what handlers remember. The work is imported when a command runs."""
