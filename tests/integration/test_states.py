@@ -14,6 +14,7 @@ from jetmesh.declare import Duration
 from jetmesh.errors import JetmeshError, UsageError
 from jetmesh.operate import states
 from jetmesh.operate.deadletters.desk import Desk
+from jetmesh.operate.heal import suspect
 from jetmesh.operate.trace import trace
 from jetmesh.operate.up.broker import Broker
 from jetmesh.protocol.headers import EVENT_VERSION, MESSAGE
@@ -241,6 +242,9 @@ async def test_what_is_remembered_can_be_looked_at(shop: Shop, broker: Broker) -
         steps = await trace(m.control, topology, "c-2")
         assert steps[-1].summary == "nothing is remembered of it"
         assert steps[-1].by == f"{shop.domain}-loyalty.close"
+        assert steps[-1].notes == ()
+        with pytest.raises(JetmeshError, match="Nothing speaks against"):
+            await suspect(m.control, topology, steps[-1].id)
     with pytest.raises(UsageError, match="There is no state 'nobody'"):
         states.state_named(topology, "nobody")
 

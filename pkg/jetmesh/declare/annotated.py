@@ -49,6 +49,6 @@ def known(event_type: Any, where: str) -> EventSpec:
     if spec is None:
         raise DeclarationError(
             f"{where}: {getattr(event_type, '__name__', event_type)} is not an event.",
-            remedy="Declare it with @event(subject), or annotate an event type.",
+            remedy="Declare it with @event(subject), or name an event type: @service.on(Event).",
         )
     return spec

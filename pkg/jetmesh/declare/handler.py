@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias, get_args
 
 from msgspec import Struct
 
@@ -19,6 +19,8 @@ from jetmesh.declare.state import Remembering, Wanted, published_by, read_rememb
 from jetmesh.declare.supplied import Needs
 from jetmesh.declare.wrapping import AsyncWrap, Wrap, wraps_for
 from jetmesh.errors import DeclarationError
+
+Start: TypeAlias = Literal["all", "new"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,7 @@ class Handler:
     needs: Needs
     """Parameters that receive the service's settings or a resource, by type."""
     policy: Policy
-    start: Literal["all", "new"]
+    start: Start
     """Whether a durable made today begins with the first stored event or with the next one."""
     cycle: bool
     """Its outputs may lead back to its input on purpose."""
@@ -119,12 +121,17 @@ def read_handler(
     )
 
 
-def checked_order(handler: Handler) -> Handler:
-    """The same handler, unless it is to keep an order that cannot be.
+def checked(handler: Handler) -> Handler:
+    """The same handler, unless it is to begin nowhere, or to keep an order that cannot be.
 
     Raises:
-        DeclarationError: it is ordered, and its event has no key.
+        DeclarationError: its start is none, or it is ordered, and its event has no key.
     """
+    if handler.start not in get_args(Start):
+        raise DeclarationError(
+            f"{handler.where}: {handler.name} has start={handler.start!r}.",
+            remedy="Write 'all', from the first stored event on, or 'new', from the next one on.",
+        )
     if handler.ordered and handler.input.key is None:
         raise DeclarationError(
             f"{handler.where}: {handler.name} is ordered, and {handler.input.name} has no key "

@@ -60,6 +60,9 @@ class Policy(Struct, frozen=True, kw_only=True):
 
 def problems_of(policy: Policy) -> list[str]:
     """What cannot work in `policy`, a clause each; empty when it can."""
+    given: object = policy
+    if not isinstance(given, Policy):
+        return [f"its policy is a {type(given).__name__}; write policy=Policy(attempts=…)"]
     found = [
         f"{name} is {getattr(policy, name)}; it must be positive"
         for name in policy.__struct_fields__

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from jetmesh.declare.annotated import known
 from jetmesh.declare.event import EventSpec
-from jetmesh.declare.handler import Handler, checked_order, read_handler
+from jetmesh.declare.handler import Handler, Start, checked, read_handler
 from jetmesh.declare.line import calling_line
 from jetmesh.declare.losing import read_lost
 from jetmesh.declare.policy import Policy, problems_of
@@ -112,7 +112,7 @@ class Service:
         event_type: type[_E],
         *,
         policy: Policy | None = None,
-        start: Literal["all", "new"] = "all",
+        start: Start = "all",
         cycle: bool = False,
         name: str | None = None,
         threads: int = 0,
@@ -151,19 +151,19 @@ class Service:
         event. Its second parameter is the state or None; what it returns of this type replaces it.
         Of a state with steps, `moves`: where its event is expected and leads to, as {"waiting":
         "paid"}; `otherwise`: what it is in any other step, "ignore"d and counted, or "reject"ed.
-
         `reads`: the fields, such as "customer.email", that concern it (`jetmesh contracts check`).
 
         Raises:
             DeclarationError: name, annotations or policy cannot work; it says which, and why.
         """
+        known(event_type, calling_line())  # `@service.on` alone would declare nothing
 
         def declare(function: _Function[_E, _P, _R]) -> _Function[_E, _P, _R]:
             wanted = Wanted(state, by, moves, otherwise)
             found = read_handler(self.name, function, event_type, self.wrap, wanted=wanted)
             found = replace(found, name=name or found.name, policy=policy or found.policy)
             found = replace(found, start=start, cycle=cycle, threads=threads, ordered=ordered)
-            self._add(checked_order(replace(found, reads=tuple(reads))))
+            self._add(checked(replace(found, reads=tuple(reads))))
             return function
 
         return declare

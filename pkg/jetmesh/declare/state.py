@@ -149,6 +149,12 @@ def read_remembering(wanted: Wanted, event: EventSpec, signature: Signature) -> 
             function does not take the state, or is no plain `def`, or its moves cannot be made.
     """
     if wanted.state is None:
+        if wanted.by:
+            raise _wrong(
+                signature,
+                f"has by={wanted.by!r} and remembers nothing",
+                "Write state=… as well, or leave by out.",
+            )
         read_moves(None, wanted.moves, wanted.otherwise, event.name, signature)
         return None
     spec = spec_of(wanted.state)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from jetmesh.declare.importing import imported
 from jetmesh.declare.service import Service
 from jetmesh.errors import DeclarationError
 
@@ -63,10 +63,10 @@ def service_in(module: str) -> Service:
     """Import `module` and return its `service`.
 
     Raises:
-        DeclarationError: there is no such module, or no `service` in it.
+        DeclarationError: there is no such module, it cannot be imported, or no `service` is in it.
     """
     try:
-        found = getattr(importlib.import_module(module), "service", None)
+        found = getattr(imported(module), "service", None)
     except ModuleNotFoundError as error:
         raise DeclarationError(
             f"{module!r} cannot be imported: there is no module {error.name!r}.",

@@ -58,8 +58,8 @@ def doubt(topology: Topology, message: StoredMessage) -> str:
         return "it would decide, and nobody declares it" if decides else ""
     if spec not in topology.owners or message.removal:
         return ""
-    if isinstance(spec, StateSpec) and (why := forgery(message)):
-        return why
+    if isinstance(spec, StateSpec):  # without a payload: nothing is remembered, inputs are noted
+        return forgery(message) or (unreadable_as(spec, message) if message.payload else "")
     if spec.decision:
         (owner,) = (s for s in topology.services if s.name == topology.owners[spec])
         return Outcomes.of(owner).doubt(message)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import sys
 import tomllib
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from jetmesh.declare import Service, System, Topology, derive
+from jetmesh.declare.importing import imported
 from jetmesh.errors import UsageError
 from jetmesh.settings import Loaded, load_settings
 
@@ -70,7 +70,7 @@ class Project:
         module, _, attribute = self.reference.partition(":")
         self.find()
         try:
-            found = getattr(importlib.import_module(module), attribute or "system", None)
+            found = getattr(imported(module), attribute or "system", None)
         except ModuleNotFoundError as error:
             raise UsageError(
                 f"The system {self.reference!r} cannot be imported: no module {error.name!r}.",

@@ -32,7 +32,7 @@ def summary(spec: EventSpec, message: StoredMessage) -> str:
     except NewerVersion as newer:
         return str(newer)
     except UNREADABLE:
-        return "does not keep its contract"
+        return "does not keep its contract; jetmesh deadletters ls tells what became of it"
     hidden = set(sensitive_values(event))
     parts = []
     for name in event.__struct_fields__:

@@ -14,7 +14,6 @@ from msgspec import Struct
 from jetmesh.declare import Topology
 from jetmesh.errors import BrokerError
 from jetmesh.operate.asking.answers import StreamInfo, StreamState
-from jetmesh.protocol.streams import OWN_STREAMS, is_lane_stream
 from jetmesh.transport.control import ControlPlane
 
 _UNKEYED_TOKENS: Final = 2
@@ -40,11 +39,7 @@ class Declared(Struct):
             names = {name.partition(".")[0] for name in topology.readers(spec)}
             listeners.setdefault(spec.stream, set()).update(names)
         return cls(
-            streams={
-                stream.name: stream.subjects[0].partition(".")[0]
-                for stream in topology.streams
-                if stream.name not in OWN_STREAMS and not is_lane_stream(stream.name)
-            },
+            streams={spec.stream: spec.subject.partition(".")[0] for spec in topology.events},
             subjects={spec.subject: spec.key is not None for spec in topology.events},
             listeners={name: sorted(found) for name, found in listeners.items()},
         )

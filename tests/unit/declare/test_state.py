@@ -139,7 +139,11 @@ async def waits(captured: Captured, account: Account | None) -> Account:
         (returning(TierReached), {}, "remembers Account and never returns one"),
         (returning(Account | Other), {}, "returns the state Other too"),
         (returning(Account | Decided), {}, "returns Decided, which decides"),
-        (returning(Account), {"state": None}, "returns the state Account and remembers none"),
+        (
+            returning(Account),
+            {"state": None, "by": ""},
+            "returns the state Account and remembers none",
+        ),
     ],
 )
 def test_what_cannot_work_is_refused_at_import(

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
+from msgspec import Struct
+
+from jetmesh import Service, event
 from jetmesh.declare import derive
 from jetmesh.operate.trace.step import step_of
 from jetmesh.protocol.times import nanoseconds_of
@@ -51,3 +55,22 @@ def test_a_step_follows_only_what_was_stored_when_its_cause_was() -> None:
     assert step.may_follow(NOON + 1)
     assert not step.may_follow(NOON + 1_000_000)
     assert replace(step, cause="ORDERS:5").may_follow(NOON + 1_000_000)
+
+
+def test_what_cannot_be_read_says_where_its_letter_is_found() -> None:
+    """That has no key, so it stands in no story."""
+
+    @event("traced.typed", key="id")
+    class Typed(Struct, frozen=True):
+        id: str
+        amount: int
+
+    service = Service("traced")
+
+    def take(typed: Any) -> None: ...
+
+    take.__annotations__["typed"] = Typed
+    service.on(Typed)(take)
+    message = StoredMessage("TRACED", 1, "traced.typed", {}, b'{"id":"p-1"}', NOON)
+    step = _step(derive([service]), message)
+    assert "jetmesh deadletters ls" in step.summary

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from msgspec import Struct
 
@@ -40,6 +42,25 @@ DECLARED = Declared.by(derive([desk, board]))
 def test_the_streams_of_the_mesh_itself_are_not_compared() -> None:
     assert DECLARED.streams == {"STRAY": "stray"}
     assert DECLARED.listeners == {"STRAY": ["board", "desk"]}
+
+
+def test_how_far_ordered_handlers_are_with_a_key_is_not_compared() -> None:
+    @event("kept.sorted", key="id")
+    class Sorted(Struct, frozen=True):
+        id: str
+
+    desk = Service("sorting")
+
+    def sort(created: Created) -> Any: ...
+
+    def keep(kept: Any) -> None: ...
+
+    sort.__annotations__["return"] = keep.__annotations__["kept"] = Sorted
+    desk.on(Created)(sort)
+    desk.on(Sorted, ordered=True)(keep)
+    topology = derive([desk])
+    assert "CURSORS_sorting" in {stream.name for stream in topology.streams}
+    assert Declared.by(topology).streams == {"STRAY": "stray", "KEPT": "kept"}
 
 
 @pytest.mark.parametrize("subject", ["stray.created", "stray.created.p-1", "stray.counted"])
