@@ -141,7 +141,7 @@ class Service:
         refuses until the durable is deleted or the handler renamed.
 
         `cycle`: its outputs may lead back to its input, until it returns None. `ordered`: messages
-        of a key are handled one after another, as stored, in all replicas.
+        of a key run one after another as stored, in all replicas; without it they may overtake.
 
         `threads`: a `def` handler that has to wait runs in so many threads of each process; no
         `policy.timeout` ends a call, and what outlasts a stop's grace runs again. 0: no threads.

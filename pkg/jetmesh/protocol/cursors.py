@@ -41,11 +41,25 @@ class Cursor(Struct, frozen=True, omit_defaults=True):
     """The last one of which that is known."""
     away: Place | None = None
     """The next one, if it failed: it comes again from the lane, or from a letter."""
+    free: int = 0
+    """What comes again and is stored up to there waits for no turn: code that keeps no order let
+    the key go."""
 
     @property
     def is_open(self) -> bool:
         """Whether messages wait that no durable delivers any more."""
         return self.last > self.done.sequence
+
+    @property
+    def stand(self) -> str:
+        """How far the key is: another word as soon as it went on, or its next message failed."""
+        away = f"-{self.away.sequence}" if self.away else ""
+        return f"{self.done.sequence}{away}"
+
+    @property
+    def has_waiting(self) -> bool:
+        """Whether others wait, beside the one that failed."""
+        return self.last > (self.away or self.done).sequence
 
     def has(self, place: Place) -> bool:
         """Whether a message is done."""
@@ -62,6 +76,10 @@ class Cursor(Struct, frozen=True, omit_defaults=True):
     def is_away(self, place: Place) -> bool:
         """Whether the key waits for this very message to come again."""
         return self.away == place
+
+    def is_free(self, place: Place) -> bool:
+        """Whether a message that comes again is to be handled whenever it does."""
+        return place.sequence <= self.free
 
     def start(self, floor: Floor) -> int:
         """From which sequence on the next message of the key is found.
@@ -91,6 +109,8 @@ class Cursor(Struct, frozen=True, omit_defaults=True):
 
     def left(self, place: Place) -> Self:
         """Knowing that the next one failed, and comes again another way."""
+        if self.is_free(place):
+            return self
         return msgspec.structs.replace(self.waits(place), away=place)
 
     def waits(self, place: Place) -> Self:
@@ -101,6 +121,11 @@ class Cursor(Struct, frozen=True, omit_defaults=True):
     def closed(self) -> Self:
         """Knowing that nothing is left of all that waited."""
         return msgspec.structs.replace(self, first=0, last=0, away=None)
+
+    def let_go(self, place: Place) -> Self:
+        """Knowing that nobody keeps order any more, up to what waits and to this message."""
+        free = max(self.free, self.last, place.sequence)
+        return msgspec.structs.replace(self.closed(), free=free)
 
 
 def begun(floor: Floor) -> Cursor:

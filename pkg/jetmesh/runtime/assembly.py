@@ -149,5 +149,6 @@ def _sources(consumer: Consumer) -> Iterator[Source]:
     yield from (consumer.inflow, consumer.lane)
     yield from (runner.outage, runner.newer, runner.asking, runner.guards)
     yield consumer.verdicts.unstorable
-    if consumer.order is not None:
-        yield consumer.order
+    for each in (consumer.order, consumer.letting_go):
+        if each is not None:
+            yield each

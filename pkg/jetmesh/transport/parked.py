@@ -44,6 +44,11 @@ class Waiting:
         return f"{self.stream}:{self.failed}" if self.failed else ""
 
     @property
+    def place(self) -> str:
+        """`PURCHASES:6`, up to where the key is done."""
+        return f"{self.stream}:{self.done}"
+
+    @property
     def first(self) -> int:
         """From which sequence on the messages are that wait."""
         return max(self.failed, self.done) + 1

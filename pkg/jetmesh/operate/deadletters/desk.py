@@ -19,7 +19,7 @@ from jetmesh.operate.deadletters.letter import Action, Letter, LetterError, Note
 from jetmesh.operate.deadletters.payload import Content, content_of
 from jetmesh.operate.deadletters.store import find, note_at, notes
 from jetmesh.operate.humanize import counted
-from jetmesh.operate.order import waits_for
+from jetmesh.operate.order import is_done, waits_for
 from jetmesh.operate.publish import check
 from jetmesh.protocol.cursors import DROP
 from jetmesh.protocol.headers import DEADLINE, EVENT_VERSION, LINE, MESSAGE_ID
@@ -106,6 +106,11 @@ class Desk:
                 f"{letter.id} stands for no event: its message was typed on the handler's lane.",
                 remedy="Publish the event instead: jetmesh publish SUBJECT FILE.",
             )
+        if self._keeps_order(letter) and await is_done(self.control, letter):
+            raise JetmeshError(
+                f"{letter.id} is done: its key went on without it, so nothing would run.",
+                remedy="Drop it, if it is open; what is still to do needs an event of its own.",
+            )
         done = (await notes(self.control, [letter]))[letter.sequence] if again else ()
         before = sum(note.action == "replay" for note in done)
         token = letter.key_token
@@ -165,6 +170,11 @@ class Desk:
             self._lanes[name] = await _missing(self.control, letter)
         if (problem := self._lanes[name]) is not None:
             raise problem
+
+    def _keeps_order(self, letter: Letter) -> bool:
+        handlers = self.topology.handlers if self.topology else ()
+        name = letter.service, letter.handler
+        return any(each.ordered and (each.service, each.name) == name for each in handlers)
 
     def input_of(self, letter: Letter) -> EventSpec | None:
         """What the letter's handler takes, None when the topology does not know the handler."""

@@ -85,13 +85,15 @@ class Lane:
 
 @dataclass(frozen=True, slots=True)
 class ParkedHandler:
-    """Keys of one ordered handler that wait behind messages that failed."""
+    """Keys that wait in one handler behind messages that failed."""
 
     about: str
     """`payments.charge`."""
     keys: int
     messages: Mapping[str, int]
     """How many wait behind which message, `PURCHASES:7`; of the first keys."""
+    is_ordered: bool = True
+    """It keeps order still; one that does not any more lets go what waits."""
 
 
 @dataclass(frozen=True, slots=True)

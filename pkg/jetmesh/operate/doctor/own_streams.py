@@ -13,8 +13,16 @@ from jetmesh.operate.deadletters.letter import Group, LetterError, Selector
 from jetmesh.operate.deadletters.store import select
 from jetmesh.operate.doctor.facts import Lane, ParkedHandler, QuarantineMark
 from jetmesh.protocol.headers import DEATHS
-from jetmesh.protocol.streams import LANES, REFUSALS
-from jetmesh.protocol.subjects import QUARANTINE, RETRY, SUBJECTS, WAITS, address_of, lane_subject
+from jetmesh.protocol.streams import LANES, REFUSALS, cursor_stream
+from jetmesh.protocol.subjects import (
+    QUARANTINE,
+    RETRY,
+    SUBJECTS,
+    WAITS,
+    address_of,
+    cursors_of,
+    lane_subject,
+)
 from jetmesh.transport.control import ControlPlane
 from jetmesh.transport.parked import how_many, waiting_keys
 from jetmesh.transport.stored import if_exists
@@ -52,15 +60,20 @@ async def lanes(control: ControlPlane) -> tuple[Lane, ...]:
 
 
 async def parked(control: ControlPlane, topology: Topology) -> tuple[ParkedHandler, ...]:
-    """What waits in each ordered handler behind messages that failed."""
-    found = []
-    for handler in (each for each in topology.handlers if each.ordered):
+    """What waits in each handler that keeps order behind messages that failed.
+
+    Of one that kept order before, and keeps none any more: all that waits.
+    """
+    kept, found = set(await control.holders(cursors_of("*"))), []
+    for handler in (each for each in topology.handlers if cursor_stream(each.service) in kept):
         keys, waiting = await waiting_keys(control, handler)
-        failed = [each for each in waiting if each.failed]
-        messages = {each.behind: await how_many(control, each) for each in failed}
-        keys -= len(waiting) - len(failed)
+        counted = [each for each in waiting if each.failed or not handler.ordered]
+        messages = {each.behind or each.place: await how_many(control, each) for each in counted}
+        keys -= len(waiting) - len(counted)
         if keys:
-            found.append(ParkedHandler(handler.title, keys, messages))
+            found.append(
+                ParkedHandler(handler.title, keys, messages, is_ordered=handler.ordered)
+            )
     return tuple(found)
 
 

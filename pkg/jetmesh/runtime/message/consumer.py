@@ -20,12 +20,13 @@ from jetmesh.runtime.message.alarmed import on_lane
 from jetmesh.runtime.message.backlog import QUICK_SECONDS
 from jetmesh.runtime.message.belief import Evidence
 from jetmesh.runtime.message.delivered import Delivered, Durable
+from jetmesh.runtime.message.lettinggo import LettingGo
 from jetmesh.runtime.message.order import Order
 from jetmesh.runtime.message.ordering import OrderedVerdicts
 from jetmesh.runtime.message.quarantine import Quarantine
 from jetmesh.runtime.message.runner import HandlerRunner
 from jetmesh.runtime.message.verdicts import Verdicts
-from jetmesh.transport.seam import Transport
+from jetmesh.transport.seam import Looks, Transport
 
 _LANE_BATCH: Final = 256
 _FIRST: Final = 64
@@ -63,23 +64,15 @@ class Consumer:
             turns=transport.turns,
             on_change=self.adjust,
         )
+        self._transport = transport
         self.order: Order | None = None
         """Says which delivery is the next of its key, where that matters."""
-        if ordered is not None:
-            self.order = Order(
-                handler,
-                policy,
-                ordered,
-                publish=transport.publish,
-                looks=evidence.looks,
-                asking=self.runner.asking,
-                begin=self._begin,
-            )
-        self._take = self.order.take if self.order else self._begin
+        self.letting_go: LettingGo | None = None
+        """Says what becomes of what kept an order, where none is kept."""
+        self._take = self._order_by(ordered, evidence.looks)
         self._quarantine = quarantine
         self._is_disturbed = False
         """Not every delivery runs at once: each is checked before it does."""
-        self._transport = transport
         self._send_ack = transport.ack
         self._took = self.stats.took
         self._queue = self.stats.queue
@@ -94,6 +87,33 @@ class Consumer:
         self._is_inline = at_once and runner is HandlerRunner
         self._pull(version)
         self._on_settled = self.inflow.settled
+
+    def _order_by(
+        self, ordered: OrderedVerdicts | None, looks: Looks
+    ) -> Callable[[Delivered], None]:
+        """Keep the order of each key, or let go what was kept before; who takes deliveries."""
+        publish, asking = self._transport.publish, self.runner.asking
+        if ordered is not None:
+            self.order = Order(
+                self.handler,
+                self.policy,
+                ordered,
+                publish=publish,
+                looks=looks,
+                asking=asking,
+                begin=self._begin,
+            )
+            return self.order.take
+        self.letting_go = LettingGo(
+            self.handler,
+            self.policy,
+            self.verdicts,
+            publish=publish,
+            looks=looks,
+            asking=asking,
+            begin=self._begin,
+        )
+        return self._begin
 
     def _pull(self, version: str) -> None:
         handler, policy = self.handler, self.policy
@@ -195,14 +215,17 @@ class Consumer:
         if numbers[0] == b"1" and not reply.startswith(self._first) and not self.policy.max_age:
             # so begins a first delivery of a server that puts its domain before the stream
             self._first = reply[: -len(b".".join(numbers))] + b"1."
-        self._arrive(delivered, numbers)
+        self._arrive(delivered, numbers, self._take)
 
     def _start_on_lane(self, subject: bytes, reply: bytes, headers: bytes, payload: bytes) -> None:
         self.lane.check(reply)
         delivered = on_lane(self._lane_durable, subject, reply, headers, payload)
-        self._arrive(delivered, numbers_of(reply))
+        leaves = self.letting_go.take if self.letting_go and delivered.line else self._take
+        self._arrive(delivered, numbers_of(reply), leaves)
 
-    def _arrive(self, delivered: Delivered, numbers: list[bytes]) -> None:
+    def _arrive(
+        self, delivered: Delivered, numbers: list[bytes], take: Callable[[Delivered], None]
+    ) -> None:
         self.stats.delivered += 1
         if not self.verdicts.hold(delivered):
             return
@@ -211,7 +234,7 @@ class Consumer:
                 self._queue.measure(int(numbers[3]), delivered.received)
         else:
             self.verdicts.recall(delivered)
-        self._take(delivered)
+        take(delivered)
 
     def _begin(self, delivered: Delivered) -> None:
         """It may run: alone, if processes may have died of it."""
@@ -275,6 +298,8 @@ class Consumer:
         """Cancel what still runs and return it to the server; how many there were."""
         if self.order is not None:
             self.order.cancel()
+        if self.letting_go is not None:
+            self.letting_go.cancel()
         await self.runner.cancel()
         left = list(self.in_flight.values())
         for delivered in left:

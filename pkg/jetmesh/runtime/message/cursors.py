@@ -36,7 +36,7 @@ class Cursors:
 
     def __init__(self, handler: Handler, publish: Publish, looks: Looks, asking: Asking) -> None:
         self.held: dict[str, str] = {}
-        """By subject: why a cursor can neither be read nor stored, in words."""
+        """By what it is about: why a key does not go on, in words."""
         self._stream = cursor_stream(handler.service)
         self._subject = partial(cursor_subject, handler.service, handler.name)
         self._publish = publish
@@ -54,7 +54,7 @@ class Cursors:
             try:
                 cursor = cursor_of(stored.payload)
             except msgspec.DecodeError as error:
-                await self._hold(subject, f"{subject} is no cursor: {error}")
+                await self.hold(subject, f"{subject} is no cursor: {error}")
             else:
                 self.held.pop(subject, None)
                 return Kept(stored.sequence, cursor)
@@ -64,21 +64,22 @@ class Cursors:
         subject = self._subject(token)
         headers = wire.block({header.EXPECTED_SEQUENCE: str(kept.sequence)})
         while True:
-            fate = _Fate()
+            fate = Fate()
             self._publish(subject.encode(), headers, cursor_bytes(cursor), fate)
             told = await fate.future
             if isinstance(told, str):
-                await self._hold(subject, f"{subject} cannot be stored: {told}")
+                await self.hold(subject, f"{subject} cannot be stored: {told}")
                 continue
             self.held.pop(subject, None)
             return Kept(told, cursor) if told else None
 
-    async def _hold(self, subject: str, why: str) -> None:
+    async def hold(self, subject: str, why: str) -> None:
+        """Say for a while why something cannot be done."""
         self.held[subject] = why
         await asyncio.sleep(_HELD_SECONDS)
 
 
-class _Fate:
+class Fate:
     """Waits for the fate of one cursor: its sequence, 0 when refused, or why never (`Waiter`)."""
 
     def __init__(self) -> None:

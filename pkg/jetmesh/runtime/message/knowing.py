@@ -7,12 +7,15 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
-from jetmesh.declare import EventSpec
+from jetmesh.declare import Handler
 from jetmesh.protocol.cursors import Cursor, Place
+from jetmesh.protocol.lanes import Origin
 from jetmesh.protocol.steps import Floor
+from jetmesh.protocol.streams import DEADLETTERS, lane_stream
+from jetmesh.protocol.subjects import deadletter_subject, lane_subject, retry_subject
 from jetmesh.runtime.message.asking import Asking
 from jetmesh.runtime.message.cursors import Cursors, Kept
-from jetmesh.runtime.message.line import Line, place_of
+from jetmesh.runtime.message.line import Line, place_of, placed
 from jetmesh.transport.seam import Looks
 from jetmesh.transport.stored import StoredMessage
 
@@ -24,11 +27,12 @@ _FLOOR_SECONDS: Final = 0.04
 class Knowing:
     """What is known of the keys of one ordered handler."""
 
-    def __init__(self, spec: EventSpec, cursors: Cursors, looks: Looks, asking: Asking) -> None:
+    def __init__(self, handler: Handler, cursors: Cursors, looks: Looks, asking: Asking) -> None:
         self.floor = Floor()
         """Everything of the durable up to there has its verdict."""
         self.wants_floor = asyncio.Event()
-        self._stream, self._subject = spec.stream, spec.subject
+        self._handler = handler
+        self._stream, self._subject = handler.input.stream, handler.input.subject
         self._cursors = cursors
         self._looks = looks
         self._asking = asking
@@ -67,7 +71,7 @@ class Knowing:
             return (first if line.looks >= LOOKS else None), None
         if first and first.sequence < stored.sequence:
             return first, None  # it was removed since: who knows of a later one would know it
-        return Place(stored.sequence, stored.stored_ns), stored
+        return placed(stored), stored
 
     async def next(self, line: Line, sequence: int) -> StoredMessage | None:
         """The first message of the key from a sequence on."""
@@ -75,12 +79,27 @@ class Knowing:
         ask = partial(self._looks.since, self._stream, subject, sequence)
         return await self._asking.until_answered(ask, subject)
 
-    def is_stuck(self, line: Line, armed: int, stored: StoredMessage) -> bool:
-        """Whether nobody holds a key: it is where it was, and its next message has its verdict."""
+    def is_settled(self, line: Line, stored: StoredMessage) -> bool:
+        """Whether the durable delivers the next message no more, and the key waits for it."""
         self.wants_floor.set()
-        place = Place(stored.sequence, stored.stored_ns)
+        place = placed(stored)
         passed = place.sequence <= line.floor.sequence and place.stored <= line.floor.at
-        return armed == line.kept.cursor.done.sequence and passed and line.kept.cursor.covers(place)
+        return passed and line.kept.cursor.covers(place)
+
+    async def is_nowhere(self, line: Line, away: Place) -> bool:
+        """Whether what failed is neither on the lane nor in a letter: somebody removed it."""
+        handler, stream = self._handler, lane_stream(self._handler.service)
+        about = handler.service, handler.name
+        subject, number = f"{self._subject}.{line.token}", str(away.sequence)
+        origin = Origin(subject, self._stream, number, away.stored)
+        # in this order: what is due goes from the first to the second
+        for place in (retry_subject(*about, origin), lane_subject(*about, line.token)):
+            ask = partial(self._looks.newest, stream, place)
+            if await self._asking.until_answered(ask, place):
+                return False
+        letters = deadletter_subject(*about, line.token)
+        ask = partial(self._looks.last, DEADLETTERS, letters)
+        return await self._asking.until_answered(ask, letters) is None
 
     async def is_stray(self, line: Line, place: Place) -> bool:
         """Whether no line waits for it: its stream has another message there, or none.
@@ -90,7 +109,7 @@ class Knowing:
         if place.sequence <= line.floor.sequence and place.stored <= line.floor.at:
             return True
         stored = await self.next(line, place.sequence)
-        return stored is not None and (stored.sequence, stored.stored_ns) != place
+        return stored is not None and placed(stored) != place
 
     def _floor_for(self, line: Line) -> Floor:
         """None of another stream, as of one that was deleted and made again."""

@@ -12,16 +12,17 @@ from typing import Any, Final
 import msgspec
 
 from jetmesh import wire
-from jetmesh.declare import EventSpec
+from jetmesh.declare import EventSpec, Handler
 from jetmesh.errors import ContractViolation
 from jetmesh.privacy.mask import masked_violation, name_of, printable, text_of
 from jetmesh.protocol import headers as header
 from jetmesh.protocol.acks import numbers_of
 from jetmesh.protocol.content import remedy_for, seems
 from jetmesh.protocol.ids import Cause, fingerprint
-from jetmesh.protocol.lanes import schedule
+from jetmesh.protocol.lanes import Origin, schedule
 from jetmesh.protocol.streams import lane_stream
 from jetmesh.protocol.subjects import (
+    NO_KEY,
     deadletter_subject,
     lane_subject,
     refusal_subject,
@@ -94,19 +95,36 @@ def retry_later(delivered: Delivered, error: BaseException, text: str, at: datet
     return subject.encode(), _block(delivered, headers), delivered.payload
 
 
-def waiting(delivered: Delivered, at: datetime) -> Message:
-    """The original bytes for the lane, to look at a time whether its key goes on (ADR-0036).
+def waiting(delivered: Delivered, line: str, at: datetime) -> Message:
+    """For the lane: look at a time whether the key of a delivery goes on (ADR-0036).
 
-    One for each key: none is stored where one is. `delivered.line` says how far the key was.
+    One for each key: none is stored where one is. `line` says how far the key was.
     """
     handler, token = delivered.durable.handler, delivered.origin.subject.rpartition(".")[2]
     headers = {
-        **delivered.origin.headers(),
+        **delivered.origin._replace(line=line).headers(),
         header.EXPECTED_SEQUENCE: "0",
-        **schedule(lane_subject(handler.service, handler.name, token), at),
+        # beside what is of the key itself: that is what whoever looks then looks for
+        **schedule(lane_subject(handler.service, handler.name, NO_KEY), at),
     }
     subject = waits_subject(handler.service, handler.name, token)
-    return subject.encode(), _block(delivered, headers), delivered.payload
+    return subject.encode(), wire.block(headers), b""
+
+
+def let_go(handler: Handler, stored: StoredMessage) -> Message:
+    """For the lane: what waited in its stream for a turn that nobody gives any more (ADR-0036)."""
+    number, token = str(stored.sequence), stored.subject.rpartition(".")[2]
+    origin = Origin(stored.subject, stored.stream, number, stored.stored_ns)
+    cause = Cause(handler.service, handler.name, stored.stream, number, stored.stored_ns)
+    open_ = said(WHICHEVER) if reader_of(handler.input).leaves_open(stored.headers) else {}
+    headers = {
+        **header.carried(stored.headers),
+        **open_,
+        **origin.headers(),
+        header.MESSAGE_ID: cause.moved(origin.attempts, origin.replays),
+    }
+    subject = lane_subject(handler.service, handler.name, token)
+    return subject.encode(), wire.block(headers), stored.payload
 
 
 def other_letter(letter: Message, stored: StoredMessage) -> str:

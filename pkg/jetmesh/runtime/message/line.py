@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterable
 from enum import Enum
+from time import perf_counter
 from typing import Final
 
 from jetmesh.protocol.cursors import Cursor, Place
 from jetmesh.protocol.steps import Floor
 from jetmesh.runtime.message.cursors import Kept
 from jetmesh.runtime.message.delivered import Delivered
+from jetmesh.transport.stored import StoredMessage
 
 _WAITS: Final = "waits "
+_PATIENCE_SECONDS: Final = 0.1
+"""So long a message that came too early waits here, before it leaves the durable."""
 
 
 class End(Enum):
@@ -61,6 +66,18 @@ class Line:
         """How often a message that was delivered was not there, one after another."""
         self.changed = asyncio.Event()
 
+    def patience(self, early: Iterable[Delivered]) -> float:
+        """For how many seconds those that came too early may wait here, where they can."""
+        if self.kept.cursor.is_open and self.kept.sequence:
+            return 0.0
+        return min(each.received for each in early) + _PATIENCE_SECONDS - perf_counter()
+
+    async def pause(self, seconds: float | None) -> None:
+        """Until something changes here, or time is over."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self.changed.wait()
+
     def remove(self, delivered: Delivered) -> None:
         """It has its turn, or another fate."""
         self.given = [each for each in self.given if each is not delivered]
@@ -94,14 +111,17 @@ def place_of(delivered: Delivered) -> Place:
     return Place(int(origin.sequence), origin.stored)
 
 
-def waits_since(sequence: int) -> str:
-    """What the lane message says that looks after a key: how its cursor stood then."""
-    return f"{_WAITS}{sequence}"
+def placed(stored: StoredMessage) -> Place:
+    """Where a stored message stands."""
+    return Place(stored.sequence, stored.stored_ns)
 
 
-def armed_at(delivered: Delivered) -> int | None:
-    """How the cursor stood when a key was left to wait; None for a delivery of another kind."""
-    start, _, number = delivered.line.partition(" ")
-    if f"{start} " != _WAITS or not delivered.on_lane:
-        return None
-    return int(number) if number.isdecimal() else -1
+def waits_since(stand: str) -> str:
+    """What the lane message says that looks after a key: how far it was then (`Cursor.stand`)."""
+    return f"{_WAITS}{stand}"
+
+
+def armed_at(delivered: Delivered) -> str | None:
+    """How far the key was that a delivery looks after; None for a delivery of another kind."""
+    start, _, stand = delivered.line.partition(" ")
+    return stand if f"{start} " == _WAITS and delivered.on_lane else None

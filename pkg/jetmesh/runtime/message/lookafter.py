@@ -1,7 +1,7 @@
 """Who looks later whether a key that waits goes on: one message on the lane for each (ADR-0036).
 
-Whoever holds a key goes on by itself. This is for the case that nobody does, as when code that
-keeps no order took what would have been the next one, in the middle of a rollout.
+Whoever holds a key goes on by itself. This is for the case that nobody does: code that keeps no
+order took what would have been the next one, or somebody removed the letter for which it waits.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Final
 from jetmesh.declare import Policy
 from jetmesh.runtime.message.belief import Publish
 from jetmesh.runtime.message.delivered import Delivered
-from jetmesh.runtime.message.letters import waiting, without_payload
+from jetmesh.runtime.message.letters import waiting
 from jetmesh.runtime.message.line import waits_since
 from jetmesh.runtime.message.storing import Told
 
@@ -28,16 +28,10 @@ class LookAfter:
         """When it is due: a key that did not move for so long is held by nobody."""
         self._publish = publish
 
-    async def store(self, delivered: Delivered, done: int) -> None:
-        """Return once somebody looks after the key, of which everything up to `done` is done."""
+    async def store(self, delivered: Delivered, stand: str) -> None:
+        """Return once somebody looks after the key, which is so far (`Cursor.stand`)."""
         stored = asyncio.Event()
-        line, delivered.line = delivered.line, waits_since(done)
-        letter = waiting(delivered, datetime.now(UTC) + timedelta(seconds=self.seconds))
-        delivered.line = line
-
-        def too_large(_: str) -> None:
-            told = Told(stored.set, lambda _: stored.set(), lambda *_: stored.set())
-            self._publish(*without_payload(letter), told)
-
-        self._publish(*letter, Told(stored.set, too_large, lambda *_: stored.set()))
+        at = datetime.now(UTC) + timedelta(seconds=self.seconds)
+        told = Told(stored.set, lambda _: stored.set(), lambda *_: stored.set())
+        self._publish(*waiting(delivered, waits_since(stand), at), told)
         await stored.wait()

@@ -26,14 +26,12 @@ from jetmesh.runtime.message.cursors import Cursors
 from jetmesh.runtime.message.delivered import Delivered
 from jetmesh.runtime.message.fetched import Fetched
 from jetmesh.runtime.message.knowing import LOOKS, Knowing
-from jetmesh.runtime.message.line import End, Line, Parked, armed_at, place_of
+from jetmesh.runtime.message.line import End, Line, Parked, armed_at, place_of, placed
 from jetmesh.runtime.message.lookafter import LookAfter
 from jetmesh.runtime.message.ordering import OrderedVerdicts
 from jetmesh.transport.seam import Looks
 from jetmesh.transport.stored import StoredMessage
 
-_PATIENCE_SECONDS: Final = 0.1
-"""So long a message that came too early waits here, before it leaves the durable."""
 _LOOK_SECONDS: Final = 0.04
 _BEHIND_SECONDS: Final = 0.1
 _SOON_SECONDS: Final = 2.0
@@ -63,7 +61,7 @@ class Order:
         self.cursors = Cursors(handler, publish, looks, asking)
         self._verdicts = verdicts
         verdicts.order = self
-        self._key = Knowing(handler.input, self.cursors, looks, asking)
+        self._key = Knowing(handler, self.cursors, looks, asking)
         self._begin = begin
         self._start = f"{handler.input.subject}."
         self._look_after = LookAfter(policy, publish)
@@ -203,17 +201,20 @@ class Order:
             if place_of(delivered) == head and (not delivered.on_lane or again):
                 await self._take_turn(line, delivered)
                 return
-        for delivered in [each for each in line.given if each.on_lane]:
-            if await self._from_lane(line, delivered, head, stored):
-                return
-        await self._too_early(line)
+        if on_lane := [each for each in line.given if each.on_lane]:
+            await self._from_lane(line, on_lane[0], head, stored)
+        else:
+            await self._too_early(line, [*line.given])  # more may arrive meanwhile
 
     async def _leave_what_is_done(self, line: Line, cursor: Cursor) -> bool:
         """Settle what is not to be run under its delivery; whether that changed the line."""
         start = cursor.start(line.floor)
         for delivered in list(line.given):
             place, is_keeper = place_of(delivered), armed_at(delivered) is not None
-            if cursor.has(place):
+            if delivered.on_lane and not is_keeper and cursor.is_free(place):
+                line.remove(delivered)
+                self._run_stray(delivered)
+            elif cursor.has(place):
                 if is_keeper and cursor.is_open:
                     continue
                 # what comes again may have held the key when its process died
@@ -263,10 +264,11 @@ class Order:
     async def _beside(self, line: Line) -> None:
         """A handler runs: what came too early leaves."""
         early = [each for each in line.given if not each.on_lane]
-        if early and self._left(line, early) <= 0:
+        left = line.patience(early) if early else None
+        if left is not None and left <= 0:
             await self._leave(line, early)
-            return
-        await self._pause(line, self._left(line, early) if early else None)
+        else:
+            await line.pause(left)
 
     async def _end(self, line: Line, end: End, settle: Callable[[], None]) -> None:
         """What ran is done, or went another way, or comes again."""
@@ -292,7 +294,8 @@ class Order:
     async def _go_on(self, line: Line, held: Delivered) -> None:
         """Give the next one that waits its turn, under the delivery that is held."""
         cursor = line.kept.cursor
-        for _ in range(LOOKS):
+        stored = None
+        for _ in range(LOOKS if cursor.is_open else 0):
             if self._stopping or not held.held:
                 self._verdicts.give_back(held)
                 return
@@ -300,31 +303,28 @@ class Order:
             if stored is not None:
                 break
             await asyncio.sleep(_BEHIND_SECONDS)
-        if stored is not None and cursor.covers(Place(stored.sequence, stored.stored_ns)):
+        if stored is not None and cursor.covers(placed(stored)):
             self._run_under(line, held, stored)
             return
-        if stored is None or stored.sequence > cursor.last:
+        if cursor.is_open and (stored is None or stored.sequence > cursor.last):
             log.error("what waited is gone", handler=self.handler.name, key=line.token)
             await self._key.change(line, lambda now: now.closed() if now == cursor else now)
         self._verdicts.release(held)
 
     # what comes too early
 
-    async def _too_early(self, line: Line) -> None:
-        early = [each for each in line.given if not each.on_lane]
-        if not early:
-            return
-        left = 0.0 if line.kept.cursor.is_open else self._left(line, early)
+    async def _too_early(self, line: Line, early: list[Delivered]) -> None:
+        left = 0.0 if line.kept.cursor.is_open else line.patience(early)
         if left <= 0:
             await self._leave(line, early)
         else:
-            await self._pause(line, min(left, _LOOK_SECONDS))
+            await line.pause(min(left, _LOOK_SECONDS))
 
     async def _leave(self, line: Line, early: list[Delivered]) -> None:
         """Note them, and ack them: who holds the key takes them out of the stream."""
         cursor = line.kept.cursor
-        if not cursor.is_open or line.looked_after + self._look_after.seconds < perf_counter():
-            await self._look_after.store(early[0], cursor.done.sequence)
+        if not cursor.has_waiting or line.looked_after + self._look_after.seconds < perf_counter():
+            await self._look_after.store(early[0], cursor.stand)
             line.looked_after = perf_counter()
         for place in map(place_of, early):
             if not cursor.covers(place) and not cursor.has(place):
@@ -343,56 +343,51 @@ class Order:
 
     async def _from_lane(
         self, line: Line, delivered: Delivered, head: Place | None, stored: StoredMessage | None
-    ) -> bool:
-        """Decide on one that is not the next; whether that changed the line."""
-        place, cursor, armed = place_of(delivered), line.kept.cursor, armed_at(delivered)
-        if (
-            not cursor.has(place)
-            and not cursor.covers(place)
-            and await self._key.is_stray(line, place)
-        ):
-            line.remove(delivered)
-            self._run_stray(delivered)
-            return True
-        if armed is None:
-            line.remove(delivered)
-            if delivered.deliveries < _MOST_RETURNS:
-                self._verdicts.give_back(delivered, _SOON_SECONDS)
-            elif place == head:
-                self._run(line, delivered)
-            else:
-                self._run_stray(delivered)
-            return True
+    ) -> None:
+        """Decide on one that is not the next."""
         line.remove(delivered)
-        if stored is not None and self._key.is_stuck(line, armed, stored):
-            kept = await self.cursors.replace(line.token, line.kept, cursor)
-            if kept is not None and delivered.held:
-                line.kept = kept
-                self._run_under(line, delivered, stored)
-                return True
-        await self._look_after.store(delivered, cursor.done.sequence)
-        self._verdicts.hand_on(delivered)
+        place, cursor, armed = place_of(delivered), line.kept.cursor, armed_at(delivered)
+        if armed is not None:
+            if not cursor.is_open:
+                self._verdicts.release(delivered)
+            elif armed != cursor.stand or not await self._take_up(line, delivered, stored):
+                await self._look_after.store(delivered, cursor.stand)
+                self._verdicts.hand_on(delivered)
+        elif not cursor.covers(place) and await self._key.is_stray(line, place):
+            self._run_stray(delivered)
+        elif delivered.deliveries < _MOST_RETURNS:
+            self._verdicts.give_back(delivered, _SOON_SECONDS)
+        elif place == head:
+            self._run(line, delivered)
+        else:
+            self._run_stray(delivered)
+
+    async def _take_up(self, line: Line, keeper: Delivered, stored: StoredMessage | None) -> bool:
+        """Go on with a key that did not move for long, unless what it waits for still comes."""
+        cursor = after = line.kept.cursor
+        if cursor.away is not None:
+            if not await self._key.is_nowhere(line, cursor.away):
+                return False
+            stored = await self._key.next(line, cursor.away.sequence)
+            if stored is None or placed(stored) != cursor.away:
+                log.error("what failed is gone", handler=self.handler.name, key=line.token)
+                after = cursor.finished(cursor.away)
+        elif stored and stored.sequence <= cursor.last and not self._key.is_settled(line, stored):
+            return False
+        # of two that look after it, one goes on
+        kept = await self.cursors.replace(line.token, line.kept, after)
+        if kept is None or not keeper.held:
+            return False
+        line.kept = kept
+        if after is cursor and stored is not None and cursor.covers(placed(stored)):
+            self._run_under(line, keeper, stored)
+        else:
+            await self._go_on(line, keeper)
         return True
 
     def _run_stray(self, delivered: Delivered) -> None:
-        if delivered.line == DROP or not delivered.payload:
+        if delivered.line == DROP:
             self._verdicts.release(delivered)
         else:
             delivered.line = ""
             self._begin(delivered)
-
-    # how
-
-    def _left(self, line: Line, early: list[Delivered]) -> float:
-        """For how many seconds those that came too early may wait here."""
-        if line.kept.cursor.is_open and line.kept.sequence:
-            return 0.0
-        return min(each.received for each in early) + _PATIENCE_SECONDS - perf_counter()
-
-    async def _pause(self, line: Line, seconds: float | None) -> None:
-        """Until something changes in the line, or time is over."""
-        try:
-            async with asyncio.timeout(seconds):
-                await line.changed.wait()
-        except TimeoutError:
-            pass

@@ -277,5 +277,8 @@ LATE: Mapping[str, Callable[[], Facts]] = {
     "stuck-process": stands_still,
     "parked": lambda: facts({"parked": (ParkedHandler("desk.take", 2, {"ORDERS:7": 3}),)}),
     "parked-much": lambda: facts({"parked": (ParkedHandler("desk.take", 1, {"ORDERS:7": 1001}),)}),
+    "parked-left": lambda: facts(
+        {"parked": (ParkedHandler("desk.take", 2, {"ORDERS:6": 3}, is_ordered=False),)}
+    ),
 }
 """What does not go on, by the finding that tells of it."""

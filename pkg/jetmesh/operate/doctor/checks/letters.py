@@ -78,6 +78,14 @@ PARKED_MUCH = problem(
     "Fix the cause and `jetmesh deadletters replay` what failed, or drop it with --why, before "
     "the stream's max_age takes away what waits.",
 )
+PARKED_LEFT = warning(
+    "parked-left",
+    "{keys} of {about} {wait} for their turn, with {messages}, and nobody keeps their order now.",
+    "keys waited when `ordered=True` was taken away, or processes without it do not run yet",
+    "Nothing, if there are fewer each time: a process without ordered=True lets a key go once it "
+    "stood still for ack_wait and 5 s. Else its /readyz says what it lacks: leave its user on the "
+    "broker what it had before, or set ordered=True again.",
+)
 REFUSALS = note(
     "refusals",
     "{count} could not be stored, because the key had its outcome already.",
@@ -134,6 +142,7 @@ def parked(facts: Facts) -> Iterator[Finding]:
     for handler in facts.now.parked:
         waiting = sum(handler.messages.values())
         kind = PARKED_MUCH if waiting > _MUCH else PARKED
+        kind = kind if handler.is_ordered else PARKED_LEFT
         seen = [f"{count:,} behind {place}" for place, count in handler.messages.items()]
         yield kind.finding(
             handler.about,
