@@ -12,7 +12,7 @@ import pytest
 from jetmesh import Policy, Retry
 from jetmesh.operate.up.broker import Broker
 from jetmesh.protocol.steps import FULL
-from jetmesh.runtime.message import room
+from jetmesh.runtime.message.states import room
 from jetmesh.testing import Mesh, eventually, mesh
 from tests.integration import test_states
 from tests.integration.test_states import Shop

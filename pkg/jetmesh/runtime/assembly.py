@@ -18,9 +18,9 @@ from jetmesh.runtime.injection import Injector
 from jetmesh.runtime.message.belief import Evidence
 from jetmesh.runtime.message.consumer import Consumer
 from jetmesh.runtime.message.quarantine import Quarantine
-from jetmesh.runtime.message.remembering import states_of, steps_of
 from jetmesh.runtime.message.runner import HandlerRunner
-from jetmesh.runtime.message.steps import Steps
+from jetmesh.runtime.message.states.remembering import states_of, steps_of
+from jetmesh.runtime.message.states.steps import Steps
 from jetmesh.runtime.projection import Projection, projections_of
 from jetmesh.runtime.slots import Slots
 from jetmesh.runtime.tracing.parts import UNTRACED, Parts

@@ -11,8 +11,8 @@ from jetmesh.errors import BrokerError
 from jetmesh.protocol.steps import Floor
 from jetmesh.protocol.times import nanoseconds_of
 from jetmesh.runtime.message.metrics import HandlerStats
-from jetmesh.runtime.message.order import Order
-from jetmesh.runtime.message.remembering import StateRunner
+from jetmesh.runtime.message.ordered.order import Order
+from jetmesh.runtime.message.states.remembering import StateRunner
 from jetmesh.transport.seam import Control
 
 _USUAL_SECONDS: Final = 1.0

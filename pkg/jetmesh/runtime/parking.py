@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from jetmesh.errors import BrokerError
-from jetmesh.runtime.message.order import Order
+from jetmesh.runtime.message.ordered.order import Order
 from jetmesh.transport.control import ControlPlane
 from jetmesh.transport.lookups import LookUps
 from jetmesh.transport.parked import waiting_keys

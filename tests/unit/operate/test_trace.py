@@ -72,5 +72,5 @@ def test_what_cannot_be_read_says_where_its_letter_is_found() -> None:
     take.__annotations__["typed"] = Typed
     service.on(Typed)(take)
     message = StoredMessage("TRACED", 1, "traced.typed", {}, b'{"id":"p-1"}', NOON)
-    step = _step(derive([service]), message)
+    step = step_of(derive([service]), message)
     assert "jetmesh deadletters ls" in step.summary

@@ -18,8 +18,8 @@ from jetmesh import Rehearsed, Service
 from jetmesh.errors import UsageError
 from jetmesh.protocol.steps import Applied, Input
 from jetmesh.runtime.message.decisions import Decisions
-from jetmesh.runtime.message.following import Outlet
-from jetmesh.runtime.message.remembering import StateRunner
+from jetmesh.runtime.message.states.following import Outlet
+from jetmesh.runtime.message.states.remembering import StateRunner
 from jetmesh.runtime.message.storing import Storing
 from jetmesh.runtime.message.verdicts import Verdicts
 from jetmesh.testing import Story

@@ -71,9 +71,7 @@ async def parked(control: ControlPlane, topology: Topology) -> tuple[ParkedHandl
         messages = {each.behind or each.place: await how_many(control, each) for each in counted}
         keys -= len(waiting) - len(counted)
         if keys:
-            found.append(
-                ParkedHandler(handler.title, keys, messages, is_ordered=handler.ordered)
-            )
+            found.append(ParkedHandler(handler.title, keys, messages, is_ordered=handler.ordered))
     return tuple(found)
 
 

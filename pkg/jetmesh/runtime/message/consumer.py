@@ -16,15 +16,15 @@ from jetmesh.declare import Handler, Policy, escape_key
 from jetmesh.protocol.acks import ACK, numbers_of
 from jetmesh.protocol.content import PLUS
 from jetmesh.protocol.streams import lane_stream
-from jetmesh.runtime.message.alarmed import on_lane
 from jetmesh.runtime.message.backlog import QUICK_SECONDS
 from jetmesh.runtime.message.belief import Evidence
 from jetmesh.runtime.message.delivered import Delivered, Durable
-from jetmesh.runtime.message.lettinggo import LettingGo
-from jetmesh.runtime.message.order import Order
-from jetmesh.runtime.message.ordering import OrderedVerdicts
+from jetmesh.runtime.message.ordered.lettinggo import LettingGo
+from jetmesh.runtime.message.ordered.order import Order
+from jetmesh.runtime.message.ordered.ordering import OrderedVerdicts
 from jetmesh.runtime.message.quarantine import Quarantine
 from jetmesh.runtime.message.runner import HandlerRunner
+from jetmesh.runtime.message.timed.alarmed import on_lane
 from jetmesh.runtime.message.verdicts import Verdicts
 from jetmesh.transport.seam import Looks, Transport
 

@@ -12,8 +12,8 @@ from jetmesh.declare import Cancel, EventSpec, Handler, Later, escape_key, match
 from jetmesh.protocol import headers as header
 from jetmesh.protocol.ids import Cause
 from jetmesh.protocol.versions import said
-from jetmesh.runtime.message.deadlines import DeadlineOutput
 from jetmesh.runtime.message.returned import ConflictingOutputs, UndeclaredOutput, described
+from jetmesh.runtime.message.timed.deadlines import DeadlineOutput
 from jetmesh.transport.outcomes import unreadable_as
 from jetmesh.transport.seam import Message, Waiter
 from jetmesh.transport.stored import StoredMessage

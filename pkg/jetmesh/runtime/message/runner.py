@@ -23,7 +23,6 @@ from jetmesh.runtime.message.belief import Belief, Evidence
 from jetmesh.runtime.message.decisions import Decisions
 from jetmesh.runtime.message.delivered import Delivered
 from jetmesh.runtime.message.delivery import LiveDelivery
-from jetmesh.runtime.message.firing import Firing
 from jetmesh.runtime.message.guards import Guards
 from jetmesh.runtime.message.letters import unreadable
 from jetmesh.runtime.message.newer import Newer
@@ -33,6 +32,7 @@ from jetmesh.runtime.message.publisher import Publisher
 from jetmesh.runtime.message.quarantine import Quarantine
 from jetmesh.runtime.message.reaction import Reaction
 from jetmesh.runtime.message.threads import Threads
+from jetmesh.runtime.message.timed.firing import Firing
 from jetmesh.runtime.message.verdicts import Verdicts
 from jetmesh.runtime.message.wrapped import wrapped
 from jetmesh.runtime.unread import Unread

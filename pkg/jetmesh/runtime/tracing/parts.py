@@ -8,10 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from jetmesh.runtime.message.moving import ProcessRunner
-from jetmesh.runtime.message.remembering import StateRunner
 from jetmesh.runtime.message.runner import HandlerRunner
-from jetmesh.runtime.message.steps import Steps
+from jetmesh.runtime.message.states.moving import ProcessRunner
+from jetmesh.runtime.message.states.remembering import StateRunner
+from jetmesh.runtime.message.states.steps import Steps
 from jetmesh.transport.dataplane import DataPlane
 
 _CLOSE_SECONDS: Final = 2.0

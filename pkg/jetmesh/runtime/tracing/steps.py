@@ -21,10 +21,10 @@ from jetmesh.protocol import headers as header
 from jetmesh.protocol.deadlines import Pending
 from jetmesh.protocol.steps import Following
 from jetmesh.runtime.message.delivered import Delivered
-from jetmesh.runtime.message.moving import ProcessRunner
-from jetmesh.runtime.message.remembering import StateRunner
-from jetmesh.runtime.message.ringing import Effect
-from jetmesh.runtime.message.steps import Steps
+from jetmesh.runtime.message.states.moving import ProcessRunner
+from jetmesh.runtime.message.states.remembering import StateRunner
+from jetmesh.runtime.message.states.ringing import Effect
+from jetmesh.runtime.message.states.steps import Steps
 from jetmesh.runtime.tracing import names
 from jetmesh.runtime.tracing.contexts import racing, within
 from jetmesh.runtime.tracing.journey import journey_of

@@ -18,14 +18,14 @@ from jetmesh.protocol.ids import Cause
 from jetmesh.protocol.steps import Applied, Floor, Following, Input
 from jetmesh.runtime.message.asking import Asking
 from jetmesh.runtime.message.belief import Belief
-from jetmesh.runtime.message.deadlines import deadline_named, due_of
 from jetmesh.runtime.message.delivered import Delivered
-from jetmesh.runtime.message.following import Outlet
-from jetmesh.runtime.message.known import KEPT
 from jetmesh.runtime.message.outputs import several
-from jetmesh.runtime.message.ringing import Effect
 from jetmesh.runtime.message.runner import HandlerRunner
-from jetmesh.runtime.message.steps import Steps
+from jetmesh.runtime.message.states.following import Outlet
+from jetmesh.runtime.message.states.known import KEPT
+from jetmesh.runtime.message.states.ringing import Effect
+from jetmesh.runtime.message.states.steps import Steps
+from jetmesh.runtime.message.timed.deadlines import deadline_named, due_of
 from jetmesh.transport.seam import Inflow, Looks, Transport
 
 _PLACE: Final = "{token}"

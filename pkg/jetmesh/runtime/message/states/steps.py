@@ -24,15 +24,23 @@ from jetmesh.protocol import headers as header
 from jetmesh.protocol.deadlines import pending_text
 from jetmesh.protocol.steps import FULL, Applied, Full, applied_text, following_text
 from jetmesh.protocol.versions import said
-from jetmesh.runtime.message import contention
 from jetmesh.runtime.message.delivered import Delivered
-from jetmesh.runtime.message.following import Outlet
-from jetmesh.runtime.message.known import KEPT, Given, Known, Line, Memory, Rememberer, known_of
-from jetmesh.runtime.message.novelty import GUESSED, Novelty
 from jetmesh.runtime.message.outputs import Outputs
-from jetmesh.runtime.message.ringing import Alarms, Kept, silent, unset
-from jetmesh.runtime.message.room import Room
-from jetmesh.runtime.message.step import Step
+from jetmesh.runtime.message.states import contention
+from jetmesh.runtime.message.states.following import Outlet
+from jetmesh.runtime.message.states.known import (
+    KEPT,
+    Given,
+    Known,
+    Line,
+    Memory,
+    Rememberer,
+    known_of,
+)
+from jetmesh.runtime.message.states.novelty import GUESSED, Novelty
+from jetmesh.runtime.message.states.ringing import Alarms, Kept, silent
+from jetmesh.runtime.message.states.room import Room
+from jetmesh.runtime.message.states.step import Step
 from jetmesh.transport.reader import NewerVersion, reader_of
 from jetmesh.transport.seam import Message, Transport
 from jetmesh.transport.stored import read
@@ -131,7 +139,7 @@ class Steps:
             if step.changes:
                 self._store(step)
                 return
-            self._conclude(step)
+            step.conclude()
         line.busy = False
         self._memory.rest(line)
 
@@ -235,17 +243,7 @@ class Steps:
         """The server took a step."""
         if step.before is GUESSED:
             self._novelty.told(is_new=True)
-        known = Known(
-            sequence,
-            step.payload,
-            step.value,
-            step.before.unreadable,
-            step.applied,
-            tuple(step.following),
-            size=step.size,
-            pending=step.kept.pending,
-            unset=unset(step.kept.pending, step.before.pending),
-        )
+        known = step.stored_at(sequence)
         step.line.known = known
         contention.won(step.line)
         self.alarms.end(step.kept.ended)
@@ -254,7 +252,7 @@ class Steps:
         if known.following or known.unset:
             self._follow(step.line, known, (step,))
         else:
-            self._conclude(step)
+            step.conclude()
             self._next(step.line)
 
     def on_refused(self, step: Step) -> None:
@@ -283,18 +281,8 @@ class Steps:
             error = Reject(f"the state cannot be stored: {reason}")
             step.failed += [(given, error) for given in step.taken]
             step.handled, step.noted = [], []
-            self._conclude(step)
+            step.conclude()
         self._next(line)
-
-    def _conclude(self, step: Step) -> None:
-        """A step and all that follows are stored, or there was nothing to store."""
-        for given in step.handled:
-            given.runner.handled(given.delivered)
-        for given in step.noted:
-            if given.then is not None:
-                given.then()
-        for given, error in step.failed:
-            given.runner.failed(given.delivered, error)
 
     # what follows
 
@@ -309,7 +297,7 @@ class Steps:
                 applied = msgspec.structs.replace(applied, last={**applied.last, **kept})
             line.known = replace(known, applied=applied, following=(), unset=())
             for step in steps:
-                self._conclude(step)
+                step.conclude()
             self._next(line, has_looked=not steps)
 
         def wake() -> None:

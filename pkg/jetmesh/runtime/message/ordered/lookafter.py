@@ -14,7 +14,7 @@ from jetmesh.declare import Policy
 from jetmesh.runtime.message.belief import Publish
 from jetmesh.runtime.message.delivered import Delivered
 from jetmesh.runtime.message.letters import waiting
-from jetmesh.runtime.message.line import waits_since
+from jetmesh.runtime.message.ordered.line import waits_since
 from jetmesh.runtime.message.storing import Told
 
 _MORE_SECONDS: Final = 5.0

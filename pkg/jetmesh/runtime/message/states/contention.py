@@ -11,7 +11,7 @@ from __future__ import annotations
 import random
 from typing import Final
 
-from jetmesh.runtime.message.known import Line
+from jetmesh.runtime.message.states.known import Line
 
 _FIRST_SECONDS: Final = 0.004
 _LONGEST_SECONDS: Final = 0.064

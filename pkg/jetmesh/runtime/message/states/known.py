@@ -21,7 +21,7 @@ from jetmesh.protocol.steps import (
 )
 from jetmesh.runtime.message.delivered import Delivered
 from jetmesh.runtime.message.metrics import HandlerStats
-from jetmesh.runtime.message.ringing import Effect
+from jetmesh.runtime.message.states.ringing import Effect
 from jetmesh.transport.reader import Reader
 from jetmesh.transport.stored import StoredMessage
 

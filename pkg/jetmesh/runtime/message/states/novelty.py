@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Final
 
 from jetmesh.protocol.steps import Applied
-from jetmesh.runtime.message.known import Known, Line
+from jetmesh.runtime.message.states.known import Known, Line
 
 GUESSED: Final = Known(0, b"", None, None, Applied(), ())
 """What is known of a key of which it is guessed that nothing is stored."""

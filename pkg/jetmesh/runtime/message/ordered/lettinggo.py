@@ -20,11 +20,11 @@ from jetmesh.protocol.cursors import DROP, Cursor
 from jetmesh.protocol.steps import Floor
 from jetmesh.runtime.message.asking import Asking
 from jetmesh.runtime.message.belief import Publish
-from jetmesh.runtime.message.cursors import Cursors, Fate
 from jetmesh.runtime.message.delivered import Delivered
 from jetmesh.runtime.message.letters import let_go
-from jetmesh.runtime.message.line import armed_at, place_of
-from jetmesh.runtime.message.lookafter import LookAfter
+from jetmesh.runtime.message.ordered.cursors import Cursors, Fate
+from jetmesh.runtime.message.ordered.line import armed_at, place_of
+from jetmesh.runtime.message.ordered.lookafter import LookAfter
 from jetmesh.runtime.message.verdicts import Verdicts
 from jetmesh.transport.seam import Looks
 from jetmesh.transport.stored import StoredMessage

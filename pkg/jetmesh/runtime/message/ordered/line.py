@@ -11,8 +11,8 @@ from typing import Final
 
 from jetmesh.protocol.cursors import Cursor, Place
 from jetmesh.protocol.steps import Floor
-from jetmesh.runtime.message.cursors import Kept
 from jetmesh.runtime.message.delivered import Delivered
+from jetmesh.runtime.message.ordered.cursors import Kept
 from jetmesh.transport.stored import StoredMessage
 
 _WAITS: Final = "waits "

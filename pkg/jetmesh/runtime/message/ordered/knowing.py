@@ -14,8 +14,8 @@ from jetmesh.protocol.steps import Floor
 from jetmesh.protocol.streams import DEADLETTERS, lane_stream
 from jetmesh.protocol.subjects import deadletter_subject, lane_subject, retry_subject
 from jetmesh.runtime.message.asking import Asking
-from jetmesh.runtime.message.cursors import Cursors, Kept
-from jetmesh.runtime.message.line import Line, place_of, placed
+from jetmesh.runtime.message.ordered.cursors import Cursors, Kept
+from jetmesh.runtime.message.ordered.line import Line, place_of, placed
 from jetmesh.transport.seam import Looks
 from jetmesh.transport.stored import StoredMessage
 

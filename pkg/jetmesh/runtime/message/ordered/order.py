@@ -22,13 +22,13 @@ from jetmesh.protocol.cursors import AGAIN, DROP, Cursor, Place
 from jetmesh.protocol.steps import Floor
 from jetmesh.runtime.message.asking import Asking
 from jetmesh.runtime.message.belief import Publish
-from jetmesh.runtime.message.cursors import Cursors
 from jetmesh.runtime.message.delivered import Delivered
-from jetmesh.runtime.message.fetched import Fetched
-from jetmesh.runtime.message.knowing import LOOKS, Knowing
-from jetmesh.runtime.message.line import End, Line, Parked, armed_at, place_of, placed
-from jetmesh.runtime.message.lookafter import LookAfter
-from jetmesh.runtime.message.ordering import OrderedVerdicts
+from jetmesh.runtime.message.ordered.cursors import Cursors
+from jetmesh.runtime.message.ordered.fetched import Fetched
+from jetmesh.runtime.message.ordered.knowing import LOOKS, Knowing
+from jetmesh.runtime.message.ordered.line import End, Line, Parked, armed_at, place_of, placed
+from jetmesh.runtime.message.ordered.lookafter import LookAfter
+from jetmesh.runtime.message.ordered.ordering import OrderedVerdicts
 from jetmesh.transport.seam import Looks
 from jetmesh.transport.stored import StoredMessage
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from jetmesh.errors import Reject
 from jetmesh.protocol.steps import Applied, Following
-from jetmesh.runtime.message.known import Given, Known, Line
-from jetmesh.runtime.message.ringing import Kept
+from jetmesh.runtime.message.states.known import Given, Known, Line
+from jetmesh.runtime.message.states.ringing import Kept, unset
 
 
 @dataclass(slots=True)
@@ -64,3 +64,27 @@ class Step:
         elif not given.delivered.noted:
             self.doubtful = True
         self.handled.append(given)
+
+    def stored_at(self, sequence: int) -> Known:
+        """What is known of the key once the server took it."""
+        return Known(
+            sequence,
+            self.payload,
+            self.value,
+            self.before.unreadable,
+            self.applied,
+            tuple(self.following),
+            size=self.size,
+            pending=self.kept.pending,
+            unset=unset(self.kept.pending, self.before.pending),
+        )
+
+    def conclude(self) -> None:
+        """It and all that follows are stored, or there was nothing to store."""
+        for given in self.handled:
+            given.runner.handled(given.delivered)
+        for given in self.noted:
+            if given.then is not None:
+                given.then()
+        for given, error in self.failed:
+            given.runner.failed(given.delivered, error)

@@ -10,9 +10,9 @@ from jetmesh.declare.process import Moves, Process, Step, described
 from jetmesh.errors import ContractViolation, Reject
 from jetmesh.protocol.steps import Applied
 from jetmesh.runtime.message.delivered import Delivered
-from jetmesh.runtime.message.known import KEPT
-from jetmesh.runtime.message.remembering import StateRunner
-from jetmesh.runtime.message.ringing import Effect
+from jetmesh.runtime.message.states.known import KEPT
+from jetmesh.runtime.message.states.remembering import StateRunner
+from jetmesh.runtime.message.states.ringing import Effect
 
 
 class Unexpected(Reject):

@@ -11,7 +11,7 @@ from time import monotonic
 from typing import Final
 
 from jetmesh.protocol.steps import FULL
-from jetmesh.runtime.message.known import Given, Line
+from jetmesh.runtime.message.states.known import Given, Line
 
 _LONG_SECONDS: Final = 10.0
 """A key that waits so long is a problem."""

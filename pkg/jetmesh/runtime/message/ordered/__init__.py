@@ -1,0 +1,1 @@
+"""Handlers that take the messages of a key in the order in which they were stored (ADR-0036)."""
