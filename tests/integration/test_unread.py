@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
+from msgspec import Struct, defstruct
 
-from jetmesh import Service
+from jetmesh import Record, Service, event
 from jetmesh.cli.commands.doctor import exit_code
 from jetmesh.declare import derive
 from jetmesh.operate.doctor.diagnosis import findings
@@ -125,10 +127,53 @@ async def test_what_was_never_an_event_takes_no_readiness_away(broker: Broker, u
 async def test_a_board_without_an_event_that_the_stream_holds_is_not_ready(
     broker: Broker, unique: str
 ) -> None:
-    """Whoever published it: its JSON may be an event of another version."""
+    """Of a decision, which only its owner may publish: it may be an event of another version."""
     shop = Shop(unique)
     async with mesh(shop.validation, shop.shown, url=broker.url) as m:
         await m.publish(shop.subject, b'{"order_id": "p-1"}')
         shown = m.running[shop.shown.name]
         await eventually(shown.health.problems, what="not ready any more")
         assert "validated_at" in shown.health.problems()[0]
+
+
+def shipping(domain: str, field: str) -> tuple[Any, Service, Service]:
+    """What a handler ships, and no decision guards, with this field; its board."""
+
+    @event(f"{domain}-in.placed", key="no")
+    class Placed(Struct, frozen=True):
+        no: str
+
+    made = defstruct("Shipped", [("no", str), (field, str)], frozen=True, module=__name__)
+    Shipped: Any = event(f"{domain}-out.shipped", key="no")(made)  # noqa: N806 - it is a class
+
+    class Board:
+        def apply(self, it: Any, _: Record) -> None: ...
+
+    def ship(it: Any) -> Any:
+        return Shipped(it.no, "noon")
+
+    ship.__annotations__ |= {"it": Placed, "return": Shipped}
+    ships, shows = Service(f"{domain}-ships"), Service(f"{domain}-shows")
+    ships.on(Placed)(ship)
+    shows.read_model(Board, events=[Shipped])
+    return Placed, ships, shows
+
+
+async def test_a_renamed_field_of_what_a_handler_makes_without_deciding_is_not_ready_either(
+    broker: Broker, unique: str
+) -> None:
+    """All of its messages have ids of handlers: nobody outside may publish it."""
+    placed, ships, shows = shipping(unique, "shipped_at")
+    async with mesh(ships, shows, url=broker.url) as m:
+        for number in range(ORDERS):
+            await m.publish(placed(f"p-{number}"))
+        await m.settled()
+        await eventually(lambda: m.running[shows.name].projections[0].folded == ORDERS)
+        assert m.running[shows.name].health.problems() == []
+    _, _, after = shipping(unique, "left_at")
+    async with started(broker, after) as (shown,):
+        await eventually(lambda: shown.projections[0].caught_up, what="the board")
+        told = await answer(shown, "/readyz")
+        assert told.status_code == 503
+        assert f"could not take {ORDERS} stored events" in told.text
+        assert "left_at" in told.text

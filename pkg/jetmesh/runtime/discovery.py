@@ -86,6 +86,7 @@ class Discovery:
                     "folded": each.folded,
                     "slow": each.slow_folds,
                     "unread": _unread(each.unread),
+                    "strange": _unread(each.strange),
                 }
                 for each in self._projections
             ],

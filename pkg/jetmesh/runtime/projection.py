@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from time import perf_counter
 from typing import Any, Final, TypeAlias
 
@@ -24,11 +24,12 @@ from jetmesh.errors import BrokerError
 from jetmesh.privacy.mask import masked, masked_violation, name_of, text_of
 from jetmesh.protocol.content import may_be_event, seems
 from jetmesh.protocol.headers import MESSAGE_ID
+from jetmesh.protocol.unread import read_model_of
 from jetmesh.runtime.bound import bounded
 from jetmesh.runtime.slots import Slots
-from jetmesh.runtime.unread import Unread
+from jetmesh.runtime.unread import Senders, Unread
 from jetmesh.transport.position import Position, position_of
-from jetmesh.transport.reader import NewerVersion, Removed, event_in, reader_of
+from jetmesh.transport.reader import NewerVersion, Reader, Removed, event_in, reader_of
 from jetmesh.transport.seam import Control, Inflow, Transport
 
 _BATCH: Final = 1024
@@ -120,8 +121,11 @@ class Projection:
         self.folded = 0
         self.skipped = 0
         """Messages that could not be read or applied; a read model passes over them."""
-        self.unread = Unread(f"the read model of {stream}")
+        self.unread = Unread(read_model_of(stream))
         """What it shows is wrong by these."""
+        self.strange = Unread(read_model_of(stream))
+        """What somebody outside sent and no code here can read."""
+        self._senders = Senders()
         self.forgotten = 0
         """Keys of which the server said that their events are gone."""
         self.slow_folds = 0
@@ -169,6 +173,7 @@ class Projection:
         self._times += 1
         self.folded = self.skipped = self.forgotten = 0
         self.unread.clear()
+        self.strange.clear()
         self.caught_up = False
         self._drop()
         self.start()
@@ -319,25 +324,31 @@ class Projection:
         self, subject: bytes, headers: bytes, payload: bytes, position: Position
     ) -> None:
         reader = self._readers.get(subject) or self._readers[subject.rpartition(b".")[0]]
+        values = wire.parse(headers).values if headers else {}
         record = Record(
             stream=self.stream,
             sequence=position.sequence,
             subject=subject.decode(errors="replace"),
             stored_at=position.stored_at,
-            message_id=wire.parse(headers).values.get(MESSAGE_ID, "") if headers else "",
+            message_id=values.get(MESSAGE_ID, ""),
         )
         try:
             event = reader.read(payload, headers)
-        except NewerVersion:
-            raise
+        except NewerVersion as newer:
+            self._know_sender(reader, values)
+            if self._senders.are_ours(reader):
+                raise
+            self._skip_unread(record, reader, str(newer), event_in(payload, headers))
         except Removed:
             self._forget_one(subject, record)
         except BaseException as error:  # noqa: BLE001 - a contract's own check may raise anything
             found = event_in(payload, headers)
             why = masked_violation(text_of(error), found, reader.spec.type)
-            self._skip(record, why, is_event=may_be_event(found))
-            log.info("unreadable event", cause=_place(record), error=why, seems=seems(found))
+            if may_be_event(found):
+                self._know_sender(reader, values)
+            self._skip_unread(record, reader, why, found)
         else:
+            self._know_sender(reader, values)
             self.folded += self._fold_in(record, event, self._apply, event)
 
     def _forget_one(self, subject: bytes, record: Record) -> None:
@@ -355,18 +366,26 @@ class Projection:
             fold(what, record)
         except BaseException as error:  # noqa: BLE001 - as above
             name, message = name_of(error), masked(text_of(error), event)
-            self._skip(record, name)
+            self.skipped += 1
+            self.unread.add(_place(record), name)
             log.error(  # noqa: TRY400 - a traceback would quote personal data
                 "the read model failed", cause=_place(record), error=name, message=message
             )
             return False
         return True
 
-    def _skip(self, record: Record, why: str, *, is_event: bool = True) -> None:
-        """Count it; without an event, what is shown is wrong from now on."""
+    def _know_sender(self, reader: Reader, headers: Mapping[str, str]) -> None:
+        """What was laid to the code is the fault of senders, once these may be anybody."""
+        if self._senders.show_outside(reader, headers):
+            self.unread.hand_over(reader.spec.subject, self.strange)
+
+    def _skip_unread(self, record: Record, reader: Reader, why: str, found: bytes) -> None:
+        """Count it; without an event of ours, what is shown is wrong from now on."""
         self.skipped += 1
-        if is_event:
-            self.unread.add(_place(record), why)
+        if may_be_event(found):
+            blamed = self.unread if self._senders.are_ours(reader) else self.strange
+            blamed.add(_place(record), why, event=reader.spec.subject)
+        log.info("unreadable event", cause=_place(record), error=why, seems=seems(found))
 
 
 def _place(record: Record) -> str:

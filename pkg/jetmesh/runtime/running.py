@@ -29,7 +29,7 @@ from jetmesh.runtime.provisioning import provision, wait_for_jetstream
 from jetmesh.runtime.publishing import Publisher
 from jetmesh.runtime.slots import Slots
 from jetmesh.runtime.tracing.asked import metrics_for, parts_for
-from jetmesh.runtime.unread import Unread, UnreadLimit
+from jetmesh.runtime.unread import StrangeNote, Unread, UnreadLimit
 from jetmesh.runtime.watch import DurableWatch, watch
 from jetmesh.settings import Loaded
 from jetmesh.transport.control import ControlPlane
@@ -180,6 +180,7 @@ class Running:
         ]
         self._limit(consumer.runner.unread for consumer in work.consumers)
         self._limit(projection.unread for projection in work.projections)
+        self.health.noting += [StrangeNote(each.strange) for each in work.projections]
         self.health.sources += [*work.sources, *watches]
         self._tasks.append(asyncio.create_task(watch(watches)))
         if orders := [consumer.order for consumer in work.consumers if consumer.order]:

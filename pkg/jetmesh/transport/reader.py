@@ -122,11 +122,16 @@ class Reader:
             raise ContractViolation(f"{self.spec.subject}: {error}") from None
         if found is not None:
             return found
-        says_more = header.STREAM in headers or header.APPLIED in headers
-        if self.spec.version == 1 or self.spec.decision or says_more:
-            return 1
-        made_here = cause_of(wire.legible(headers.get(header.MESSAGE_ID, "")))
-        return 1 if made_here else WHICHEVER
+        return 1 if self.spec.version == 1 or self.says_made_here(headers) else WHICHEVER
+
+    def says_made_here(self, headers: Mapping[str, str]) -> bool:
+        """Whether a message with these headers claims to be of a handler, or can be of nobody else.
+
+        Only what takes part in a decision is sure to be: who may publish chooses the headers.
+        """
+        if self.spec.decision or header.STREAM in headers or header.APPLIED in headers:
+            return True
+        return cause_of(wire.legible(headers.get(header.MESSAGE_ID, ""))) is not None
 
     def _newest_that_decodes(self, payload: bytes) -> Any:
         try:

@@ -225,6 +225,8 @@ class Folds(Struct, frozen=True):
     slow: int = 0
     """Events that kept the event loop of its process for more than 100 ms."""
     unread: Unread = Unread()
+    strange: Unread = Unread()
+    """What somebody outside sent, and it passed over."""
 
 
 class Instance(Struct, frozen=True):

@@ -184,6 +184,12 @@ def skipping() -> Facts:
     return facts({"instances": (instance(read_models=[Folds("FACTS", 7, unread=LACKS)]),)})
 
 
+def strange() -> Facts:
+    """Somebody outside sent what the desk's read model passed over."""
+    told = Folds("FACTS", 7, strange=Unread(2, "FACTS:17", "Expected `str`"))
+    return facts({"instances": (instance(read_models=[told]),)})
+
+
 def unable() -> Facts:
     """The packer could not read what the desk noted."""
     data = EndpointData(unread=LACKS)

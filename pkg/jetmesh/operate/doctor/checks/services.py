@@ -8,6 +8,7 @@ from typing import Final
 
 from jetmesh.declare import EventSpec
 from jetmesh.operate.doctor.checks.durables import is_unpulled
+from jetmesh.operate.doctor.checks.reading import beside_reading
 from jetmesh.operate.doctor.facts import Facts
 from jetmesh.operate.doctor.finding import Finding, folded, note, problem, warning
 from jetmesh.operate.humanize import counted, listed
@@ -21,7 +22,8 @@ ABSENT = problem(
 NOT_READY = problem(
     "not-ready",
     "An instance of {about} is not ready.",
-    "its answer to `$SRV.STATS` has a `problem`, the same that its /readyz tells",
+    "its answer to `$SRV.STATS` has a `problem`, the same that its /readyz tells, and "
+    "no finding of what is stored says it already",
     "Do what it asks for; its log has more.",
 )
 VERSIONS = warning(
@@ -97,8 +99,8 @@ def presence(facts: Facts) -> Iterator[Finding]:
 def readiness(facts: Facts) -> Iterator[Finding]:
     """Is every instance ready?"""
     for each in facts.instances():
-        if each.problem:
-            yield NOT_READY.finding(each.name, f"{each.place} says: {each.problem}")
+        if why := beside_reading(each):
+            yield NOT_READY.finding(each.name, f"{each.place} says: {why}")
 
 
 def versions(facts: Facts) -> Iterator[Finding]:
