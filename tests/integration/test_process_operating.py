@@ -98,7 +98,7 @@ async def test_a_process_that_is_moved_by_hand_goes_on_from_there_and_takes_no_i
         assert before is not None
         assert after is not None
         assert header.CAUSE in before.headers
-        assert header.CAUSE not in after.headers, "no input did that"
+        assert after.headers[header.CAUSE] == header.BY_HAND, "no input did that"
         stream = f"{unique.upper()}_IN"
         await m.control.api(f"CONSUMER.DELETE.{stream}.{unique}-orders-place")
     async with mesh(orders.service, url=broker.url) as m:
@@ -218,6 +218,17 @@ async def test_a_trace_tells_the_step_what_it_waits_for_and_what_was_ignored(
         assert told.notes == ("steps that may come: paid, closed",)
         second = steps[f"{again.stream}:{again.sequence}"]
         assert second.notes == (f"{unique}.orders ignored it in the step 'waiting'",)
+
+
+async def test_a_trace_says_who_moved_a_process_by_hand(unique: str, broker: Broker) -> None:
+    orders = Orders(unique)
+    async with mesh(orders.moving(), url=broker.url) as m:
+        await m.publish(orders.placed("o-1"))
+        await orders.stands(m, "o-1", "waiting")
+        await moved(m, flow_of(orders), "o-1", "paid")
+        last = (await trace(m.control, derive([orders.service]), "o-1"))[-1]
+        assert (last.cause, last.by) == ("", "jetmesh process advance")
+        assert last.notes[0] == "moved by hand"
 
 
 async def test_what_comes_for_a_process_in_a_step_that_is_no_more_is_a_dead_letter_for_later(

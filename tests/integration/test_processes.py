@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 
 from jetmesh.operate.deadletters.desk import Desk
 from jetmesh.operate.up.broker import Broker
-from jetmesh.protocol.headers import APPLIED, ERROR, MESSAGE
+from jetmesh.protocol.headers import APPLIED, ERROR, FINGERPRINT, MESSAGE, WHERE
 from jetmesh.protocol.steps import applied_of
 from jetmesh.testing import eventually, mesh
 from tests.integration.orders_process import Orders
@@ -73,7 +74,7 @@ async def test_what_is_to_be_rejected_is_a_letter_that_can_be_replayed_later(
         (letter,) = await orders.letters(m)
         assert letter.headers[ERROR] == "Unexpected"
         assert letter.headers[MESSAGE] == (
-            f"Paid is not expected by the process {orders.name} in the step 'nothing known yet'; "
+            f"Paid is not expected by the process {orders.name} while nothing is known of the key; "
             "pay says otherwise='reject'"
         )
         await m.publish(orders.placed("o-1"))
@@ -81,6 +82,34 @@ async def test_what_is_to_be_rejected_is_a_letter_that_can_be_replayed_later(
         desk = Desk(m.control, by="test")
         await desk.send(await desk.prepare(await desk.open(letter.sequence)))
         await orders.stands(m, "o-1", "paid")
+
+
+async def test_letters_of_other_steps_are_other_faults_and_name_the_handler_with_the_step(
+    unique: str, broker: Broker
+) -> None:
+    orders = Orders(unique, otherwise="reject")
+    async with mesh(orders.moving(), url=broker.url) as m:
+        await m.publish(orders.paid("o-1"))
+        await m.publish(orders.paid("o-2"))
+        await m.publish(orders.placed("o-3"))
+        await orders.stands(m, "o-3", "waiting")
+        await m.publish(orders.closed("o-3"))
+        await orders.stands(m, "o-3", "closed")
+        await m.publish(orders.paid("o-3"))
+
+        async def three() -> bool:
+            return len(await orders.letters(m)) == 3
+
+        await eventually(three, what="three letters")
+        faults: dict[str, set[str]] = {}
+        for each in await orders.letters(m):
+            faults.setdefault(each.headers[FINGERPRINT], set()).add(each.headers[WHERE])
+        places = sorted(place for (place,) in faults.values())
+        in_closed, in_none = (r"in the step 'closed'", "while nothing is known of the key")
+        handler = r"integration/orders_process.py:\d+ in pay, "
+        assert len(places) == 2
+        assert re.fullmatch(handler + in_closed, places[0])
+        assert re.fullmatch(handler + in_none, places[1])
 
 
 async def test_a_move_that_nobody_declared_is_a_letter_that_says_so(
@@ -96,6 +125,10 @@ async def test_a_move_that_nobody_declared_is_a_letter_that_says_so(
         assert letter.headers[ERROR] == "UndeclaredMove"
         assert f"pay moved {orders.name} from 'waiting' to 'closed'" in letter.headers[MESSAGE]
         assert "declares only 'paid'" in letter.headers[MESSAGE]
+        told = letter.headers[WHERE]
+        assert re.fullmatch(
+            r"integration/orders_process.py:\d+ in pay, from 'waiting' to 'closed'", told
+        )
         await orders.stands(m, "o-1", "waiting")
 
 

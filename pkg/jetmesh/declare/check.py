@@ -258,7 +258,7 @@ def _cycles(topology: Topology) -> Iterator[str]:
     for handler in topology.handlers:
         path = _way_back(topology, handler)
         if path and not any(h.cycle for h in path):
-            steps = " → ".join(f"{h.input.subject} → {h.service}.{h.name}" for h in path)
+            steps = " → ".join(f"{h.input.subject} → {h.title}" for h in path)
             yield (
                 f"{handler.where}: its outputs lead back to its input ({steps}); "
                 "pass cycle=True to one of the handlers if that is meant."
@@ -342,7 +342,7 @@ def _publisher(service: Service, user: _User) -> Iterator[str]:
 def _policies(topology: Topology) -> Iterator[str]:
     for handler in topology.handlers:
         for problem in problems_of(topology.durable_of(handler).policy):
-            yield f"{handler.where}: {handler.service}.{handler.name}: {problem}."
+            yield f"{handler.where}: {handler.title}: {problem}."
 
 
 def _tunings(topology: Topology, tunings: Mapping[str, StreamTuning]) -> Iterator[str]:

@@ -71,7 +71,7 @@ class _Undoing:
             done = (*done, given)
         elif not given.undone_by and (maker := self._effect(given)) is not None:
             self._tell(
-                f"{given.where}: {given.name} tells of an effect ({maker.service}.{maker.name}), "
+                f"{given.where}: {given.name} tells of an effect ({maker.title}), "
                 f"and nothing undoes it on the way to {self._ends}; write undone_by=<the event "
                 "that does>, or undone_by='why there is nothing to undo'."
             )

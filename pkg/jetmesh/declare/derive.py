@@ -155,7 +155,7 @@ def _cursor_streams(
 def _durables(handler: Handler, policy: Policy | None) -> tuple[DurableSpec, DurableSpec]:
     """The durable on the event's stream, and the one on the handler's lane."""
     policy = policy or handler.policy
-    name = f"{handler.service}.{handler.name}"
+    name = handler.title
     return (
         DurableSpec(
             stream=handler.input.stream,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias, get_args
 
 from msgspec import Struct
@@ -14,6 +14,7 @@ from jetmesh.declare.event import EventSpec
 from jetmesh.declare.later import Deadlines, read_deadlines, without_deadlines
 from jetmesh.declare.losing import Lost
 from jetmesh.declare.policy import Policy
+from jetmesh.declare.several import several
 from jetmesh.declare.signature import Signature, read_signature
 from jetmesh.declare.state import Remembering, Wanted, published_by, read_remembering
 from jetmesh.declare.supplied import Needs
@@ -121,11 +122,12 @@ def read_handler(
     )
 
 
-def checked(handler: Handler) -> Handler:
-    """The same handler, unless it is to begin nowhere, or to keep an order that cannot be.
+def checked(handler: Handler, reads: Iterable[str]) -> Handler:
+    """The handler with what it reads, unless it begins nowhere or keeps an impossible order.
 
     Raises:
-        DeclarationError: its start is none, or it is ordered, and its event has no key.
+        DeclarationError: its start is none, it is ordered and its event has no key, or what it
+            reads is one text.
     """
     if handler.start not in get_args(Start):
         raise DeclarationError(
@@ -138,4 +140,5 @@ def checked(handler: Handler) -> Handler:
             "within which there could be an order.",
             remedy="Declare the event with key=…, or leave out ordered=True.",
         )
-    return handler
+    looks = several(reads, "reads", f"{handler.where}: {handler.name}")
+    return replace(handler, reads=looks)

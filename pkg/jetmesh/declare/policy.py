@@ -5,6 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from jetmesh.declare.duration import Duration
+from jetmesh.declare.several import is_one
 
 
 class Policy(Struct, frozen=True, kw_only=True):
@@ -68,6 +69,9 @@ def problems_of(policy: Policy) -> list[str]:
         for name in policy.__struct_fields__
         if name not in ("max_age", "rejects") and getattr(policy, name) <= 0
     ]
+    if is_one(policy.rejects):
+        one = getattr(policy.rejects, "__name__", policy.rejects)
+        found.append(f"rejects is {one!r}, one where several are listed; write rejects=({one!r},)")
     if policy.max_age < 0:
         found.append(f"max_age is {policy.max_age}; it must not be negative")
     if policy.ack_wait < policy.timeout:

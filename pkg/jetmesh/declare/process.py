@@ -12,6 +12,7 @@ from msgspec.inspect import EnumType, LiteralType, Metadata, type_info
 from msgspec.structs import fields
 
 from jetmesh.declare.line import annotations_of
+from jetmesh.declare.several import is_one, mapping, several
 from jetmesh.declare.signature import Signature
 from jetmesh.errors import DeclarationError
 
@@ -77,24 +78,26 @@ def read_process(
     Raises:
         DeclarationError: the field is none or names no steps, or one that is said is no step.
     """
+    about = f"{where}: state {cls.__name__}"
+    if forever is not None:
+        mapping(forever, "forever", "{step: reason}", about)
     said = {"ends": ends, "undone": undone, "forever": forever or {}, "former": former}
-    named = {what: tuple(map(_name, given)) for what, given in said.items()}
+    named = {what: tuple(map(_name, several(given, what, about))) for what, given in said.items()}
     if not steps:
         for what in filter(named.get, named):
             raise DeclarationError(
-                f"{where}: state {cls.__name__} has {what}= and no steps.",
+                f"{about} has {what}= and no steps.",
                 remedy="Name the field that says the step: steps=….",
             )
         return None
     known = _steps_of(cls, steps, where)
     for what, given in named.items():
         for each in given:
-            _check_step(each, known, f"{where}: state {cls.__name__} has {what}=")
+            _check_step(each, known, f"{about} has in {what}= the step")
     for each, why in (forever or {}).items():
         if not why.strip():
             raise DeclarationError(
-                f"{where}: state {cls.__name__} waits for ever in {_name(each)!r}, and nobody is "
-                "told why.",
+                f"{about} waits for ever in {_name(each)!r}, and nobody is told why.",
                 remedy="Write forever={step: reason}, for those who look at what waits.",
             )
     return Process(
@@ -132,6 +135,7 @@ def read_moves(
             f"{about} does not say which moves it makes.",
             remedy="Write moves={step: next step}; None is the step before the process begins.",
         )
+    mapping(moves, "moves", "{step: next step}", about)
     if otherwise not in (*get_args(Otherwise), None):
         raise DeclarationError(
             f"{about} has otherwise={otherwise!r}.",
@@ -203,7 +207,7 @@ def _step(step: Any) -> Step:
 
 
 def _several(to: Any) -> tuple[Any, ...]:
-    return tuple(to) if isinstance(to, tuple | list | set | frozenset) else (to,)
+    return (to,) if is_one(to) else tuple(to)
 
 
 def _in_steps(steps: list[Step]) -> str:

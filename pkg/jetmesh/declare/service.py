@@ -17,6 +17,7 @@ from jetmesh.declare.losing import read_lost
 from jetmesh.declare.policy import Policy, problems_of
 from jetmesh.declare.rehearsing import Double
 from jetmesh.declare.setting import check_settings, spelled, variable
+from jetmesh.declare.several import several
 from jetmesh.declare.signature import Signature, read_signature
 from jetmesh.declare.state import Wanted
 from jetmesh.declare.supplied import ReadModel, Resource, Web
@@ -90,6 +91,7 @@ class Service:
                 f"{self.where}: {self.name!r} cannot name a service.",
                 remedy="Use lower-case letters, digits and single '-' or '_'; 63 at most.",
             )
+        several(self.wrap, "wrap", f"{self.where}: the service {self.name}")
         if self.settings:
             check_settings(self.settings, self.where)
 
@@ -163,7 +165,7 @@ class Service:
             found = read_handler(self.name, function, event_type, self.wrap, wanted=wanted)
             found = replace(found, name=name or found.name, policy=policy or found.policy)
             found = replace(found, start=start, cycle=cycle, threads=threads, ordered=ordered)
-            self._add(checked(replace(found, reads=tuple(reads))))
+            self._add(checked(found, reads))
             return function
 
         return declare
@@ -307,8 +309,10 @@ class Service:
                 number from 1 to 100.
         """
         where = calling_line()
-        specs = tuple(known(event, where) for event in events)
-        read_model = ReadModel(model, specs, where, instances, most_keys, tuple(reads))
+        about = f"{where}: read model {getattr(model, '__name__', model)}"
+        specs = tuple(known(event, where) for event in several(events, "events", about))
+        looks = several(reads, "reads", about)
+        read_model = ReadModel(model, specs, where, instances, most_keys, looks)
         read_model.check()
         self.read_models.append(read_model)
 
@@ -350,7 +354,7 @@ class Service:
         where = calling_line()
         found = [known(event, where) for event in events]
         self.published += [spec for spec in found if spec not in self.published]
-        self.publish_wraps += wrap
+        self.publish_wraps += several(wrap, "wrap", f"{where}: the service {self.name}")
 
     def _add(self, handler: Handler) -> None:
         self._check(handler)

@@ -171,7 +171,8 @@ def read_remembering(wanted: Wanted, event: EventSpec, signature: Signature) -> 
             "Write def, and have a handler of its output do the effect.",
         )
     taken = list(signature.parameters.values())
-    always = spec.process is not None and bool(wanted.moves) and None not in (wanted.moves or ())
+    moves = wanted.moves
+    always = spec.process is not None and isinstance(moves, Mapping) and None not in moves
     given = taken[1] if len(taken) > 1 else None
     if not _is_optional(given, spec.type) and not (always and given is spec.type):
         raise _wrong(
@@ -181,8 +182,8 @@ def read_remembering(wanted: Wanted, event: EventSpec, signature: Signature) -> 
         )
     path = tuple((wanted.by or _same_field(event, spec)).split("."))
     _check_path(event, path, signature)
-    moves = read_moves(spec.process, wanted.moves, wanted.otherwise, event.name, signature)
-    return Remembering(spec, path, moves)
+    read = read_moves(spec.process, moves, wanted.otherwise, event.name, signature)
+    return Remembering(spec, path, read)
 
 
 def published_by(signature: Signature, remembers: Remembering | None) -> tuple[EventSpec, ...]:

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from jetmesh.declare.importing import imported
+from jetmesh.declare.line import calling_line
 from jetmesh.declare.service import Service
+from jetmesh.declare.several import several
 from jetmesh.errors import DeclarationError
 
 
@@ -49,6 +51,12 @@ class System:
     `{VARIABLE}` for what one of the variables is, so that who clicks there is let in."""
     version: str = "1.0.0"
     """Of the contracts as a whole, as the AsyncAPI index says it, and the image's tag."""
+
+    def __post_init__(self) -> None:
+        """Raises DeclarationError: it names one where several are listed."""
+        about = f"{calling_line(3)}: the system {self.name}"
+        several(self.services, "services", about)
+        several(self.sandboxes, "sandboxes", about)
 
     def load(self) -> tuple[Service, ...]:
         """Import every module and return its `service`.

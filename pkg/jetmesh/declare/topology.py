@@ -145,7 +145,7 @@ class Topology:
 
     def readers(self, spec: EventSpec) -> list[str]:
         """`service.handler`, or `service` for a read model, of everyone who takes the event."""
-        handlers = [f"{h.service}.{h.name}" for h in self.handlers if h.input == spec]
+        handlers = [h.title for h in self.handlers if h.input == spec]
         models = [s.name for s in self.services for m in s.read_models if spec in m.events]
         return handlers + models
 

@@ -62,14 +62,10 @@ def _handler(service: Service, function: Callable[..., Any]) -> Handler:
 def _called(handler: Handler, event: Struct, arguments: dict[str, Any]) -> Any:
     """Within what wraps it, as a mesh does."""
     read = _input(handler, event)
-    about = arguments.get(handler.delivery or "") or delivery(event, handler=_name(handler))
+    about = arguments.get(handler.delivery or "") or delivery(event, handler=handler.title)
     return wrapped(lambda given, _: handler.function(given, **arguments), handler.wraps)(
         read, about
     )
-
-
-def _name(handler: Handler) -> str:
-    return f"{handler.service}.{handler.name}"
 
 
 def _input(handler: Handler, event: Struct) -> Struct:
@@ -88,7 +84,7 @@ def _arguments(
 ) -> dict[str, Any]:
     arguments: dict[str, Any] = {}
     if handler.delivery:
-        arguments[handler.delivery] = delivery(event, handler=_name(handler))
+        arguments[handler.delivery] = delivery(event, handler=handler.title)
     for name, kind in handler.needs.items():
         if kind is service.settings and name not in given:
             arguments[name] = _default_settings(handler, name, kind)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from msgspec import Struct
 
-from jetmesh import Service, System, event
+from jetmesh import Policy, Service, System, event
 from jetmesh.errors import DeclarationError
 from jetmesh.operate.project import find_project
 
@@ -35,6 +35,8 @@ def test_a_handler_that_names_no_event_is_not_passed_over() -> None:
     [
         ({"start": "New"}, "handle has start='New'"),
         ({"policy": {"attempts": 3}}, "its policy is a dict; write policy=Policy"),
+        ({"policy": Policy(rejects=cast("Any", "ValueError"))}, r"write rejects=\('ValueError',\)"),
+        ({"reads": "id"}, r"handle has reads='id', .* Write reads=\('id',\)"),
         ({"by": "id"}, "handle has by='id' and remembers nothing"),
     ],
 )
@@ -42,6 +44,41 @@ def test_what_a_handler_cannot_mean_is_refused(said: dict[str, Any], told: str) 
     declare: Any = Service("mistaken").on
     with pytest.raises(DeclarationError, match=told):
         declare(Made, **said)(handle)
+
+
+class Totals:
+    def apply(self, event: Made, record: object) -> None: ...
+
+
+def around(call: Callable[[], Any], *_: object) -> Any:
+    return call()
+
+
+ONE: list[tuple[Callable[[], object], str]] = [
+    (lambda: System("shop", cast("Any", "shop.one")), r"services='shop.one', .*\('shop.one',\)"),
+    (lambda: System("shop", (), sandboxes=cast("Any", object())), "sandboxes=<object"),
+    (lambda: Service("mistaken", wrap=cast("Any", around)), r"Write wrap=\(around,\)"),
+    (
+        lambda: Service("mistaken").read_model(Totals, events=cast("Any", Made)),
+        r"model Totals has events=Made, .* Write events=\(Made,\)",
+    ),
+    (
+        lambda: Service("mistaken").read_model(Totals, events=[Made], reads="id"),
+        r"model Totals has reads='id', .* Write reads=\('id',\)",
+    ),
+    (
+        lambda: Service("mistaken").publishes(Made, wrap=cast("Any", around)),
+        r"Write wrap=\(around,\)",
+    ),
+]
+
+
+@pytest.mark.parametrize(("declare", "told"), ONE)
+def test_one_where_several_are_listed_is_told_with_its_line(
+    declare: Callable[[], object], told: str
+) -> None:
+    with pytest.raises(DeclarationError, match=rf"test_mistakes\.py:\d+: .*{told}"):
+        declare()
 
 
 @pytest.fixture

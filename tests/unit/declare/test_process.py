@@ -122,10 +122,11 @@ def test_members_of_an_enum_name_steps_in_moves() -> None:
         (Step, {"steps": "stage"}, "has no field 'stage' for its steps"),
         (str, {}, "names no steps"),
         (Numbers, {"ends": (), "forever": {}}, "names no steps"),
-        (Step, {"ends": ("done",)}, "has ends= 'done', which is no step"),
-        (Step, {"undone": ("done",)}, "has undone= 'done', which is no step"),
-        (Step, {"former": ("done",)}, "has former= 'done', which is no step"),
-        (Step, {"forever": {"done": "x"}}, "has forever= 'done', which is no step"),
+        (Step, {"ends": ("done",)}, "has in ends= the step 'done', which is no step"),
+        (Step, {"undone": ("done",)}, "has in undone= the step 'done', which is no step"),
+        (Step, {"former": ("done",)}, "has in former= the step 'done', which is no step"),
+        (Step, {"forever": {"done": "x"}}, "has in forever= the step 'done', which is no step"),
+        (Step, {"forever": "waiting"}, "forever='waiting', which is no mapping"),
         (Step, {"forever": {"waiting": " "}}, "nobody is told why"),
         (Step, {"steps": ""}, "has ends= and no steps"),
     ],
@@ -138,11 +139,30 @@ def test_what_is_said_of_steps_is_checked(step: Any, how: dict[str, Any], why: s
     assert told.value.remedy
 
 
+@pytest.mark.parametrize("what", ["ends", "undone", "former"])
+@pytest.mark.parametrize(
+    ("step", "one", "written"),
+    [
+        (Step, "closed", "'closed'"),
+        (Texts, Texts.CLOSED, "Texts.CLOSED"),
+        (Plain, Plain.CLOSED, "Plain.CLOSED"),
+    ],
+)
+def test_one_step_where_several_are_listed_is_not_read_letter_by_letter(
+    step: Any, one: Any, written: str, what: str
+) -> None:
+    with pytest.raises(DeclarationError) as told:
+        declared_state(step, **{what: one})
+    assert f"state Order has {what}={written}, which is one where" in told.value.message
+    assert told.value.remedy == f"Write {what}=({written},)."
+
+
 @pytest.mark.parametrize(
     ("how", "why"),
     [
         ({}, "does not say which moves it makes"),
         ({"moves": {}}, "does not say which moves it makes"),
+        ({"moves": "waiting"}, "has moves='waiting', which is no mapping"),
         ({"moves": {"waitin": "paid"}, "otherwise": "ignore"}, "moves 'waitin', which is no step"),
         ({"moves": {"waiting": "pai"}, "otherwise": "ignore"}, "moves 'pai', which is no step"),
         ({"moves": {"waiting": "paid"}, "otherwise": "wait"}, "has otherwise='wait'"),

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Final, cast
+from typing import Final
 
 import msgspec
 from msgspec import Struct
 
 from jetmesh import wire
 from jetmesh.declare import Handler, StateSpec, Topology, escape_key, unescape_key
+from jetmesh.operate.stored import stored_on
 from jetmesh.operate.summary import as_json
 from jetmesh.protocol import headers as header
 from jetmesh.protocol.deadlines import Deadline, Pending, alarms_of, deadline_at, pending_of
@@ -20,7 +20,7 @@ from jetmesh.protocol.lanes import scheduled_at
 from jetmesh.protocol.streams import lane_stream
 from jetmesh.protocol.times import time_at
 from jetmesh.transport.control import ControlPlane
-from jetmesh.transport.stored import StoredMessage, if_exists
+from jetmesh.transport.stored import StoredMessage
 
 OVERDUE: Final = timedelta(seconds=30)
 """Whose time has come so long ago, and who still waits, has lost its alarm."""
@@ -112,7 +112,8 @@ async def _in_state(
 ) -> AsyncIterator[Found]:
     """A key of the event is looked for in all keys of the state: they may be others."""
     newest: dict[str, StoredMessage] = {}
-    for message in await _history(control, state.stream, state.filters[-1], most):
+    stream, subjects = state.stream, state.filters[-1:]
+    for message in await stored_on(control, stream, subjects, most=most, headers_only=True):
         newest[message.subject] = message
     for message in newest.values():
         text = wire.legible(message.headers.get(header.DEADLINES, ""))
@@ -132,27 +133,9 @@ async def _on_lane(
     specs = dict.fromkeys(spec for each in handlers for spec in each.deadlines.later)
     for spec in specs:
         place = alarms_of(service, spec.subject, token)
-        for message in await _history(control, lane_stream(service), place):
+        for message in await stored_on(control, lane_stream(service), [place], headers_only=True):
             if (at := deadline_at(message.subject)) and scheduled_at(message.headers):
                 yield _alarm(message, *at)
-
-
-async def _history(
-    control: ControlPlane, stream: str, subject: str, most: int = 0
-) -> list[StoredMessage]:
-    async def read() -> list[StoredMessage]:
-        messages: list[StoredMessage] = []
-        history = control.history(stream, [subject], headers_only=True)
-        async with contextlib.aclosing(
-            cast("AsyncGenerator[StoredMessage, None]", history)
-        ) as several:
-            async for message in several:
-                messages.append(message)
-                if len(messages) == most:
-                    break
-        return messages
-
-    return await if_exists(read()) or []
 
 
 def _kept(service: str, message: StoredMessage, pending: Pending) -> Found:

@@ -70,6 +70,7 @@ async def advance(control: ControlPlane, flow: Flow, message: StoredMessage, ste
     headers |= {
         header.APPLIED: applied_text(moved),
         header.EXPECTED_SEQUENCE: str(message.sequence),
+        header.CAUSE: header.BY_HAND,
         **version,
     }
     try:

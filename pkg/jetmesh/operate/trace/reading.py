@@ -9,6 +9,7 @@ from typing import Final
 import msgspec
 
 from jetmesh.declare import EventSpec, Topology, key_of
+from jetmesh.operate.stored import stored_on
 from jetmesh.protocol.content import UNDECODED, event_json
 from jetmesh.protocol.streams import DEADLETTERS, LANES, REFUSALS
 from jetmesh.protocol.subjects import SUBJECTS, deadletter_subject, refusal_subject
@@ -29,14 +30,14 @@ async def about_key(control: ControlPlane, topology: Topology, token: str) -> li
     for spec in topology.events:
         if spec.key:
             filters.setdefault(spec.stream, []).append(f"{spec.subject}.{token}")
-    several = await asyncio.gather(*(_stored(control, *each) for each in filters.items()))
+    several = await asyncio.gather(*(stored_on(control, *each) for each in filters.items()))
     return [message for messages in several for message in messages]
 
 
 async def in_lane_streams(control: ControlPlane, subjects: Sequence[str]) -> list[StoredMessage]:
     """What is stored on these subjects in the lane streams of all services."""
     streams = await control.holders(SUBJECTS[LANES])
-    several = await asyncio.gather(*(_stored(control, each, subjects) for each in streams))
+    several = await asyncio.gather(*(stored_on(control, each, subjects) for each in streams))
     return [message for messages in several for message in messages]
 
 
@@ -52,7 +53,7 @@ async def typed(
         if spec.key and spec.subject not in begun:
             info = await if_exists(control.api(f"STREAM.INFO.{spec.stream}"))
             first = max(1, info["state"]["last_seq"] - _NEWEST + 1) if info else 1
-            newest = await _stored(control, spec.stream, [spec.subject], first)
+            newest = await stored_on(control, spec.stream, [spec.subject], first=first)
             found += [message for message in newest if has_key(spec, message, key)]
     return found
 
@@ -68,14 +69,3 @@ def has_key(spec: EventSpec, message: StoredMessage, key: str) -> bool:
     except UNDECODED:
         return False
     return isinstance(raw, dict) and raw.get(spec.key_name) == key
-
-
-async def _stored(
-    control: ControlPlane, stream: str, subjects: Sequence[str], first: int = 1
-) -> list[StoredMessage]:
-    """What is stored there; nothing where there is no such stream."""
-
-    async def read() -> list[StoredMessage]:
-        return [message async for message in control.history(stream, subjects, first=first)]
-
-    return await if_exists(read()) or []

@@ -9,12 +9,13 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
-from jetmesh.declare import Topology
+from jetmesh.declare import StateSpec, Topology
 from jetmesh.operate.deadletters.letter import Letter, LetterError
 from jetmesh.operate.deadlines.told import came_later
 from jetmesh.operate.heal import doubt
 from jetmesh.operate.humanize import counted
 from jetmesh.operate.summary import summary
+from jetmesh.operate.trace.causeless import explained
 from jetmesh.privacy.mask import masked
 from jetmesh.protocol import headers as header
 from jetmesh.protocol.content import UNDECODED
@@ -43,7 +44,8 @@ class Step:
     With its time of storing behind it when another message stands there now.
     """
     by: str
-    """`service.handler`; empty when it came from outside."""
+    """`service.handler`; the service or the command alone of a state's step without an input, and
+    empty when it came from outside."""
     stored_ns: int
     """In nanoseconds since 1970: what names the message beside its sequence."""
     stored_at: datetime
@@ -77,8 +79,10 @@ def step_of(topology: Topology, message: StoredMessage) -> Step:
         return _refusal(message)
     if message.stream == DEADLETTERS:
         return _dead_letter(message)
-    cause, by = _cause(topology, message.cause_id)
-    why = doubt(topology, message)
+    (cause, by), text = _cause(topology, message.cause_id), ""
+    if not by and isinstance(spec, StateSpec):
+        cause, by, text = explained(topology, spec, message)
+    why, notes = doubt(topology, message), (text,) if text else came_later(message)
     return Step(
         id=message.place,
         kind="event",
@@ -88,9 +92,7 @@ def step_of(topology: Topology, message: StoredMessage) -> Step:
         stored_ns=message.stored_ns,
         stored_at=message.stored_at,
         summary=summary(spec, message) if spec else "",
-        notes=(f"forged: {why}; jetmesh heal {message.place} removes it",)
-        if why
-        else came_later(message),
+        notes=(f"forged: {why}; jetmesh heal {message.place} removes it",) if why else notes,
         trace=trace_id_in(message.headers),
     )
 

@@ -24,8 +24,7 @@ class LiveDelivery:
 
     @property
     def handler(self) -> str:
-        handler = self._delivered.durable.handler
-        return f"{handler.service}.{handler.name}"
+        return self._delivered.durable.handler.title
 
     @property
     def attempt(self) -> int:

@@ -13,7 +13,7 @@ import msgspec
 
 from jetmesh import wire
 from jetmesh.declare import EventSpec, Handler
-from jetmesh.errors import ContractViolation
+from jetmesh.errors import ContractViolation, JetmeshError, Verdict
 from jetmesh.privacy.mask import masked_violation, name_of, printable, text_of
 from jetmesh.protocol import headers as header
 from jetmesh.protocol.acks import numbers_of
@@ -31,6 +31,7 @@ from jetmesh.protocol.subjects import (
 )
 from jetmesh.protocol.versions import WHICHEVER, said
 from jetmesh.runtime.message.delivered import Delivered
+from jetmesh.runtime.message.states.missteps import MISSTEPS
 from jetmesh.transport.reader import field_at_fault, reader_of
 from jetmesh.transport.seam import Message
 from jetmesh.transport.stored import StoredMessage
@@ -45,8 +46,7 @@ def dead_letter(delivered: Delivered, error: BaseException, text: str) -> Messag
     `text` is what the error says, masked.
     """
     handler, origin = delivered.durable.handler, delivered.origin
-    declared, deadline = Path(handler.where), delivered.deadline
-    name, place = name_of(error), where(error) or f"{declared.parent.name}/{declared.name}"
+    name, place, deadline = name_of(error), where(error, handler), delivered.deadline
     headers = {
         **origin.headers(),
         header.MESSAGE_ID: delivered.identity.deadletter(
@@ -201,26 +201,34 @@ def unreadable(spec: EventSpec, payload: bytes, error: BaseException) -> BaseExc
     return error
 
 
-def where(error: BaseException) -> str:
+def where(error: BaseException, handler: Handler) -> str:
     """The innermost line that is not the mesh's own, as `shop/payments.py:88 in charge`.
 
-    The field at fault for a broken contract, or what its payload seems to be. Empty for an error
-    that nobody raised, and for one that does not show its traceback.
+    The field at fault for a broken contract, or what its payload seems to be. Where the handler is
+    declared, for a process with its step, where nobody raised the error, or the mesh itself, or it
+    does not show its traceback.
     """
     try:
-        return _where(error)
+        found = _where(error)
     except BaseException:  # noqa: BLE001 - a class may answer for its traceback, and raise
-        return ""
+        found = ""
+    if found:
+        return found
+    declared = Path(handler.where)
+    place = f"{declared.parent.name}/{declared.name} in {handler.name}"
+    return f"{place}, {error.place}" if isinstance(error, MISSTEPS) else place
 
 
 def _where(error: BaseException) -> str:
     frames = traceback.extract_tb(error.__traceback__)
     theirs = [f for f in frames if not f.filename.startswith(_OWN)]
+    if isinstance(error, MISSTEPS):
+        return ""
     if isinstance(error, ContractViolation) and not theirs:
         what = f"a payload that seems to be {error.content}"
         return what if error.content else f"field {error.path}"
-    if not frames:
-        return ""
+    if not frames or (not theirs and isinstance(error, JetmeshError | Verdict)):
+        return ""  # the mesh says it of the handler: where it does is no place to look at
     last = (theirs or frames)[-1]
     path = Path(last.filename)
     return printable(f"{path.parent.name}/{path.name}:{last.lineno} in {last.name}")

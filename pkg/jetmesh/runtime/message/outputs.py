@@ -129,7 +129,7 @@ class Outputs:
         """One output of each decision that the handler may make."""
         self.has_more = len(decisions) > 1 or any(o.decision is None for o in self.by_type.values())
         """Something may follow a decision, and a service may have died in between."""
-        self._handler = name or f"{handler.service}.{handler.name}"
+        self._handler = name or handler.title
 
     def on(self, subject: bytes) -> Output:
         """The output that is published on `subject`; it is one of ours."""

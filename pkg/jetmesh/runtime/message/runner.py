@@ -62,7 +62,7 @@ class HandlerRunner:
     ) -> None:
         self.handler = handler
         self._quarantine = quarantine
-        name = f"{handler.service}.{handler.name}"
+        name = handler.title
         self.unread = Unread(name)
         """Events of handlers that it could not read."""
         self.outage = Outage(name, policy, self, on_change)
@@ -110,8 +110,7 @@ class HandlerRunner:
 
     def threads_of(self, handler: Handler) -> Threads | None:
         """Where its calls run that would keep the event loop."""
-        name = f"{handler.service}.{handler.name}"
-        return Threads(name, handler.threads) if handler.threads else None
+        return Threads(handler.title, handler.threads) if handler.threads else None
 
     # delivered.Runner
 

@@ -166,7 +166,8 @@ class Verdicts:
 
     def dead_letter(self, delivered: Delivered, error: BaseException, text: str) -> None:
         """Write the letter, with `text` masked; the input is terminated when it is stored."""
-        self._log_failure("dead letter", delivered, error, text, where=where(error))
+        place = where(error, delivered.durable.handler)
+        self._log_failure("dead letter", delivered, error, text, where=place)
 
         def leave() -> None:
             self._store(delivered, dead_letter(delivered, error, text))

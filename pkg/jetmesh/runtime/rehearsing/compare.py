@@ -74,7 +74,7 @@ def _beside_stored(handler: Handler, known: Known, result: Result) -> Difference
 
 def reached(handler: Handler, attempt: Attempt) -> Difference:
     """A handler that would have had an effect which nobody declared."""
-    name = f"{handler.service}.{handler.name}"
+    name = handler.title
     where = attempt.where or "/".join(handler.where.split("/")[-2:])
     about = f"`{name}` {attempt.what} at {where}"
     return Difference("network", f"network:{name}", "would have an effect", about)

@@ -50,7 +50,7 @@ class Rehearsal:
             known.fate = "today" if known.fate in ("made", "nothing", "gone") else known.fate
         rehearsed = [known for known in several if known.fate != "others"]
         played = await self.play(handler, rehearsed, found)
-        tally = Tally(f"{handler.service}.{handler.name}", handler.input.subject, why)
+        tally = Tally(handler.title, handler.input.subject, why)
         states = _differing(found, rehearsed, played.states) if found and not why else {}
         for known in several:
             token = _token(known)

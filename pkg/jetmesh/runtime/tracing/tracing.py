@@ -171,7 +171,7 @@ def _about(delivered: Delivered) -> dict[str, str | int]:
     handler, given = delivered.durable.handler, header_values(delivered.headers)
     return {
         names.DESTINATION: delivered.origin.subject,
-        names.HANDLER: f"{handler.service}.{handler.name}",
+        names.HANDLER: handler.title,
         names.KEY: delivered.key,
         names.CAUSE: delivered.cause,
         names.ATTEMPT: delivered.attempt,

@@ -58,7 +58,7 @@ class Doubles:
         """The arguments of these types, for one attempt."""
         wanted = {name: kind for name, kind in needs.items() if kind in self.types}
         past = Rehearsed(event, (), delivery.stored_at)
-        about = f"{handler.service}.{handler.name}", delivery.cause
+        about = handler.title, delivery.cause
         return {name: self._made(kind, past, about) for name, kind in wanted.items()}
 
     def _made(self, kind: type, past: Rehearsed, about: tuple[str, str]) -> Any:

@@ -14,7 +14,7 @@ from jetmesh.protocol.subjects import deadletter_subject, lane_subject
 from jetmesh.runtime.message.outputs import Outputs, several
 from jetmesh.testing.story.doubles import Effect
 from jetmesh.testing.story.reading import stored
-from jetmesh.testing.story.record import Record, Run, name_of
+from jetmesh.testing.story.record import Record, Run
 from jetmesh.testing.story.world import World
 from jetmesh.transport.stored import StoredMessage
 
@@ -97,7 +97,7 @@ def _without_end(world: World, handler: Handler) -> Iterator[str]:
             places = ", ".join(f"{stream}:{each}" for each in waiting) or f"more of {stream}"
             problems = [text for each in world.processes.values() for text in each.problems]
             why = f" ({'; '.join(problems)})" if problems else ""
-            yield f"{name_of(handler)} has no end of {places}{why}"
+            yield f"{handler.title} has no end of {places}{why}"
 
 
 def _untouched(world: World, record: Record, handler: Handler) -> Iterator[str]:
@@ -108,8 +108,8 @@ def _untouched(world: World, record: Record, handler: Handler) -> Iterator[str]:
     left = {*_origins(world, handler)}
     for message in _inputs(world, handler):
         cause = f"{message.stream}:{message.sequence}-{message.stored_ns}"
-        if (name_of(handler), cause) not in taken and cause not in left:
-            yield f"{name_of(handler)} never took in {cause}"
+        if (handler.title, cause) not in taken and cause not in left:
+            yield f"{handler.title} never took in {cause}"
 
 
 def _missing(world: World, record: Record, handler: Handler) -> Iterator[str]:
@@ -119,7 +119,7 @@ def _missing(world: World, record: Record, handler: Handler) -> Iterator[str]:
     outputs = Outputs(handler)
     left = {*_origins(world, handler)}
     for (name, cause), result in record.results.items():
-        if name != name_of(handler) or cause in left:
+        if name != handler.title or cause in left:
             continue
         values = [each for each in several(result) if type(each) in outputs.by_type]
         decides = [v for v in values if outputs.by_type[type(v)].decision]

@@ -87,7 +87,7 @@ def letters(server: Server) -> Iterator[Letter]:
 
 def retries(server: Server, handler: Handler) -> Iterator[Retry]:
     """What comes again to a handler: on its lane, or in place."""
-    name = f"{handler.service}.{handler.name}"
+    name = handler.title
     lane = lane_stream(handler.service)
     for message in stored(
         server, lane, lane_subject(handler.service, handler.name, f"*.*.{RETRY}")

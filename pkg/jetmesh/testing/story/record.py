@@ -49,20 +49,20 @@ class Record:
         """An attempt begins."""
         if outcome := decided.get():
             self.broken.append(
-                f"{name_of(handler)} ran for {delivery.cause}, whose key had its outcome: {outcome}"
+                f"{handler.title} ran for {delivery.cause}, whose key had its outcome: {outcome}"
             )
 
     def ran(
         self, handler: Handler, delivery: Delivery, result: Any, again: Callable[[], Any]
     ) -> None:
         """A handler returned `result`; `again` calls it once more, for one without effects."""
-        self.results[name_of(handler), delivery.cause] = result
+        self.results[handler.title, delivery.cause] = result
         if handler.runs != "inline":
             return
         first, second = _text(result), _answer(again)
         if first != second:
             self.broken.append(
-                f"{name_of(handler)} gives two answers to {delivery.cause}: {first[:200]} and "
+                f"{handler.title} gives two answers to {delivery.cause}: {first[:200]} and "
                 f"{second[:200]}; a def handler is a function of what it is given, because it "
                 "may run again: take times and ids from its delivery, and remember in a state"
             )
@@ -75,17 +75,12 @@ class Record:
         """A handler of a state succeeded, for the next step on this subject."""
         handler, origin = delivered.durable.handler, delivered.origin
         taken = self._open.setdefault((process, subject), Taken())
-        taken.inputs.append((name_of(handler), f"{origin.stream}:{origin.token}"))
+        taken.inputs.append((handler.title, f"{origin.stream}:{origin.token}"))
         taken.following += following
 
     def published(self, process: str, frame: Frame) -> None:
         """A step goes to the server."""
         self.steps[frame] = self._open.pop((process, frame[0]), Taken())
-
-
-def name_of(handler: Handler) -> str:
-    """`payments.charge`."""
-    return f"{handler.service}.{handler.name}"
 
 
 def _answer(ask: Callable[[], Any]) -> str:

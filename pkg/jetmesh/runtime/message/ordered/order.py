@@ -57,7 +57,7 @@ class Order:
     ) -> None:
         self.handler = handler
         self.stats = verdicts.stats
-        self.parked = Parked(f"{handler.service}.{handler.name}")
+        self.parked = Parked(handler.title)
         self.cursors = Cursors(handler, publish, looks, asking)
         self._verdicts = verdicts
         verdicts.order = self

@@ -7,20 +7,12 @@ from typing import Any, cast
 import msgspec
 
 from jetmesh.declare.process import Moves, Process, Step, described
-from jetmesh.errors import ContractViolation, Reject
 from jetmesh.protocol.steps import Applied
 from jetmesh.runtime.message.delivered import Delivered
 from jetmesh.runtime.message.states.known import KEPT
+from jetmesh.runtime.message.states.missteps import UndeclaredMove, Unexpected
 from jetmesh.runtime.message.states.remembering import StateRunner
 from jetmesh.runtime.message.states.ringing import Effect
-
-
-class Unexpected(Reject):
-    """The process stands in a step that does not expect the event, and that is to be a letter."""
-
-
-class UndeclaredMove(ContractViolation):
-    """A handler moved a process where its declaration says that it does not."""
 
 
 class ProcessRunner(StateRunner):
@@ -59,17 +51,10 @@ class ProcessRunner(StateRunner):
             self.stats.ignored += 1
             return
         event, process = self.handler.input.name, self.remembering.state.title
-        raise Unexpected(
-            f"{event} is not expected by the process {process} in the step {described(step)!r}; "
-            f"{self.handler.name} says otherwise='reject'"
-        )
+        raise Unexpected(event, process, step, self.handler.name)
 
     def _check(self, before: Step, after: Step, allowed: tuple[Step, ...]) -> None:
         if after == before or after in allowed:
             return
-        places = ", ".join(repr(described(each)) for each in allowed)
-        raise UndeclaredMove(
-            f"{self.handler.name} moved {self.remembering.state.title} from {described(before)!r} "
-            f"to {described(after)!r}, and declares only {places}; correct the handler or its "
-            "moves, and replay"
-        )
+        title = self.remembering.state.title
+        raise UndeclaredMove(self.handler.name, title, before, after, allowed)

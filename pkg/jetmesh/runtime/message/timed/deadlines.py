@@ -46,7 +46,7 @@ def deadline_named(handler: Handler, value: Later[Any] | Cancel[Any]) -> tuple[D
     if spec is None or spec not in declared:
         told = f"{type(value).__name__}[{kind.__name__}]"
         raise UndeclaredOutput(
-            f"{handler.service}.{handler.name} returned {told}, which its annotation does not name"
+            f"{handler.title} returned {told}, which its annotation does not name"
         )
     name = name_token(escape_key(value.name) if value.name else "")
     return Deadline(spec.subject, escape_key(value.key), name), spec
