@@ -37,7 +37,7 @@ class Parcels:
             parcel_id: str
             number: int
 
-        self.moved = Moved
+        self.moved: Any = Moved
         self.domain = unique
         self.service = Service(f"{unique}-tracking")
         self.seen: list[tuple[str, int]] = []

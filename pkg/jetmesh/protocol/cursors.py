@@ -41,6 +41,9 @@ class Cursor(Struct, frozen=True, omit_defaults=True):
     """The last one of which that is known."""
     away: Place | None = None
     """The next one, if it failed: it comes again from the lane, or from a letter."""
+    holder: str = ""
+    """The delivery under which somebody goes on with what waits: another one that comes again, as
+    when its ack was lost, holds nothing. Empty: it is not known."""
     free: int = 0
     """What comes again and is stored up to there waits for no turn: code that keeps no order let
     the key go."""
@@ -93,8 +96,12 @@ class Cursor(Struct, frozen=True, omit_defaults=True):
 
     # changes
 
-    def finished(self, place: Place) -> Self:
-        """With one more that is done, the next one of the key."""
+    def holds(self, delivery: str) -> bool:
+        """Whether what waits is to go on under a delivery that comes again."""
+        return self.is_open and self.away is None and self.holder in ("", delivery)
+
+    def finished(self, place: Place, holder: str = "") -> Self:
+        """With one more that is done, the next one of the key; `holder` goes on with the others."""
         if self.has(place):
             return self
         done = Floor(place.sequence, place.stored + _CLOCKS_NS)
@@ -105,7 +112,12 @@ class Cursor(Struct, frozen=True, omit_defaults=True):
             first=max(self.first, place.sequence + 1) if still else 0,
             last=self.last if still else 0,
             away=None,
+            holder=holder if still else "",
         )
+
+    def held_by(self, holder: str) -> Self:
+        """Knowing under which delivery somebody goes on with what waits."""
+        return msgspec.structs.replace(self, holder=holder)
 
     def left(self, place: Place) -> Self:
         """Knowing that the next one failed, and comes again another way."""
@@ -120,7 +132,7 @@ class Cursor(Struct, frozen=True, omit_defaults=True):
 
     def closed(self) -> Self:
         """Knowing that nothing is left of all that waited."""
-        return msgspec.structs.replace(self, first=0, last=0, away=None)
+        return msgspec.structs.replace(self, first=0, last=0, away=None, holder="")
 
     def let_go(self, place: Place) -> Self:
         """Knowing that nobody keeps order any more, up to what waits and to this message."""

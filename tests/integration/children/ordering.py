@@ -7,6 +7,7 @@ import os
 import random
 import signal
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 from msgspec import Struct
@@ -46,10 +47,13 @@ class Followed(Struct, frozen=True):
 
 
 service = Service(f"{DOMAIN}-tracking")
+watching: list[asyncio.Task[None]] = []
 
 
 @service.on(Moved, policy=AGAIN, ordered=True)
 async def follow(moved: Moved) -> Followed:
+    if not watching:
+        watching.append(asyncio.create_task(watch()))
     tell("begin", moved)
     await asyncio.sleep(random.random() * 0.004)  # noqa: S311 - no secret
     if moved.parcel_id == BAD or random.random() < FAILS:  # noqa: S311 - no secret
@@ -58,10 +62,23 @@ async def follow(moved: Moved) -> Followed:
     return Followed(moved.parcel_id, moved.number)
 
 
+async def watch() -> None:
+    """Tell when this process stood still for so long that a delivery may be another one's."""
+    while True:
+        before = monotonic()
+        await asyncio.sleep(0.1)
+        if (stood := monotonic() - before) > AGAIN.ack_wait / 3:
+            write(f"stood,{os.getpid()},{stood:.0f}")
+
+
 def tell(what: str, moved: Moved) -> None:
+    write(f"{what},{moved.parcel_id},{moved.number}")
+
+
+def write(line: str) -> None:
     """One line, written at once by each process."""
     with EFFECTS.open("ab", buffering=0) as effects:
-        effects.write(f"{what},{moved.parcel_id},{moved.number}\n".encode())
+        effects.write(f"{line}\n".encode())
 
 
 class Deadly(DataPlane):

@@ -22,6 +22,12 @@ class Given(NamedTuple):
     message: int
     armed: int = 0
 
+    @property
+    def name(self) -> str:
+        """The delivery, as the cursor names its holder; the same one when it comes again."""
+        source = "keeper" if self.source == "held" else self.source
+        return f"{source}{self.message}"
+
 
 class Process(NamedTuple):
     given: tuple[Given, ...] = ()
@@ -105,7 +111,7 @@ def write(world: World, cursor: Cursor) -> World:
 class Explorer:
     def __init__(self, *, patient: bool = True, ordered: bool = True) -> None:
         self.patient = patient
-        """A keeper is not due while a handler runs."""
+        """A keeper is not due while a handler runs, nor is a retry that nobody notes run."""
         self.ordered = ordered
         """No process runs old code, for which no order holds."""
         self.never_twice = False
@@ -230,7 +236,7 @@ class Explorer:
         given = process.given
         if process.then == "finish":
             if not cursor.has(done):
-                world = write(world, cursor.finished(done))
+                world = write(world, cursor.finished(done, holds.name))
             source = "held" if holds.source == "keeper" else holds.source
             given = (*given, holds._replace(source=source))
         else:
@@ -259,8 +265,10 @@ class Explorer:
         for given in process.given:
             rest = tuple(g for g in process.given if g != given)
             if cursor.has(place(given.message)):
-                goes_on = given.source != "keeper" and cursor.away is None
+                goes_on = given.source != "keeper" and cursor.holds(given.name)
                 if goes_on and head and cursor.covers(place(head)):
+                    if given.source != "held":
+                        world = write(world, cursor.held_by(given.name))
                     yield self.begin(world, number, head, given)
                     return
                 if cursor.is_open and given.source == "keeper":
@@ -322,6 +330,7 @@ class Explorer:
             if given.source in ("again", "drop"):
                 # whoever stored it says so in a moment; if nobody does, it is run
                 others = any(p.runs or p.given for p in world.processes if p is not process)
+                others |= "ready" in world.durable  # what a dead one held has come again by then
                 acked = world.durable[given.message - 1] == "acked"
                 if given.message == head and acked and not (self.patient and others):
                     yield self.begin(world, number, head, given)
@@ -340,10 +349,10 @@ class Explorer:
         if cursor.away:
             is_free = self.is_nowhere(world, head)
         else:
-            acked = bool(head) and world.durable[head - 1] == "acked"
-            is_free = acked and cursor.covers(place(head))
+            passed = 0 < head <= floor_of(world).sequence
+            is_free = passed and cursor.covers(place(head))
         if given.armed == world.version and is_free:
-            return self.begin(write(world, cursor), number, head, given)
+            return self.begin(write(world, cursor.held_by(given.name)), number, head, given)
         return on_lane(left, Given("keeper", given.message, world.version))
 
     def is_nowhere(self, world: World, message: int) -> bool:

@@ -13,7 +13,7 @@ def explore(first: World, *, patient: bool = True) -> tuple[int, list[World]]:
     """All that can become of a world: how many states, and those from which nothing follows."""
     ordered = all(process.orders for process in first.processes)
     explorer = Explorer(patient=patient, ordered=ordered)
-    explorer.never_twice = ordered and patient and not first.crashes
+    explorer.never_twice = ordered and patient
     seen, queue = {first}, deque([first])
     followers: dict[World, list[World]] = {}
     while queue:

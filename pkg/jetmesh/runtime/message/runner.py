@@ -66,7 +66,7 @@ class HandlerRunner:
         self.unread = Unread(name)
         """Events of handlers that it could not read."""
         self.outage = Outage(name, policy, self, on_change)
-        self.newer = Newer(name, verdicts.stats, self.give_back, on_change)
+        self.newer = Newer(name, verdicts, on_change)
         self.pace = Pace(name, policy.ack_wait, verdicts.stats, on_change)
         self.backlog = Backlog(turns, self._begin, on_change)
         self._turns = turns

@@ -34,6 +34,7 @@ from jetmesh.runtime.message.metrics import HandlerStats
 from jetmesh.runtime.message.returned import ConflictingOutputs, UndeclaredOutput
 from jetmesh.runtime.message.storing import Letter, Storing, Told, tell
 from jetmesh.runtime.message.unstorable import Unstorable
+from jetmesh.transport.reader import NewerVersion
 from jetmesh.transport.seam import Message, Transport
 
 QUICK_SECONDS: Final = 2.0
@@ -76,6 +77,8 @@ class Verdicts:
         """Does something before an input goes to the lane or becomes a letter."""
         self.part: Callable[[Delivered, Callable[[], None]], None] = _at_once
         """Does something once it is there, before it is settled."""
+        self.put_off: Callable[[Delivered, NewerVersion, float], None] | None = None
+        """Has what only newer code can read come again later; None: it is held meanwhile."""
         self._policy = policy
         self._transport = transport
         self._send_ack = transport.ack

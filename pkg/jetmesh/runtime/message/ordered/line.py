@@ -100,8 +100,9 @@ class Parked:
             return ""
         keys, wait = ("key", "waits") if self.keys == 1 else ("keys", "wait")
         return (
-            f"{self.keys:,} {keys} of {self._name} {wait} behind messages that failed, as "
-            f"{self.behind}, with {self.messages:,} more; replay or drop them: jetmesh deadletters"
+            f"{self.keys:,} {keys} of {self._name} {wait} behind messages that failed, or "
+            f"that only newer code reads, as {self.behind}, with {self.messages:,} more; "
+            "replay or drop what is a dead letter: jetmesh deadletters"
         )
 
 

@@ -208,7 +208,6 @@ class Order:
 
     async def _leave_what_is_done(self, line: Line, cursor: Cursor) -> bool:
         """Settle what is not to be run under its delivery; whether that changed the line."""
-        start = cursor.start(line.floor)
         for delivered in list(line.given):
             place, is_keeper = place_of(delivered), armed_at(delivered) is not None
             if delivered.on_lane and not is_keeper and cursor.is_free(place):
@@ -217,23 +216,30 @@ class Order:
             elif cursor.has(place):
                 if is_keeper and cursor.is_open:
                     continue
-                # what comes again may have held the key when its process died
-                held = delivered.deliveries > 1 and not is_keeper
-                goes_on = held and cursor.is_open and cursor.away is None
-                line.remove(delivered)
-                if goes_on:
-                    await self._go_on(line, delivered)
+                # what comes again may have held the key when its process died, or have lost its ack
+                is_again = delivered.deliveries > 1 and not is_keeper
+                if is_again and cursor.holds(delivered.slot.decode()):
+                    await self._take_over(line, delivered)
                     return True
+                line.remove(delivered)
                 self._verdicts.release(delivered)
             elif delivered.on_lane:
                 continue
             elif cursor.covers(place):
                 line.remove(delivered)
                 self._verdicts.hand_on(delivered)
-            elif place.sequence < start:  # it had its verdict where no cursor is kept
+            elif place.sequence < cursor.start(line.floor):  # settled where no cursor is kept
                 line.remove(delivered)
                 self._verdicts.release(delivered)
         return False
+
+    async def _take_over(self, line: Line, held: Delivered) -> None:
+        """Go on under a delivery that comes again, unless somebody else goes on by now."""
+        after = line.kept.cursor.held_by(held.slot.decode())
+        if kept := await self.cursors.replace(line.token, line.kept, after):
+            line.kept = kept
+            line.remove(held)
+            await self._go_on(line, held)
 
     async def _take_turn(self, line: Line, delivered: Delivered) -> None:
         if delivered.on_lane or delivered.deliveries > 1:
@@ -274,9 +280,9 @@ class Order:
         """What ran is done, or went another way, or comes again."""
         delivered = line.turn
         assert delivered is not None  # noqa: S101 - it has ended
-        place = place_of(delivered)
+        place, holder = place_of(delivered), delivered.slot.decode()
         if end is End.HANDLED:
-            await self._key.change(line, lambda cursor: cursor.finished(place))
+            await self._key.change(line, lambda cursor: cursor.finished(place, holder))
         elif end is End.AWAY:
             await self._key.change(
                 line, lambda cursor: cursor if cursor.has(place) else cursor.left(place)
@@ -284,7 +290,7 @@ class Order:
         line.turn, line.end = None, None
         self._turns.pop(delivered, None)
         cursor = line.kept.cursor
-        if end is End.HANDLED and cursor.is_open and cursor.away is None:
+        if end is End.HANDLED and cursor.holds(holder):
             self.stats.acked += delivered.held
             await self._go_on(line, delivered)
         else:
@@ -315,10 +321,10 @@ class Order:
 
     async def _too_early(self, line: Line, early: list[Delivered]) -> None:
         left = 0.0 if line.kept.cursor.is_open else line.patience(early)
-        if left <= 0:
-            await self._leave(line, early)
-        else:
+        if left > 0:
             await line.pause(min(left, _LOOK_SECONDS))
+        else:
+            await self._leave(line, early)
 
     async def _leave(self, line: Line, early: list[Delivered]) -> None:
         """Note them, and ack them: who holds the key takes them out of the stream."""
@@ -364,7 +370,8 @@ class Order:
 
     async def _take_up(self, line: Line, keeper: Delivered, stored: StoredMessage | None) -> bool:
         """Go on with a key that did not move for long, unless what it waits for still comes."""
-        cursor = after = line.kept.cursor
+        cursor = line.kept.cursor
+        after = taken = cursor.held_by(keeper.slot.decode())
         if cursor.away is not None:
             if not await self._key.is_nowhere(line, cursor.away):
                 return False
@@ -379,7 +386,7 @@ class Order:
         if kept is None or not keeper.held:
             return False
         line.kept = kept
-        if after is cursor and stored is not None and cursor.covers(placed(stored)):
+        if after is taken and stored is not None and cursor.covers(placed(stored)):
             self._run_under(line, keeper, stored)
         else:
             await self._go_on(line, keeper)

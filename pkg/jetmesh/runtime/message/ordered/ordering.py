@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from jetmesh.errors import Retry
 from jetmesh.runtime.message.delivered import Delivered
 from jetmesh.runtime.message.verdicts import Verdicts
+from jetmesh.transport.reader import NewerVersion
 
 
 class Lines(Protocol):
@@ -31,6 +33,7 @@ class OrderedVerdicts(Verdicts):
     def __init__(self, *about: Any) -> None:
         super().__init__(*about)
         self.part = self._part
+        self.put_off = self._put_off
 
     def hold(self, delivered: Delivered) -> bool:
         """Keep a delivery until its verdict; False when its message is in flight already."""
@@ -48,6 +51,14 @@ class OrderedVerdicts(Verdicts):
     def release(self, delivered: Delivered) -> None:
         """Ack a delivery of which the cursor knows."""
         super().acknowledge(delivered)
+
+    def _put_off(self, delivered: Delivered, newer: NewerVersion, delay: float) -> None:
+        """Park its key: it comes again from the lane as what failed does, but was no attempt.
+
+        No state is told before, as of a failure: this code may not know the state's version.
+        """
+        text = str(newer)
+        self._on_lane(delivered, Retry(text, counts=False), text, delay)
 
     def _part(self, delivered: Delivered, settle: Callable[[], None]) -> None:
         self.order.left(delivered, settle)
