@@ -200,3 +200,17 @@ async def test_a_version_that_nobody_knows_does_not_make_a_dashboard_stand_still
             told = await it.ready(each)
             assert told.status_code == 200, told.text
             assert "version 9" in told.text
+
+
+async def test_versions_that_nobody_knows_stand_in_nobodys_way(
+    isolation: Isolation, tmp_path: Path, unique: str
+) -> None:
+    """A handler holds what newer code is to read, and few at a time: not what anybody may claim."""
+    async with attacked(isolation, tmp_path, unique) as it:
+        for _ in range(40):
+            await it.send(b'{"id": "k", "total": 1}', {VERSION: "+9"})
+        await it.send(b'{"id": "k", "total": 2}')
+        stats = it.sales.consumers[0].stats
+        await eventually(lambda: stats.handled == 1, within=WITHIN, what="the honest purchase")
+        await eventually(lambda: stats.retried + stats.dead >= 40, within=WITHIN)
+        assert stats.newer == 0

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from jetmesh import wire
 from jetmesh.declare import Delivery, Handler, Policy, escape_key
-from jetmesh.errors import ContractViolation, Unavailable
+from jetmesh.errors import ContractViolation, Retry, Unavailable
 from jetmesh.privacy.mask import masked, name_of, text_of
 from jetmesh.protocol.headers import MESSAGE_ID
 from jetmesh.protocol.ids import cause_of
@@ -286,7 +286,7 @@ class HandlerRunner:
                 self._verdicts.acknowledge(delivered)
                 return
             if isinstance(failure, NewerVersion):
-                self.newer.hold(delivered, failure)
+                self._wait_for_code(delivered, failure)
                 return
             if isinstance(failure, Unavailable) and delivered.excuses < _EXCUSES:
                 reason = masked(text_of(failure), delivered.event).strip() or name_of(failure)
@@ -299,6 +299,19 @@ class HandlerRunner:
             self._verdicts.failed(delivered, failure)
         except BaseException as fault:  # noqa: BLE001 - an error's own code runs when it is judged
             self._verdicts.last_resort(delivered, failure, fault)
+
+    def _wait_for_code(self, delivered: Delivered, newer: NewerVersion) -> None:
+        """Have it come again until newer code reads it.
+
+        From outside, where anybody may claim a version, that is a failure like any other, and may
+        end in a letter: a few that are held would stand in the way of all.
+        """
+        is_unread = delivered.event is None and delivered.deadline is None
+        said = wire.parse(delivered.headers).values
+        if is_unread and (delivered.failures or not self.reader.says_made_here(said)):
+            self._verdicts.failed(delivered, Retry(str(newer)))
+        else:
+            self.newer.hold(delivered, newer)
 
     def _note(self, delivered: Delivered, failure: BaseException) -> None:
         """Count what cannot be read; a handler wrote it in a contract that is not known here.
