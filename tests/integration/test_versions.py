@@ -277,8 +277,8 @@ async def test_an_outcome_of_a_newer_process_is_believed_by_an_older_one(
         await m.control.api(f"CONSUMER.DELETE.{durable}")
     async with mesh(old.deciding, url=broker.url) as m:
         (consumer,) = m.running[old.deciding.name].consumers
-        # its input is of version 2 in words alone: nobody told it so, as from the nats CLI
-        await eventually(lambda: consumer.stats.newer, what="the input, which is newer as well")
+        # its input is newer as well, and from outside: that is tried again
+        await eventually(lambda: consumer.stats.retried, what="the input")
         await m.publish(f"{unique}-in.placed.one", b'{"id": "one"}')
         await eventually(lambda: consumer.stats.refused, what="the look at the newer outcome")
         assert consumer.stats.forged == 0
