@@ -28,7 +28,7 @@ from jetmesh.testing import Mesh, eventually, mesh
 _FAR: Final = 7 * 86_400.0
 _SECONDS: Final = 10
 _RATE: Final = 1000
-_LEAD: Final = 60
+_LEAD: Final = 20
 """Seconds in which all of them are set, before the first one is due."""
 
 

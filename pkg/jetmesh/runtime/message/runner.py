@@ -306,12 +306,19 @@ class HandlerRunner:
         From outside, where anybody may claim a version, that is a failure like any other, and may
         end in a letter: a few that are held would stand in the way of all.
         """
-        is_unread = delivered.event is None and delivered.deadline is None
-        said = wire.parse(delivered.headers).values
-        if is_unread and (delivered.failures or not self.reader.says_made_here(said)):
+        if self._is_claimed(delivered):
             self._verdicts.failed(delivered, Retry(str(newer)))
         else:
             self.newer.hold(delivered, newer)
+
+    def _is_claimed(self, delivered: Delivered) -> bool:
+        """Whether the version that a delivery says may be anybody's word."""
+        if delivered.event is not None or delivered.deadline is not None:
+            return False  # it is the state that only newer code reads, or our own alarm
+        if self.handler.ordered:
+            return False  # nothing from outside is handled in order
+        said = wire.parse(delivered.headers).values
+        return delivered.failures > 0 or not self.reader.says_made_here(said)
 
     def _note(self, delivered: Delivered, failure: BaseException) -> None:
         """Count what cannot be read; a handler wrote it in a contract that is not known here.
