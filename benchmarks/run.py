@@ -148,12 +148,13 @@ async def _isolation(options: Options, _: list[Peer], progress: Progress) -> Res
     ready, missing = prepare(["jetmesh"], lambda _: None)
     if not ready:
         raise RuntimeError(f"jetmesh itself cannot be measured: {missing}")
-    return await measure_isolation(
+    found = await measure_isolation(
         ready[0],
         options.rounds,
         min(options.messages, 100_000),
         lambda text: progress.update(task, description=f"isolation: {text}", advance=1),
     )
+    return {"isolation": found}
 
 
 class _Benches:
